@@ -1,0 +1,249 @@
+"""A multilayer perceptron with its gradient and Hessian-vector product by hand: eqs. 1-8.
+
+    model = MLP([1, 40, 40, 1], activation="relu", loss="squared_error")
+    theta = model.init(rng)
+    here = model.at(theta, x, y)          # the loss surface seen from theta
+    here.loss, here.gradient, here.hvp(v)
+
+Shapes: rows are examples; T tasks, n examples a task, layers l = 1..L of widths d_0..d_L. x is (T, n, d_0) or, for
+one task, (n, d_0). W_l is (d_{l-1}, d_l) when the tasks share it and (T, d_{l-1}, d_l) when each has its own; a bias
+is a row, (1, d_l) or (T, 1, d_l). All tasks go through one `np.matmul`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tinymaml import validate
+from tinymaml.activations import ACTIVATIONS
+from tinymaml.losses import LOSSES
+from tinymaml.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class MLP:
+    """A fully connected network of any depth.
+
+    widths: d_0..d_L, inputs first, outputs last. activation: relu, tanh, sigmoid or softplus, after every layer but
+    the last. loss: squared_error (eq. 9) or cross_entropy on logits (eq. 10).
+    """
+
+    widths: tuple[int, ...]
+    activation: str = "relu"
+    loss: str = "squared_error"
+
+    def __post_init__(self) -> None:
+        widths = tuple(validate.count(f"width {i}", d) for i, d in enumerate(self.widths))
+        if len(widths) < 2:
+            raise ValueError(f"widths are {widths}, expected inputs and outputs at least: for instance [1, 40, 40, 1]")
+        object.__setattr__(self, "widths", widths)
+        validate.one_of("activation", self.activation, ACTIVATIONS)
+        validate.one_of("loss", self.loss, LOSSES)
+
+    @property
+    def depth(self) -> int:
+        """L, the number of layers that have weights."""
+        return len(self.widths) - 1
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape of every parameter by name: W1, b1, W2, ..."""
+        shapes = {}
+        for l in range(1, self.depth + 1):
+            shapes[f"W{l}"], shapes[f"b{l}"] = self.widths[l - 1:l + 1], (1, self.widths[l])
+        return shapes
+
+    def __repr__(self) -> str:
+        rows = [f"MLP  {' - '.join(map(str, self.widths))}  {self.activation}, {self.loss}", "layer  W           b        parameters"]
+        total = 0
+        for l in range(1, self.depth + 1):
+            d, d_out = self.widths[l - 1:l + 1]
+            total += (d + 1) * d_out
+            rows.append(f"{l:<5}  {f'{d} x {d_out}':<10}  {f'1 x {d_out}':<7}  {(d + 1) * d_out:>10,}")
+        return "\n".join([*rows, f"{'total':<26}  {total:>10,}"])
+
+    def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
+        """A random theta: normal weights of variance 2/d_{l-1} (relu, softplus) or 1/d_{l-1}, biases zero."""
+        gain = 2.0 if self.activation in ("relu", "softplus") else 1.0
+        return Parameters.trusted({
+            name: (rng.standard_normal(shape) * np.sqrt(gain / shape[0]) if name[0] == "W" else np.zeros(shape)).astype(dtype)
+            for name, shape in self.shapes.items()
+        })
+
+    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
+        """The loss surface seen from theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
+
+        TypeError for integer or object arrays and for mixed precision, ValueError for shapes that do not fit and for
+        data that is NaN or infinite.
+        """
+        self._check(theta, x, y)
+        LOSSES[self.loss].check(y)
+        return Surface(self, theta, x, y)
+
+    def predict(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
+        """z_L for inputs x (..., n, d_0), when there are no targets: (..., n, d_L)."""
+        self._check(theta, x)
+        return forward(self, theta, x)[0][self.depth]
+
+    def _check(self, theta: Parameters, x: np.ndarray, y: np.ndarray | None = None) -> None:
+        """What `at` promises to refuse."""
+        d, d_out = self.widths[0], self.widths[-1]
+        validate.finite("x", validate.floats("x", x))
+        if x.ndim < 2 or x.shape[-1] != d or x.shape[-2] < 1:
+            raise ValueError(f"x has shape {x.shape}, expected (n, {d}) or (tasks, n, {d})" + _column_hint("x", x, d))
+        if y is not None:
+            validate.finite("y", validate.floats("y", y))
+            if y.shape != (*x.shape[:-1], d_out):
+                raise ValueError(f"y has shape {y.shape}, expected {(*x.shape[:-1], d_out)}" + _column_hint("y", y, d_out))
+            if y.real.dtype != x.real.dtype:
+                raise TypeError(f"x is {x.dtype} and y is {y.dtype}: use .astype to make them the same")
+        self._check_named("theta", theta, x)
+
+    def _check_named(self, what: str, theta: Parameters, x: np.ndarray) -> None:
+        """That theta, or a direction v, has the names and shapes of this network and the precision of x."""
+        if theta.keys() != self.shapes.keys():
+            raise ValueError(f"{what} holds {list(theta)}, expected {list(self.shapes)}: make it with model.init(rng)")
+        for name, shape in self.shapes.items():
+            got = theta[name].shape
+            if got != shape and got != (*x.shape[:-2], *shape):
+                raise ValueError(
+                    f"{name} of {what} has shape {got}, expected {shape} or {(*x.shape[:-2], *shape)}, one for each task of x"
+                )
+            if theta[name].real.dtype != x.real.dtype:
+                raise TypeError(f"{name} of {what} is {theta[name].dtype} and x is {x.dtype}: use .astype to make them the same")
+
+
+def _column_hint(name: str, array: np.ndarray, width: int) -> str:
+    return f": use {name}[:, None]" if array.ndim == 1 and width == 1 else ": rows are examples"
+
+
+def _T(matrix: np.ndarray) -> np.ndarray:
+    """The transpose of every task's matrix."""
+    return matrix.swapaxes(-1, -2)
+
+
+def forward(model: MLP, theta: Parameters, x: np.ndarray) -> tuple[dict, dict]:
+    """z_1..z_L and a_0..a_{L-1} by layer number: eq. 1."""
+    s = ACTIVATIONS[model.activation]
+    z, a = {}, {0: x}
+    for l in range(1, model.depth + 1):
+        z[l] = a[l - 1] @ theta[f"W{l}"] + theta[f"b{l}"]  # eq. 1   (T, n, d_l)
+        if l < model.depth:
+            a[l] = s.value(z[l])  # (T, n, d_l)
+    return z, a
+
+
+class Surface:
+    """The loss of one MLP at (theta, x, y), with every intermediate by name and layer number.
+
+    z[1..L], a[0..L-1]    the forward sweep, eq. 1
+    delta[1..L]           dL/dz_l, eqs. 2 and 4: the D_l of the text; da[1..L-1] is dL/da_l
+    dW[1..L], db[1..L]    dL/dW_l and dL/db_l, eq. 3
+    s1[1..L-1], s2[...]   s'(z_l) and s''(z_l)
+    The sweeps back are made when first asked for, and once. With a task axis every quantity has it, `loss` too.
+    """
+
+    def __init__(self, model: MLP, theta: Parameters, x: np.ndarray, y: np.ndarray):
+        self.model, self.theta, self.x, self.y = model, theta, x, y
+        self.s, self.l = ACTIVATIONS[model.activation], LOSSES[model.loss]
+        self.n, self.L = x.shape[-2], model.depth
+        self.z, self.a = forward(model, theta, x)
+
+    @property
+    def prediction(self) -> np.ndarray:
+        """z_L (T, n, d_L): the regression's values or the classifier's logits."""
+        return self.z[self.L]
+
+    @cached_property
+    def loss(self) -> np.ndarray:
+        """The mean over the n examples of the loss of each: (T,), a scalar for one task."""
+        return self.l.value(self.prediction, self.y).mean(-1)
+
+    @cached_property
+    def s1(self) -> dict[int, np.ndarray]:
+        return {l: self.s.first(self.z[l], self.a[l]) for l in range(1, self.L)}
+
+    @cached_property
+    def s2(self) -> dict[int, np.ndarray]:
+        return {l: self.s.second(self.z[l], self.a[l]) for l in range(1, self.L)}
+
+    @cached_property
+    def delta(self) -> dict[int, np.ndarray]:
+        return self._backward[0]
+
+    @cached_property
+    def da(self) -> dict[int, np.ndarray]:
+        return self._backward[1]
+
+    @cached_property
+    def _backward(self) -> tuple[dict, dict]:
+        delta, da = {self.L: self.l.gradient(self.prediction, self.y) / self.n}, {}  # eq. 2   (T, n, d_L)
+        for l in range(self.L, 1, -1):
+            da[l - 1] = delta[l] @ _T(self.theta[f"W{l}"])
+            delta[l - 1] = da[l - 1] * self.s1[l - 1]  # eq. 4   (T, n, d_{l-1})
+        return delta, da
+
+    @cached_property
+    def dW(self) -> dict[int, np.ndarray]:
+        return {l: _T(self.a[l - 1]) @ self.delta[l] for l in range(1, self.L + 1)}  # eq. 3   (T, d_{l-1}, d_l)
+
+    @cached_property
+    def db(self) -> dict[int, np.ndarray]:
+        return {l: self.delta[l].sum(-2, keepdims=True) for l in range(1, self.L + 1)}  # eq. 3   (T, 1, d_l)
+
+    @cached_property
+    def gradient(self) -> Parameters:
+        """dL/dtheta, each task's own: W_l (T, d_{l-1}, d_l), b_l (T, 1, d_l)."""
+        return _named(self.dW, self.db)
+
+    def along(self, v: Parameters) -> Along:
+        """The same surface differentiated along the direction v: every R-quantity by name."""
+        self.model._check_named("v", v, self.x)
+        return Along(self, v)
+
+    def hvp(self, v: Parameters) -> Parameters:
+        """The Hessian-vector product H v, for about the price of a gradient; H is never formed."""
+        return self.along(v).hvp
+
+
+class Along:
+    """Pearlmutter's R-operator (1994): R f = d/dr f(theta + r v) at r = 0, of every line of `Surface`.
+
+    Rz[1..L], Ra[1..L-1]    the forward sweep, eq. 5 (Ra_0 = 0: the inputs do not move)
+    Rdelta[1..L]            R of delta, eqs. 6 and 8
+    RdW[1..L], Rdb[1..L]    R of the gradient, eq. 7; `hvp` holds them as Parameters
+    """
+
+    def __init__(self, here: Surface, v: Parameters):
+        L, theta, z, a, delta = here.L, here.theta, here.z, here.a, here.delta
+        self.here, self.v = here, v
+        self.Rz, self.Ra, self.Rdelta, self.RdW, self.Rdb = {}, {}, {}, {}, {}
+        for l in range(1, L + 1):
+            self.Rz[l] = a[l - 1] @ v[f"W{l}"] + v[f"b{l}"]  # eq. 5   (T, n, d_l)
+            if l > 1:
+                self.Rz[l] = self.Rz[l] + self.Ra[l - 1] @ theta[f"W{l}"]
+            if l < L:
+                self.Ra[l] = here.s1[l] * self.Rz[l]
+        self.Rdelta[L] = here.l.hvp(z[L], here.y, self.Rz[L]) / here.n  # eq. 6   (T, n, d_L)
+        for l in range(L, 0, -1):
+            self.RdW[l] = _T(a[l - 1]) @ self.Rdelta[l]  # eq. 7   (T, d_{l-1}, d_l)
+            if l > 1:
+                self.RdW[l] = self.RdW[l] + _T(self.Ra[l - 1]) @ delta[l]
+            self.Rdb[l] = self.Rdelta[l].sum(-2, keepdims=True)  # eq. 7   (T, 1, d_l)
+            if l > 1:  # eq. 8   (T, n, d_{l-1})
+                Rda = self.Rdelta[l] @ _T(theta[f"W{l}"]) + delta[l] @ _T(v[f"W{l}"])
+                self.Rdelta[l - 1] = Rda * here.s1[l - 1]
+                if here.s.curved:
+                    self.Rdelta[l - 1] = self.Rdelta[l - 1] + here.da[l - 1] * here.s2[l - 1] * self.Rz[l - 1]
+
+    @cached_property
+    def hvp(self) -> Parameters:
+        """H v: W_l (T, d_{l-1}, d_l), b_l (T, 1, d_l)."""
+        return _named(self.RdW, self.Rdb)
+
+
+def _named(W: dict[int, np.ndarray], b: dict[int, np.ndarray]) -> Parameters:
+    return Parameters.trusted({name: array for l in sorted(W) for name, array in ((f"W{l}", W[l]), (f"b{l}", b[l]))})

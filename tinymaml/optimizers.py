@@ -1,0 +1,65 @@
+"""How theta moves once its gradient is known: SGD and Adam.
+
+An optimiser is a pure function of what it is given: `state = optimizer.start(theta)`, then
+`theta, state = optimizer.step(theta, gradient, state)`. The state is a dict of vectors, ready for a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinymaml import validate
+from tinymaml.parameters import Parameters
+
+State = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class SGD:
+    """theta <- theta - lr * gradient (eq. 13 as it stands)."""
+
+    lr: float
+
+    def __post_init__(self) -> None:
+        validate.rate("outer_lr", self.lr)
+
+    def start(self, theta: Parameters) -> State:
+        return {}
+
+    def step(self, theta: Parameters, gradient: Parameters, state: State) -> tuple[Parameters, State]:
+        return theta - self.lr * gradient, state
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma and Ba 2015, algorithm 1): steps of about `lr` in every coordinate.
+
+    It works on one long vector, since it treats every coordinate alike.
+    """
+
+    lr: float = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        validate.rate("outer_lr", self.lr)
+
+    def start(self, theta: Parameters) -> State:
+        zeros = np.zeros_like(theta.flat)
+        return {"t": np.array(0), "m": zeros, "v": zeros}
+
+    def step(self, theta: Parameters, gradient: Parameters, state: State) -> tuple[Parameters, State]:
+        g = gradient.flat
+        t = int(state["t"]) + 1
+        m = self.beta1 * state["m"] + (1 - self.beta1) * g  # mean of the gradient
+        v = self.beta2 * state["v"] + (1 - self.beta2) * g * g  # mean of its square
+        m_hat = m / (1 - self.beta1**t)
+        v_hat = v / (1 - self.beta2**t)
+        vector = theta.flat - self.lr * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return theta.unflatten(vector), {"t": np.array(t), "m": m, "v": v}
+
+
+OPTIMIZERS = {"adam": Adam, "sgd": SGD}

@@ -1,0 +1,141 @@
+"""theta: named arrays with vector arithmetic, so that code reads as eqs. 11-13."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from tinymaml import validate
+
+
+class Parameters(Mapping):
+    """A point, gradient or direction in parameter space: an immutable mapping from name to array.
+
+    Sums, differences and multiples act on every array of the same name, so a step of gradient descent
+    is `theta - inner_lr * gradient`. A leading task axis is allowed: shared parameters (d, d') and
+    parameters of T tasks (T, d, d') may meet in one sum; no other broadcasting happens.
+
+    >>> theta = Parameters(w=np.array([2.0, 3.0]), b=np.array([1.0]))
+    >>> theta - 0.5 * theta
+    Parameters(w (2,), b (1,); 3 numbers, float64)
+    """
+
+    __slots__ = ("_arrays",)
+    __array_ufunc__ = None  # NumPy scalars and arrays leave the arithmetic to us
+
+    def __init__(self, arrays: Mapping[str, np.ndarray] | None = None, /, **named: np.ndarray):
+        """From a mapping, from keywords, or both. TypeError for an integer or object array."""
+        both = {**(arrays or {}), **named}
+        self._arrays = {name: validate.floats(name, array) for name, array in both.items()}
+
+    @classmethod
+    def trusted(cls, arrays: dict) -> Parameters:
+        """From a dict that is known to hold what it should: no check, no copy."""
+        made = object.__new__(cls)
+        made._arrays = arrays
+        return made
+
+    # -- a mapping from name to array ----------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            raise KeyError(f"no parameter named {name!r}: there are {', '.join(self._arrays)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in self.items())
+        return f"Parameters({shapes}; {self.size} numbers, {self.dtype})"
+
+    # -- a vector ------------------------------------------------------------------------------------------
+
+    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Parameters:
+        """`function` of every array."""
+        return Parameters.trusted({name: function(array) for name, array in self._arrays.items()})
+
+    def _paired(self, other: Parameters) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        if self._arrays.keys() != other._arrays.keys():
+            raise ValueError(f"parameters {list(self)} cannot be combined with {list(other)}: the names differ")
+        for name, mine in self._arrays.items():
+            yours = other._arrays[name]
+            if mine.shape != yours.shape:
+                shared = min(mine.ndim, yours.ndim)
+                if mine.shape[mine.ndim - shared:] != yours.shape[yours.ndim - shared:]:
+                    raise ValueError(
+                        f"{name} has shape {mine.shape} on the left and {yours.shape} on the right: "
+                        "they may differ by a leading task axis only"
+                    )
+            yield name, mine, yours
+
+    def __add__(self, other: Parameters) -> Parameters:
+        if not isinstance(other, Parameters):
+            return NotImplemented
+        return Parameters.trusted({name: mine + yours for name, mine, yours in self._paired(other)})
+
+    def __sub__(self, other: Parameters) -> Parameters:
+        if not isinstance(other, Parameters):
+            return NotImplemented
+        return Parameters.trusted({name: mine - yours for name, mine, yours in self._paired(other)})
+
+    def __mul__(self, scalar: complex) -> Parameters:
+        if not np.isscalar(scalar):
+            return NotImplemented
+        return self.map(lambda array: array * scalar)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, scalar: complex) -> Parameters:
+        return self * (1 / scalar)
+
+    def __neg__(self) -> Parameters:
+        return self * -1.0
+
+    def dot(self, other: Parameters) -> complex:
+        """The inner product: the sum over all entries of all arrays (no complex conjugate)."""
+        return sum((mine * yours).sum() for _, mine, yours in self._paired(other))
+
+    def mean(self, axis: int = 0) -> Parameters:
+        """The mean over the task axis: (T, d, d') becomes (d, d')."""
+        return self.map(lambda array: array.mean(axis))
+
+    def task(self, index: int) -> Parameters:
+        """The parameters of one task: (T, d, d') becomes (d, d')."""
+        return self.map(lambda array: array[index])
+
+    # -- one long row of numbers, for an optimiser and for a file --------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return sum(array.size for array in self._arrays.values())
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The common dtype of the arrays."""
+        return np.result_type(*(array.dtype for array in self._arrays.values()))
+
+    @property
+    def flat(self) -> np.ndarray:
+        """All numbers in one new vector of shape (size,), array after array in order of their names here."""
+        return np.concatenate([array.ravel() for array in self._arrays.values()])
+
+    def unflatten(self, vector: np.ndarray) -> Parameters:
+        """The inverse of `flat`: the numbers of `vector` in the shapes of these arrays (views, not copies)."""
+        if vector.shape != (self.size,):
+            raise ValueError(f"the vector has shape {vector.shape}, expected ({self.size},): one entry a parameter")
+        arrays, start = {}, 0
+        for name, array in self._arrays.items():
+            arrays[name] = vector[start:start + array.size].reshape(array.shape)
+            start += array.size
+        return Parameters.trusted(arrays)
+
+    def astype(self, dtype: np.dtype) -> Parameters:
+        """The same numbers in another precision."""
+        return self.map(lambda array: array.astype(dtype))
