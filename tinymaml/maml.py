@@ -20,13 +20,16 @@ from tinymaml import validate
 from tinymaml.parameters import Parameters
 
 
-def adapt(model: Any, theta: Parameters, x: np.ndarray, y: np.ndarray, *, inner_lr: float, steps: int = 1) -> Parameters:
+def adapt(
+    model: Any, theta: Parameters, x: np.ndarray, y: np.ndarray, *, inner_lr: float, steps: int = 1, fast_weights: bool = False
+) -> Parameters:
     """The inner loop: `steps` steps of gradient descent on every task's own examples (eq. 11; the paper's eq. 1).
 
     x (T, n, ...) and y (T, n, ...) are support sets; theta is shared or one for each task; `inner_lr` is alpha.
-    Returns theta_K, one for each task. ValueError for steps below 1 or a rate that is not above zero.
+    Returns theta_K, one for each task. With `fast_weights` the matrices of a shared theta are kept as factors
+    (eq. 14), which is for large models. ValueError for steps below 1 or a rate that is not above zero.
     """
-    return _inner_loop(model, theta, x, y, inner_lr, steps)[0]
+    return _inner_loop(model, _start(model, theta, x, steps, fast_weights), x, y, inner_lr, steps)[0]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,6 @@ class MetaGradient:
     gradient      d loss / d theta = first_order - curvature
     first_order   the mean over tasks of grad L_Q(theta_K): taken at the adapted copy
     curvature     the mean over tasks of sum_k alpha H_S(theta_k) u_{k+1}; None if it was not asked for
-    adapted       theta_K, one for each task
     """
 
     loss: float
@@ -46,11 +48,17 @@ class MetaGradient:
     gradient: Parameters
     first_order: Parameters
     curvature: Parameters | None
-    adapted: Parameters
 
 
 def meta_gradient(
-    model: Any, theta: Parameters, batch: Any, *, inner_lr: float, steps: int = 1, first_order: bool = False
+    model: Any,
+    theta: Parameters,
+    batch: Any,
+    *,
+    inner_lr: float,
+    steps: int = 1,
+    first_order: bool = False,
+    fast_weights: bool | None = None,
 ) -> MetaGradient:
     """The gradient of the meta-loss with respect to the initialisation theta, exact or first-order (eqs. 11-13).
 
@@ -58,22 +66,25 @@ def meta_gradient(
     copies theta_K; what it moves is the original theta. `first_order=True` drops every Hessian term of eq. 12
     (the paper's section 5.2). The memory of K steps is K tapes: each inner step keeps its adapted parameters and
     every intermediate of its forward and backward sweep until eq. 12 has passed it on the way back.
+
+    `fast_weights` chooses between two forms of the same numbers: True keeps adapted matrices as factors (eqs. 14
+    and 15), False forms them, None takes for each matrix what is smaller.
     """
-    theta_K, tapes = _inner_loop(model, theta, batch.x_support, batch.y_support, inner_lr, steps)
+    start = _start(model, theta, batch.x_support, steps, fast_weights)
+    theta_K, tapes = _inner_loop(model, start, batch.x_support, batch.y_support, inner_lr, steps)
     query = model.at(theta_K, batch.x_query, batch.y_query)
 
     u = query.gradient  # u_K = grad L_Q(theta_K), eq. 12
-    first = u.mean()
-    gradient, curvature = first, None
+    gradient = first = u.mean()
+    curvature = None
     if not first_order:
-        turns = []
+        curvature = 0 * first
         for here in reversed(tapes):  # k = K-1..0
             turn = inner_lr * here.hvp(u)
             u = u - turn  # u_k = u_{k+1} - alpha H_S(theta_k) u_{k+1}, eq. 12
-            turns.append(turn.mean())
-        curvature = sum(turns[1:], start=turns[0])
+            curvature = curvature + turn.mean()
         gradient = first - curvature  # the mean over tasks of u_0, eq. 13
-    return MetaGradient(query.loss.mean(), query.loss, gradient, first, curvature, theta_K)
+    return MetaGradient(query.loss.mean(), query.loss, gradient, first, curvature)
 
 
 def _inner_loop(model: Any, theta: Parameters, x: np.ndarray, y: np.ndarray, inner_lr: float, steps: int) -> tuple[Parameters, list]:
@@ -85,3 +96,12 @@ def _inner_loop(model: Any, theta: Parameters, x: np.ndarray, y: np.ndarray, inn
         theta = theta - inner_lr * here.gradient  # theta_{k+1} = theta_k - alpha grad L_S(theta_k), eq. 11
         tapes.append(here)
     return theta, tapes
+
+
+def _start(model: Any, theta: Parameters, x: np.ndarray, steps: int, fast_weights: bool | None) -> Parameters:
+    """theta in the form that was asked for; a model without fast weights has one form only."""
+    if fast_weights and not hasattr(model, "fast_weights"):
+        raise ValueError(f"a {type(model).__name__} has no fast weights: leave fast_weights out")
+    if fast_weights is False or not hasattr(model, "fast_weights"):
+        return theta
+    return model.fast_weights(theta, 0 if fast_weights else validate.count("steps", steps) * x.shape[1])

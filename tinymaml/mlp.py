@@ -19,6 +19,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.activations import ACTIVATIONS
+from tinymaml.fast_weights import Factored, outer, times
 from tinymaml.losses import LOSSES
 from tinymaml.parameters import Parameters
 
@@ -83,6 +84,17 @@ class MLP:
         LOSSES[self.loss].check(y)
         return Surface(self, theta, x, y)
 
+    def fast_weights(self, theta: Parameters, examples: int = 0) -> Parameters:
+        """The same theta with every W_l ready to be adapted as factors (eqs. 14 and 15).
+
+        Given the number of `examples` that a task adapts on, counted once a step, only those W_l for which the
+        factors are smaller than the matrix they stand for: examples (d_{l-1} + d_l) < d_{l-1} d_l.
+        """
+        return Parameters.trusted({
+            name: Factored(array) if name[0] == "W" and examples * sum(array.shape) < array.size else array
+            for name, array in theta.items()
+        })
+
     def predict(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
         """z_L for inputs x (..., n, d_0), when there are no targets: (..., n, d_L)."""
         self._check(theta, x)
@@ -98,7 +110,7 @@ class MLP:
             validate.finite("y", validate.floats("y", y))
             if y.shape != (*x.shape[:-1], d_out):
                 raise ValueError(f"y has shape {y.shape}, expected {(*x.shape[:-1], d_out)}" + _column_hint("y", y, d_out))
-            if y.real.dtype != x.real.dtype:
+            if y.dtype.char.lower() != x.dtype.char.lower():
                 raise TypeError(f"x is {x.dtype} and y is {y.dtype}: use .astype to make them the same")
         self._check_named("theta", theta, x)
 
@@ -106,14 +118,13 @@ class MLP:
         """That theta, or a direction v, has the names and shapes of this network and the precision of x."""
         if theta.keys() != self.shapes.keys():
             raise ValueError(f"{what} holds {list(theta)}, expected {list(self.shapes)}: make it with model.init(rng)")
+        tasks = x.shape[:-2]
         for name, shape in self.shapes.items():
-            got = theta[name].shape
-            if got != shape and got != (*x.shape[:-2], *shape):
-                raise ValueError(
-                    f"{name} of {what} has shape {got}, expected {shape} or {(*x.shape[:-2], *shape)}, one for each task of x"
-                )
-            if theta[name].real.dtype != x.real.dtype:
-                raise TypeError(f"{name} of {what} is {theta[name].dtype} and x is {x.dtype}: use .astype to make them the same")
+            array = theta[name]
+            if array.shape != shape and array.shape != tasks + shape:
+                raise ValueError(f"{name} of {what} has shape {array.shape}, expected {shape}, or {tasks + shape} for the tasks of x")
+            if array.dtype is not x.dtype and array.dtype.char.lower() != x.dtype.char.lower():  # D is complex d
+                raise TypeError(f"{name} of {what} is {array.dtype} and x is {x.dtype}: use .astype to make them the same")
 
 
 def _column_hint(name: str, array: np.ndarray, width: int) -> str:
@@ -130,7 +141,7 @@ def forward(model: MLP, theta: Parameters, x: np.ndarray) -> tuple[dict, dict]:
     s = ACTIVATIONS[model.activation]
     z, a = {}, {0: x}
     for l in range(1, model.depth + 1):
-        z[l] = a[l - 1] @ theta[f"W{l}"] + theta[f"b{l}"]  # eq. 1   (T, n, d_l)
+        z[l] = times(a[l - 1], theta[f"W{l}"]) + theta[f"b{l}"]  # eq. 1   (T, n, d_l)
         if l < model.depth:
             a[l] = s.value(z[l])  # (T, n, d_l)
     return z, a
@@ -150,6 +161,7 @@ class Surface:
         self.model, self.theta, self.x, self.y = model, theta, x, y
         self.s, self.l = ACTIVATIONS[model.activation], LOSSES[model.loss]
         self.n, self.L = x.shape[-2], model.depth
+        self.one = np.ones((1, self.n), x.dtype)
         self.z, self.a = forward(model, theta, x)
 
     @property
@@ -182,17 +194,18 @@ class Surface:
     def _backward(self) -> tuple[dict, dict]:
         delta, da = {self.L: self.l.gradient(self.prediction, self.y) / self.n}, {}  # eq. 2   (T, n, d_L)
         for l in range(self.L, 1, -1):
-            da[l - 1] = delta[l] @ _T(self.theta[f"W{l}"])
+            da[l - 1] = times(delta[l], _T(self.theta[f"W{l}"]))
             delta[l - 1] = da[l - 1] * self.s1[l - 1]  # eq. 4   (T, n, d_{l-1})
         return delta, da
 
     @cached_property
     def dW(self) -> dict[int, np.ndarray]:
-        return {l: _T(self.a[l - 1]) @ self.delta[l] for l in range(1, self.L + 1)}  # eq. 3   (T, d_{l-1}, d_l)
+        W = self.theta
+        return {l: outer(self.a[l - 1], self.delta[l], W[f"W{l}"]) for l in range(1, self.L + 1)}  # eq. 3   (T, d_{l-1}, d_l)
 
     @cached_property
     def db(self) -> dict[int, np.ndarray]:
-        return {l: self.delta[l].sum(-2, keepdims=True) for l in range(1, self.L + 1)}  # eq. 3   (T, 1, d_l)
+        return {l: self.one @ self.delta[l] for l in range(1, self.L + 1)}  # eq. 3   (T, 1, d_l)
 
     @cached_property
     def gradient(self) -> Parameters:
@@ -222,19 +235,19 @@ class Along:
         self.here, self.v = here, v
         self.Rz, self.Ra, self.Rdelta, self.RdW, self.Rdb = {}, {}, {}, {}, {}
         for l in range(1, L + 1):
-            self.Rz[l] = a[l - 1] @ v[f"W{l}"] + v[f"b{l}"]  # eq. 5   (T, n, d_l)
+            self.Rz[l] = times(a[l - 1], v[f"W{l}"]) + v[f"b{l}"]  # eq. 5   (T, n, d_l)
             if l > 1:
-                self.Rz[l] = self.Rz[l] + self.Ra[l - 1] @ theta[f"W{l}"]
+                self.Rz[l] = self.Rz[l] + times(self.Ra[l - 1], theta[f"W{l}"])
             if l < L:
                 self.Ra[l] = here.s1[l] * self.Rz[l]
         self.Rdelta[L] = here.l.hvp(z[L], here.y, self.Rz[L]) / here.n  # eq. 6   (T, n, d_L)
         for l in range(L, 0, -1):
-            self.RdW[l] = _T(a[l - 1]) @ self.Rdelta[l]  # eq. 7   (T, d_{l-1}, d_l)
+            self.RdW[l] = outer(a[l - 1], self.Rdelta[l], theta[f"W{l}"])  # eq. 7   (T, d_{l-1}, d_l)
             if l > 1:
-                self.RdW[l] = self.RdW[l] + _T(self.Ra[l - 1]) @ delta[l]
-            self.Rdb[l] = self.Rdelta[l].sum(-2, keepdims=True)  # eq. 7   (T, 1, d_l)
+                self.RdW[l] = self.RdW[l] + outer(self.Ra[l - 1], delta[l], theta[f"W{l}"])
+            self.Rdb[l] = here.one @ self.Rdelta[l]  # eq. 7   (T, 1, d_l)
             if l > 1:  # eq. 8   (T, n, d_{l-1})
-                Rda = self.Rdelta[l] @ _T(theta[f"W{l}"]) + delta[l] @ _T(v[f"W{l}"])
+                Rda = times(self.Rdelta[l], _T(theta[f"W{l}"])) + times(delta[l], _T(v[f"W{l}"]))
                 self.Rdelta[l - 1] = Rda * here.s1[l - 1]
                 if here.s.curved:
                     self.Rdelta[l - 1] = self.Rdelta[l - 1] + here.da[l - 1] * here.s2[l - 1] * self.Rz[l - 1]

@@ -1,0 +1,104 @@
+"""Fast weights that are never formed: eqs. 14 and 15.
+
+A gradient of a layer is a sum of outer products, one an example: dW = a^T D (eq. 3). So a layer that has been adapted
+to a task is the shared layer plus a few outer products, W' = W - alpha a^T D, and there is no need to multiply them
+out: a product with W' is a product with the shared W, of all T n rows at once, plus a short sum over the support
+examples. Gradients, directions and Hessian-vector products are short sums of outer products too (eqs. 3 and 7).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+
+class Factored:
+    """The matrices W_t = shared + sum_i left_i[t]^T right_i[t] of T tasks, kept as factors.
+
+    shared (d, d') or None    what the tasks have in common
+    pairs                     tuples (left (T, m, d), right (T, m, d')), one row an outer product
+
+    It answers just what eqs. 2-8 and 11-13 ask of a matrix: `x @ W`, the transpose, sums, multiples and the mean.
+    """
+
+    __array_ufunc__ = None  # `x @ W` with an array on the left comes to us
+
+    def __init__(self, shared: np.ndarray | None, pairs: tuple[tuple[np.ndarray, np.ndarray], ...] = ()):
+        self.shared, self.pairs = shared, pairs
+
+    @cached_property
+    def joined(self) -> tuple[np.ndarray, np.ndarray]:
+        """All pairs as one, joined along the example axis: left (T, m, d), right (T, m, d')."""
+        if len(self.pairs) == 1:
+            return self.pairs[0]
+        return tuple(np.concatenate(side, axis=1) for side in zip(*self.pairs, strict=True))
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """(d, d') while the tasks share it, then (T, d, d')."""
+        if not self.pairs:
+            return self.shared.shape
+        left, right = self.pairs[0]
+        return (len(left), left.shape[-1], right.shape[-1])
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return (self.pairs[-1][1] if self.pairs else self.shared).dtype
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def __rmatmul__(self, x: np.ndarray) -> np.ndarray:
+        """x @ W for x (T, n, d): x W' = x W - alpha sum_k (x a_k^T) D_k, eq. 14, its signs and rates within `right`."""
+        product = None
+        if self.shared is not None:
+            rows = x.reshape(-1, x.shape[-1]) @ self.shared  # one product for all tasks   (T n, d')
+            product = rows.reshape(*x.shape[:-1], -1)
+        if self.pairs:
+            left, right = self.joined
+            fast = (x @ left.swapaxes(-1, -2)) @ right  # linear attention over the examples   (T, n, d')
+            product = fast if product is None else np.add(product, fast, out=fast)
+        return product
+
+    def swapaxes(self, first: int, second: int) -> Factored:
+        """The transpose, `swapaxes(-1, -2)`: left and right change places."""
+        return Factored(None if self.shared is None else self.shared.T, tuple((right, left) for left, right in self.pairs))
+
+    def __add__(self, other: Factored) -> Factored:
+        shared = self.shared if other.shared is None else other.shared if self.shared is None else self.shared + other.shared
+        return Factored(shared, self.pairs + other.pairs)
+
+    def __sub__(self, other: Factored) -> Factored:
+        return self + other * -1.0
+
+    def __mul__(self, scalar: float) -> Factored:
+        shared = None if self.shared is None else self.shared * scalar
+        return Factored(shared, tuple((left, right * scalar) for left, right in self.pairs))
+
+    def mean(self, axis: int = 0) -> np.ndarray:
+        """The mean over tasks, formed: sum_t left_t^T right_t is ONE product of the stacked rows (eq. 15)."""
+        total = 0 if self.shared is None else self.shared
+        for left, right in self.pairs:
+            total = total + left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1]) / len(left)
+        return total
+
+    def formed(self) -> np.ndarray:
+        """The matrices multiplied out, (T, d, d'): for looking at."""
+        left, right = self.joined
+        return (0 if self.shared is None else self.shared) + left.swapaxes(-1, -2) @ right
+
+
+def times(a: np.ndarray, W: np.ndarray | Factored) -> np.ndarray:
+    """a @ W; where a has one column there is nothing to sum and `a * W` is the same, several times faster."""
+    return a * W if a.shape[-1] == 1 and isinstance(W, np.ndarray) else a @ W
+
+
+def outer(a: np.ndarray, D: np.ndarray, like: np.ndarray | Factored) -> np.ndarray | Factored:
+    """a^T D, the sum of the examples' outer products, in the form that the weights `like` have: formed or factored."""
+    return Factored(None, ((a, D),)) if isinstance(like, Factored) else a.swapaxes(-1, -2) @ D
