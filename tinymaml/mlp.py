@@ -67,10 +67,9 @@ class MLP:
         return "\n".join([*rows, f"{'total':<26}  {total:>10,}"])
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
-        """A random theta: normal weights of variance 2/d_{l-1} (relu, softplus) or 1/d_{l-1}, biases zero."""
-        gain = 2.0 if self.activation in ("relu", "softplus") else 1.0
+        """A random theta: normal weights of variance 2 / (d_{l-1} + d_l), biases zero (Glorot and Bengio 2010, eq. 12)."""
         return Parameters.trusted({
-            name: (rng.standard_normal(shape) * np.sqrt(gain / shape[0]) if name[0] == "W" else np.zeros(shape)).astype(dtype)
+            name: (rng.standard_normal(shape) * np.sqrt(2 / sum(shape)) if name[0] == "W" else np.zeros(shape)).astype(dtype)
             for name, shape in self.shapes.items()
         })
 

@@ -1,0 +1,133 @@
+"""The command line as a user types it: what it writes, what it says to nonsense, and that nothing is lost."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tinymaml.cli import main
+
+TINY = ["--width", "5", "--tasks", "3", "--shots", "2", "--queries", "2", "--quiet"]
+
+
+def refused(capsys, argv, *words):
+    """One sentence on standard error, status 2."""
+    try:
+        status = main(argv)
+    except SystemExit as exit:  # argparse's own
+        status = exit.code
+    said = capsys.readouterr().err.strip().splitlines()
+    assert status == 2
+    for word in words:
+        assert word in said[-1]
+    return said[-1]
+
+
+def test_compare_writes_a_table_figures_and_every_number(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "--iterations", "20", "--width", "5", "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    for row in ("MAML", "first-order MAML", "pre-trained", "from scratch", "oracle", "task-blind optimum", "paper, 70 000"):
+        assert row in printed
+    folder = tmp_path / "runs" / "compare-sinusoids-1"
+    assert str(folder.relative_to(tmp_path)) in printed
+    for figure in ("fits.png", "steps.png", "training.png"):
+        assert (folder / figure).read_bytes().startswith(b"\x89PNG")
+    results = json.loads((folder / "results.json").read_text())
+    assert results["settings"]["iterations"] == 20 and results["settings"]["width"] == 5
+    assert set(results["methods"]) == {"maml", "first-order", "pretraining", "scratch", "oracle", "task-blind"}
+    assert len(results["methods"]["maml"]["mean"]) == 11
+    shown = float(re.search(r"task-blind optimum +(\d\.\d\d)", printed)[1])
+    assert shown == pytest.approx(results["methods"]["task-blind"]["mean"][0], abs=0.005)
+    # the same command again takes a new folder
+    assert main(["compare", "--iterations", "1", *TINY]) == 0
+    assert (tmp_path / "runs" / "compare-sinusoids-2").is_dir()
+
+
+def test_compare_resumes_to_the_same_numbers(tmp_path, capsys):
+    common = ["compare", *TINY]
+    assert main([*common, "--iterations", "20", "--out", str(tmp_path / "whole")]) == 0
+    assert main([*common, "--iterations", "7", "--out", str(tmp_path / "parts")]) == 0
+    assert main([*common, "--iterations", "20", "--out", str(tmp_path / "parts"), "--resume"]) == 0
+    whole, parts = (json.loads((tmp_path / name / "results.json").read_text())["methods"] for name in ("whole", "parts"))
+    assert whole == parts
+
+
+def test_train_then_evaluate(tmp_path, capsys):
+    assert main(["train", "--method", "first-order", "--iterations", "9", *TINY, "--out", str(tmp_path)]) == 0
+    assert "9 iterations done" in capsys.readouterr().out
+    assert main(["evaluate", str(tmp_path / "first-order.npz"), "--tasks", "20", "--steps", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("first-order MAML, 9 iterations; 20 new 2-shot tasks")
+    assert [line.split()[0] for line in lines[2:]] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--shots", "0"], ["shots is 0"]), (["--steps", "0"], ["steps is 0"]), (["--inner-lr", "-1"], ["inner_lr is -1"]),
+    (["--outer-lr", "nan"], ["outer_lr is nan"]), (["--width", "many"], ["--width", "many"]), (["--iterations", "0"], ["iterations"]),
+    (["--activation", "cube"], ["cube", "relu"]), (["--dtype", "int8"], ["int8"]), (["--paper", "--iterations", "5"], ["not allowed"]),
+    (["--seed", "-3"], ["seed is -3"]), (["--frobnicate"], ["frobnicate"]),
+])
+@pytest.mark.parametrize("command", ["compare", "train"])
+def test_bad_options_get_one_sentence_and_make_no_folder(tmp_path, capsys, monkeypatch, command, options, words):
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, [command, *options], *words)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_earlier_run_is_kept(tmp_path, capsys):
+    out = ["--out", str(tmp_path)]
+    assert main(["train", "--iterations", "3", *TINY, *out]) == 0
+    before = (tmp_path / "maml.npz").read_bytes()
+    refused(capsys, ["train", "--iterations", "3", *TINY, *out], "--resume")
+    refused(capsys, ["train", "--iterations", "5", *TINY, *out, "--resume", "--width", "6"], "width")
+    refused(capsys, ["train", "--iterations", "2", *TINY, *out, "--resume"], "3 iterations are done already")
+    assert (tmp_path / "maml.npz").read_bytes() == before
+    assert os.listdir(tmp_path) == ["maml.npz"]
+
+
+def test_nothing_to_resume(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, ["train", "--resume"], "no run to resume")
+    refused(capsys, ["compare", "--resume", "--out", "nowhere"], "no run to resume in nowhere")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file" / "below")], "cannot make the folder")
+    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file")], "cannot make the folder")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_evaluate_refuses_what_is_no_checkpoint(tmp_path, capsys):
+    (tmp_path / "text.npz").write_text("hello")
+    refused(capsys, ["evaluate", str(tmp_path / "text.npz")], "not a whole tinymaml checkpoint")
+    refused(capsys, ["evaluate", str(tmp_path / "missing.npz")], "there is no checkpoint")
+    assert main(["train", "--iterations", "2", *TINY, "--out", str(tmp_path)]) == 0
+    checkpoint = str(tmp_path / "maml.npz")
+    for options, word in ((["--steps", "0"], "steps"), (["--tasks", "0"], "tasks"), (["--inner-lr", "0"], "inner_lr")):
+        refused(capsys, ["evaluate", checkpoint, *options], word)
+
+
+def test_divergence_has_its_own_status(tmp_path, capsys):
+    assert main(["train", *TINY, "--iterations", "50", "--inner-lr", "1e100", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "diverged at iteration" in said and "inner_lr 1e+100" in said and "try" in said
+    assert (tmp_path / "maml.npz").exists()
+
+
+@pytest.mark.parametrize("command", [[], ["compare"], ["train"], ["evaluate"]])
+def test_help_explains_in_the_fields_words(command):
+    done = subprocess.run([sys.executable, "-m", "tinymaml", *command, "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr == ""
+    if command[:1] in (["compare"], ["train"]):
+        for word in ("support", "query", "meta-batch", "inner loop", "outer loop", "70000"):
+            assert word in done.stdout
+
+
+def test_without_a_command_it_says_what_there_is(capsys):
+    refused(capsys, [], "COMMAND")

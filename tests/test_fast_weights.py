@@ -1,0 +1,103 @@
+"""Both forms of adapted weights, factored and formed, give the same numbers (eqs. 14 and 15)."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinymaml import MLP, adapt, meta_gradient
+from tinymaml.activations import ACTIVATIONS
+from tinymaml.check.golden import Linear
+from tinymaml.fast_weights import Factored, outer, times
+from tinymaml.tasks import TaskBatch
+
+
+def episode(rng, model, tasks, shots, queries, dtype):
+    d, d_out = model.widths[0], model.widths[-1]
+
+    def examples(n):
+        x = rng.standard_normal((tasks, n, d)).astype(dtype)
+        if model.loss == "cross_entropy":
+            return x, np.eye(d_out, dtype=dtype)[rng.integers(0, d_out, (tasks, n))]
+        return x, rng.standard_normal((tasks, n, d_out)).astype(dtype)
+
+    return TaskBatch(*examples(shots), *examples(queries))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 7), min_size=2, max_size=5), activation=st.sampled_from(sorted(ACTIVATIONS)),
+    loss=st.sampled_from(["squared_error", "cross_entropy"]), tasks=st.integers(1, 4), shots=st.integers(1, 5),
+    queries=st.integers(1, 5), steps=st.integers(1, 4), dtype=st.sampled_from(["float64", "float32"]),
+    first_order=st.booleans(), seed=st.integers(0, 2**32 - 1),
+)
+def test_the_two_forms_agree(widths, activation, loss, tasks, shots, queries, steps, dtype, first_order, seed):
+    rng = np.random.default_rng(seed)
+    model = MLP(widths, activation, loss)
+    theta = model.init(rng, dtype)
+    batch = episode(rng, model, tasks, shots, queries, dtype)
+    fast, formed, chosen = (
+        meta_gradient(model, theta, batch, inner_lr=0.05, steps=steps, first_order=first_order, fast_weights=form)
+        for form in (True, False, None)
+    )
+    tolerance = 1e-11 if dtype == "float64" else 2e-4
+    for other in (formed, chosen):
+        for name in ("gradient", "first_order") + (() if first_order else ("curvature",)):
+            one, two = getattr(fast, name), getattr(other, name)
+            scale = max(np.abs(two.flat).max(), 1e-3)
+            assert {n: a.shape for n, a in one.items()} == dict(model.shapes)
+            assert all(a.dtype == dtype for a in one.values())
+            np.testing.assert_allclose(one.flat, two.flat, atol=tolerance * scale)
+        np.testing.assert_allclose(fast.losses, other.losses, rtol=tolerance, atol=tolerance)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), sizes=st.tuples(*[st.integers(1, 5)] * 5))
+def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
+    T, n, m, d, e = sizes
+    rng = np.random.default_rng(seed)
+    shared, x = rng.standard_normal((d, e)), rng.standard_normal((T, n, d))
+    W = Factored(shared)
+    pieces = [Factored(None, ((rng.standard_normal((T, k, d)), rng.standard_normal((T, k, e))),)) for k in (m, 1)]
+    assert W.shape == (d, e) and pieces[0].shape == (T, d, e)
+    np.testing.assert_allclose(x @ W, x @ shared)
+    changed = W - pieces[0] * 0.3 + pieces[1]
+    matrix = shared - 0.3 * pieces[0].formed() + pieces[1].formed()
+    assert changed.shape == matrix.shape and changed.size == matrix.size and changed.ndim == 3
+    np.testing.assert_allclose(changed.formed(), matrix, atol=1e-12)
+    np.testing.assert_allclose(times(x, changed), x @ matrix, atol=1e-12)
+    y = rng.standard_normal((T, n, e))
+    np.testing.assert_allclose(y @ changed.swapaxes(-1, -2), y @ matrix.swapaxes(-1, -2), atol=1e-12)
+    np.testing.assert_allclose(changed.mean(), matrix.mean(0), atol=1e-12)
+    np.testing.assert_allclose(outer(x, y, like=W).formed(), outer(x, y, like=shared), atol=1e-12)
+
+
+def test_the_smaller_form_is_chosen_matrix_by_matrix():
+    model = MLP([1, 40, 40, 1])
+    theta = model.init(np.random.default_rng(0))
+    kinds = {name: type(array) for name, array in model.fast_weights(theta, examples=10).items()}
+    assert kinds == {"W1": np.ndarray, "b1": np.ndarray, "W2": Factored, "b2": np.ndarray, "W3": np.ndarray, "b3": np.ndarray}
+    assert not any(isinstance(array, Factored) for array in model.fast_weights(theta, examples=50).values())
+
+
+def test_adapt_keeps_factors_only_when_asked():
+    rng = np.random.default_rng(0)
+    model = MLP([2, 5, 3, 1], "tanh")
+    theta, batch = model.init(rng), episode(rng, model, 3, 4, 2, "float64")
+    formed, fast = (
+        adapt(model, theta, batch.x_support, batch.y_support, inner_lr=0.1, steps=3, fast_weights=form) for form in (False, True)
+    )
+    assert all(isinstance(array, np.ndarray) for array in formed.values())
+    assert isinstance(fast["W2"], Factored)
+    for name in ("W1", "W2", "W3"):
+        np.testing.assert_allclose(fast[name].formed(), formed[name], atol=1e-13)
+    np.testing.assert_allclose(model.predict(fast, batch.x_query), model.predict(formed, batch.x_query), atol=1e-13)
+
+
+def test_a_model_without_fast_weights_says_so():
+    from tinymaml import Parameters
+
+    theta = Parameters(w=np.ones(3))
+    batch = TaskBatch(np.ones((1, 1, 3)), np.zeros((1, 1, 1)), np.ones((1, 1, 3)), np.zeros((1, 1, 1)))
+    with pytest.raises(ValueError, match="a Linear has no fast weights"):
+        meta_gradient(Linear(), theta, batch, inner_lr=0.1, fast_weights=True)

@@ -1,0 +1,83 @@
+"""The paper's tasks: ranges, truth, disjoint support and query, reproducible, refused when asked for nonsense."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinymaml.tasks import Sinusoid, Sinusoids, TaskBatch
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(seed=seeds, tasks=st.integers(1, 20), shots=st.integers(1, 12), queries=st.integers(1, 12), dtype=st.sampled_from(["f8", "f4"]))
+def test_a_batch_is_what_the_paper_says(seed, tasks, shots, queries, dtype):
+    batch = Sinusoids().sample(np.random.default_rng(seed), tasks=tasks, shots=shots, queries=queries, dtype=dtype)
+    assert len(batch) == tasks
+    assert batch.x_support.shape == batch.y_support.shape == (tasks, shots, 1)
+    assert batch.x_query.shape == batch.y_query.shape == (tasks, queries, 1)
+    A, phase = batch.hidden.amplitude, batch.hidden.phase
+    assert (A >= 0.1).all() and (A <= 5).all() and (phase >= 0).all() and (phase <= np.pi).all()
+    for x, y in ((batch.x_support, batch.y_support), (batch.x_query, batch.y_query)):
+        assert x.dtype == y.dtype == dtype
+        assert (np.abs(x) <= 5).all()
+        np.testing.assert_allclose(y, A * np.sin(x - phase), atol=1e-5 if dtype == "f4" else 1e-14)
+
+
+def test_support_and_query_never_share_a_point_even_where_points_are_rare():
+    # between 1 and 1 + 40 ulp of float32 there are about 40 points: without redrawing most tasks would share one
+    few = Sinusoids(x=(1.0, 1.0 + 40 * 2.0**-23))
+    batch = few.sample(np.random.default_rng(0), tasks=500, shots=5, queries=5, dtype=np.float32)
+    assert not (batch.x_support == batch.x_query[:, None, :, 0]).any()
+
+
+def test_a_task_is_rebuilt_from_its_two_numbers():
+    batch = Sinusoids().sample(np.random.default_rng(1), tasks=4)
+    wave = batch.hidden[2]
+    assert isinstance(wave.amplitude, float)
+    rebuilt = Sinusoid(wave.amplitude, wave.phase)
+    np.testing.assert_array_equal(rebuilt(batch.x_query[2]), batch.y_query[2])
+
+
+def test_the_generator_decides():
+    first, again, other = (Sinusoids().sample(np.random.default_rng(seed)) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first.y_query, again.y_query)
+    assert not np.array_equal(first.y_query, other.y_query)
+
+
+def test_a_slice_of_a_batch_is_a_batch_and_keeps_its_truth():
+    batch = Sinusoids().sample(np.random.default_rng(2), tasks=6)
+    part = batch[2:4]
+    assert len(part) == 2
+    np.testing.assert_array_equal(part.hidden(part.x_support), part.y_support)
+    with pytest.raises(TypeError, match="slice"):
+        batch[2]
+
+
+@pytest.mark.parametrize("asked", [{"shots": 0}, {"queries": 0}, {"tasks": -1}])
+def test_nothing_is_sampled_from_nothing(asked):
+    with pytest.raises(ValueError, match="expected at least 1"):
+        Sinusoids().sample(np.random.default_rng(0), **asked)
+
+
+def test_counts_are_whole_numbers():
+    with pytest.raises(TypeError, match="whole number"):
+        Sinusoids().sample(np.random.default_rng(0), shots=2.5)
+
+
+@pytest.mark.parametrize("ranges", [{"amplitude": (5, 1)}, {"phase": (0, np.nan)}, {"x": (2.0, 2.0)}])
+def test_ranges_that_make_no_sense_are_refused(ranges):
+    with pytest.raises(ValueError, match=next(iter(ranges))):
+        Sinusoids(**ranges)
+
+
+def test_a_batch_refuses_parts_that_do_not_belong_together():
+    x, y = np.zeros((3, 4, 1)), np.zeros((3, 5, 1))
+    with pytest.raises(ValueError, match="every example needs its target"):
+        TaskBatch(x, y, x, x)
+    with pytest.raises(ValueError, match="3 tasks have a support set and 2 a query set"):
+        TaskBatch(x, x, x[:2], x[:2])
+    with pytest.raises(ValueError, match=r"x_support\[None\]"):
+        TaskBatch(x[0], x[0], x, x)
+    with pytest.raises(TypeError, match="int64"):
+        TaskBatch(x.astype(np.int64), x, x, x)

@@ -1,0 +1,5 @@
+"""`python -m tinymaml`."""
+
+from tinymaml.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,100 @@
+"""Every figure of the package: colour-blind-safe, readable in grey, ready for a slide.
+
+Functions that draw one panel take `ax=None` and return the axes; those that draw several return the figure. None calls show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tinymaml.evaluation import Curve
+
+# one look for a method in all figures: label, colour (Okabe and Ito's set), line style, marker
+LOOKS = {
+    "maml": ("MAML", "#0072B2", "-", "o"),
+    "first-order": ("first-order MAML", "#56B4E9", "--", "s"),
+    "pretraining": ("pre-trained", "#D55E00", "-.", "^"),
+    "scratch": ("from scratch", "#777777", ":", "v"),
+    "oracle": ("oracle (told A and phase)", "#009E73", (0, (5, 1)), "D"),
+    "task-blind": ("task-blind optimum", "#CC79A7", (0, (3, 1, 1, 1)), None),
+}
+STEP_LOOKS = {0: ("#999999", ":"), 1: ("#56B4E9", "--"), 10: ("#0072B2", "-")}
+
+
+def _axes(ax: Axes | None) -> Axes:
+    return plt.subplots(figsize=(6, 4), layout="constrained")[1] if ax is None else ax
+
+
+def fit(x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], support: tuple, ax: Axes | None = None) -> Axes:
+    """One task: the truth, the predictions by number of steps, and the support points (x, y). All are flat arrays."""
+    ax = _axes(ax)
+    ax.plot(x, truth, color="black", linewidth=1, label="truth")
+    for steps, prediction in fits.items():
+        colour, style = STEP_LOOKS.get(steps, ("#0072B2", "-"))
+        name = "before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}"
+        ax.plot(x, prediction, color=colour, linestyle=style, linewidth=2, label=name)
+    ax.plot(*support, "o", color="#D55E00", markeredgecolor="white", markersize=7, label="support points", zorder=3)
+    return ax
+
+
+def fits_of_tasks(panels: Mapping[str, list[tuple]]) -> Figure:
+    """One row a method, one column a task; each panel a tuple (x, truth, fits, support) for `fit`."""
+    columns = max(len(row) for row in panels.values())
+    figure, grid = plt.subplots(
+        len(panels), columns, figsize=(3.2 * columns, 2.4 * len(panels) + 0.5), sharex=True, sharey=True,
+        squeeze=False, layout="constrained",
+    )
+    for axes, (key, row) in zip(grid, panels.items(), strict=True):
+        for ax, panel in zip(axes, row, strict=True):
+            fit(*panel, ax=ax)
+        axes[0].set_ylabel(f"{LOOKS[key][0]}\ny")
+    for ax in grid[-1]:
+        ax.set_xlabel("x")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
+    return figure
+
+
+def curves(by_method: Mapping[str, Curve], ax: Axes | None = None, ylabel: str = "mean squared error", log: bool = True) -> Axes:
+    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method."""
+    ax = _axes(ax)
+    for key, curve in by_method.items():
+        label, colour, style, marker = LOOKS[key]
+        steps = np.arange(len(curve.mean))
+        ax.plot(steps, curve.mean, color=colour, linestyle=style, marker=marker, markersize=5, label=label)
+        if marker:
+            ax.fill_between(steps, curve.mean - curve.interval, curve.mean + curve.interval, color=colour, alpha=0.2, linewidth=0)
+    ax.set_xlabel("steps of gradient descent on the support set")
+    ax.set_ylabel(ylabel)
+    if log:
+        ax.set_yscale("log")
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def training(by_method: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
+    """The loss of every batch against iterations, smoothed over windows of about a hundredth of the run."""
+    ax = _axes(ax)
+    for key, losses in by_method.items():
+        label, colour, style, _ = LOOKS[key]
+        window = max(1, len(losses) // 100)
+        whole = losses[:len(losses) // window * window].reshape(-1, window).mean(1)
+        ax.plot(window * (np.arange(len(whole)) + 0.5), whole, color=colour, linestyle=style, label=label)
+    ax.set_yscale("log")
+    ax.set_xlabel("iterations")
+    ax.set_ylabel("loss that is trained on")
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def save(drawn: Figure | Axes, path: str) -> None:
+    """Write a figure to a file and forget it."""
+    figure = drawn if isinstance(drawn, Figure) else drawn.figure
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

@@ -1,0 +1,98 @@
+"""The outer loop: one batch of tasks, one gradient, one step of theta; with progress, history and a clean stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from tinymaml import validate
+from tinymaml.parameters import Parameters
+
+
+class Diverged(ArithmeticError):
+    """The loss or its gradient is no longer finite; `iteration` says when, counted from 1."""
+
+    def __init__(self, iteration: int, what: str):
+        super().__init__(f"training diverged at iteration {iteration}: {what}")
+        self.iteration, self.what = iteration, what
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that the rest of a run depends on, after `iteration` whole iterations.
+
+    optimizer    the optimiser's own state, a dict of arrays
+    generator    `rng.bit_generator.state`: where the stream of tasks stands
+    losses       (iteration,) the history: the meta-loss of every batch, before its step
+    """
+
+    iteration: int
+    theta: Parameters
+    optimizer: dict[str, np.ndarray]
+    generator: dict[str, Any]
+    losses: np.ndarray
+
+
+def begin(theta: Parameters, optimizer: Any, rng: np.random.Generator) -> TrainingState:
+    """The state before the first iteration."""
+    return TrainingState(0, theta, optimizer.start(theta), rng.bit_generator.state, np.empty(0))
+
+
+def train(
+    gradient: Callable[[Parameters, Any], Any],
+    sample: Callable[[np.random.Generator], Any],
+    state: TrainingState,
+    *,
+    optimizer: Any,
+    iterations: int,
+    save: Callable[[TrainingState], None] = lambda state: None,
+    save_every: int = 1000,
+    label: str | None = None,
+) -> TrainingState:
+    """Train from `state` until `iterations` iterations are done in all, and return the state then.
+
+    gradient(theta, batch)    an object with `loss` and `gradient`, such as `meta_gradient` with its settings filled in
+    sample(rng)               the next batch of tasks
+    save(state)               called every `save_every` iterations, at the end, and before any exception leaves here
+    label                     shows a progress bar of this name; None shows none
+
+    A run that is stopped and goes on from its saved state does bit for bit what it would have done unstopped.
+    Raises Diverged, with the last good state saved, and never steps along a gradient that is not finite.
+    """
+    iterations, save_every = validate.count("iterations", iterations), validate.count("save_every", save_every)
+    if state.iteration > iterations:
+        raise ValueError(f"{state.iteration} iterations are done already, {iterations} were asked: ask for more")
+    rng = np.random.default_rng()
+    rng.bit_generator.state = state.generator
+    losses = np.concatenate([state.losses, np.empty(iterations - state.iteration)])
+    done = (state.iteration, state.theta, state.optimizer, state.generator)  # replaced whole, so never half-finished
+
+    def now() -> TrainingState:
+        return TrainingState(*done, losses[:done[0]].copy())
+
+    bar = tqdm(total=iterations, initial=state.iteration, desc=label, disable=label is None, dynamic_ncols=True)
+    try:
+        with np.errstate(all="ignore"):  # overflow is looked for, and reported, below
+            for i in range(state.iteration, iterations):
+                _, theta, moments, _ = done
+                found = gradient(theta, sample(rng))
+                losses[i] = found.loss
+                if not np.isfinite(found.loss):
+                    raise Diverged(i + 1, f"the loss is {found.loss}")
+                if not np.isfinite(found.gradient.flat).all():
+                    raise Diverged(i + 1, "the gradient is not finite")
+                theta, moments = optimizer.step(theta, found.gradient, moments)
+                done = (i + 1, theta, moments, rng.bit_generator.state)
+                bar.update()
+                if (i + 1) % 100 == 0:
+                    bar.set_postfix({"meta-loss": f"{losses[max(0, i - 99):i + 1].mean():.3f}"}, refresh=False)
+                if (i + 1) % save_every == 0 and i + 1 < iterations:
+                    save(now())
+    finally:
+        bar.close()
+        save(now())
+    return now()
