@@ -79,7 +79,8 @@ class MLP:
         TypeError for integer or object arrays and for mixed precision, ValueError for shapes that do not fit and for
         data that is NaN or infinite.
         """
-        self._check(theta, x, y)
+        validate.examples(x, y, self.widths[0], self.widths[-1])
+        validate.fitting("theta", theta, self.shapes, x)
         LOSSES[self.loss].check(y)
         return Surface(self, theta, x, y)
 
@@ -96,38 +97,9 @@ class MLP:
 
     def predict(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
         """z_L for inputs x (..., n, d_0), when there are no targets: (..., n, d_L)."""
-        self._check(theta, x)
+        validate.examples(x, None, self.widths[0])
+        validate.fitting("theta", theta, self.shapes, x)
         return forward(self, theta, x)[0][self.depth]
-
-    def _check(self, theta: Parameters, x: np.ndarray, y: np.ndarray | None = None) -> None:
-        """What `at` promises to refuse."""
-        d, d_out = self.widths[0], self.widths[-1]
-        validate.finite("x", validate.floats("x", x))
-        if x.ndim < 2 or x.shape[-1] != d or x.shape[-2] < 1:
-            raise ValueError(f"x has shape {x.shape}, expected (n, {d}) or (tasks, n, {d})" + _column_hint("x", x, d))
-        if y is not None:
-            validate.finite("y", validate.floats("y", y))
-            if y.shape != (*x.shape[:-1], d_out):
-                raise ValueError(f"y has shape {y.shape}, expected {(*x.shape[:-1], d_out)}" + _column_hint("y", y, d_out))
-            if y.dtype.char.lower() != x.dtype.char.lower():
-                raise TypeError(f"x is {x.dtype} and y is {y.dtype}: use .astype to make them the same")
-        self._check_named("theta", theta, x)
-
-    def _check_named(self, what: str, theta: Parameters, x: np.ndarray) -> None:
-        """That theta, or a direction v, has the names and shapes of this network and the precision of x."""
-        if theta.keys() != self.shapes.keys():
-            raise ValueError(f"{what} holds {list(theta)}, expected {list(self.shapes)}: make it with model.init(rng)")
-        tasks = x.shape[:-2]
-        for name, shape in self.shapes.items():
-            array = theta[name]
-            if array.shape != shape and array.shape != tasks + shape:
-                raise ValueError(f"{name} of {what} has shape {array.shape}, expected {shape}, or {tasks + shape} for the tasks of x")
-            if array.dtype is not x.dtype and array.dtype.char.lower() != x.dtype.char.lower():  # D is complex d
-                raise TypeError(f"{name} of {what} is {array.dtype} and x is {x.dtype}: use .astype to make them the same")
-
-
-def _column_hint(name: str, array: np.ndarray, width: int) -> str:
-    return f": use {name}[:, None]" if array.ndim == 1 and width == 1 else ": rows are examples"
 
 
 def _T(matrix: np.ndarray) -> np.ndarray:
@@ -213,7 +185,7 @@ class Surface:
 
     def along(self, v: Parameters) -> Along:
         """The same surface differentiated along the direction v: every R-quantity by name."""
-        self.model._check_named("v", v, self.x)
+        validate.fitting("v", v, self.model.shapes, self.x)
         return Along(self, v)
 
     def hvp(self, v: Parameters) -> Parameters:

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from tinymaml.evaluation import Curve
 
@@ -27,7 +28,21 @@ STEP_LOOKS = {0: ("#999999", ":"), 1: ("#56B4E9", "--"), 10: ("#0072B2", "-")}
 
 
 def _axes(ax: Axes | None) -> Axes:
-    return plt.subplots(figsize=(6, 4), layout="constrained")[1] if ax is None else ax
+    return plt.subplots(figsize=(7.2, 4), layout="constrained")[1] if ax is None else ax
+
+
+def _log(ax: Axes) -> None:
+    """A log axis with plain numbers on it."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_minor_formatter("")
+
+
+def _finish(ax: Axes) -> None:
+    """A light grid, and the legend beside the panel, where it hides no curve."""
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def fit(x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], support: tuple, ax: Axes | None = None) -> Axes:
@@ -52,9 +67,11 @@ def fits_of_tasks(panels: Mapping[str, list[tuple]]) -> Figure:
     for axes, (key, row) in zip(grid, panels.items(), strict=True):
         for ax, panel in zip(axes, row, strict=True):
             fit(*panel, ax=ax)
-        axes[0].set_ylabel(f"{LOOKS[key][0]}\ny")
+        axes[0].set_ylabel(f"{LOOKS[key][0]}\n\ny")
     for ax in grid[-1]:
         ax.set_xlabel("x")
+    reach = 1.3 * max(np.abs(truth).max() for row in panels.values() for _, truth, _, _ in row)
+    grid[0, 0].set_ylim(-reach, reach)  # a fit that runs away may leave the picture
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
     return figure
 
@@ -71,9 +88,8 @@ def curves(by_method: Mapping[str, Curve], ax: Axes | None = None, ylabel: str =
     ax.set_xlabel("steps of gradient descent on the support set")
     ax.set_ylabel(ylabel)
     if log:
-        ax.set_yscale("log")
-    ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize="small")
+        _log(ax)
+    _finish(ax)
     return ax
 
 
@@ -85,11 +101,10 @@ def training(by_method: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axe
         window = max(1, len(losses) // 100)
         whole = losses[:len(losses) // window * window].reshape(-1, window).mean(1)
         ax.plot(window * (np.arange(len(whole)) + 0.5), whole, color=colour, linestyle=style, label=label)
-    ax.set_yscale("log")
+    _log(ax)
     ax.set_xlabel("iterations")
     ax.set_ylabel("loss that is trained on")
-    ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize="small")
+    _finish(ax)
     return ax
 
 

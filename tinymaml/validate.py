@@ -3,8 +3,11 @@
 Every message says what was got, what was wanted, and what to do.
 """
 
+from __future__ import annotations
+
 import math
 import numbers
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -52,3 +55,39 @@ def finite(name: str, value: np.ndarray) -> np.ndarray:
             f"expected finite data: clean {name} first"
         )
     return value
+
+
+def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> None:
+    """That x (..., n, d) and, if there are targets, y (..., n, d_out) are finite floats, row for row."""
+    finite("x", floats("x", x))
+    if x.ndim < 2 or x.shape[-1] != d or x.shape[-2] < 1:
+        raise ValueError(f"x has shape {x.shape}, expected (n, {d}) or (tasks, n, {d}): {_mend('x', x, d)}")
+    if y is not None:
+        finite("y", floats("y", y))
+        if y.shape != (*x.shape[:-1], d_out):
+            raise ValueError(f"y has shape {y.shape}, expected {(*x.shape[:-1], d_out)}: {_mend('y', y, d_out)}")
+        _one_precision("y", y, x)
+
+
+def fitting(what: str, theta: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], x: np.ndarray) -> None:
+    """That theta, or a direction, has the names and shapes of a model and the precision of x; a task axis is that of x."""
+    if theta.keys() != shapes.keys():
+        raise ValueError(f"{what} holds {list(theta)}, expected {list(shapes)}: make it with model.init(rng)")
+    tasks = x.shape[:-2]
+    for name, shape in shapes.items():
+        array = theta[name]
+        if array.shape != shape and array.shape != tasks + shape:
+            raise ValueError(
+                f"{name} of {what} has shape {array.shape}, expected {shape}, or {tasks + shape} for the tasks of x: "
+                "use parameters of this model and these tasks"
+            )
+        _one_precision(f"{name} of {what}", array, x)
+
+
+def _mend(name: str, array: np.ndarray, width: int) -> str:
+    return f"use {name}[:, None]" if array.ndim == 1 and width == 1 else "rows are examples, columns are what each has"
+
+
+def _one_precision(name: str, array: np.ndarray, x: np.ndarray) -> None:
+    if array.dtype is not x.dtype and array.dtype.char.lower() != x.dtype.char.lower():  # D is complex d, F complex f
+        raise TypeError(f"{name} is {array.dtype} and x is {x.dtype}: use .astype to make them the same")
