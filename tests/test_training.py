@@ -193,7 +193,7 @@ def test_settings_that_make_no_sense_are_refused(wrong):
         Settings(**wrong)
 
 
-def errors_after_one_step(folder, seed, iterations=2000):
+def errors_after_one_step(folder, seed, iterations=3000):
     """The mean squared error of MAML and of pre-training on the same 300 new tasks, after one step of the same training."""
     mean = {}
     for method in ("maml", "pretraining"):

@@ -67,11 +67,15 @@ class MLP:
         return "\n".join([*rows, f"{'total':<26}  {total:>10,}"])
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
-        """A random theta: normal weights of variance 2 / (d_{l-1} + d_l), biases zero (Glorot and Bengio 2010, eq. 12)."""
-        return Parameters.trusted({
-            name: (rng.standard_normal(shape) * np.sqrt(2 / sum(shape)) if name[0] == "W" else np.zeros(shape)).astype(dtype)
-            for name, shape in self.shapes.items()
-        })
+        """A random theta: weights and biases of layer l uniform within +- 1 / sqrt(d_{l-1}), the variance of LeCun et al. 1998.
+
+        The biases are random too, so that the kinks of a relu network lie all over the inputs and not in one point.
+        """
+        theta = {}
+        for name, shape in self.shapes.items():
+            reach = self.widths[int(name[1:]) - 1] ** -0.5
+            theta[name] = rng.uniform(-reach, reach, shape).astype(dtype)
+        return Parameters.trusted(theta)
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss surface seen from theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).

@@ -1,0 +1,46 @@
+"""The checks behind the exercises of the lessons: they say at once what is right, and name the known mistakes.
+
+    exercises.check("2.1", my_function)              # in the cell after a stub
+    exercises.check("2.1", my_function, seed=7)      # the same exercise on other numbers: for grading
+
+One module a lesson, lesson_01.py, lesson_02.py, ...; in each, CHECKS maps the number of an exercise to a function
+`(answer, rng)` that prints a line for every right quantity and raises `WrongAnswer` for a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from tinymaml.check import WrongAnswer
+
+__all__ = ["WrongAnswer", "check", "prediction"]
+
+
+def check(number: str, answer: Callable, *, seed: int = 0) -> None:
+    """Check the answer to exercise `number` on numbers drawn from `seed`.
+
+    Not attempted (the stub's NotImplementedError): says so and goes on. Wrong: raises `WrongAnswer` with the hint.
+    """
+    lesson = import_module(f"exercises.lesson_{int(number.split('.')[0]):02d}")
+    if number not in lesson.CHECKS:
+        raise ValueError(f"there is no exercise {number!r}: lesson {number.split('.')[0]} has {', '.join(lesson.CHECKS)}")
+    try:
+        lesson.CHECKS[number](answer, np.random.default_rng(seed))
+    except NotImplementedError:
+        print(f"Exercise {number} is not attempted yet: write it in the cell above. The lesson goes on without it.")
+    else:
+        print(f"Exercise {number} is right.")
+
+
+def prediction(mine: Any, outcome: str) -> None:
+    """Say whether a prediction, one of the letters in the question or None, agreed with what the run showed."""
+    if mine is None:
+        print(f"No prediction made. The run says: {outcome}")
+    elif str(mine).strip().lower() == outcome:
+        print(f"Your prediction agrees with the run: {outcome}")
+    else:
+        print(f"You predicted {mine}; the run says: {outcome}. What did you expect to happen instead?")

@@ -1,0 +1,153 @@
+"""Every lesson runs, as the student finds it and with the solutions filled in; and is built as a lesson is built."""
+
+import ast
+import copy
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+LESSONS = sorted((Path(__file__).parents[1] / "lessons").glob("[0-9][0-9]_*.ipynb"))
+NAMES = [path.stem for path in LESSONS]
+BUDGET, CELL_BUDGET = 30.0, 10.0  # seconds on two cores, of a lesson and of a cell: the lessons are built to take a third
+LARGEST = 300_000  # bytes of a notebook with its outputs
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def tagged(notebook, tag):
+    """The cells with a tag, by the number of their exercise, which is their other tag."""
+    found = {}
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if tag in tags:
+            (number,) = set(tags) - {tag}
+            found[number] = cell
+    return found
+
+
+def solution_of(cell):
+    """The Python block inside the collapsed solution."""
+    (block,) = re.findall(r"```python\n(.*?)```", cell.source, re.DOTALL)
+    return block
+
+
+def solved(notebook):
+    """The notebook with every stub replaced by its solution."""
+    notebook = copy.deepcopy(notebook)
+    stubs, solutions = tagged(notebook, "exercise"), tagged(notebook, "solution")
+    for number, cell in stubs.items():
+        cell.source = solution_of(solutions[number])
+    return notebook
+
+
+def execute(notebook):
+    """Run from top to bottom in a fresh kernel: the executed notebook, and the seconds of every code cell."""
+    notebook = copy.deepcopy(notebook)
+    seconds, began = [], []
+    client = NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(LESSONS[0].parent)}},
+        on_cell_execute=lambda **_: began.append(time.perf_counter()),
+        on_cell_executed=lambda **_: seconds.append(time.perf_counter() - began.pop()),
+    )  # fmt: skip
+    client.execute()
+    return notebook, seconds
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """All lessons, in both ways, two kernels at a time."""
+    jobs = {(path.stem, way): (solved(read(path)) if way == "solved" else read(path)) for path in LESSONS for way in ("found", "solved")}
+    with ThreadPoolExecutor(2) as pool:
+        futures = {key: pool.submit(execute, notebook) for key, notebook in jobs.items()}
+    return futures
+
+
+def printed(notebook):
+    return "\n".join(
+        output.get("text", "") for cell in notebook.cells if cell.cell_type == "code" for output in cell.get("outputs", [])
+    )
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_runs_as_the_student_finds_it(runs, path):
+    notebook, seconds = runs[path.stem, "found"].result()
+    numbers = list(tagged(notebook, "exercise"))
+    for number in numbers:
+        assert f"Exercise {number} is not attempted yet" in printed(notebook)
+    assert sum(seconds) < BUDGET and max(seconds) < CELL_BUDGET
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_runs_with_the_solutions_filled_in(runs, path):
+    notebook, seconds = runs[path.stem, "solved"].result()
+    for number in tagged(notebook, "exercise"):
+        assert f"Exercise {number} is right." in printed(notebook)
+    assert "not attempted" not in printed(notebook)
+    assert sum(seconds) < BUDGET and max(seconds) < CELL_BUDGET
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_no_warning_reaches_the_student(runs, path):
+    for way in ("found", "solved"):
+        for cell in runs[path.stem, way].result()[0].cells:
+            for output in cell.get("outputs", []):
+                assert output.get("name") != "stderr", output.get("text")
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_stub_and_solution_have_the_same_signature(path):
+    notebook = read(path)
+    stubs, solutions = tagged(notebook, "exercise"), tagged(notebook, "solution")
+    assert 2 <= len(stubs) <= 4 and stubs.keys() == solutions.keys() == tagged(notebook, "check").keys()
+    for number, cell in stubs.items():
+        assert number.split(".")[0] == str(int(path.stem[:2]))
+        assert f'NotImplementedError("Exercise {number}' in cell.source
+        signatures = []
+        for source in (cell.source, solution_of(solutions[number])):
+            functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+            signatures.append([(f.name, ast.unparse(f.args)) for f in functions])
+        assert signatures[0] == signatures[1] and len(signatures[0]) >= 1
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_is_stored_with_the_outputs_of_a_clean_run(path):
+    assert path.stat().st_size < LARGEST
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert not any(output["output_type"] == "error" for cell in cells for output in cell["outputs"])
+    assert any("image/png" in output.get("data", {}) for cell in cells for output in cell["outputs"])
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=NAMES)
+def test_has_the_anatomy_of_a_lesson(path):
+    notebook = read(path)
+    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    headings = [len(marks) for marks in re.findall(r"^(#+) ", prose, re.MULTILINE)]
+    assert headings[0] == 1 and headings.count(1) == 1
+    assert all(deeper <= level + 1 for level, deeper in zip(headings, headings[1:], strict=False))
+    for part in ("**Question.**", "**Time.**", "**Afterwards you can**", "**You need**", "## Notation", "## Summary",
+                 "## Questionnaire", "## References", "What the figure shows", "<details>"):  # fmt: skip
+        assert part in prose, part
+    assert "my_prediction = None" in "\n".join(cell.source for cell in notebook.cells)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert len([line for line in cell.source.splitlines() if line.strip()]) <= 18, cell.source
+    for word in ("clearly", "simply", "obviously", "trivial"):
+        assert not re.search(rf"\b{word}\b", prose, re.IGNORECASE), word
+
+
+def test_setup_and_notation_are_the_same_in_all_lessons():
+    setups, notations = set(), set()
+    for path in LESSONS:
+        notebook = read(path)
+        setups.add(next(cell.source for cell in notebook.cells if cell.cell_type == "code"))
+        notations.add(next(cell.source for cell in notebook.cells if cell.source.startswith("## Notation")))
+    assert len(setups) <= 1 and len(notations) <= 1
