@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from tinymaml import checkpoint
-from tinymaml.compare import new_tasks
 from tinymaml.evaluation import evaluate
-from tinymaml.experiment import Settings, model, reopen, run
+from tinymaml.experiment import reopen, run
+from tinymaml.problems import model, new_tasks
+from tinymaml.settings import Settings
 from tinymaml.training import Diverged
 
-SMALL = Settings(iterations=12, width=6, tasks=3, shots=2, queries=2)
+SMALL = Settings(iterations=12, hidden=(6, 6), tasks=3, shots=2, queries=2)
 
 
 def same(one, other):
@@ -74,9 +75,9 @@ def test_ctrl_c_inside_an_iteration_saves_the_last_whole_one(tmp_path, monkeypat
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
 def test_a_process_that_is_killed_resumes_as_if_never_stopped(tmp_path, blow):
     path = tmp_path / "maml.npz"
-    settings = "Settings(iterations={}, width=6, tasks=3, shots=2, queries=2)"
+    settings = "Settings(iterations={}, hidden=(6, 6), tasks=3, shots=2, queries=2)"
     code = (
-        "from tinymaml import training, experiment; from tinymaml.experiment import Settings, run; from functools import partial;"
+        "from tinymaml import training, experiment; from tinymaml.experiment import run; from tinymaml.settings import Settings; from functools import partial;"
         "experiment.train = partial(experiment.train, save_every=5);"  # so that many kills fall into writing
         f"run({settings.format(10**6)}, {str(path)!r}, progress=False)"
     )
@@ -123,7 +124,7 @@ def test_an_earlier_run_is_never_overwritten(tmp_path):
     first = run(SMALL, path, progress=False)
     with pytest.raises(ValueError, match="--resume"):
         run(replace(SMALL, seed=1), path, progress=False)
-    for change in ({"seed": 1}, {"width": 7}, {"inner_lr": 0.02}, {"method": "first-order"}):
+    for change in ({"seed": 1}, {"hidden": (7, 6)}, {"inner_lr": 0.02}, {"method": "first-order"}):
         with pytest.raises(ValueError, match=f"{path} was trained with {next(iter(change))}"):
             run(replace(SMALL, **change), path, resume=True, progress=False)
     with pytest.raises(ValueError, match="12 iterations are done already"):
@@ -186,7 +187,7 @@ def test_no_temporary_file_stays(tmp_path):
 
 @pytest.mark.parametrize("wrong", [
     {"method": "magic"}, {"shots": 0}, {"steps": 0}, {"inner_lr": -0.1}, {"outer_lr": float("nan")}, {"activation": "cube"},
-    {"dtype": "int64"}, {"seed": -1}, {"iterations": 0}, {"optimizer": "lbfgs"}, {"width": 0},
+    {"dtype": "int64"}, {"seed": -1}, {"iterations": 0}, {"optimizer": "lbfgs"}, {"ways": 1},
 ])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -199,7 +200,7 @@ def errors_after_one_step(folder, seed, iterations=3000):
     for method in ("maml", "pretraining"):
         settings = Settings(method=method, iterations=iterations, shots=10, outer_lr=0.003, seed=seed)
         state = run(settings, folder / f"{method}-{seed}.npz", progress=False)
-        batch = new_tasks(settings, 300)
+        batch = new_tasks(settings, 300, 100)
         mean[method] = evaluate(model(settings), state.theta, batch, inner_lr=settings.inner_lr, steps=1).mean[1]
     return mean["maml"], mean["pretraining"]
 

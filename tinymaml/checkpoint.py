@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinymaml.files import write_whole
 from tinymaml.parameters import Parameters
 from tinymaml.training import TrainingState
 
@@ -28,17 +28,6 @@ def save(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:
     arrays |= {f"theta/{name}": array for name, array in state.theta.items()}
     arrays |= {f"optimizer/{name}": array for name, array in state.optimizer.items()}
     write_whole(path, lambda file: np.savez(file, **arrays))
-
-
-def write_whole(path: Path, write: Any) -> None:
-    """`write(file)` into a partial file beside `path`, then put it in place at one stroke."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def load(path: Path) -> tuple[TrainingState, dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import adapt
+from tinymaml.maml import adapt, in_form
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
@@ -52,25 +52,46 @@ class Curve:
         return np.array([statistic(row[~lost]) if not lost.all() else np.nan for row, lost in rows])
 
 
-def evaluate(
-    model: Any, theta: Parameters, batch: TaskBatch, *, inner_lr: float, steps: int, chunk: int = 100
-) -> Curve:
-    """The query loss of every task after 0..steps steps of `adapt` on its support set.
+def loss(here: Any) -> np.ndarray:
+    """The loss of each task, (T,): what `evaluate` measures when nothing else is asked."""
+    return here.loss
 
-    `chunk` tasks are adapted at a time, which bounds the memory and changes no number.
+
+def accuracy(here: Any) -> np.ndarray:
+    """The part of each task's examples whose largest logit is that of their class, (T,); not finite counts as wrong."""
+    right = here.prediction.argmax(-1) == here.y.argmax(-1)
+    return (right & np.isfinite(here.prediction).all(-1)).mean(-1)
+
+
+def evaluate(
+    model: Any,
+    theta: Parameters,
+    batch: TaskBatch,
+    *,
+    inner_lr: float,
+    steps: int,
+    measure: Callable[[Any], np.ndarray] = loss,
+    chunk: int = 100,
+) -> Curve:
+    """`measure` on every task's query set after 0..steps steps of `adapt` on its support set.
+
+    `chunk` tasks are adapted at a time, which bounds the memory and changes no number. An accuracy is a number from 0
+    to 1 whatever happens, so no task is left out of its mean.
     """
     steps = validate.count("steps", steps)
     columns = []
     with np.errstate(all="ignore"):  # a task that overflows is counted
         for start in range(0, len(batch), chunk):
             part = batch[start:start + chunk]
-            adapted, losses = theta, []
+            theta_k = in_form(model, theta, steps * part.x_support.shape[1])
+            values = []
             for k in range(steps + 1):
-                losses.append(model.at(adapted, part.x_query, part.y_query).loss)
+                values.append(measure(model.at(theta_k, part.x_query, part.y_query)))
                 if k < steps:
-                    adapted = adapt(model, adapted, part.x_support, part.y_support, inner_lr=inner_lr)
-            columns.append(np.array(losses))
-    return curve(np.concatenate(columns, axis=1).astype(float))
+                    theta_k = adapt(model, theta_k, part.x_support, part.y_support, inner_lr=inner_lr)
+            columns.append(np.array(values))
+    values = np.concatenate(columns, axis=1).astype(float)
+    return curve(values) if measure is loss else Curve(values, np.zeros(values.shape, bool))
 
 
 def curve(losses: np.ndarray) -> Curve:

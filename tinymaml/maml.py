@@ -29,7 +29,7 @@ def adapt(
     Returns theta_K, one for each task. With `fast_weights` the matrices of a shared theta are kept as factors
     (eq. 14), which is for large models. ValueError for steps below 1 or a rate that is not above zero.
     """
-    return _inner_loop(model, _start(model, theta, x, steps, fast_weights), x, y, inner_lr, steps)[0]
+    return _inner_loop(model, in_form(model, theta, 0, fast_weights), x, y, inner_lr, steps)[0]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def meta_gradient(
     `fast_weights` chooses between two forms of the same numbers: True keeps adapted matrices as factors (eqs. 14
     and 15), False forms them, None takes for each matrix what is smaller.
     """
-    start = _start(model, theta, batch.x_support, steps, fast_weights)
+    start = in_form(model, theta, validate.count("steps", steps) * batch.x_support.shape[1], fast_weights)
     theta_K, tapes = _inner_loop(model, start, batch.x_support, batch.y_support, inner_lr, steps)
     query = model.at(theta_K, batch.x_query, batch.y_query)
 
@@ -98,10 +98,13 @@ def _inner_loop(model: Any, theta: Parameters, x: np.ndarray, y: np.ndarray, inn
     return theta, tapes
 
 
-def _start(model: Any, theta: Parameters, x: np.ndarray, steps: int, fast_weights: bool | None) -> Parameters:
-    """theta in the form that was asked for; a model without fast weights has one form only."""
+def in_form(model: Any, theta: Parameters, examples: int, fast_weights: bool | None = None) -> Parameters:
+    """A shared theta in the form in which its adapted copies will be kept: see `fast_weights` of `meta_gradient`.
+
+    examples: how many a task adapts on, counted once a step. A model without fast weights has one form only.
+    """
     if fast_weights and not hasattr(model, "fast_weights"):
         raise ValueError(f"a {type(model).__name__} has no fast weights: leave fast_weights out")
     if fast_weights is False or not hasattr(model, "fast_weights"):
         return theta
-    return model.fast_weights(theta, 0 if fast_weights else validate.count("steps", steps) * x.shape[1])
+    return model.fast_weights(theta, 0 if fast_weights else examples)

@@ -12,6 +12,7 @@ is a row, (1, d_l) or (T, 1, d_l). All tasks go through one `np.matmul`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,6 +38,8 @@ class MLP:
     loss: str = "squared_error"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.widths, Sequence):
+            raise TypeError(f"widths is {self.widths!r}, expected inputs, hidden layers and outputs: for instance [1, 40, 40, 1]")
         widths = tuple(validate.count(f"width {i}", d) for i, d in enumerate(self.widths))
         if len(widths) < 2:
             raise ValueError(f"widths are {widths}, expected inputs and outputs at least: for instance [1, 40, 40, 1]")
@@ -83,7 +86,7 @@ class MLP:
         TypeError for integer or object arrays and for mixed precision, ValueError for shapes that do not fit and for
         data that is NaN or infinite.
         """
-        validate.examples(x, y, self.widths[0], self.widths[-1])
+        validate.examples(x, validate.floats("y", y), self.widths[0], self.widths[-1])
         validate.fitting("theta", theta, self.shapes, x)
         LOSSES[self.loss].check(y)
         return Surface(self, theta, x, y)

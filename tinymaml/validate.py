@@ -71,6 +71,8 @@ def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> Non
 
 def fitting(what: str, theta: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], x: np.ndarray) -> None:
     """That theta, or a direction, has the names and shapes of a model and the precision of x; a task axis is that of x."""
+    if not hasattr(theta, "unflatten"):  # what makes a mapping Parameters
+        raise TypeError(f"{what} is a {type(theta).__name__}, expected Parameters: use Parameters({what})")
     if theta.keys() != shapes.keys():
         raise ValueError(f"{what} holds {list(theta)}, expected {list(shapes)}: make it with model.init(rng)")
     tasks = x.shape[:-2]
@@ -89,5 +91,7 @@ def _mend(name: str, array: np.ndarray, width: int) -> str:
 
 
 def _one_precision(name: str, array: np.ndarray, x: np.ndarray) -> None:
+    if array.dtype.char not in "fdFD":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected float64 or float32: use .astype(float)")
     if array.dtype is not x.dtype and array.dtype.char.lower() != x.dtype.char.lower():  # D is complex d, F complex f
         raise TypeError(f"{name} is {array.dtype} and x is {x.dtype}: use .astype to make them the same")

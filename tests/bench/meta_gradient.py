@@ -1,0 +1,195 @@
+"""The meta-gradient's time and memory beside JAX and PyTorch: `python tests/bench/meta_gradient.py`, --help for options.
+
+Every library runs in processes of its own, one with one thread and one with all cores, as threads are fixed when a
+library starts. One process works at a time: contestants take turns, round after round, and a time is the median of a
+contestant's turns. Before anything is timed all must give the same gradient. A library that is not installed is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import report
+from peers import CONTESTANTS, OTHERS
+from workers import Worker
+
+from tinymaml.bench import Case, medians, share
+
+AGREEMENT = {"float64": 1e-9, "float32": 1e-3}  # largest difference of two gradients, relative, in the norm
+
+
+class Bench:
+    """A worker for each library and number of threads; `absent` says which contestants are left out, and why."""
+
+    def __init__(self, threads: Sequence[int], contestants: Sequence[str], rounds: int, seconds: float):
+        self.threads, self.contestants, self.rounds, self.seconds = threads, contestants, rounds, seconds
+        self.absent = {}
+        self.workers = {
+            (library, count): Worker(count)
+            for library in dict.fromkeys(CONTESTANTS[name][0] for name in contestants) for count in threads
+        }
+
+    def prepared(self, name: str, case: Case) -> Iterator[tuple[int, object, partial]]:
+        """For each number of threads: what `prepare` answered, and the turn to take; nothing if the library is absent."""
+        library = (CONTESTANTS | OTHERS)[name][0]
+        for count in self.threads:
+            if library in self.absent:
+                return
+            worker = self.workers[library, count]
+            try:
+                yield count, worker.ask("prepare", name, case), partial(worker.ask, "take_turn", name)
+            except ImportError as missing:
+                self.absent[library] = str(missing)
+
+    def compare(self, case: Case) -> dict:
+        """The seconds of every contestant, once all agree on the gradient, and the share of the product's speed."""
+        turns, mine = {}, None
+        for name in self.contestants:
+            for count, gradient, take in self.prepared(name, case):
+                mine = gradient if mine is None else mine
+                difference = np.linalg.norm(gradient - mine) / np.linalg.norm(mine)
+                if not difference <= AGREEMENT[case.dtype]:
+                    raise SystemExit(f"{name} and tinymaml differ by {difference:.1e} on the gradient of {case}")
+                turns[name, count] = take
+        turns |= {("product", count): take for count, _, take in self.prepared("product", case)}
+        found = self.timed(turns)
+        bare = found.pop("product")
+        return {
+            **asdict(case), "seconds": found, "product_seconds": bare, "multiply_adds": case.multiply_adds,
+            "share": share(case, report.best(found["tinymaml"]), report.best(bare)),
+        }
+
+    def iterate(self, case: Case) -> dict:
+        """The seconds of a whole training iteration."""
+        names = ["iteration", "JAX iteration"] if "JAX" in self.contestants else ["iteration"]
+        turns = {(name, count): take for name in names for count, _, take in self.prepared(name, case)}
+        return {**asdict(case), "seconds": self.timed(turns)}
+
+    def weigh(self, case: Case) -> dict:
+        """The MB that a meta-gradient takes at most, each contestant in a fresh process with all cores."""
+        found = {}
+        for name in self.contestants:
+            library = CONTESTANTS[name][0]
+            if library not in self.absent:
+                worker = Worker(max(self.threads))
+                try:
+                    found[name] = worker.ask("weigh", name, case)
+                except ImportError as missing:
+                    self.absent[library] = str(missing)
+                finally:
+                    worker.close()
+        return {**asdict(case), "megabytes": found}
+
+    def timed(self, turns: dict[tuple[str, int], partial]) -> dict[str, dict[str, float]]:
+        """The median seconds of each: {name: {threads: seconds}}, threads as strings for JSON."""
+        nested = {}
+        for (name, count), seconds in medians(turns, rounds=self.rounds, seconds=self.seconds).items():
+            nested.setdefault(name, {})[str(count)] = seconds
+        return nested
+
+    def close(self) -> None:
+        for worker in self.workers.values():
+            worker.close()
+
+
+def plan(options: argparse.Namespace) -> list[tuple[str, Case]]:
+    """What is measured, most telling first: ("weigh", "iterate" or "compare", the case)."""
+    cases = [
+        Case(problem, width, steps, dtype, options.tasks[0])
+        for steps, problem, dtype, width in product(options.steps, options.problems, options.dtypes, options.widths)
+    ]
+    first = cases[:len(options.widths)]  # of the first problem, dtype and number of steps: all widths
+    by_tasks = [replace(first[0], tasks=tasks) for tasks in options.tasks[1:]]
+    by_dtype = [replace(case, problem="regression", dtype=dtype) for dtype in options.dtypes for case in first]
+    return [
+        *(("weigh", case) for case in first),
+        *(("iterate", case) for case in by_dtype),
+        *(("compare", case) for case in first + by_tasks + cases[len(first):]),
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure what the options ask for, print the tables, write the files; the exit status."""
+    options, began = parse(argv), time.perf_counter()
+    contestants = [name for name, (library, _) in CONTESTANTS.items() if library in ("numpy", *options.peers)]
+    bench = Bench(options.threads, contestants, options.rounds, options.seconds)
+    found, todo = {"weigh": [], "iterate": [], "compare": []}, plan(options)
+    try:
+        for i, (what, case) in enumerate(todo):
+            elapsed = time.perf_counter() - began
+            if elapsed > 60 * options.minutes:
+                print(f"\nout of time: {len(todo) - i} of {len(todo)} measurements are left out", file=sys.stderr)
+                break
+            print(f"{elapsed:4.0f} s  {i + 1}/{len(todo)}  {what} {case}", file=sys.stderr)
+            found[what].append(getattr(bench, what)(case))
+    finally:
+        bench.close()
+    contestants = [name for name in contestants if CONTESTANTS[name][0] not in bench.absent]
+    print(report.whole(machine(), options.threads, contestants, bench.absent, found))
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(), "threads": options.threads, **found}, indent=1) + "\n")
+    if options.figure:
+        report.figure(found["compare"], contestants, options.figure)
+    return 0
+
+
+def machine() -> dict[str, str]:
+    """What the numbers depend on."""
+    versions = {}
+    for package in ("numpy", "jax", "torch"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {"processor": platform.machine(), "cores": str(cores()), "python": platform.python_version(), **versions}
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    top = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], epilog=__doc__.partition("\n\n")[2])
+    one_of = {"nargs": "+", "metavar": "NAME"}
+    numbers = {"nargs": "+", "metavar": "N", "type": int}
+    top.add_argument("--quick", action="store_true", help="few sizes and few rounds, in less than a minute")
+    top.add_argument("--widths", **numbers, help="of the two hidden layers (default: 40 128 400 1024)")
+    top.add_argument("--tasks", **numbers, help="tasks a batch: the first for all, the others at the first width (default: 25 5 100)")
+    top.add_argument("--steps", **numbers, help="inner steps (default: 1 5)")
+    top.add_argument("--dtypes", **one_of, choices=("float64", "float32"), help="default: both")
+    top.add_argument("--problems", **one_of, choices=("regression", "classification"), help="default: both")
+    top.add_argument("--peers", nargs="*", metavar="NAME", choices=("jax", "torch"), help="default: both")
+    top.add_argument("--threads", **numbers, help=f"default: one and all cores, here 1 {cores()}")
+    top.add_argument("--rounds", type=int, metavar="N", help="turns of each contestant at most (default: 15)")
+    top.add_argument("--seconds", type=float, metavar="S", help="a case begins no new round after that (default: 4)")
+    top.add_argument("--minutes", type=float, metavar="M", help="no new case after that (default: 9)")
+    top.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
+    top.add_argument("--figure", type=Path, metavar="FILE", help="draw time against width and against tasks there")
+    full = {
+        "widths": [40, 128, 400, 1024], "tasks": [25, 5, 100], "steps": [1, 5], "dtypes": ["float64", "float32"],
+        "problems": ["regression", "classification"], "peers": ["jax", "torch"],
+        "threads": sorted({1, cores()}), "rounds": 15, "seconds": 4.0, "minutes": 9.0,
+    }
+    quick = {"widths": [40, 400], "tasks": [25], "steps": [1], "problems": ["regression"], "rounds": 7, "seconds": 1.0, "minutes": 0.7}
+    options = top.parse_args(argv)
+    for name, value in (full | (quick if options.quick else {})).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

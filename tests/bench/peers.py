@@ -1,0 +1,147 @@
+"""The same meta-gradient by other libraries, each written as its users would.
+
+A contestant is a function of a `Case` that returns a call without arguments; the call returns the meta-gradient, which
+`flat` makes one vector, W1, b1, W2, ... row after row. Data are converted before the call; its first run may compile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tinymaml.bench import Case, product
+from tinymaml.maml import MetaGradient
+from tinymaml.tasks import Sinusoids
+
+def arrays(case: Case, convert: Callable) -> tuple[list, list]:
+    """theta as a list W1, b1, W2, ... and the four arrays of the batch, all converted."""
+    theta, batch = case.made()
+    return [convert(a) for a in theta.values()], [convert(a) for a in (batch.x_support, batch.y_support, batch.x_query, batch.y_query)]
+
+
+def functional(case: Case, relu: Callable, log_softmax: Callable, grad: Callable) -> Callable:
+    """query_loss(theta, x_support, y_support, x_query, y_query) of ONE task, for libraries of function transformations."""
+
+    def loss(theta, x, y):
+        for l in range(0, len(theta), 2):
+            x = x @ theta[l] + theta[l + 1]
+            if l + 2 < len(theta):
+                x = relu(x)
+        values = ((x - y) ** 2).sum(-1) if case.problem == "regression" else -(y * log_softmax(x, -1)).sum(-1)
+        return values.mean()
+
+    def query_loss(theta, x_support, y_support, x_query, y_query):
+        for _ in range(case.steps):
+            theta = [w - case.inner_lr * g for w, g in zip(theta, grad(loss)(theta, x_support, y_support), strict=True)]
+        return loss(theta, x_query, y_query)
+
+    return query_loss
+
+
+# -- JAX ---------------------------------------------------------------------------------------------------------
+
+
+def jax_meta_loss(case: Case) -> Callable:
+    """meta_loss(theta, x_support, y_support, x_query, y_query), all tasks at once."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    query_loss = functional(case, jax.nn.relu, jax.nn.log_softmax, jax.grad)
+    of_tasks = jax.vmap(query_loss, in_axes=(None, 0, 0, 0, 0))
+    return lambda theta, *batch: of_tasks(theta, *batch).mean()
+
+
+def jax_vmap(case: Case) -> Callable:
+    """jit(value_and_grad(vmap)): one compiled program."""
+    import jax
+
+    compiled = jax.jit(jax.value_and_grad(jax_meta_loss(case)))
+    theta, batch = arrays(case, jax.numpy.asarray)
+    return lambda: jax.block_until_ready(compiled(theta, *batch))[1]
+
+
+def jax_iteration(case: Case) -> Callable:
+    """A whole training iteration: tasks sampled with NumPy as ours are, gradient and Adam compiled together."""
+    import jax
+
+    jnp, meta_loss, b1, b2 = jax.numpy, jax_meta_loss(case), 0.9, 0.999
+
+    @jax.jit
+    def step(theta, m, v, t, *batch):
+        value, g = jax.value_and_grad(meta_loss)(theta, *batch)
+        m = [b1 * a + (1 - b1) * b for a, b in zip(m, g, strict=True)]
+        v = [b2 * a + (1 - b2) * b * b for a, b in zip(v, g, strict=True)]
+        moves = (0.001 * a / (1 - b1**t) / (jnp.sqrt(b / (1 - b2**t)) + 1e-8) for a, b in zip(m, v, strict=True))
+        return value, [w - move for w, move in zip(theta, moves, strict=True)], m, v, t + 1
+
+    theta, _ = arrays(case, jnp.asarray)
+    rng, zeros = np.random.default_rng(0), [jnp.zeros_like(w) for w in theta]
+    state, history = [theta, zeros, zeros, jnp.ones((), case.dtype)], []
+
+    def call():
+        b = Sinusoids().sample(rng, tasks=case.tasks, dtype=case.dtype)
+        value, *state[:] = step(*state, b.x_support, b.y_support, b.x_query, b.y_query)
+        history.append(float(value))
+
+    return call
+
+
+# -- PyTorch -----------------------------------------------------------------------------------------------------
+
+
+def torch_vmap(case: Case) -> Callable:
+    """torch.func: grad through vmap of a task whose inner loop is torch.func.grad."""
+    import torch
+
+    query_loss = functional(case, torch.relu, torch.log_softmax, torch.func.grad)
+    of_tasks = torch.func.vmap(query_loss, in_dims=(None, 0, 0, 0, 0))
+    theta, batch = arrays(case, torch.tensor)
+    gradient = torch.func.grad_and_value(lambda theta: of_tasks(theta, *batch).mean())
+    return lambda: gradient(theta)[0]
+
+
+def torch_loop(case: Case) -> Callable:
+    """One task after another, its inner loop kept on the tape by create_graph, as most MAML libraries do it."""
+    import torch
+
+    def grad(loss):
+        return lambda theta, x, y: torch.autograd.grad(loss(theta, x, y), theta, create_graph=True)
+
+    query_loss = functional(case, torch.relu, torch.log_softmax, grad)
+    theta, batch = arrays(case, torch.tensor)
+
+    def call():
+        leaves = [w.clone().requires_grad_() for w in theta]
+        for task in zip(*batch, strict=True):
+            (query_loss(leaves, *task) / case.tasks).backward()
+        return [leaf.grad for leaf in leaves]
+
+    return call
+
+
+# name: (the library it runs on, how it is made)
+CONTESTANTS = {
+    "tinymaml": ("numpy", lambda case: case.meta_gradient("chosen")),
+    "formed": ("numpy", lambda case: case.meta_gradient("formed")),
+    "factored": ("numpy", lambda case: case.meta_gradient("factored")),
+    "JAX": ("jax", jax_vmap),
+    "torch.func": ("torch", torch_vmap),
+    "PyTorch loop": ("torch", torch_loop),
+}
+# what is timed beside them
+OTHERS = {
+    "product": ("numpy", lambda case: product(case.dtype)),
+    "iteration": ("numpy", lambda case: case.training(1)),
+    "JAX iteration": ("jax", jax_iteration),
+}
+
+
+def made(name: str, case: Case) -> Callable[[], object]:
+    """The call that is timed. ImportError if its library is not installed."""
+    return (CONTESTANTS | OTHERS)[name][1](case)
+
+
+def flat(result: object) -> np.ndarray:
+    """The meta-gradient that a contestant's call returned, as one vector."""
+    return result.gradient.flat if isinstance(result, MetaGradient) else np.concatenate([np.asarray(a).ravel() for a in result])

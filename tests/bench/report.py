@@ -1,0 +1,117 @@
+"""What was measured as Markdown tables and as a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+LOOKS = {  # colours of Okabe and Ito's set; line styles and markers differ too
+    "tinymaml": ("#0072B2", "-", "o"),
+    "formed": ("#56B4E9", "--", "s"),
+    "factored": ("#009E73", (0, (5, 1)), "D"),
+    "JAX": ("#D55E00", "-.", "^"),
+    "torch.func": ("#CC79A7", (0, (3, 1, 1, 1)), "v"),
+    "PyTorch loop": ("#777777", ":", "x"),
+}
+
+
+def best(seconds: Mapping[str, float]) -> float:
+    """The better of a contestant's times, {threads: seconds}."""
+    return min(seconds.values())
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table with its columns aligned, so that it reads well as plain text too."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    line = lambda cells: "| " + " | ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+    return "\n".join([line(head), "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|", *map(line, rows)])
+
+
+def described(found: Mapping) -> list[str]:
+    """The cells that say which case it is."""
+    return [found["problem"], found["dtype"], str(found["steps"]), str(found["tasks"]), str(found["width"])]
+
+
+CASE = ["problem", "dtype", "steps", "tasks", "width"]
+
+
+def _ms(seconds: Mapping[str, float] | None) -> str:
+    return " / ".join(f"{1000 * value:.3g}" for value in seconds.values()) if seconds else "-"
+
+
+def times(results: Sequence[Mapping], contestants: Sequence[str]) -> str:
+    """Milliseconds of a meta-gradient, one number for each number of threads; ratios of the better times."""
+    peers = [name for name in contestants if name not in ("tinymaml", "formed", "factored")]
+    rows = []
+    for found in results:
+        seconds = found["seconds"]
+        ratio = lambda name: f"{best(seconds[name]) / best(seconds['tinymaml']):.2f}" if name in seconds else "-"
+        cells = [_ms(seconds.get(name)) for name in contestants]
+        rows.append([*described(found), *cells, *map(ratio, peers), f"{found['share']:.0%}"])
+    return markdown([*CASE, *contestants, *(f"{name} : tinymaml" for name in peers), "of product speed"], rows)
+
+
+def iterations(results: Sequence[Mapping]) -> str:
+    """Milliseconds of a whole training iteration."""
+    names = list(dict.fromkeys(name for found in results for name in found["seconds"]))
+    rows = [[*described(found), *(_ms(found["seconds"].get(name)) for name in names)] for found in results]
+    return markdown([*CASE, *(name.replace("iteration", "").strip() or "tinymaml" for name in names)], rows)
+
+
+def memory(results: Sequence[Mapping], contestants: Sequence[str]) -> str:
+    """MB above the data."""
+    cell = lambda megabytes: "-" if megabytes is None else f"{megabytes:.0f}"
+    rows = [[*described(found), *(cell(found["megabytes"].get(name)) for name in contestants)] for found in results]
+    return markdown([*CASE, *contestants], rows)
+
+
+def whole(machine: Mapping[str, str], threads: Sequence[int], contestants: Sequence[str], absent: Mapping[str, str], found: Mapping) -> str:
+    """All tables with what one must know to read them."""
+    counts = " / ".join(map(str, threads))
+    parts = [", ".join(f"{name} {value}" for name, value in machine.items()) + "."]
+    parts += [f"{library} is left out: {reason}." for library, reason in absent.items()]
+    if found["compare"]:
+        parts += [
+            f"Milliseconds of one meta-gradient with {counts} threads; ratios are of the better of each. `formed` and `factored` are "
+            "the two forms of adapted weights, `tinymaml` is the one chosen. All gave the same gradient.",
+            times(found["compare"], contestants),
+        ]
+    if found["iterate"]:
+        parts += [
+            f"Milliseconds of a whole training iteration (sampling, meta-gradient, Adam, history) with {counts} threads.",
+            iterations(found["iterate"]),
+        ]
+    if found["weigh"]:
+        parts += [
+            f"Peak memory of one meta-gradient in MB, above imports and data, in a fresh process with {max(threads)} threads.",
+            memory(found["weigh"], contestants),
+        ]
+    return "\n\n".join(parts)
+
+
+def figure(results: Sequence[Mapping], contestants: Sequence[str], path: Path) -> None:
+    """Time against width and against tasks, the better of each contestant's times: regression, one step, float64."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    drawn, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+    plain = [found for found in results if described(found)[:3] == ["regression", "float64", "1"]]
+    middle = {"tasks": 25, "width": 40}
+    for ax, (x, fixed) in zip(axes, (("width", "tasks"), ("tasks", "width")), strict=True):
+        chosen = sorted((found for found in plain if found[fixed] == middle[fixed]), key=lambda found: found[x])
+        for name in contestants:
+            colour, style, marker = LOOKS[name]
+            points = [(found[x], 1000 * best(found["seconds"][name])) for found in chosen if name in found["seconds"]]
+            if points:
+                ax.plot(*zip(*points, strict=True), color=colour, linestyle=style, marker=marker, label=name)
+        ax.set(xscale="log", yscale="log", xlabel=f"{x} ({middle[fixed]} {'tasks' if fixed == 'tasks' else 'units wide'})")
+        ax.set_xticks([found[x] for found in chosen], [str(found[x]) for found in chosen], minor=False)
+        ax.xaxis.set_minor_formatter("")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("milliseconds of one meta-gradient")
+    axes[1].legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    drawn.savefig(path, dpi=150)
+    plt.close(drawn)

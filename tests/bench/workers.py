@@ -1,0 +1,83 @@
+"""Child processes that time and weigh contestants, each with a number of threads that is fixed when it starts."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from functools import partial
+
+from peers import CONTESTANTS, flat, made
+
+from tinymaml.bench import Case, turn
+
+# NumPy's BLAS, PyTorch and JAX (which looks at NPROC) read these once, when they start
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")
+
+
+class Worker:
+    """A process of its own: `worker.ask(what, ...)` returns its answer or raises its exception. Close it at the end."""
+
+    def __init__(self, threads: int):
+        self.connection, theirs = multiprocessing.Pipe()
+        before = {name: os.environ.get(name) for name in THREADS}
+        os.environ |= dict.fromkeys(THREADS, str(threads))
+        try:
+            self.process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+            self.process.start()
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+        theirs.close()  # so that its death is noticed
+
+    def ask(self, what: str, *details) -> object:
+        """`prepare(name, case)`, `take_turn(name)` or `weigh(name, case)`, done by the worker."""
+        try:
+            self.connection.send((what, details))
+            answer = self.connection.recv()
+        except (EOFError, OSError):
+            raise RuntimeError("the process died") from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        if self.process.is_alive():
+            self.connection.send(None)
+        self.process.join()
+
+
+def _serve(connection) -> None:
+    calls = {}
+    tasks = {"prepare": partial(_prepare, calls), "take_turn": lambda name: turn(calls[name]), "weigh": _weigh}
+    while (request := connection.recv()) is not None:
+        what, details = request
+        try:
+            answer = tasks[what](*details)
+        except ImportError as missing:
+            answer = ImportError(f"{missing.name} is not installed")
+        except Exception as error:  # any failure of a library is a line in the report, not the end of it
+            answer = RuntimeError(f"{type(error).__name__}: {error}")
+        connection.send(answer)
+
+
+def _prepare(calls: dict, name: str, case: Case) -> object:
+    """Make the call and run it twice; the flat gradient, if that is what it gives."""
+    calls[name] = call = made(name, case)
+    call()
+    result = call()
+    return flat(result) if name in CONTESTANTS else None
+
+
+def _weigh(name: str, case: Case) -> float:
+    """The MB that a call adds to the peak memory of this fresh process, after imports, a tiny case and the data."""
+    import resource
+    import sys
+
+    def peak() -> float:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+    made(name, Case(case.problem, width=2, steps=case.steps, dtype=case.dtype, tasks=2))()
+    call = made(name, case)
+    before = peak()
+    call()
+    return peak() - before

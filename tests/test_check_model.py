@@ -1,0 +1,271 @@
+"""The battery for any model: what is right goes through unchanged, and every fault is reported in words."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import few, linear_batch, problems
+
+from tinymaml import MLP, Parameters, meta_gradient
+from tinymaml.check import ModelRejected, check_model
+from tinymaml.check.golden import Linear, LinearSurface
+from tinymaml.check.problem import random_batch
+from tinymaml.mlp import Along, Surface
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@few
+@given(problems())
+def test_every_mlp_passes(problem):
+    check_model(problem.model, np.random.default_rng(problem.seed))
+    check_model(problem.model, np.random.default_rng(problem.seed), theta=problem.theta, batch=problem.batch)
+
+
+def test_a_model_of_ones_own_passes_and_the_report_says_what_was_checked(capsys):
+    report = check_model(Linear(3), rng(), batch=linear_batch())
+    assert capsys.readouterr().out == report + "\n"
+    assert report.splitlines()[0] == "check_model: Linear"
+    assert all(line.endswith("right") for line in report.splitlines()[1:])
+    assert "note" not in report
+    check_model(Linear(3), rng(), theta=Parameters(w=np.ones((3, 1))), batch=linear_batch())
+
+
+def test_without_data_or_theta_there_is_nothing_to_check():
+    with pytest.raises(TypeError, match="there is no data for a Linear: pass batch="):
+        check_model(Linear(3), rng())
+    with pytest.raises(TypeError, match=r"a object has no init\(rng\): pass theta="):
+        check_model(object(), rng(), batch=linear_batch())
+
+
+# -- linear models with one fault each ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Faulty(Linear):
+    """A linear model whose surface is made by `surface(theta, x, y)`."""
+
+    surface: object = None
+
+    def at(self, theta, x, y):
+        return self.surface(theta, x, y)
+
+
+class Base(LinearSurface):
+    """What a fault is put into."""
+
+    def __init__(self, theta, x, y):
+        if y.shape != (*x.shape[:-1], 1):
+            raise ValueError("shapes")
+        super().__init__(theta["w"], x, y)
+
+
+class SumForMean(Base):
+    def __init__(self, theta, x, y):
+        super().__init__(theta, x, y)
+        self.gradient = x.shape[1] * self.gradient
+
+
+class Uphill(Base):
+    def __init__(self, theta, x, y):
+        super().__init__(theta, x, y)
+        self.gradient = -self.gradient
+
+
+class NoCurvature(Base):
+    def hvp(self, v):
+        return 0 * super().hvp(v)
+
+
+class NotLinear(Base):
+    def hvp(self, v):
+        return super().hvp(v).map(lambda array: array + 1)
+
+
+class NotSymmetric(Base):
+    def hvp(self, v):
+        return super().hvp(v).map(lambda array: array * np.arange(1.0, 4.0)[:, None])
+
+
+class OneForAll(Base):
+    """The gradient is that of the mean over tasks, for each task."""
+
+    def __init__(self, theta, x, y):
+        super().__init__(theta, x, y)
+        self.gradient = self.gradient.map(lambda array: 0 * array + array.mean(0))
+
+
+class NoTaskAxis(Base):
+    def __init__(self, theta, x, y):
+        super().__init__(theta, x, y)
+        self.gradient = self.gradient.mean()
+
+
+class Broadcasts(LinearSurface):
+    def __init__(self, theta, x, y):
+        super().__init__(theta["w"], x, y)
+
+
+class Tampers(Base):
+    def __init__(self, theta, x, y):
+        super().__init__(theta, x, y)
+        x *= 1.0000001
+
+
+class AlwaysDouble(Base):
+    def __init__(self, theta, x, y):
+        super().__init__(theta, x, y)
+        self.loss = self.loss + np.zeros(1)
+
+
+class OtherNames(Base):
+    def __init__(self, theta, x, y):
+        super().__init__(theta, x, y)
+        self.gradient = Parameters(W=self.gradient["w"])
+
+
+class Breaks(Base):
+    def hvp(self, v):
+        raise ZeroDivisionError("on purpose")
+
+
+class AlmostRight(Base):
+    def hvp(self, v):
+        return 1.001 * super().hvp(v)
+
+
+@pytest.mark.parametrize(
+    ("surface", "check", "message", "example"),
+    [
+        (SumForMean, "gradient", "2 times the right one for n = 2 examples: a factor 1/n is missing", "1 task of 2"),
+        (Uphill, "gradient", "the sign is turned", "1 task of 1"),
+        (NoCurvature, "hvp", "it is zero, which makes every meta-gradient first-order", "1 task of 1"),
+        (NotLinear, "hvp is linear", "hvp(2u - 3v) is not 2 hvp(u) - 3 hvp(v)", "1 task of 1"),
+        (NotSymmetric, "hvp is symmetric", "u.Hv is not v.Hu", "1 task of 1"),
+        (OneForAll, "gradient", "the gradient is not the derivative of the loss", "2 tasks of 3"),
+        (OneForAll, "tasks do not mix", "the gradient of task 0 is not what it is alone", "2 tasks of 3"),
+        (NoTaskAxis, "at: names and shapes", "w of the gradient has shape (3, 1), expected (1, 3, 1)", "1 task of 1"),
+        (Broadcasts, "no broadcasting", "y of shape (1, 1, 1) was taken beside x of shape (1, 2, 3)", "1 task of 2"),
+        (Tampers, "inputs are untouched", "x was changed: work on a copy", "1 task of 1"),
+        (AlwaysDouble, "float32 stays float32", "from float32 the loss comes out as float64", "1 task of 1"),
+        (OtherNames, "at: names and shapes", "the gradient holds ['W'], expected ['w']", "1 task of 1"),
+        (Breaks, "hvp", "ZeroDivisionError: on purpose", "1 task of 1"),
+        (AlmostRight, "hvp", "a term of the second derivative is missing or wrong", "1 task of 1"),
+        (AlmostRight, "meta-gradient, 2 steps", "the meta-gradient over 2 inner steps is not the derivative", "1 task of 1"),
+    ],
+)
+def test_a_fault_is_reported_with_its_smallest_example(surface, check, message, example):
+    with pytest.raises(ModelRejected) as caught:
+        check_model(Faulty(3, surface), rng(), batch=linear_batch())
+    assert message in caught.value.failures[check]
+    assert f"smallest example: {example}, " in caught.value.failures[check]
+    assert message in str(caught.value)
+
+
+def test_every_failure_is_reported_not_only_the_first():
+    class Both(SumForMean, NotSymmetric):
+        pass
+
+    with pytest.raises(ModelRejected, match="of 13 checks failed") as caught:
+        check_model(Faulty(3, Both), rng(), batch=linear_batch())
+    assert {"gradient", "hvp", "hvp is symmetric", "meta-gradient, 1 step"} <= set(caught.value.failures)
+    assert "hvp is linear" not in caught.value.failures
+
+
+def test_an_outer_loop_that_leaves_out_the_curvature_is_reported(monkeypatch):
+    always_first_order = lambda *problem, first_order=False, **options: meta_gradient(*problem, first_order=True, **options)
+    monkeypatch.setattr("tinymaml.check.model_checks.meta_gradient", always_first_order)
+    with pytest.raises(ModelRejected) as caught:
+        check_model(MLP([2, 4, 1], activation="tanh"), rng())
+    assert set(caught.value.failures) == {"first-order", *(f"meta-gradient, {k} step{'s' * (k > 1)}" for k in (1, 2, 3))}
+    assert "is not the first-order one minus the curvature term" in caught.value.failures["first-order"]
+
+
+# -- a wrong Hessian that symmetry cannot see ------------------------------------------------------------------
+
+
+class LostCurvature(Surface):
+    """A network whose HVP lacks s'': the Gauss-Newton part alone would be symmetric, and so is this."""
+
+    def hvp(self, v):
+        here = Surface(self.model, self.theta, self.x, self.y)
+        here.__dict__["s2"] = {l: 0 * s2 for l, s2 in here.s2.items()}
+        return Along(here, v).hvp
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """A user's own network, which is no MLP to the battery."""
+
+    mlp: MLP
+    surface: type = Surface
+
+    def init(self, rng):
+        return self.mlp.init(rng)
+
+    def at(self, theta, x, y):
+        self.mlp.at(theta, x, y)  # its checks
+        return self.surface(self.mlp, theta, x, y)
+
+
+class OwnMLP(MLP):
+    def at(self, theta, x, y):
+        super().at(theta, x, y)
+        return LostCurvature(self, theta, x, y)
+
+
+def test_an_hvp_without_s_second_is_rejected_though_it_is_linear_and_symmetric():
+    model = OwnNetwork(MLP([2, 4, 1], activation="tanh"), LostCurvature)
+    with pytest.raises(ModelRejected) as caught:
+        check_model(model, rng(), batch=random_batch(model.mlp, rng(), tasks=2, shots=3, queries=3))
+    assert "hvp is linear and symmetric, but it is not the derivative of the gradient along v: " in caught.value.failures["hvp"]
+    assert "look at s'' in eq. 8" in caught.value.failures["hvp"]
+    assert not {"gradient", "hvp is linear", "hvp is symmetric"} & set(caught.value.failures)
+
+
+def test_for_an_mlp_the_missing_term_is_named():
+    with pytest.raises(ModelRejected) as caught:
+        check_model(OwnMLP([2, 4, 1], activation="tanh"), rng())
+    assert "s'' is missing in eq. 8" in caught.value.failures["hvp"]
+
+
+def test_without_curved_activations_there_is_no_such_term_to_lose():
+    check_model(OwnMLP([2, 4, 1], activation="relu"), rng())
+
+
+# -- models that complex numbers do not pass through -----------------------------------------------------------
+
+
+class RealOnly(Base):
+    def __init__(self, theta, x, y):
+        if np.iscomplexobj(theta["w"]):
+            raise TypeError("real numbers only")
+        super().__init__(theta, x, y)
+
+
+class TakesAbs(Base):
+    """The same loss, but abs loses the imaginary part."""
+
+    def __init__(self, theta, x, y):
+        super().__init__(theta, x, y)
+        self.loss = (np.abs(self.prediction - y) ** 2 / 2).mean((-2, -1))
+
+
+class RealOnlyWrong(RealOnly, NotSymmetric):
+    pass
+
+
+@pytest.mark.parametrize(("surface", "note"), [(RealOnly, "real numbers only"), (TakesAbs, "complex theta")])
+def test_differences_step_in_and_the_report_says_so(surface, note):
+    report = check_model(Faulty(3, surface), rng(), batch=linear_batch())
+    assert note in report.splitlines()[-1]
+    assert report.endswith("checked by differences, to 1e-6")
+
+
+def test_differences_find_a_wrong_hvp_too():
+    with pytest.raises(ModelRejected, match="checked by differences") as caught:
+        check_model(Faulty(3, RealOnlyWrong), rng(), batch=linear_batch())
+    assert "hvp" in caught.value.failures

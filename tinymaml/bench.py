@@ -1,0 +1,156 @@
+"""How fast the meta-gradient is on this machine: both forms of the adapted weights, a training iteration, a bare product.
+
+    from tinymaml import bench
+    bench.run()
+
+Times are medians over rounds in which every contestant has one turn, so that a busy moment of the machine hits all
+alike. `tests/bench/` sets the same measurements beside other libraries.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+import numpy as np
+
+from tinymaml import __version__, validate
+from tinymaml.maml import meta_gradient
+from tinymaml.mlp import MLP
+from tinymaml.optimizers import Adam
+from tinymaml.parameters import Parameters
+from tinymaml.tasks import Sinusoids, TaskBatch
+from tinymaml.training import begin, train
+
+FORMS = {"chosen": None, "formed": False, "factored": True}  # the values of meta_gradient's `fast_weights`
+PRODUCT = 1024  # rows and columns of the large matrix product
+ITERATIONS = 5  # of training in one call, so that begin and end of a run weigh little
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured: a meta-gradient of a ReLU network with two hidden layers of `width` units.
+
+    regression        sinusoids, 1-w-w-1, 10 support and 10 query points a task
+    classification    5-way 1-shot, 20-w-w-5, 5 support and 25 query examples a task
+    """
+
+    problem: str = "regression"
+    width: int = 40
+    steps: int = 1
+    dtype: str = "float64"
+    tasks: int = 25
+
+    def __post_init__(self) -> None:
+        validate.one_of("problem", self.problem, ("regression", "classification"))
+        validate.one_of("dtype", self.dtype, ("float64", "float32"))
+        for name in ("width", "steps", "tasks"):
+            validate.count(name, getattr(self, name))
+
+    @property
+    def inner_lr(self) -> float:
+        return 0.01 if self.problem == "regression" else 0.1
+
+    @property
+    def model(self) -> MLP:
+        d, d_out, loss = (1, 1, "squared_error") if self.problem == "regression" else (20, 5, "cross_entropy")
+        return MLP((d, self.width, self.width, d_out), "relu", loss)
+
+    def made(self) -> tuple[Parameters, TaskBatch]:
+        """theta and a batch of tasks, the same numbers every time."""
+        rng = np.random.default_rng(0)
+        theta = self.model.init(rng, self.dtype)
+        if self.problem == "regression":
+            return theta, Sinusoids().sample(rng, tasks=self.tasks, dtype=self.dtype)
+        x = rng.standard_normal((self.tasks, 30, 20)).astype(self.dtype)
+        y = np.eye(5, dtype=self.dtype)[np.arange(30) % 5] + np.zeros_like(x[..., :1])
+        return theta, TaskBatch(x[:, :5], y[:, :5], x[:, 5:], y[:, 5:])
+
+    def meta_gradient(self, form: str = "chosen") -> Callable:
+        """The call that is timed."""
+        theta, batch = self.made()
+        inner = {"inner_lr": self.inner_lr, "steps": self.steps, "fast_weights": FORMS[form]}
+        return partial(meta_gradient, self.model, theta, batch, **inner)
+
+    def training(self, iterations: int) -> Callable:
+        """So many whole iterations of training on sinusoids, with the widths of this case: sampling, gradient, Adam, history."""
+        theta, _ = self.made()
+        gradient = partial(meta_gradient, self.model, inner_lr=self.inner_lr, steps=self.steps)
+        sample = partial(Sinusoids().sample, tasks=self.tasks, dtype=self.dtype)
+        adam = Adam()
+        start = begin(theta, adam, np.random.default_rng(0))
+        return partial(train, gradient, sample, start, optimizer=adam, iterations=iterations)
+
+    @property
+    def multiply_adds(self) -> int:
+        """The useful multiply-adds of one meta-gradient: what no form can do without.
+
+        m rows, one an example, times a d x d' matrix are m d d'. Each layer needs that for z and dL/da, R of both
+        (eqs. 1, 4, 5, 8) and two outer products (eq. 7) in every inner step; for z, dL/da and dW on the query set. Layer 1
+        has no dL/da, Ra_0 = 0. What a form does on top (the kernels of eq. 14; theta_K multiplied out) does not count.
+        """
+        batch, widths, total = self.made()[1], self.model.widths, 0
+        n, q = batch.x_support.shape[1], batch.x_query.shape[1]
+        for l in range(1, len(widths)):
+            rows = 2 * n * self.steps + 2 * q if l == 1 else 6 * n * self.steps + 3 * q
+            total += self.tasks * rows * widths[l - 1] * widths[l]
+        return total
+
+
+def turn(call: Callable[[], object], least: float = 0.01) -> float:
+    """Seconds of one call: the mean over as many calls as fill `least` seconds."""
+    calls, began = 0, time.perf_counter()
+    while True:
+        call()
+        calls += 1
+        if (elapsed := time.perf_counter() - began) >= least:
+            return elapsed / calls
+
+
+def medians(turns: Mapping[str, Callable[[], float]], *, rounds: int, seconds: float) -> dict[str, float]:
+    """The median of what each of `turns` returns over `rounds` interleaved rounds, or over those begun within `seconds`."""
+    found, began = {name: [] for name in turns}, time.perf_counter()
+    for _ in range(rounds):
+        for name, take in turns.items():
+            found[name].append(take())
+        if time.perf_counter() - began > seconds:
+            break
+    return {name: median(times) for name, times in found.items()}
+
+
+def product(dtype: str) -> Callable[[], np.ndarray]:
+    """A @ B of two large matrices: PRODUCT**3 multiply-adds, the fastest this machine does them."""
+    A, B = np.random.default_rng(0).standard_normal((2, PRODUCT, PRODUCT)).astype(dtype)
+    return partial(np.matmul, A, B, out=np.empty_like(A))
+
+
+def share(case: Case, seconds: float, product_seconds: float) -> float:
+    """The useful multiply-adds a second of a meta-gradient, as a fraction of those of a large product."""
+    return (case.multiply_adds / seconds) / (PRODUCT**3 / product_seconds)
+
+
+def run(*, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int = 1, seconds: float = 1.5) -> int:
+    """Measure and print a table, about `seconds` for each of its lines; the exit status, 0."""
+    print(f"tinymaml {__version__}, NumPy {np.__version__}, {os.cpu_count()} cores. Milliseconds, medians, of one meta-gradient of a ReLU")
+    print(f"network 1-w-w-1 with {tasks} tasks, 10 support and 10 query points, {steps} inner step{'s' * (steps > 1)}, adapted weights")
+    print("formed, factored, or as chosen by itself; and of a whole training iteration.\n")
+    print("    w  dtype      formed  factored  chosen  iteration  share of matrix-product speed")
+    for dtype in ("float64", "float32"):
+        for width in widths:
+            case = Case(width=width, steps=steps, dtype=dtype, tasks=tasks)
+            calls = {form: case.meta_gradient(form) for form in FORMS}
+            calls |= {"iteration": case.training(ITERATIONS), "product": product(dtype)}
+            for call in calls.values():
+                call()  # the first is slower
+            found = medians({name: partial(turn, call) for name, call in calls.items()}, rounds=25, seconds=seconds)
+            found["iteration"] /= ITERATIONS
+            formed, factored, chosen, iteration = (f"{1000 * found[n]:.3g}" for n in ("formed", "factored", "chosen", "iteration"))
+            print(
+                f"{width:>5}  {dtype:<8} {formed:>8}  {factored:>8}  {chosen:>6}  {iteration:>9}  "
+                f"{share(case, found['chosen'], found['product']):>29.0%}", flush=True,
+            )
+    return 0

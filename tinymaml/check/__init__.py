@@ -1,0 +1,28 @@
+"""How anyone can tell that a derivative is right: every check a student can run, line by line or all at once."""
+
+from tinymaml.check.battery import ModelRejected, check_model
+from tinymaml.check.compare import Line, WrongAnswer, compare, relative_error
+from tinymaml.check.derivation import Derivation
+from tinymaml.check.derivatives import central_difference, complex_step, gradient_at_once, gradient_by_entries, steady_difference
+from tinymaml.check.meta_derivation import MetaDerivation
+from tinymaml.check.problem import Problem
+from tinymaml.check.references import loss_gradient, meta_gradient_by_complex_step
+
+__all__ = [
+    "Derivation",
+    "Line",
+    "MetaDerivation",
+    "ModelRejected",
+    "Problem",
+    "WrongAnswer",
+    "central_difference",
+    "check_model",
+    "compare",
+    "complex_step",
+    "gradient_at_once",
+    "gradient_by_entries",
+    "loss_gradient",
+    "meta_gradient_by_complex_step",
+    "relative_error",
+    "steady_difference",
+]

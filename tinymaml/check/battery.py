@@ -1,0 +1,106 @@
+"""A battery of checks for any model that `maml.py` can train, in the spirit of scikit-learn's check_estimator.
+
+    check_model(model, rng)                     # an MLP: data are made for it
+    check_model(model, rng, batch=batch)        # any model with `init` and `at`: on your own tasks
+
+Every check runs on examples of growing size and stops at the smallest that fails; every failure is reported.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinymaml.check.compare import Line, close
+from tinymaml.check.derivatives import complex_step, steady_difference
+from tinymaml.check.model_checks import CHECKS, Case
+from tinymaml.check.problem import random_batch
+from tinymaml.mlp import MLP
+from tinymaml.parameters import Parameters
+from tinymaml.tasks import TaskBatch
+
+SIZES = ((1, 1), (1, 2), (2, 3), (3, 4))  # tasks, examples in the support and in the query set: at most
+
+
+class ModelRejected(AssertionError):
+    """What check_model found wrong; `failures` maps the name of each failed check to its message."""
+
+    def __init__(self, report: str, failures: dict[str, str]):
+        super().__init__(report)
+        self.failures = failures
+
+
+def check_model(
+    model: Any,
+    rng: np.random.Generator,
+    *,
+    theta: Parameters | None = None,
+    batch: TaskBatch | None = None,
+    inner_lr: float = 0.05,
+) -> Line:
+    """Run every check on `model`; prints and returns the report, or raises `ModelRejected` with every failure.
+
+    model     answers `at(theta, x, y)` with loss, gradient and hvp, and `init(rng)` unless theta is given
+    batch     tasks to check it on; an `MLP` can do without
+    inner_lr  of the meta-gradients
+
+    Derivatives are taken by complex step (to 1e-9) where the model lets complex numbers through, else by differences
+    (to 1e-6), which the report says. TypeError if there is nothing to make theta or data from.
+    """
+    if batch is None and not isinstance(model, MLP):
+        raise TypeError(f"there is no data for a {type(model).__name__}: pass batch=TaskBatch(...) of your own tasks")
+    if theta is None and not hasattr(model, "init"):
+        raise TypeError(f"a {type(model).__name__} has no init(rng): pass theta=Parameters(...)")
+    cases = list(_cases(model, rng, theta, batch, inner_lr))
+    cases, note = _choose_derivative(cases)
+    failures, lines = {}, []
+    for name, check in CHECKS.items():
+        for case in cases:
+            try:
+                check(case)
+            except Exception as wrong:  # whatever a model does wrong is a failure of this check
+                what = str(wrong) if isinstance(wrong, AssertionError) else f"{type(wrong).__name__}: {wrong}"
+                failures[name] = f"{what}\nsmallest example: {case}"
+                break
+        lines.append(f"{name:<24}{'wrong' if name in failures else 'right'}")
+    report = "\n".join([f"check_model: {type(model).__name__}", *lines, *([f"note: {note}"] if note else [])])
+    if failures:
+        details = "".join(f"\n\n{name}: {message}" for name, message in failures.items())
+        raise ModelRejected(f"{len(failures)} of {len(CHECKS)} checks failed\n{report}{details}", failures)
+    print(report)
+    return Line(report)
+
+
+def _cases(
+    model: Any, rng: np.random.Generator, theta: Parameters | None, batch: TaskBatch | None, inner_lr: float
+) -> Iterator[Case]:
+    """Examples of growing size; without a theta of the caller's own each has a new one."""
+    batch = batch or random_batch(model, rng, tasks=3, shots=4, queries=4)
+    cuts = []
+    for tasks, n in SIZES:
+        small = TaskBatch(*(getattr(batch, name)[:tasks, :n] for name in ("x_support", "y_support", "x_query", "y_query")))
+        if small.x_support.shape not in cuts:
+            cuts.append(small.x_support.shape)
+            normal = lambda array: rng.standard_normal(array.shape)
+            here = theta or model.init(rng).map(lambda array: array + 0.1 * rng.standard_normal(array.shape))
+            yield Case(model, here, here.map(normal), here.map(normal), small, inner_lr, complex_step, 1e-9)
+
+
+def _choose_derivative(cases: list[Case]) -> tuple[list[Case], str]:
+    """Complex step, unless a difference contradicts it: an abs or a cast to float on the way makes it meaningless."""
+    differences = [replace(case, derivative=steady_difference, tolerance=1e-6) for case in cases]
+    case = cases[0]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for f in (lambda theta: case.at(theta).loss, lambda theta: case.at(theta).gradient):
+                if not close(complex_step(f, case.theta, case.v), steady_difference(f, case.theta, case.v), 1e-5):
+                    why = "complex theta gives another derivative: is there an abs, max or .real on the way?"
+                    return differences, f"{why} All was checked by differences, to 1e-6"
+    except Exception as refusal:
+        return differences, f"the model does not take complex theta ({refusal}). All was checked by differences, to 1e-6"
+    return cases, ""

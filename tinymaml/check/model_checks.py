@@ -1,0 +1,251 @@
+"""The checks of the battery, one function each: an AssertionError with a sentence, or silence.
+
+What the answers are compared with is a derivative of the model's own values, taken by complex step or by differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tinymaml.check import mistakes
+from tinymaml.check.compare import diagnose, relative_error
+from tinymaml.maml import adapt, meta_gradient
+from tinymaml.mlp import MLP
+from tinymaml.parameters import Parameters
+from tinymaml.tasks import TaskBatch
+
+
+@dataclass(frozen=True)
+class Case:
+    """One example to check a model on: theta, directions u and v, and a small batch of tasks."""
+
+    model: Any
+    theta: Parameters
+    u: Parameters
+    v: Parameters
+    batch: TaskBatch
+    inner_lr: float
+    derivative: Callable
+    tolerance: float
+
+    @property
+    def x(self) -> np.ndarray:
+        return self.batch.x_support
+
+    @property
+    def y(self) -> np.ndarray:
+        return self.batch.y_support
+
+    def at(self, theta: Parameters) -> Any:
+        return self.model.at(theta, self.x, self.y)
+
+    @cached_property
+    def here(self) -> Any:
+        return self.at(self.theta)
+
+    def one_name(self, name: str) -> Parameters:
+        """The direction v with every array zero but one."""
+        return Parameters({other: array if other == name else 0 * array for other, array in self.v.items()})
+
+    def __str__(self) -> str:
+        return f"{len(self.batch)} task{'s' * (len(self.batch) > 1)} of {self.x.shape[1]}, {self.theta!r}"
+
+
+def _surface(case: Case) -> None:
+    here, tasks = case.here, len(case.batch)
+    assert np.shape(here.loss) == (tasks,), f"the loss has shape {np.shape(here.loss)}, expected ({tasks},): one for each task"
+    for what, value in (("gradient", here.gradient), ("hvp", here.hvp(case.v))):
+        assert isinstance(value, Parameters), f"the {what} is a {type(value).__name__}, expected Parameters"
+        assert value.keys() == case.theta.keys(), f"the {what} holds {list(value)}, expected {list(case.theta)}"
+        for name, array in case.theta.items():
+            wanted = (tasks, *array.shape)
+            got = value[name].shape
+            assert got == wanted, f"{name} of the {what} has shape {got}, expected {wanted}: one for each task"
+            assert np.isfinite(value[name]).all(), f"{name} of the {what} holds NaN or infinite numbers"
+    assert np.isfinite(here.loss).all(), "the loss is NaN or infinite"
+
+
+def _gradient(case: Case) -> None:
+    mine, reference = {}, {}
+    for name in case.theta:
+        v = case.one_name(name)
+        reference[name] = case.derivative(lambda theta: case.at(theta).loss, case.theta, v)
+        mine[name] = np.array([case.here.gradient.task(t).dot(v) for t in range(len(case.batch))])
+    _judge(case, "the gradient is not the derivative of the loss", Parameters(mine), Parameters(reference))
+
+
+def _hvp(case: Case) -> None:
+    mine, reference = case.here.hvp(case.v), case.derivative(lambda theta: case.at(theta).gradient, case.theta, case.v)
+    if relative_error(mine, reference) <= case.tolerance:
+        return
+    good = [word for word, check in (("linear", _linear), ("symmetric", _symmetric)) if _passes(check, case)]
+    named = ""
+    if isinstance(case.model, MLP):
+        problem = (case.model, case.theta, case.x[0], case.y[0], case.v)
+        truth = mistakes.sweep(*problem)["hvp"]
+        named = diagnose(mine.task(0), truth, mistakes.one_mistake("hvp", *problem), tolerance=1e-6)
+    elif not np.any(mine.flat):
+        named = "it is zero, which makes every meta-gradient first-order"
+    elif good == ["linear", "symmetric"]:
+        named = "a term of the second derivative is missing or wrong: for a network with a curved activation look at s'' in eq. 8"
+    nature = f"hvp is {' and '.join(good)}, but it" if good else "hvp"
+    _judge(case, f"{nature} is not the derivative of the gradient along v", mine, reference, named)
+
+
+def _linear(case: Case) -> None:
+    hvp, u, v = case.here.hvp, case.u, case.v
+    error = relative_error(hvp(2 * u - 3 * v), 2 * hvp(u) - 3 * hvp(v))
+    assert error <= 1e-9, f"hvp(2u - 3v) is not 2 hvp(u) - 3 hvp(v): relative error {error:.1e}"
+
+
+def _symmetric(case: Case) -> None:
+    u_Hv = [case.u.dot(case.here.hvp(case.v).task(t)) for t in range(len(case.batch))]
+    v_Hu = [case.v.dot(case.here.hvp(case.u).task(t)) for t in range(len(case.batch))]
+    error = relative_error(u_Hv, v_Hu)
+    assert error <= 1e-9, f"u.Hv is not v.Hu, so this is no Hessian: relative error {error:.1e}"
+
+
+def _tasks(case: Case) -> None:
+    """A batch of tasks is a loop over tasks, for a shared theta and for one of each task's own."""
+    own = case.theta.map(lambda array: np.stack([array * (1 + 0.1 * t) for t in range(len(case.batch))]))
+    for whose, theta in (("a shared theta", case.theta), ("each task's own theta", own)):
+        here = case.at(theta)
+        for t in range(len(case.batch)):
+            there = case.model.at(theta if theta is case.theta else theta.task(t), case.x[t:t + 1], case.y[t:t + 1])
+            for what, batched, alone in (
+                ("loss", here.loss[t], there.loss[0]),
+                ("gradient", here.gradient.task(t), there.gradient.task(0)),
+                ("hvp", here.hvp(case.v).task(t), there.hvp(case.v).task(0)),
+            ):
+                error = relative_error(batched, alone)
+                assert error <= 1e-9, f"with {whose}, the {what} of task {t} is not what it is alone: relative error {error:.1e}"
+
+
+def _broadcasting(case: Case) -> None:
+    x, y = case.x, case.y
+    if x.shape[1] == 1:
+        return
+    for bad in (y[:, :1], y[:, :, 0] if y.ndim == 3 else y[:, 1:]):
+        try:
+            loss = case.model.at(case.theta, x, bad).loss
+        except Exception:  # refused, as it should be
+            continue
+        raise AssertionError(
+            f"y of shape {bad.shape} was taken beside x of shape {x.shape}, and the loss is {loss}: "
+            f"compare the shapes first, and raise ValueError unless y is {y.shape}"
+        )
+
+
+def _inputs(case: Case) -> None:
+    things = {"theta": case.theta, "v": case.v, "x": case.x, "y": case.y}
+    values = lambda thing: thing.flat if isinstance(thing, Parameters) else thing.copy()
+    before = {name: values(thing) for name, thing in things.items()}
+    answers = []
+    for _ in range(2):
+        here = case.at(case.theta)
+        answers.append((here.loss, here.gradient, here.hvp(case.v)))
+    for name, thing in things.items():
+        assert np.array_equal(values(thing), before[name]), f"{name} was changed: work on a copy"
+    for what, first, second in zip(("loss", "gradient", "hvp"), *answers, strict=True):
+        assert relative_error(first, second) == 0, f"the {what} is another the second time"
+
+
+def _precision(case: Case) -> None:
+    theta, v, x, y = (thing.astype(np.float32) for thing in (case.theta, case.v, case.x, case.y))
+    here = case.model.at(theta, x, y)
+    for what, single, double in (
+        ("loss", here.loss, case.here.loss),
+        ("gradient", here.gradient, case.here.gradient),
+        ("hvp", here.hvp(v), case.here.hvp(case.v)),
+    ):
+        assert single.dtype == np.float32, f"from float32 the {what} comes out as {single.dtype}: a cast or an array in float64?"
+        error = relative_error(single, double)
+        assert error <= 1e-3, f"in float32 the {what} is far from what it is in float64: relative error {error:.1e}"
+
+
+def _meta(steps: int) -> Callable[[Case], None]:
+    def check(case: Case) -> None:
+        options = {"inner_lr": case.inner_lr, "steps": steps}
+        gradient = meta_gradient(case.model, case.theta, case.batch, **options).gradient
+        mine, reference = {}, {}
+        for name in case.theta:
+            v = case.one_name(name)
+            meta_loss = lambda theta: meta_gradient(case.model, theta, case.batch, **options, first_order=True).loss
+            reference[name] = np.array([case.derivative(meta_loss, case.theta, v)])
+            mine[name] = np.array([gradient.dot(v)])
+        sentence = f"the meta-gradient over {steps} inner step{'s' * (steps > 1)} is not the derivative of the meta-loss"
+        _judge(case, sentence, Parameters(mine), Parameters(reference))
+
+    return check
+
+
+def _first_order(case: Case) -> None:
+    options = {"inner_lr": case.inner_lr, "steps": 1}
+    exact = meta_gradient(case.model, case.theta, case.batch, **options)
+    first = meta_gradient(case.model, case.theta, case.batch, **options, first_order=True).gradient
+    theta_K = adapt(case.model, case.theta, case.x, case.y, **options)
+    query = case.model.at(theta_K, case.batch.x_query, case.batch.y_query)
+    turn = (case.inner_lr * case.here.hvp(query.gradient)).mean()
+    for what, mine, reference in (
+        ("first-order meta-gradient is not the query gradient at the adapted parameters", first, query.gradient.mean()),
+        ("exact meta-gradient is not the first-order one minus the curvature term", exact.gradient, first - turn),
+    ):
+        error = relative_error(mine, reference)
+        assert error <= 1e-9, f"the {what}: relative error {error:.1e}"
+    if relative_error(turn, 0 * turn) > 0.1:  # there is curvature to speak of
+        same = relative_error(exact.gradient, first) <= 1e-9
+        assert not same, "the exact meta-gradient is the first-order one, though the curvature is not zero"
+
+
+CHECKS = {
+    "at: names and shapes": _surface,
+    "gradient": _gradient,
+    "hvp": _hvp,
+    "hvp is linear": _linear,
+    "hvp is symmetric": _symmetric,
+    "tasks do not mix": _tasks,
+    "no broadcasting": _broadcasting,
+    "inputs are untouched": _inputs,
+    "float32 stays float32": _precision,
+    "meta-gradient, 1 step": _meta(1),
+    "meta-gradient, 2 steps": _meta(2),
+    "meta-gradient, 3 steps": _meta(3),
+    "first-order": _first_order,
+}
+
+
+def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, named: str = "") -> None:
+    """AssertionError with the sentence, the error and what can be said about it, unless mine is right."""
+    error = relative_error(mine, reference)
+    if error <= case.tolerance:
+        return
+    n, factor = case.x.shape[1], _factor(mine, reference)
+    if not named and factor:
+        missing = f" for n = {n} examples: a factor 1/n is missing"
+        known = {-1: ": the sign is turned", n: missing, 1 / n: ": it is divided by n twice"}
+        meaning = next((words for value, words in known.items() if abs(factor - value) < 1e-5 and abs(value - 1) > 1e-5), "")
+        named = f"every number is {factor:.6g} times the right one{meaning}"
+    if not named:
+        off = [name for name in reference if relative_error(mine[name], reference[name]) > case.tolerance]
+        named = f"wrong in {', '.join(off)}"
+    raise AssertionError(f"{sentence}: relative error {error:.1e}; {named}")
+
+
+def _factor(mine: Parameters, reference: Parameters) -> float:
+    """The number that mine is of the reference throughout; 0 if there is none."""
+    a, b = mine.flat, reference.flat
+    factor = float((a @ b) / max(b @ b, 1e-30))
+    return factor if relative_error(a, factor * b) < 1e-6 and abs(factor) > 1e-6 else 0.0
+
+
+def _passes(check: Callable[[Case], None], case: Case) -> bool:
+    try:
+        check(case)
+    except AssertionError:
+        return False
+    return True

@@ -1,0 +1,22 @@
+"""A file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def write_whole(path: Path, write: Callable[[Any], None]) -> None:
+    """`write(file)` into a partial file beside `path`, then put it in place at one stroke.
+
+    Whoever is stopped while writing leaves the previous file as it was; the partial one is overwritten next time.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)

@@ -1,0 +1,133 @@
+"""N-way K-shot classification: a task is N classes, K examples of each to adapt on and Q to be judged on (section 5.2).
+
+Where the classes come from is the *source*. It is an array (classes, examples, ...), or a family of classes without
+end, such as `Planes` or `Glyphs`: any object with two methods,
+
+    classes(rng, shape)                     that many new classes, an array whose leading axes are `shape`
+    examples(rng, classes, count, dtype)    `count` new examples of each of them, (*shape, count, ...)
+
+Labels mean nothing beyond the episode: a class is 2 here and 4 there, and only the support set says which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinymaml import validate
+from tinymaml.tasks.batch import TaskBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Episodes:
+    """The distribution over N-way tasks, N = `ways`, whose classes come from `source`.
+
+    An array of uint8 holds grey levels and is read as source / 255, so that a large pool of images stays small.
+    With `shuffled=False`, for an array only, class c has the label c mod N in every task: a learner can then
+    memorise the classes and has nothing to adapt to. It is there to show that collapse.
+
+    >>> episodes = Episodes(np.zeros((20, 8, 3)), ways=5)
+    >>> episodes.sample(np.random.default_rng(0), tasks=2, shots=1, queries=4).x_query.shape
+    (2, 20, 3)
+    """
+
+    source: Any
+    ways: int = 5
+    shuffled: bool = True
+
+    def __post_init__(self) -> None:
+        validate.count("ways", self.ways, least=2)
+        if isinstance(self.source, np.ndarray):
+            _check_array(self.source)
+            if self.ways > (number := len(self.source)):
+                raise ValueError(f"ways is {self.ways} and source has {number} classes: ask for {number} ways or fewer")
+        elif not (hasattr(self.source, "classes") and hasattr(self.source, "examples")):
+            raise TypeError(
+                f"source is a {type(self.source).__name__}, expected an array (classes, examples, features) "
+                "or a family with the methods classes and examples: see tinymaml/tasks/episodes.py"
+            )
+        elif not self.shuffled:
+            raise ValueError("shuffled=False needs classes that come back, and none of this source does: draw a set with pool")
+
+    def sample(
+        self, rng: np.random.Generator, *, tasks: int = 25, shots: int = 1, queries: int = 5, dtype: type = np.float64
+    ) -> TaskBatch:
+        """`tasks` tasks at once, with `shots` support and `queries` query examples of each of their N classes.
+
+        x_support (tasks, N * shots, ...) and one-hot y_support (tasks, N * shots, N), ordered by label; x_query and
+        y_query likewise. The classes of a task differ, and so do all its examples. `hidden` has the class with label
+        i of task t in hidden[t, i]: its index in the array, or what the family made of it.
+        ValueError when shots + queries is above the examples that a class of the array has.
+        """
+        tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
+        queries = validate.count("queries", queries)
+        take = self._from_array if isinstance(self.source, np.ndarray) else self._from_family
+        classes, x = take(rng, tasks, shots + queries, dtype)  # x (T, N, K + Q, ...)
+        x_support, x_query = (part.reshape(tasks, -1, *x.shape[3:]) for part in (x[:, :, :shots], x[:, :, shots:]))
+        y_support, y_query = (_one_hot(tasks, self.ways, count, dtype) for count in (shots, queries))
+        return TaskBatch(x_support, y_support, x_query, y_query, hidden=classes)
+
+    def _from_family(self, rng: np.random.Generator, tasks: int, count: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+        classes = self.source.classes(rng, (tasks, self.ways))
+        return classes, self.source.examples(rng, classes, count, dtype)
+
+    def _from_array(self, rng: np.random.Generator, tasks: int, count: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+        number, has = self.source.shape[:2]
+        if count > has:
+            raise ValueError(f"shots + queries is {count} and each class has {has} examples: ask for {has} or fewer together")
+        if self.shuffled:
+            classes = _distinct(rng, number, (tasks, self.ways))  # in random order: the labels are permuted
+        else:
+            label = np.arange(self.ways)
+            classes = label + self.ways * rng.integers(0, -(-(number - label) // self.ways), (tasks, self.ways))
+        picked = _distinct(rng, has, (tasks, self.ways, count))
+        x = self.source[classes[..., None], picked]  # (T, N, K + Q, ...)
+        if x.dtype == np.uint8:
+            return classes, np.multiply(x, 1 / 255, dtype=dtype)
+        return classes, x.astype(dtype, copy=False)
+
+
+def pool(source: Any, rng: np.random.Generator, *, classes: int, examples: int, dtype: type = np.float32) -> np.ndarray:
+    """A fixed set of classes drawn once from a family without end: an array (classes, examples, ...) to take episodes from.
+
+    Sampling from it costs next to nothing, so a family that is slow to draw is best drawn so.
+    """
+    classes, examples = validate.count("classes", classes), validate.count("examples", examples)
+    return source.examples(rng, source.classes(rng, (classes,)), examples, dtype)
+
+
+def split(rng: np.random.Generator, array: np.ndarray, train: int) -> tuple[np.ndarray, np.ndarray]:
+    """`train` random classes of an array (classes, examples, ...) to meta-train on, and all others to meta-test on.
+
+    ValueError unless both parts have a class.
+    """
+    _check_array(array)
+    if validate.count("train", train) >= len(array):
+        raise ValueError(f"train is {train} and there are {len(array)} classes, expected some to test on: train on fewer")
+    order = rng.permutation(len(array))
+    return array[np.sort(order[:train])], array[np.sort(order[train:])]
+
+
+def _distinct(rng: np.random.Generator, below: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Whole numbers from 0 to below - 1; along the last axis all differ, and every order of every choice is as likely."""
+    n = shape[-1]
+    if below <= n * n:  # few to choose from: the first n of a shuffled pack
+        return rng.random((*shape[:-1], below)).argsort(-1)[..., :n]
+    drawn = rng.integers(0, below, shape)
+    while (clash := (np.diff(np.sort(drawn, -1), axis=-1) == 0).any(-1)).any():  # many: draw again what has a pair
+        drawn[clash] = rng.integers(0, below, (np.count_nonzero(clash), n))
+    return drawn
+
+
+def _one_hot(tasks: int, ways: int, count: int, dtype: type) -> np.ndarray:
+    """The targets (T, N * count, N) of examples ordered by label, the same in every task."""
+    return np.tile(np.repeat(np.eye(ways, dtype=dtype), count, axis=0), (tasks, 1, 1))
+
+
+def _check_array(array: np.ndarray) -> None:
+    if not (isinstance(array, np.ndarray) and array.dtype == np.uint8):
+        validate.floats("source", array)
+    if array.ndim < 3 or 0 in array.shape:
+        raise ValueError(f"source has shape {array.shape}, expected (classes, examples, features), none of them empty")

@@ -1,0 +1,118 @@
+"""Handwriting of an alphabet that does not exist: every class is a random character of a few smooth strokes.
+
+A character is the control points of its strokes. An example is that character written again by an unsteady hand: the
+control points jitter, the whole is slanted, stretched and shifted, the pen is thicker or thinner. A dot of ink is a
+Gaussian, which is a function of x times a function of y, so a whole image is one matrix product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinymaml import validate
+
+STROKES, CONTROLS, DOTS = 3, 5, 36  # at most so many strokes; each has so many control points and is drawn as so many dots
+EDGE = 1.5  # the paper reaches from -EDGE to EDGE; a character as it is meant from -1 to 1
+CHUNK = 256  # images drawn at a time, few enough for the processor's cache
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """The family of random characters as grey images of `size` x `size` pixels, ink 1 on paper 0, row by row.
+
+    jitter           how far each control point strays
+    shift            how far the character as a whole does
+    slant, stretch   how much it leans, and how much wider and taller it gets
+    All are standard deviations, in units of half a character. A source for `Episodes`, but one that takes longer to
+    draw than a training step to do: train on a `pool(Glyphs(), rng, classes=2000, examples=20)`.
+    """
+
+    size: int = 16
+    jitter: float = 0.1
+    shift: float = 0.2
+    slant: float = 0.25
+    stretch: float = 0.15
+
+    def __post_init__(self) -> None:
+        validate.count("size", self.size, least=4)
+        for name in ("jitter", "shift", "slant", "stretch"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value}, expected a standard deviation: a finite number, zero or above")
+
+    def classes(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
+        """New characters: the control points of their strokes (*shape, 3, 5, 2), x to the right and y down, in [-1, 1].
+
+        One to three strokes; those that a character lacks have all their points in one place, no length and no ink.
+        """
+        shape = (*np.atleast_1d(shape), STROKES)
+        # a stroke sets out in some direction and turns by about as much at every point; every third bends back
+        turn = rng.normal(0, 0.7, (*shape, 1)) + rng.normal(0, 0.3, (*shape, CONTROLS - 1))
+        turn[..., CONTROLS // 2:] *= rng.choice([1, 1, -1], (*shape, 1))
+        angle = rng.uniform(0, 2 * np.pi, (*shape, 1)) + turn.cumsum(-1)
+        pieces = rng.uniform(0.5, 1, (*shape, 1, 1)) * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        strokes = np.concatenate([np.zeros_like(pieces[..., :1, :]), pieces.cumsum(-2)], axis=-2)
+
+        # the second and third touch or cross the first: one of their points lies on one of its points
+        own, of_first = rng.integers(0, CONTROLS, (2, *shape, 1, 1))
+        own[..., 0, :, :] = of_first[..., 0, :, :]  # the first stays where it is
+        move = np.take_along_axis(strokes[..., :1, :, :], of_first, axis=-2) - np.take_along_axis(strokes, own, axis=-2)
+        number = rng.choice([1, 2, 3], (*shape[:-1], 1, 1, 1), p=[0.15, 0.5, 0.35])
+        strokes = np.where(np.arange(STROKES)[:, None, None] < number, strokes + move, strokes[..., :1, :1, :])
+
+        low, high = strokes.min((-3, -2), keepdims=True), strokes.max((-3, -2), keepdims=True)
+        return (2 * strokes - low - high) / (high - low).max(-1, keepdims=True)
+
+    def examples(self, rng: np.random.Generator, classes: np.ndarray, count: int, dtype: type = np.float64) -> np.ndarray:
+        """Each of the characters (..., 3, 5, 2) written `count` times: images (..., count, size * size)."""
+        shape = (*classes.shape[:-3], count)
+        meant = np.broadcast_to(classes[..., None, :, :, :], (*shape, *classes.shape[-3:])).reshape(-1, *classes.shape[-3:])
+        images = np.empty((len(meant), self.size, self.size), dtype)
+        for start in range(0, len(meant), CHUNK):
+            points = self._written(rng, meant[start:start + CHUNK])
+            pen = 0.085 * np.exp(0.15 * rng.standard_normal((len(points), 1, 1)))
+            images[start:start + CHUNK] = ink((CURVE @ points).astype(np.float32), pen.astype(np.float32), self.size)
+        return images.reshape(*shape, -1)
+
+    def _written(self, rng: np.random.Generator, points: np.ndarray) -> np.ndarray:
+        """The control points (n, 3, 5, 2) as one writing of each character has them."""
+        n = len(points)
+        there = (points != points[:, :, :1]).any((2, 3), keepdims=True)  # a stroke without length stays without
+        points = points + self.jitter * there * rng.standard_normal(points.shape)
+        hand = np.zeros((n, 1, 2, 2))  # (x, y) becomes (stretch_x x - slant y, stretch_y y): y points down
+        hand[:, 0, [0, 1], [0, 1]] = np.exp(self.stretch * rng.standard_normal((n, 2)))
+        hand[:, 0, 1, 0] = -self.slant * rng.standard_normal(n)
+        return points @ hand + self.shift * rng.standard_normal((n, 1, 1, 2))
+
+
+def ink(curves: np.ndarray, pen: np.ndarray, size: int) -> np.ndarray:
+    """Images (n, size, size) of curves (n, strokes, dots, 2) drawn with pens of radius `pen` (n, 1, 1)."""
+    n, pixels = len(curves), np.linspace(-EDGE, EDGE, size, dtype=curves.dtype)
+    before, after = curves[:, :, :-1], curves[:, :, 1:]
+    dots = ((before + after) / 2).reshape(n, -1, 2)
+    length = np.sqrt(((after - before) ** 2).sum(-1)).reshape(n, -1, 1)  # what each dot stands for, (n, dots, 1)
+
+    def profile(axis: int) -> np.ndarray:
+        squared = ((dots[..., axis, None] - pixels) / pen) ** 2
+        return np.exp(-0.5 * np.minimum(squared, 60))  # (n, dots, size); numbers near the smallest float are slow to multiply
+
+    flow = (length / pen * profile(1)).swapaxes(1, 2) @ profile(0)  # (n, size, size), the sum over dots
+    return 1 - np.exp(-flow)  # ink on ink is not blacker than black
+
+
+def _catmull_rom(controls: int, dots: int) -> np.ndarray:
+    """The matrix (dots, controls) from control points to points of the smooth curve through all of them, end to end."""
+    t = np.linspace(0, controls - 1, dots)
+    piece = np.minimum(t.astype(int), controls - 2)
+    u = t - piece
+    cubics = np.stack([-u + 2 * u**2 - u**3, 2 - 5 * u**2 + 3 * u**3, u + 4 * u**2 - 3 * u**3, u**3 - u**2]) / 2
+    matrix = np.zeros((dots, controls + 2))
+    np.put_along_axis(matrix, piece[:, None] + np.arange(4), cubics.T, axis=1)
+    ends = np.eye(controls + 2)[:, 1:-1]  # the neighbour that an end lacks is the mirror image of the one it has
+    ends[0, :2], ends[-1, -2:] = (2, -1), (-1, 2)
+    return matrix @ ends
+
+
+CURVE = _catmull_rom(CONTROLS, DOTS)

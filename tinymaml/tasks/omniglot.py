@@ -1,0 +1,210 @@
+"""Omniglot: 1623 handwritten characters of 50 alphabets, 20 drawings of each (Lake, Salakhutdinov, Tenenbaum 2015).
+
+    omniglot = load("a folder")          # that holds images_background.zip and images_evaluation.zip, or both unpacked
+    train, test = omniglot.split(rng)    # the paper's: 1200 random characters to train on, the rest to test on
+    batch = Episodes(rotations(train)).sample(rng, tasks=32, shots=1, queries=1)
+
+The archives are at https://github.com/brendenlake/omniglot in the folder python. Images come as uint8 (characters,
+drawings, 784), 28 x 28 row by row, ink 255 on paper 0, which `Episodes` reads as 1 and 0. A pixel is the mean of the
+area that it covers in the 105 x 105 original. Reading takes some seconds, so what was read is kept in a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image  # decodes PNG, which NumPy cannot; it comes with matplotlib, and only who wants Omniglot imports this file
+
+from tinymaml.tasks import episodes
+
+SETS = {"images_background": 964, "images_evaluation": 659}  # characters
+DRAWINGS, ORIGINAL, SIDE = 20, 105, 28
+PAPER_TRAIN = 1200  # of all 1623 characters
+FORMAT = f"tinymaml omniglot 1, area mean to {SIDE} x {SIDE}"
+DRAWING = re.compile(r"(images_\w+)/([^/]+/character\d+)/\d+_\d+\.png")
+SOURCE = "https://github.com/brendenlake/omniglot"
+
+
+@dataclass(frozen=True, eq=False)
+class Omniglot:
+    """The sets that were found, each uint8 (characters, drawings, 784), or None."""
+
+    background: np.ndarray | None
+    evaluation: np.ndarray | None
+
+    @property
+    def characters(self) -> np.ndarray:
+        """All characters, the background set first."""
+        return np.concatenate([images for images in (self.background, self.evaluation) if images is not None])
+
+    def split(self, rng: np.random.Generator, train: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """`train` random characters to meta-train on, and all others to meta-test on.
+
+        By default 1200 of 1623, as in the paper, and as large a part of fewer: 713 of the 964 of the background set.
+        """
+        characters = self.characters
+        if train is None:
+            train = round(len(characters) * PAPER_TRAIN / sum(SETS.values()))
+        return episodes.split(rng, characters, train)
+
+    def official(self) -> tuple[np.ndarray, np.ndarray]:
+        """The background set to meta-train on and the evaluation set, of other alphabets, to meta-test on."""
+        for name, images in (("images_background", self.background), ("images_evaluation", self.evaluation)):
+            if images is None:
+                raise ValueError(f"there was no {name} to load, expected both sets: put {name}.zip there too, or use split(rng)")
+        return self.background, self.evaluation
+
+
+def load(path: str | Path, *, cache: str | Path | None = None, complete: bool = True) -> Omniglot:
+    """Omniglot from a folder that holds the archives, zipped or unpacked, or from one of the archives itself.
+
+    cache       where to keep what was read; by default the folder that holds the archive. A cached file is trusted
+                only if it is whole and was made from this very archive. A warning says if it cannot be written.
+    complete    ask for every character of a set and 20 drawings of each; False accepts a part of a set
+    FileNotFoundError if there is no archive; ValueError for one that is damaged, incomplete, or something else.
+    """
+    path = Path(path).expanduser()
+    places = {name: place for name in SETS if (place := _place(path, name))}
+    if not places:
+        raise FileNotFoundError(
+            f"{path} {'holds' if path.is_dir() else 'is'} no images_background.zip or images_evaluation.zip, zipped or unpacked: "
+            f"get them from {SOURCE} (folder python) and pass the folder that they are in"
+        )
+    found: dict[str, np.ndarray] = {}
+    for name, place in places.items():
+        found[name] = images = _cached(place, name, Path(cache or place.parent).expanduser())
+        if complete and images.shape[:2] != (SETS[name], DRAWINGS):
+            raise ValueError(
+                f"{place} has {images.shape[0]} characters of {images.shape[1]} drawings, expected {SETS[name]} of {DRAWINGS}: "
+                "get the whole archive, or pass complete=False to use this part of it"
+            )
+    return Omniglot(found.get("images_background"), found.get("images_evaluation"))
+
+
+def rotations(images: np.ndarray) -> np.ndarray:
+    """Four times the classes: the characters (C, M, d * d), then all of them turned by 90, 180 and 270 degrees."""
+    side = round(images.shape[-1] ** 0.5)
+    if side * side != images.shape[-1]:
+        raise ValueError(f"the images have {images.shape[-1]} pixels, expected a square number: pass square ones, row by row")
+    square = images.reshape(*images.shape[:2], side, side)
+    return np.concatenate([np.rot90(square, turns, axes=(2, 3)) for turns in range(4)]).reshape(-1, *images.shape[1:])
+
+
+# -- from an archive to an array ---------------------------------------------------------------------------
+
+
+def _place(path: Path, name: str) -> Path | None:
+    """The zip file or folder of one set that `path` holds, or that it is itself."""
+    for place in (path / f"{name}.zip", path / name):
+        if path.is_dir() and place.exists():
+            return place
+    return path if path.exists() and name in path.name else None
+
+
+def _cached(place: Path, name: str, folder: Path) -> np.ndarray:
+    """The images of one set: kept ones if they were made from this archive as it is now, else read, and then kept."""
+    file, stamp = folder / f"{name}_{SIDE}x{SIDE}.npz", f"{FORMAT}, from {_fingerprint(place)}"
+    try:
+        with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as kept:
+            if str(kept["stamp"]) == stamp:
+                return kept["images"]  # the zip format checks its sum
+    except Exception:  # not there, or damaged in one of the many ways in which a file can be: as good as not there
+        pass
+    images = _read(place, name)
+    try:
+        _write_whole(file, lambda out: np.savez(out, images=images, stamp=np.array(stamp)))
+    except OSError as error:
+        warnings.warn(
+            f"the images cannot be kept in {folder} ({error.strerror or error}), so {place.name} is read again each time: "
+            "name a folder that can be written with cache=...",
+            stacklevel=3,  # the line that called load
+        )
+    return images
+
+
+def _fingerprint(place: Path) -> str:
+    """What changes when the archive does: a digest of its bytes, or of the names, sizes and times in an unpacked folder."""
+    digest = hashlib.sha256()
+    if place.is_dir():
+        for file in sorted(place.rglob("*.png")):
+            digest.update(f"{file.relative_to(place).as_posix()} {file.stat().st_size} {file.stat().st_mtime_ns}\n".encode())
+    else:
+        digest.update(place.read_bytes())
+    return digest.hexdigest()
+
+
+def _write_whole(file: Path, write: Callable) -> None:
+    """`write` a file that gets its name only when it is whole; one for each process, as a class may share a folder."""
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as out:
+            write(out)
+        os.replace(partial, file)
+    finally:
+        if partial.exists():
+            partial.unlink()
+
+
+def _read(place: Path, name: str) -> np.ndarray:
+    """The images of one set, uint8 (characters, drawings, 784), in the order of their names."""
+    if place.is_dir():
+        files = [f"{name}/{file.relative_to(place).as_posix()}" for file in place.rglob("*.png")]
+        return _decode(place, name, files, lambda file: (place / file.removeprefix(f"{name}/")).read_bytes())
+    try:
+        with zipfile.ZipFile(place) as archive:
+            return _decode(place, name, archive.namelist(), archive.read)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{place} is not a whole zip file ({error}): it was cut short or damaged, download it again") from None
+
+
+def _decode(place: Path, name: str, files: list[str], read: Callable[[str], bytes]) -> np.ndarray:
+    drawings: dict[str, list[str]] = {}  # by character
+    for file in sorted(files):
+        if (match := DRAWING.fullmatch(file)) and match[1] == name:
+            drawings.setdefault(match[2], []).append(file)
+    if not drawings:
+        raise ValueError(f"{place} holds no {name}/ALPHABET/characterNN/NNNN_MM.png: get the {name}.zip of {SOURCE}")
+    most = max(map(len, drawings.values()))
+    for character, of_it in drawings.items():
+        if len(of_it) < most:
+            raise ValueError(f"{place} has {len(of_it)} drawings of {character}, expected {most} as of others: unpack it again")
+    images = [[shrink(_drawing(place, file, read)) for file in of_it] for of_it in drawings.values()]
+    return np.array(images).reshape(len(drawings), most, -1)
+
+
+def _drawing(place: Path, file: str, read: Callable[[str], bytes]) -> np.ndarray:
+    """One drawing as it is in the archive, (105, 105), 1 where there is ink."""
+    try:
+        with Image.open(io.BytesIO(read(file))) as image:
+            grey = np.asarray(image.convert("L"))
+    except (OSError, SyntaxError, zlib.error) as error:  # Pillow raises SyntaxError for a broken PNG
+        raise ValueError(f"{file} in {place} cannot be read ({error}): it is damaged, download the archive again") from None
+    if grey.shape != (ORIGINAL, ORIGINAL):
+        raise ValueError(f"{file} in {place} has shape {grey.shape}, expected {(ORIGINAL, ORIGINAL)}: use the original archive")
+    return 1 - grey / 255
+
+
+def shrink(image: np.ndarray) -> np.ndarray:
+    """105 x 105 values from 0 to 1 as 28 x 28 in uint8: 255 times the mean of the 3.75 x 3.75 old pixels under each new one."""
+    return np.rint(255 * (_COVER @ image @ _COVER.T)).astype(np.uint8)
+
+
+def _cover(original: int, side: int) -> np.ndarray:
+    """The matrix (side, original) of an area mean: the part of each new pixel that each old one covers. Its rows sum to 1."""
+    edges = np.arange(side + 1)[:, None] * (original / side)
+    before = np.clip(edges - np.arange(original), 0, 1)  # how much of each old pixel lies before each edge
+    return np.diff(before, axis=0) * (side / original)
+
+
+_COVER = _cover(ORIGINAL, SIDE)

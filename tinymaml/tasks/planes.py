@@ -1,0 +1,67 @@
+"""A toy worth meta-learning: classes that differ in a hidden plane only, among eight dimensions of noise.
+
+A class is a point of the *signal plane*. Its examples lie close to that point in the plane, and in eight *nuisance*
+dimensions they are noise. One fixed rotation hides which directions are which. In the ten dimensions of the input
+the noise outweighs the signal, so the nearest support example is mostly one of another class; but a learner that has
+found the plane, over many tasks, needs a single example of each class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tinymaml import validate
+
+SIGNAL, NUISANCE = 2, 8  # dimensions
+
+
+@dataclass(frozen=True)
+class Planes:
+    """The family of classes m ~ between * normal (2,), with examples x = [m + within * normal, nuisance * normal] R.
+
+    between, within, nuisance    standard deviations: of the classes, of the examples of one class, of the noise
+    seed    fixes the rotation R (10, 10), which all tasks share
+
+    A source for `Episodes`; `pool(Planes(), rng, classes=5, examples=200)` is a fixed set of its classes.
+    """
+
+    between: float = 0.6
+    within: float = 0.06
+    nuisance: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("between", "within", "nuisance"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value}, expected a standard deviation: a finite number, zero or above")
+        validate.count("seed", self.seed, least=0)
+
+    @cached_property
+    def rotation(self) -> np.ndarray:
+        """R (10, 10), orthogonal: its first two rows span the signal plane, the others the noise."""
+        size = SIGNAL + NUISANCE
+        q, r = np.linalg.qr(np.random.default_rng(self.seed).standard_normal((size, size)))
+        return q * np.sign(np.diag(r))  # of the two signs of each column, the one that no library chooses
+
+    def classes(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
+        """New classes: their points m of the signal plane, (*shape, 2)."""
+        return self.between * rng.standard_normal((*np.atleast_1d(shape), SIGNAL))
+
+    def examples(self, rng: np.random.Generator, classes: np.ndarray, count: int, dtype: type = np.float64) -> np.ndarray:
+        """`count` new examples of each of the classes (..., 2): inputs (..., count, 10)."""
+        x = rng.standard_normal((*classes.shape[:-1], count, SIGNAL + NUISANCE))
+        x[..., :SIGNAL] = classes[..., None, :] + self.within * x[..., :SIGNAL]
+        x[..., SIGNAL:] *= self.nuisance
+        return (x @ self.rotation).astype(dtype, copy=False)
+
+    def inputs(self, points: np.ndarray) -> np.ndarray:
+        """The inputs (..., 10) of points (..., 2) of the signal plane, free of noise: what a picture of it asks a model for."""
+        return points @ self.rotation[:SIGNAL].astype(points.dtype)
+
+    def plane(self, x: np.ndarray) -> np.ndarray:
+        """Where inputs (..., 10) lie in the signal plane, (..., 2): the inverse of `inputs`, blind to the noise."""
+        return x @ self.rotation[:SIGNAL].T.astype(x.dtype)
