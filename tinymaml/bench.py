@@ -101,14 +101,16 @@ class Case:
         return total
 
 
-def turn(call: Callable[[], object], least: float = 0.01) -> float:
-    """Seconds of one call: the mean over as many calls as fill `least` seconds."""
-    calls, began = 0, time.perf_counter()
-    while True:
+def turn(call: Callable[[], object], least: float = 0.02) -> float:
+    """Seconds of one call: the median of as many as fill `least` seconds, but for the first, which warms the caches."""
+    times, now = [], time.perf_counter
+    began = end = now()
+    while end - began < least:
+        start = end
         call()
-        calls += 1
-        if (elapsed := time.perf_counter() - began) >= least:
-            return elapsed / calls
+        end = now()
+        times.append(end - start)
+    return median(times[1:] or times)
 
 
 def medians(turns: Mapping[str, Callable[[], float]], *, rounds: int, seconds: float) -> dict[str, float]:
@@ -135,10 +137,13 @@ def share(case: Case, seconds: float, product_seconds: float) -> float:
 
 def run(*, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int = 1, seconds: float = 1.5) -> int:
     """Measure and print a table, about `seconds` for each of its lines; the exit status, 0."""
-    print(f"tinymaml {__version__}, NumPy {np.__version__}, {os.cpu_count()} cores. Milliseconds, medians, of one meta-gradient of a ReLU")
-    print(f"network 1-w-w-1 with {tasks} tasks, 10 support and 10 query points, {steps} inner step{'s' * (steps > 1)}, adapted weights")
-    print("formed, factored, or as chosen by itself; and of a whole training iteration.\n")
-    print("    w  dtype      formed  factored  chosen  iteration  share of matrix-product speed")
+    print(
+        f"tinymaml {__version__}, NumPy {np.__version__}, {os.cpu_count()} cores\n\n"
+        f"Milliseconds of one meta-gradient of a ReLU network 1-w-w-1: {tasks} tasks, 10 support and 10 query points and\n"
+        f"{steps} inner step{'s' * (steps > 1)}, adapted weights formed, factored, or as chosen by itself; of a whole training\n"
+        "iteration; and the meta-gradient's multiply-adds a second, as a share of those of a large matrix product.\n\n"
+        "    w  dtype      formed  factored  chosen  iteration  share"
+    )
     for dtype in ("float64", "float32"):
         for width in widths:
             case = Case(width=width, steps=steps, dtype=dtype, tasks=tasks)
@@ -148,9 +153,9 @@ def run(*, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int =
                 call()  # the first is slower
             found = medians({name: partial(turn, call) for name, call in calls.items()}, rounds=25, seconds=seconds)
             found["iteration"] /= ITERATIONS
-            formed, factored, chosen, iteration = (f"{1000 * found[n]:.3g}" for n in ("formed", "factored", "chosen", "iteration"))
+            ms = {name: f"{1000 * value:.3g}" for name, value in found.items()}
             print(
-                f"{width:>5}  {dtype:<8} {formed:>8}  {factored:>8}  {chosen:>6}  {iteration:>9}  "
-                f"{share(case, found['chosen'], found['product']):>29.0%}", flush=True,
+                f"{width:>5}  {dtype:<8} {ms['formed']:>8}  {ms['factored']:>8}  {ms['chosen']:>6}  {ms['iteration']:>9}  "
+                f"{share(case, found['chosen'], found['product']):>5.0%}", flush=True,
             )
     return 0

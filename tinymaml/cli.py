@@ -91,7 +91,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     tasks, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps)
     batch = new_tasks(test, tasks, 15 if test.classifies else 100)
     measure = accuracy if test.classifies else loss
-    curve = evaluate(*start_of_adaptation(settings, state.theta), batch, inner_lr=test.inner_lr, steps=steps, measure=measure)
+    curve = evaluate(*start_of_adaptation(settings, state.theta, batch), inner_lr=test.inner_lr, steps=steps, measure=measure)
     kind = f"{test.ways}-way {test.shots}-shot {test.problem}" if test.classifies else f"{test.shots}-shot sinusoids"
     print(f"{METHODS[test.method]}, {state.iteration:,} iterations; {tasks} new tasks, {kind}, inner_lr {test.inner_lr:g}")
     print(f"{'steps':>5}  {'accuracy' if test.classifies else 'squared error':>18}  {'median':>8}  {'diverged':>8}")

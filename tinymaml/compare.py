@@ -62,18 +62,17 @@ def compare(settings: Settings, folder: Path, *, resume: bool = False, progress:
     measure = accuracy if settings.classifies else loss
     for method in ("maml", "first-order", "pretraining", "transfer", "scratch"):
         if method in thetas or method == "scratch":
-            net, theta = starting_point(found, method)
-            found.curves[method] = evaluate(net, theta, batch, inner_lr=settings.inner_lr, steps=STEPS, measure=measure)
+            found.curves[method] = evaluate(*starting_point(found, method), inner_lr=settings.inner_lr, steps=STEPS, measure=measure)
     found.curves.update(references(found))
     write(found, folder)
     return found
 
 
 def starting_point(found: Comparison, method: str):
-    """The network and the parameters that a method adapts from; from scratch, what MAML's training started from."""
+    """The network, the parameters and the tasks that a method adapts; from scratch, what MAML's training started from."""
     if method == "scratch":
-        return model(found.settings), initialisation(found.settings)
-    return start_of_adaptation(replace(found.settings, method=method), found.thetas[method])
+        return model(found.settings), initialisation(found.settings), found.batch
+    return start_of_adaptation(replace(found.settings, method=method), found.thetas[method], found.batch)
 
 
 def references(found: Comparison) -> dict[str, Curve]:
@@ -158,7 +157,7 @@ def fits_figure(found: Comparison, tasks: int = 3):
     x = np.linspace(-5, 5, 200, dtype=s.dtype)
     panels = {}
     for method in ("maml", "pretraining"):
-        net, theta = starting_point(found, method)
+        net, theta, _ = starting_point(found, method)
         fits = {0: np.repeat(net.predict(theta, x[:, None])[None], tasks, axis=0)}
         for k in (1, 10):
             adapted = adapt(net, theta, batch.x_support, batch.y_support, inner_lr=s.inner_lr, steps=k)
@@ -173,7 +172,7 @@ def fits_figure(found: Comparison, tasks: int = 3):
 def episode_figure(found: Comparison):
     """One new episode before and after MAML's first step: decision regions of planes, predictions for images."""
     s, batch = found.settings, found.batch[:1]
-    net, theta = starting_point(found, "maml")
+    net, theta, _ = starting_point(found, "maml")
     adapted = adapt(net, theta, batch.x_support, batch.y_support, inner_lr=s.inner_lr).task(0)
     at = {"before": theta, "after 1 step": adapted}
     x_support, x_query = batch.x_support[0], batch.x_query[0]

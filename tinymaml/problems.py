@@ -11,7 +11,7 @@ import numpy as np
 
 from tinymaml.baselines import pretraining_gradient, told
 from tinymaml.maml import meta_gradient
-from tinymaml.mlp import MLP
+from tinymaml.mlp import MLP, forward
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings
 from tinymaml.tasks import Episodes, Glyphs, Planes, Sinusoids, TaskBatch, pool, split
@@ -73,13 +73,19 @@ def gradient(settings: Settings) -> Callable[[Parameters, TaskBatch], Any]:
     return partial(pretraining_gradient, model(settings))
 
 
-def start_of_adaptation(settings: Settings, theta: Parameters) -> tuple[MLP, Parameters]:
-    """The network and the parameters that a new task is adapted from; after transfer they get a new head, all zeros."""
+def start_of_adaptation(settings: Settings, theta: Parameters, batch: TaskBatch) -> tuple[MLP, Parameters, TaskBatch]:
+    """What new tasks are adapted with: a network, its parameters, and the tasks as it sees them.
+
+    After transfer that is a new head, a single layer from zeros, on what the trained network below its own head makes
+    of the inputs. All else adapts the trained network itself.
+    """
+    net = model(settings)
     if settings.method != "transfer":
-        return model(settings), theta
-    net = model(replace(settings, method="maml"))
-    head = {name: np.zeros(net.shapes[name], settings.dtype) for name in (f"W{net.depth}", f"b{net.depth}")}
-    return net, Parameters({**theta, **head})
+        return net, theta, batch
+    features = lambda x: forward(net, theta, x)[1][net.depth - 1]  # (T, n, d_{L-1})
+    seen = replace(batch, x_support=features(batch.x_support), x_query=features(batch.x_query))
+    head = MLP((net.widths[-2], settings.ways), settings.activation, "cross_entropy")
+    return head, Parameters({name: np.zeros(shape, settings.dtype) for name, shape in head.shapes.items()}), seen
 
 
 def training_source(settings: Settings) -> Any:
@@ -112,12 +118,13 @@ def _classes(problem: str, seed: int, classes: int, data: str) -> tuple[np.ndarr
 
 
 def _labelled(source: np.ndarray, settings: Settings, rng: np.random.Generator) -> TaskBatch:
-    """As many labelled examples as a meta-batch has, of all training classes: one task with a class for every label."""
-    number = settings.tasks * settings.ways * settings.shots, settings.tasks * settings.ways * settings.queries
-    parts = []
-    for count in number:
-        label, which = rng.integers(len(source), size=count), rng.integers(source.shape[1], size=count)
+    """Labelled examples of all training classes: one task with a class for every label, of twice `tasks` x `ways` examples."""
+    count, parts = settings.tasks * settings.ways, []
+    for _ in range(2):
+        label, which = (rng.integers(below, size=count) for below in source.shape[:2])
         x = source[label, which]
         x = np.multiply(x, 1 / 255, dtype=settings.dtype) if x.dtype == np.uint8 else x.astype(settings.dtype)
-        parts += [x[None], np.eye(len(source), dtype=settings.dtype)[label][None]]
+        y = np.zeros((1, count, len(source)), settings.dtype)
+        y[0, np.arange(count), label] = 1
+        parts += [x[None], y]
     return TaskBatch(*parts)

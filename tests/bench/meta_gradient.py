@@ -114,9 +114,10 @@ def plan(options: argparse.Namespace) -> list[tuple[str, Case]]:
     by_tasks = [replace(first[0], tasks=tasks) for tasks in options.tasks[1:]]
     by_dtype = [replace(case, problem="regression", dtype=dtype) for dtype in options.dtypes for case in first]
     return [
-        *(("weigh", case) for case in first),
+        *(("compare", case) for case in first + by_tasks),
         *(("iterate", case) for case in by_dtype),
-        *(("compare", case) for case in first + by_tasks + cases[len(first):]),
+        ("weigh", first[-1]),
+        *(("compare", case) for case in cases[len(first):]),
     ]
 
 
@@ -125,7 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, began = parse(argv), time.perf_counter()
     contestants = [name for name, (library, _) in CONTESTANTS.items() if library in ("numpy", *options.peers)]
     bench = Bench(options.threads, contestants, options.rounds, options.seconds)
-    found, todo = {"weigh": [], "iterate": [], "compare": []}, plan(options)
+    found = {"machine": machine(), "threads": options.threads, "absent": bench.absent, "compare": [], "iterate": [], "weigh": []}
+    todo = plan(options)
     try:
         for i, (what, case) in enumerate(todo):
             elapsed = time.perf_counter() - began
@@ -137,9 +139,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         bench.close()
     contestants = [name for name in contestants if CONTESTANTS[name][0] not in bench.absent]
-    print(report.whole(machine(), options.threads, contestants, bench.absent, found))
+    print(report.whole(found, contestants))
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "threads": options.threads, **found}, indent=1) + "\n")
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
     if options.figure:
         report.figure(found["compare"], contestants, options.figure)
     return 0
@@ -167,7 +169,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     numbers = {"nargs": "+", "metavar": "N", "type": int}
     top.add_argument("--quick", action="store_true", help="few sizes and few rounds, in less than a minute")
     top.add_argument("--widths", **numbers, help="of the two hidden layers (default: 40 128 400 1024)")
-    top.add_argument("--tasks", **numbers, help="tasks a batch: the first for all, the others at the first width (default: 25 5 100)")
+    top.add_argument("--tasks", **numbers, help="the first at every width, the others at the first width (default: 25 5 100)")
     top.add_argument("--steps", **numbers, help="inner steps (default: 1 5)")
     top.add_argument("--dtypes", **one_of, choices=("float64", "float32"), help="default: both")
     top.add_argument("--problems", **one_of, choices=("regression", "classification"), help="default: both")
@@ -183,7 +185,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "problems": ["regression", "classification"], "peers": ["jax", "torch"],
         "threads": sorted({1, cores()}), "rounds": 15, "seconds": 4.0, "minutes": 9.0,
     }
-    quick = {"widths": [40, 400], "tasks": [25], "steps": [1], "problems": ["regression"], "rounds": 7, "seconds": 1.0, "minutes": 0.7}
+    quick = {
+        "widths": [40, 400], "tasks": [25], "steps": [1], "problems": ["regression"],
+        "rounds": 7, "seconds": 1.0, "minutes": 0.6,
+    }
     options = top.parse_args(argv)
     for name, value in (full | (quick if options.quick else {})).items():
         if getattr(options, name) is None:

@@ -14,10 +14,11 @@ from tinymaml.bench import Case, product
 from tinymaml.maml import MetaGradient
 from tinymaml.tasks import Sinusoids
 
+
 def arrays(case: Case, convert: Callable) -> tuple[list, list]:
     """theta as a list W1, b1, W2, ... and the four arrays of the batch, all converted."""
-    theta, batch = case.made()
-    return [convert(a) for a in theta.values()], [convert(a) for a in (batch.x_support, batch.y_support, batch.x_query, batch.y_query)]
+    theta, b = case.made()
+    return [convert(w) for w in theta.values()], [convert(a) for a in (b.x_support, b.y_support, b.x_query, b.y_query)]
 
 
 def functional(case: Case, relu: Callable, log_softmax: Callable, grad: Callable) -> Callable:

@@ -35,8 +35,8 @@ def described(found: Mapping) -> list[str]:
 CASE = ["problem", "dtype", "steps", "tasks", "width"]
 
 
-def _ms(seconds: Mapping[str, float] | None) -> str:
-    return " / ".join(f"{1000 * value:.3g}" for value in seconds.values()) if seconds else "-"
+def _ms(seconds: Mapping[str, float]) -> str:
+    return " / ".join(f"{1000 * value:.3g}" for value in seconds.values())
 
 
 def times(results: Sequence[Mapping], contestants: Sequence[str]) -> str:
@@ -45,35 +45,34 @@ def times(results: Sequence[Mapping], contestants: Sequence[str]) -> str:
     rows = []
     for found in results:
         seconds = found["seconds"]
-        ratio = lambda name: f"{best(seconds[name]) / best(seconds['tinymaml']):.2f}" if name in seconds else "-"
-        cells = [_ms(seconds.get(name)) for name in contestants]
-        rows.append([*described(found), *cells, *map(ratio, peers), f"{found['share']:.0%}"])
+        ratios = [f"{best(seconds[name]) / best(seconds['tinymaml']):.2f}" for name in peers]
+        rows.append([*described(found), *(_ms(seconds[name]) for name in contestants), *ratios, f"{found['share']:.0%}"])
     return markdown([*CASE, *contestants, *(f"{name} : tinymaml" for name in peers), "of product speed"], rows)
 
 
 def iterations(results: Sequence[Mapping]) -> str:
     """Milliseconds of a whole training iteration."""
     names = list(dict.fromkeys(name for found in results for name in found["seconds"]))
-    rows = [[*described(found), *(_ms(found["seconds"].get(name)) for name in names)] for found in results]
+    rows = [[*described(found), *(_ms(found["seconds"][name]) for name in names)] for found in results]
     return markdown([*CASE, *(name.replace("iteration", "").strip() or "tinymaml" for name in names)], rows)
 
 
 def memory(results: Sequence[Mapping], contestants: Sequence[str]) -> str:
     """MB above the data."""
-    cell = lambda megabytes: "-" if megabytes is None else f"{megabytes:.0f}"
-    rows = [[*described(found), *(cell(found["megabytes"].get(name)) for name in contestants)] for found in results]
+    rows = [[*described(found), *(f"{found['megabytes'][name]:.0f}" for name in contestants)] for found in results]
     return markdown([*CASE, *contestants], rows)
 
 
-def whole(machine: Mapping[str, str], threads: Sequence[int], contestants: Sequence[str], absent: Mapping[str, str], found: Mapping) -> str:
+def whole(found: Mapping, contestants: Sequence[str]) -> str:
     """All tables with what one must know to read them."""
+    threads = found["threads"]
     counts = " / ".join(map(str, threads))
-    parts = [", ".join(f"{name} {value}" for name, value in machine.items()) + "."]
-    parts += [f"{library} is left out: {reason}." for library, reason in absent.items()]
+    parts = [", ".join(f"{name} {value}" for name, value in found["machine"].items()) + "."]
+    parts += [f"{library} is left out: {reason}." for library, reason in found["absent"].items()]
     if found["compare"]:
         parts += [
-            f"Milliseconds of one meta-gradient with {counts} threads; ratios are of the better of each. `formed` and `factored` are "
-            "the two forms of adapted weights, `tinymaml` is the one chosen. All gave the same gradient.",
+            f"Milliseconds of one meta-gradient with {counts} threads; ratios are of the better of each. `formed` and "
+            "`factored` are the two forms of adapted weights, `tinymaml` is what is chosen. All gave the same gradient.",
             times(found["compare"], contestants),
         ]
     if found["iterate"]:

@@ -161,10 +161,11 @@ def _read(place: Path, name: str) -> np.ndarray:
     if place.is_dir():
         files = [f"{name}/{file.relative_to(place).as_posix()}" for file in place.rglob("*.png")]
         return _decode(place, name, files, lambda file: (place / file.removeprefix(f"{name}/")).read_bytes())
+    content = io.BytesIO(place.read_bytes())
     try:
-        with zipfile.ZipFile(place) as archive:
+        with zipfile.ZipFile(content) as archive:
             return _decode(place, name, archive.namelist(), archive.read)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:  # all of which a damage can raise
         raise ValueError(f"{place} is not a whole zip file ({error}): it was cut short or damaged, download it again") from None
 
 
@@ -185,10 +186,11 @@ def _decode(place: Path, name: str, files: list[str], read: Callable[[str], byte
 
 def _drawing(place: Path, file: str, read: Callable[[str], bytes]) -> np.ndarray:
     """One drawing as it is in the archive, (105, 105), 1 where there is ink."""
+    data = read(file)
     try:
-        with Image.open(io.BytesIO(read(file))) as image:
+        with Image.open(io.BytesIO(data)) as image:
             grey = np.asarray(image.convert("L"))
-    except (OSError, SyntaxError, zlib.error) as error:  # Pillow raises SyntaxError for a broken PNG
+    except Exception as error:  # OSError, ValueError or SyntaxError, as the damage has it
         raise ValueError(f"{file} in {place} cannot be read ({error}): it is damaged, download the archive again") from None
     if grey.shape != (ORIGINAL, ORIGINAL):
         raise ValueError(f"{file} in {place} has shape {grey.shape}, expected {(ORIGINAL, ORIGINAL)}: use the original archive")
