@@ -56,6 +56,36 @@ def test_compare_resumes_to_the_same_numbers(tmp_path, capsys):
     assert whole == parts
 
 
+@pytest.mark.parametrize("family", ["planes", "glyphs"])
+def test_fewshot_compares_at_one_and_at_five_shots(tmp_path, capsys, family):
+    small = ["--family", family, "--iterations", "3", "--width", "5", "--tasks", "3", "--queries", "2", "--classes", "10", "--quiet"]
+    assert main(["compare", "fewshot", *small, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    for row in (f"5-way 1-shot {family}", f"5-way 5-shot {family}", "MAML", "transfer, new head", "nearest neighbour", "chance"):
+        assert row in printed
+    for shots in ("1-shot", "5-shot"):
+        results = json.loads((tmp_path / shots / "results.json").read_text())
+        assert results["measure"] == "accuracy" and results["test"]["tasks"] == 600
+        assert results["methods"]["chance"]["mean"] == pytest.approx([0.2] * 11)
+        for figure in ("episode.png", "steps.png", "training.png"):
+            assert (tmp_path / shots / figure).read_bytes().startswith(b"\x89PNG")
+    assert main(["evaluate", str(tmp_path / "1-shot" / "maml.npz"), "--tasks", "5", "--steps", "2"]) == 0
+    assert "5-way 1-shot" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["compare", "--ways", "3"], "--ways is for classification"), (["compare", "--unshuffled"], "--unshuffled is for classification"),
+    (["compare", "--family", "planes"], "--family"), (["compare", "fewshot", "--unshuffled"], "--classes"),
+    (["compare", "fewshot", "--data", "x"], "--data is for omniglot"), (["compare", "omniglot"], "--data FOLDER"),
+    (["compare", "omniglot", "--data", "nowhere"], "nowhere"), (["compare", "fewshot", "--ways", "1"], "ways is 1"),
+    (["compare", "fewshot", "--classes", "3"], "ways is 5"),
+    (["train", "--problem", "planes", "--method", "oracle"], "oracle"),
+])
+def test_options_that_do_not_belong_together(tmp_path, capsys, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, [*options, "--quiet"], words)
+
+
 def test_train_then_evaluate(tmp_path, capsys):
     assert main(["train", "--method", "first-order", "--iterations", "9", *TINY, "--out", str(tmp_path)]) == 0
     assert "9 iterations done" in capsys.readouterr().out
