@@ -1,6 +1,7 @@
 """Every lesson runs, as the student finds it and with the solutions filled in; and is built as a lesson is built."""
 
 import ast
+import asyncio
 import copy
 import json
 import re
@@ -57,7 +58,7 @@ def execute(notebook):
         on_cell_execute=lambda **_: began.append(time.perf_counter()),
         on_cell_executed=lambda **_: seconds.append(time.perf_counter() - began.pop()),
     )  # fmt: skip
-    client.execute()
+    asyncio.run(client.async_execute())  # which closes its event loop, in whatever thread this is
     return notebook, seconds
 
 

@@ -85,3 +85,8 @@ def test_parameters_cannot_be_assigned_to():
     theta = Parameters(w=np.ones(2))
     with pytest.raises(TypeError):
         theta["w"] = np.zeros(2)
+
+
+def test_a_number_is_not_spread_over_a_row():
+    with pytest.raises(ValueError, match="leading task axis only"):
+        Parameters(b=np.zeros((1, 3))) - Parameters(b=np.array(2.0))

@@ -67,7 +67,8 @@ class Parameters(Mapping):
             yours = other._arrays[name]
             if mine.shape != yours.shape:
                 shared = min(mine.ndim, yours.ndim)
-                if mine.shape[mine.ndim - shared:] != yours.shape[yours.ndim - shared:]:
+                one_axis = abs(mine.ndim - yours.ndim) == 1
+                if not one_axis or mine.shape[mine.ndim - shared:] != yours.shape[yours.ndim - shared:]:
                     raise ValueError(
                         f"{name} has shape {mine.shape} on the left and {yours.shape} on the right: "
                         "they may differ by a leading task axis only"

@@ -1,0 +1,152 @@
+"""The checks of lesson 02: solutions pass on every seed, and each known mistake gets its own diagnosis."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "lessons"))
+
+import exercises
+
+from tinymaml.check import WrongAnswer
+from tinymaml.losses import softmax
+
+SEEDS = range(8)
+
+
+def refused(number, answer, seed=0):
+    with pytest.raises(WrongAnswer) as caught:
+        exercises.check(number, answer, seed=seed)
+    return str(caught.value)
+
+
+# -- solutions ------------------------------------------------------------------------------------------------
+
+
+def last_delta(z, y):
+    return 2 * (z - y) / len(z)
+
+
+def back_through(delta, W, z):
+    return delta @ W.T * (1 - np.tanh(z) ** 2)
+
+
+def weight_and_bias(a, delta):
+    return a.T @ delta, delta.sum(axis=0, keepdims=True)
+
+
+def cross_entropy_delta(z, y):
+    return (softmax(z) - y) / len(z)
+
+
+SOLUTIONS = {"2.1": last_delta, "2.2": back_through, "2.3": weight_and_bias, "2.4": cross_entropy_delta}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("number", SOLUTIONS)
+def test_solutions_pass_on_every_seed(number, seed, capsys):
+    exercises.check(number, SOLUTIONS[number], seed=seed)
+    assert f"Exercise {number} is right." in capsys.readouterr().out
+
+
+# -- mistakes -------------------------------------------------------------------------------------------------
+
+db = lambda delta: delta.sum(0, keepdims=True)
+WRONG = {
+    "2.1": [
+        (lambda z, y: 2 * (z - y), "a factor 1/n is missing"),
+        (lambda z, y: 2 * (y - z) / len(z), "the sign is turned"),
+        (lambda z, y: (z - y) / len(z), "a factor 2 is missing"),
+        (lambda z, y: 2 * (z - y) / z.size, "divided by the number of outputs"),
+        (lambda z, y: 2 * (z - y) / len(z) ** 2, "divided by n twice"),
+        (lambda z, y: 2 * (z - y) / z.shape[1], "a factor 1/n is missing"),
+        (lambda z, y: z - y, "the mean over the examples (eq. 2); and a factor 2 is missing"),
+        (lambda z, y: 2 * z / len(z), "the target is missing"),
+        (lambda z, y: (2 * (z - y) / len(z)).sum(1), "has shape (5,), expected (5, 3)"),
+        (lambda z, y: (2 * (z - y) / len(z)).T, "it is transposed"),
+        (lambda z, y: ((z - y) ** 2).sum(1).mean(), "has shape (), expected (5, 3)"),
+    ],
+    "2.2": [
+        (lambda delta, W, z: delta @ W.T, "s' is missing in eq. 4"),
+        (lambda delta, W, z: delta @ W * (1 - np.tanh(z) ** 2), "W is not transposed in eq. 4"),
+        (lambda delta, W, z: delta @ W, "W is not transposed in eq. 4; and s' is missing in eq. 4"),
+        (lambda delta, W, z: delta @ W.T * (1 - z**2), "it is 1 - tanh(z)^2, not 1 - z^2"),
+        (lambda delta, W, z: delta @ W.T * np.tanh(z), "s stands where s' belongs"),
+        (lambda delta, W, z: delta @ W.T * (1 - np.tanh(np.tanh(z)) ** 2), "s' is taken at a, not at z"),
+        (lambda delta, W, z: (delta * (1 - np.tanh(z) ** 2)) @ W.T, "s' comes after W^T, not before"),
+        (lambda delta, W, z: -delta @ W.T * (1 - np.tanh(z) ** 2), "the sign is turned"),
+        (lambda delta, W, z: delta @ W.T * (1 - np.tanh(z) ** 2) / len(z), "divided by n twice"),
+    ],
+    "2.3": [
+        (lambda a, delta: (delta.T @ a, db(delta)), "it is transposed"),
+        (lambda a, delta: (a.T @ delta / len(a), db(delta)), "dW is the sum over the examples, not the mean"),
+        (lambda a, delta: (a.T @ delta, delta.mean(0, keepdims=True)), "db is the sum over the examples, not the mean"),
+        (lambda a, delta: (a.T @ delta, delta.sum(0)), "the numbers are right, keep the axis"),
+        (lambda a, delta: (a.T @ delta, delta.sum(1, keepdims=True)), "summed over the units (axis 1)"),
+        (lambda a, delta: (a.T @ delta, delta.sum(1)), "summed over the units (axis 1)"),
+        (lambda a, delta: (a.T @ delta, delta.sum()), "summed over examples and units"),
+        (lambda a, delta: (a.T @ delta, delta.sum(keepdims=True)), "summed over examples and units"),
+        (lambda a, delta: (a.T @ delta, delta), "the right numbers appear when it is summed over axis 0"),
+        (lambda a, delta: (np.einsum("ij,ik->ijk", a, delta), db(delta)), "one matrix for each example"),
+        (lambda a, delta: (-a.T @ delta, db(delta)), "the sign is turned"),
+        (lambda a, delta: (db(delta), a.T @ delta), "has shape (1, 2), expected (3, 2)"),
+        (lambda a, delta: a.T @ delta, "the answer is one array of shape (3, 2), expected two things: end with `return dW, db`"),
+    ],
+    "2.4": [
+        (lambda z, y: (z - y) / len(z), "the softmax is missing"),
+        (lambda z, y: softmax(z) - y, "a factor 1/n is missing"),
+        (lambda z, y: (y - softmax(z)) / len(z), "the sign is turned"),
+        (lambda z, y: softmax(z) / len(z), "the target is missing"),
+        (lambda z, y: (softmax(z.T).T - y) / len(z), "the softmax goes over the wrong axis"),
+        (lambda z, y: -y / softmax(z) / len(z), "one more factor, dp/dz"),
+        (lambda z, y: 2 * (softmax(z) - y) / len(z), "a factor 2 is too many"),
+        (lambda z, y: (np.log(softmax(z)) - y) / len(z), "the logarithm does not belong here"),
+        (lambda z, y: (np.exp(z) / np.exp(z).sum() - y) / len(z), "over all numbers at once"),
+        (lambda z, y: np.full_like(z, np.inf), "it holds NaN or infinite numbers"),
+    ],
+}
+CASES = [(number, i) for number, wrong in WRONG.items() for i in range(len(wrong))]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("number,i", CASES)
+def test_every_known_mistake_is_named(number, i, seed):
+    answer, diagnosis = WRONG[number][i]
+    assert diagnosis in refused(number, answer, seed)
+
+
+def test_mistakes_that_only_one_layer_or_one_width_shows():
+    assert "W not transposed" not in refused("2.2", lambda delta, W, z: (delta @ W.T)[:, :3])  # names s', its first mistake
+    one_output = lambda z, y: 2 * (z - y) / len(z) if z.shape[1] > 1 else 2 * (z - y)
+    assert "a factor 1/n is missing" in refused("2.1", one_output)
+    square_only = lambda delta, W, z: (delta @ (W.T if W.shape[0] == W.shape[1] else W)) * (1 - np.tanh(z) ** 2)
+    assert "It was given delta (5, 2), W (3, 2), z (5, 3)" in refused("2.2", square_only)
+
+
+@pytest.mark.parametrize("number", SOLUTIONS)
+def test_a_none_an_error_and_no_function_are_refused_in_words(number):
+    assert "returns None: does it end with a return?" in refused(number, lambda *given: None)
+    assert "TypeError" in refused(number, lambda: None)
+    assert "expected a function" in refused(number, 3)
+    sentence = refused(number, lambda *given: "text")
+    assert "'text'" in sentence or "expected two things" in sentence
+
+
+@pytest.mark.parametrize("number", SOLUTIONS)
+def test_a_stub_is_not_attempted(number, capsys):
+    def stub(*given):
+        raise NotImplementedError
+
+    exercises.check(number, stub)
+    assert capsys.readouterr().out.startswith(f"Exercise {number} is not attempted yet")
+
+
+def test_the_check_gives_copies(capsys):
+    def in_place(z, y):
+        z -= y
+        z *= 2 / len(z)
+        return z
+
+    exercises.check("2.1", in_place)

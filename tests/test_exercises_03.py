@@ -1,0 +1,197 @@
+"""The checks of lesson 03: solutions pass on every seed, and each known mistake gets its own diagnosis."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "lessons"))
+
+import exercises
+
+from tinymaml.check import WrongAnswer
+
+SEEDS = range(8)
+size = np.linalg.norm
+
+
+def refused(number, answer, seed=0):
+    with pytest.raises(WrongAnswer) as caught:
+        exercises.check(number, answer, seed=seed)
+    return str(caught.value)
+
+
+# -- solutions ------------------------------------------------------------------------------------------------
+
+
+def my_central_difference(f, theta, v, h):
+    return (f(theta + h * v) - f(theta - h * v)) / (2 * h)
+
+
+def my_complex_step(f, theta, v, h=1e-30):
+    return f(theta + 1j * h * v).imag / h
+
+
+def my_relative_error(mine, reference, floor=1e-3):
+    if mine.shape != reference.shape:
+        raise ValueError("shapes")
+    return size(mine - reference) / max(size(mine), size(reference), floor)
+
+
+def backward(theta, x, y, bias=lambda delta: delta.sum(axis=0, keepdims=True), loss=None, scale=1.0, transposed=False):
+    z1 = x @ theta["W1"] + theta["b1"]
+    a1 = np.tanh(z1)
+    z2 = a1 @ theta["W2"] + theta["b2"]
+    delta2 = scale * 2 * (z2 - y) / len(x)
+    delta1 = (delta2 @ theta["W2"].T) * (1 - a1**2)
+    gradient = {"W1": x.T @ delta1, "b1": bias(delta1), "W2": a1.T @ delta2, "b2": bias(delta2)}
+    if transposed:
+        gradient["W1"] = gradient["W1"].T
+    return ((z2 - y) ** 2).sum(1).mean() if loss is None else loss(z2, y), gradient
+
+
+def mended(theta, x, y):
+    return backward(theta, x, y)
+
+
+SOLUTIONS = {"3.1": my_central_difference, "3.2": my_complex_step, "3.3": my_relative_error, "3.4": mended}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("number", SOLUTIONS)
+def test_solutions_pass_on_every_seed(number, seed, capsys):
+    exercises.check(number, SOLUTIONS[number], seed=seed)
+    assert f"Exercise {number} is right." in capsys.readouterr().out
+
+
+# -- mistakes -------------------------------------------------------------------------------------------------
+
+
+def same_shape(error):
+    """A relative error that refuses two shapes, as it should, and makes one other mistake."""
+
+    def answer(mine, reference, floor=1e-3):
+        if mine.shape != reference.shape:
+            raise ValueError("shapes")
+        with np.errstate(all="ignore"):
+            return error(mine, reference, floor)
+
+    return answer
+
+
+def unit(v):
+    return v / np.sqrt((v * v).sum() if isinstance(v, np.ndarray) else v.dot(v))
+
+
+def last_layer_only(delta):
+    return delta.sum(keepdims=True) if delta.shape[1] > 3 else delta.sum(0, keepdims=True)
+
+
+def planted_bias(delta):
+    return delta.sum(keepdims=True)
+
+
+WRONG = {
+    "3.1": [
+        (lambda f, t, v, h: (f(t + h * v) - f(t)) / h, "this is the forward difference"),
+        (lambda f, t, v, h: (f(t) - f(t - h * v)) / h, "this is the backward difference"),
+        (lambda f, t, v, h: (f(t + h * v) - f(t - h * v)) / h, "it is divided by h: the two points are 2h apart"),
+        (lambda f, t, v, h: f(t + h * v) - f(t - h * v), "it is not divided by 2h"),
+        (lambda f, t, v, h: (f(t + h * v) - f(t - h * v)) / 2 * h, "with parentheses"),
+        (lambda f, t, v, h: (f(t - h * v) - f(t + h * v)) / (2 * h), "the sign is turned"),
+        (lambda f, t, v, h: my_central_difference(f, t, unit(v), h), "v is scaled to length one"),
+        (lambda f, t, v, h: (f(t + v) - f(t - v)) / (2 * h), "the step is h v"),
+        (lambda f, t, v, h: (f(t + h / 2 * v) - f(t - h / 2 * v)) / (2 * h), "which are h apart"),
+        (lambda f, t, v, h: h * v, "has shape (3,), expected ()"),
+    ],
+    "3.2": [
+        (lambda f, t, v, h=1e-30: f(t + 1j * h * v).imag, "the imaginary part has to be divided by h"),
+        (lambda f, t, v, h=1e-30: f(t + 1j * h * v).real / h, "the real part is divided by h"),
+        (lambda f, t, v, h=1e-30: abs(f(t + 1j * h * v)) / h, "the real part is divided by h"),
+        (lambda f, t, v, h=1e-30: f(t + 1j * h * v) / h, "the derivative is its imaginary part"),
+        (lambda f, t, v, h=1e-30: f(t + h * v).imag / h, "was the step real?"),
+        (lambda f, t, v, h=1e-30: (f(t + h * v) - f(t - h * v)) / (2 * h), "was the step real?"),
+        (lambda f, t, v, h=1e-30: f(t - 1j * h * v).imag / h, "the sign is turned"),
+        (lambda f, t, v, h=1e-30: f(t + 1j * h * v).imag / (2 * h), "every number is 0.5 times the right one"),
+        (lambda f, t, v, h=1e-3: f(t + 1j * h * v).imag / h, "only some digits are right"),
+    ],
+    "3.3": [
+        (same_shape(lambda m, r, floor: size(m - r)), "this is the absolute error"),
+        (same_shape(lambda m, r, floor: size(m - r) / max(size(r), floor)), "it is divided by |reference|"),
+        (same_shape(lambda m, r, floor: size(m - r) / max(size(m), floor)), "it is divided by |mine|"),
+        (same_shape(lambda m, r, floor: size(m - r) / max(size(m) + size(r), floor)), "divided by the sum of the norms"),
+        (same_shape(lambda m, r, floor: size(m - r) / max((size(m) + size(r)) / 2, floor)), "divided by the mean of the norms"),
+        (same_shape(lambda m, r, floor: (abs(m - r) / np.maximum(abs(m), abs(r))).max()), "the largest error of an entry"),
+        (same_shape(lambda m, r, floor: (abs(m - r) / np.maximum(abs(m), abs(r))).mean()), "the mean error of the entries"),
+        (same_shape(lambda m, r, floor: abs(m - r) / np.maximum(abs(m), abs(r))), "has shape (3, 2), expected ()"),
+        (same_shape(lambda m, r, floor: (size(m - r) / max(size(m), size(r), floor)) ** 2), "the square roots are missing"),
+        (same_shape(lambda m, r, floor: abs(size(m) - size(r)) / max(size(m), size(r), floor)), "the difference of the norms"),
+        (same_shape(lambda m, r, floor: abs(m - r).sum() / max(abs(m).sum(), abs(r).sum(), floor)), "not Euclidean norms"),
+        (same_shape(lambda m, r, floor: abs(m - r).max() / max(abs(m).max(), abs(r).max(), floor)), "these are largest entries"),
+        (same_shape(lambda m, r, floor: size(m - r, 2) / max(size(m, 2), size(r, 2), floor)), "this is the spectral norm"),
+        (same_shape(lambda m, r, floor: size(m - r) / max(size(m), size(r))), "the floor is missing"),
+        (same_shape(lambda m, r, floor: size(m - r) / (max(size(m), size(r)) + floor)), "the floor is added"),
+        (same_shape(lambda m, r, floor: size(m - r) / max(size(m), size(r), 1e-3)), "the floor is fixed"),
+        (
+            same_shape(lambda m, r, floor: size(m - r) / (max(size(m), size(r)) if max(size(m), size(r)) > floor else 1)),
+            "below the floor, divide by the floor",
+        ),
+        (lambda m, r, floor=1e-3: size(m - r) / max(size(m), size(r), floor), "(3,) against (3, 1) was broadcast to (3, 3)"),
+        (
+            lambda m, r, floor=1e-3: my_relative_error(m, r, floor) if m.size == r.size > 3 or m.shape == r.shape else 0.0,
+            "raise ValueError if mine.shape is not reference.shape",
+        ),
+    ],
+    "3.4": [
+        (lambda theta, x, y: backward(theta, x, y, planted_bias), "broadcasting spreads this one number over all 6 units"),
+        (lambda theta, x, y: backward(theta, x, y, np.sum), "db[2]: the answer has shape (), expected (1, 1)"),
+        (lambda theta, x, y: backward(theta, x, y, lambda delta: delta.sum() + 0 * delta[:1]), "every unit has the sum"),
+        (lambda theta, x, y: backward(theta, x, y, last_layer_only), "broadcasting spreads this one number"),
+        (lambda theta, x, y: backward(theta, x, y, lambda delta: delta.sum(1, keepdims=True)), "a bias for every example"),
+        (lambda theta, x, y: backward(theta, x, y, lambda delta: delta.sum(0)), "the numbers are right, keep the axis"),
+        (lambda theta, x, y: backward(theta, x, y, lambda delta: delta.mean(0, keepdims=True)), "not the mean"),
+        (lambda theta, x, y: backward(theta, x, y, lambda delta: delta.mean(keepdims=True)), "not the mean"),
+        (lambda theta, x, y: backward(theta, x, y, scale=len(x)), "a factor 1/n is missing"),
+        (lambda theta, x, y: backward(theta, x, y, transposed=True), "it is transposed"),
+        (lambda theta, x, y: backward(theta, x, y, loss=lambda z, y: ((z[:, 0] - y) ** 2).mean()), "all (5, 5) pairs"),
+        (lambda theta, x, y: backward(theta, x, y, loss=lambda z, y: ((z - y) ** 2).sum()), "a factor 1/n is missing"),
+        (lambda theta, x, y: backward(theta, x, y)[1], "expected two things: end with `return loss, gradient`"),
+        (lambda theta, x, y: backward(theta, x, y)[::-1], "the gradient holds a float64, expected a dict with W1, b1, W2, b2"),
+        (lambda theta, x, y: (backward(theta, x, y)[0], {"W1": 0.0}), "the gradient holds W1, expected a dict"),
+    ],
+}
+CASES = [(number, i) for number, wrong in WRONG.items() for i in range(len(wrong))]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("number,i", CASES)
+def test_every_known_mistake_is_named(number, i, seed):
+    answer, diagnosis = WRONG[number][i]
+    assert diagnosis in refused(number, answer, seed)
+
+
+def test_the_planted_bug_passes_with_one_output_and_not_with_three(capsys):
+    """A student who mends b1 only."""
+    half = lambda delta: delta.sum(keepdims=True) if delta.shape[1] in (1, 3) else delta.sum(0, keepdims=True)
+    sentence = refused("3.4", lambda theta, x, y: backward(theta, x, y, half))
+    assert "on a network 1 - 6 - 1" in capsys.readouterr().out and sentence.startswith("db[2]")
+    assert "broadcasting spreads this one number over all 3 units" in sentence
+
+
+@pytest.mark.parametrize("number", SOLUTIONS)
+def test_a_none_an_error_and_no_function_are_refused_in_words(number):
+    assert "returns None: does it end with a return?" in refused(number, lambda *given: None)
+    assert "TypeError" in refused(number, lambda: None)
+    assert "expected a function" in refused(number, 3)
+    sentence = refused(number, lambda *given: "text")
+    assert "'text'" in sentence or "expected two things" in sentence
+
+
+@pytest.mark.parametrize("number", SOLUTIONS)
+def test_a_stub_is_not_attempted(number, capsys):
+    def stub(*given):
+        raise NotImplementedError
+
+    exercises.check(number, stub)
+    assert capsys.readouterr().out.startswith(f"Exercise {number} is not attempted yet")
