@@ -82,7 +82,8 @@ class MetaDerivation:
         pick = lambda value: value.task(0) if one_task else value
         wrong = lambda made: pick(sweep(self.model, self.theta, self.batch, self.inner_lr, self.steps, made)[name])
         one = ((sentence, wrong([key])) for key, sentence in MISTAKES.items())
-        others = ((f"this is {other}, not {name}", pick(self.reference(other))) for other in self.names if other != name)
+        known = [other for other in self.names if other != name and (not one_task or "[" in other)]
+        others = ((f"this is {other}, not {name}", pick(self.reference(other))) for other in known)
         two = (("; and ".join(MISTAKES[key] for key in both), wrong(both)) for both in combinations(MISTAKES, 2))
         return diagnose(mine, pick(self.reference(name)), one, others, two, tolerance=tolerance)
 

@@ -1,0 +1,139 @@
+"""Figures of lesson 05: where the gradient is taken, and what it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tinymaml import Parameters, adapt, meta_gradient
+from tinymaml.plot import LOOKS
+from tinymaml.tasks import TaskBatch
+
+EXACT, FIRST_ORDER = LOOKS["maml"][1], LOOKS["first-order"][1]
+CURVATURE, INNER = "#E69F00", "#555555"  # the orange of Okabe and Ito's set that no method has; grey
+
+
+def arrow(ax: Axes, start: np.ndarray, way: np.ndarray, colour: str, style: Any, label: str, width: float = 2.5) -> None:
+    """An arrow from `start` along `way`, both (2,), and, given a label, its line for the legend."""
+    looks = {"arrowstyle": "-|>", "color": colour, "linestyle": style, "linewidth": width, "shrinkA": 0, "shrinkB": 0,
+             "mutation_scale": 14}  # fmt: skip
+    drawn = ax.annotate("", xytext=start, xy=start + way, arrowprops=looks, zorder=4)
+    drawn.arrow_patch.set_clip_path(ax.patch)  # a long arrow leaves the picture, not the panel
+    if label:
+        ax.plot([], [], color=colour, linestyle=style, linewidth=width, label=label)
+
+
+def point(ax: Axes, where: np.ndarray, name: str, marker: str = "o", colour: str = "black", below: bool = False) -> None:
+    """A named point of the plane; nothing if it lies outside of the picture."""
+    if not ax.viewLim.contains(*where):
+        return
+    ax.plot(*where, marker, color=colour, markeredgecolor="white", markersize=13 if marker == "*" else 8, zorder=5)
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
+    ax.annotate(name, where, xytext=(8, -17 if below else 8), textcoords="offset points", zorder=6, bbox=box)
+
+
+def surface(ax: Axes, loss: Callable, window: tuple[float, float, float, float]) -> None:
+    """The level lines of loss(theta), with theta["w"] of shape (C, 2, 1), at 12 levels that lie closer near the lowest."""
+    left, right, low, high = window
+    p, q = np.meshgrid(np.linspace(left, right, 61), np.linspace(low, high, 61))
+    values = loss(Parameters(w=np.stack([p.ravel(), q.ravel()], axis=1)[:, :, None])).reshape(p.shape)
+    levels = values.min() + np.ptp(values) * np.linspace(0, 1, 14)[1:] ** 2
+    ax.contour(p, q, values, levels, colors="#999999", linewidths=0.8)
+    ax.set_xlim(left, right)
+    ax.set_ylim(low, high)
+    ax.set_aspect("equal")  # so that right angles are right angles
+    ax.set_xlabel("$w_1$")
+    ax.set_ylabel("$w_2$")
+
+
+def two_gradients(
+    model: Any, theta: Parameters, task: TaskBatch, *, inner_lr: float, steps: int = 1, outer_lr: float = 1.0,
+    best: np.ndarray | None = None, window: tuple[float, float, float, float] = (-3.4, 4.4, -4.6, 2.6),
+) -> Figure:  # fmt: skip
+    """One task on a model with two parameters, theta["w"] (2, 1): left the query loss, right the meta-loss, both over the plane.
+
+    Left: the inner steps from theta to theta', and the descent of the query loss at theta'. Right: the same arrow at
+    theta, the curvature term added at its tip, and their sum, the exact descent of the meta-loss. `best` marks the task.
+    """
+    inner = {"inner_lr": inner_lr, "steps": steps}
+    meta = meta_gradient(model, theta, task, **inner)
+    flat = lambda parameters: parameters["w"].ravel()
+    path = [flat(theta)] + [flat(adapt(model, theta, task.x_support, task.y_support, inner_lr=inner_lr, steps=k + 1))
+                            for k in range(steps)]  # fmt: skip
+    first, exact, curvature = (-outer_lr * flat(part) for part in (meta.first_order, meta.gradient, meta.curvature))
+
+    many = lambda array, copies: np.broadcast_to(array, (copies, *array.shape[1:]))
+
+    def query_loss(thetas: Parameters) -> np.ndarray:
+        copies = len(thetas["w"])
+        return model.at(thetas, many(task.x_query, copies), many(task.y_query, copies)).loss
+
+    def meta_loss(thetas: Parameters) -> np.ndarray:
+        copies = len(thetas["w"])
+        return query_loss(adapt(model, thetas, many(task.x_support, copies), many(task.y_support, copies), **inner))
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 5.1))
+    figure.subplots_adjust(left=0.06, right=0.99, bottom=0.2, top=0.88, wspace=0.16)  # fixed: quicker than a layout engine
+    surface(left, query_loss, window)
+    left.set_title("taken at $\\theta'$: level lines of $L_Q(\\theta)$", fontsize="medium")
+    left.plot(*np.array(path).T, ":o", color=INNER, markersize=4, linewidth=2, label="inner steps, on the support set")
+    arrow(left, path[-1], first, FIRST_ORDER, "--", "first-order: $-\\nabla L_Q(\\theta')$, carried to $\\theta$ on the right")
+    surface(right, meta_loss, window)
+    right.set_title("moves $\\theta$: level lines of the meta-loss $L_Q(\\theta'(\\theta))$", fontsize="medium")
+    arrow(right, path[0], first, FIRST_ORDER, "--", "")
+    arrow(right, path[0] + first, -curvature, CURVATURE, (0, (1, 1)), "the curvature term, added")
+    arrow(right, path[0], exact, EXACT, "-", "exact: minus the meta-gradient, their sum")
+    for ax in (left, right):
+        point(ax, path[0], "$\\theta$")
+        if best is not None:
+            point(ax, best, "task", marker="*", colour="#D55E00", below=True)
+    point(left, path[-1], "$\\theta'$")
+    figure.suptitle(f"$\\alpha$ = {inner_lr:.1f}, {steps} inner step{'s' * (steps > 1)}", fontsize="medium")
+    lines = [line for ax in (left, right) for line in ax.lines if not line.get_label().startswith("_")]
+    figure.legend(handles=lines, loc="lower center", ncols=2, frameon=False, handlelength=3.5)
+    return figure
+
+
+def slider(redraw: Callable[..., Figure], **ranges: tuple) -> Any:
+    """Sliders over the figure that `redraw` returns; ranges[name] is (lowest, highest, step, first value).
+
+    Where nobody sits at the keyboard (a notebook that is run as a whole and stored) a sentence stands in their place.
+    """
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is not None and not getattr(kernel, "_allow_stdin", True):
+        print(f"Run this cell in Jupyter: sliders appear here, for {' and '.join(ranges)}.")
+        return None
+    import ipywidgets
+
+    def show(**values: float) -> None:
+        redraw(**values)
+        plt.show()  # into the output of the sliders
+
+    sliders = {}
+    for name, (lowest, highest, step, first) in ranges.items():
+        kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
+        sliders[name] = kind(min=lowest, max=highest, step=step, value=first, description=name, continuous_update=True)
+    output = ipywidgets.interactive_output(show, sliders)
+    return ipywidgets.VBox([*sliders.values(), output])
+
+
+def learning(curves: dict[str, np.ndarray], steps: np.ndarray, ax: Axes | None = None) -> Axes:
+    """The loss after adaptation (its median over tasks) against iterations of the outer loop; curves[name] (len(steps),)."""
+    if ax is None:
+        ax = plt.subplots(figsize=(7.2, 3.4), layout="constrained")[1]
+    looks = [(LOOKS[key][1], LOOKS[key][2], LOOKS[key][3]) for key in ("maml", "scratch", "pretraining")]
+    for (name, values), (colour, style, marker) in zip(curves.items(), looks, strict=False):
+        ax.plot(steps, values, color=colour, linestyle=style, marker=marker, markersize=5, label=name)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("iterations of the outer loop")
+    ax.set_ylabel("query loss after one step")
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
