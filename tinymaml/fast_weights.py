@@ -8,7 +8,7 @@ examples. Gradients, directions and Hessian-vector products are short sums of ou
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Factored:
     shared (d, d') or None    what the tasks have in common
     pairs                     tuples (left (T, m, d), right (T, m, d')), one row an outer product
 
-    It answers just what eqs. 2-8 and 11-13 ask of a matrix: `x @ W`, the transpose, sums, multiples and the mean.
+    It answers just what eqs. 2-8 and 11-13 ask of a matrix: `x @ W`, the transpose, sums, multiples and the sum over tasks.
     """
 
     __array_ufunc__ = None  # `x @ W` with an array on the left comes to us
@@ -63,12 +63,13 @@ class Factored:
         if self.pairs:
             left, right = self.joined
             fast = (x @ left.swapaxes(-1, -2)) @ right  # linear attention over the examples   (T, n, d')
-            product = fast if product is None else np.add(product, fast, out=fast)
+            product = fast if product is None else into(product, fast)
         return product
 
     def swapaxes(self, first: int, second: int) -> Factored:
         """The transpose, `swapaxes(-1, -2)`: left and right change places."""
-        return Factored(None if self.shared is None else self.shared.T, tuple((right, left) for left, right in self.pairs))
+        pairs = (self.joined[::-1],) if self.pairs else ()
+        return Factored(None if self.shared is None else self.shared.T, pairs)
 
     def __add__(self, other: Factored) -> Factored:
         shared = self.shared if other.shared is None else other.shared if self.shared is None else self.shared + other.shared
@@ -81,12 +82,11 @@ class Factored:
         shared = None if self.shared is None else self.shared * scalar
         return Factored(shared, tuple((left, right * scalar) for left, right in self.pairs))
 
-    def mean(self, axis: int = 0) -> np.ndarray:
-        """The mean over tasks, formed: sum_t left_t^T right_t is ONE product of the stacked rows (eq. 15)."""
-        total = 0 if self.shared is None else self.shared
-        for left, right in self.pairs:
-            total = total + left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1]) / len(left)
-        return total
+    def sum(self, axis: int = 0) -> np.ndarray:
+        """The sum over tasks, formed: sum_t left_t^T right_t is ONE product of the stacked rows (eq. 15)."""
+        rows = lambda side: side.reshape(-1, side.shape[-1])  # (T, m, d) to (T m, d)
+        total = reduce(into, (rows(left).T @ rows(right) for left, right in self.pairs))
+        return total if self.shared is None else total + self.shared * self.shape[0]
 
     def formed(self) -> np.ndarray:
         """The matrices multiplied out, (T, d, d'): for looking at."""
@@ -94,9 +94,15 @@ class Factored:
         return (0 if self.shared is None else self.shared) + left.swapaxes(-1, -2) @ right
 
 
-def times(a: np.ndarray, W: np.ndarray | Factored) -> np.ndarray:
-    """a @ W; where a has one column there is nothing to sum and `a * W` is the same, several times faster."""
-    return a * W if a.shape[-1] == 1 and isinstance(W, np.ndarray) else a @ W
+def times(a: np.ndarray, W: np.ndarray | Factored, plus: np.ndarray | None = None) -> np.ndarray:
+    """a @ W + plus; where a has one column there is nothing to sum and `a * W` is the same, several times faster."""
+    product = a * W if a.shape[-1] == 1 and isinstance(W, np.ndarray) else a @ W
+    return product if plus is None else into(product, plus)
+
+
+def into(fresh: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """fresh + more, in the memory of `fresh`, which nobody else has seen, unless only `more` is complex."""
+    return np.add(fresh, more, out=fresh if fresh.dtype is more.dtype else None)
 
 
 def outer(a: np.ndarray, D: np.ndarray, like: np.ndarray | Factored) -> np.ndarray | Factored:

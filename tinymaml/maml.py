@@ -78,11 +78,11 @@ def meta_gradient(
     gradient = first = u.mean()
     curvature = None
     if not first_order:
-        curvature = 0 * first
         for here in reversed(tapes):  # k = K-1..0
             turn = inner_lr * here.hvp(u)
-            u = u - turn  # u_k = u_{k+1} - alpha H_S(theta_k) u_{k+1}, eq. 12
-            curvature = curvature + turn.mean()
+            curvature = turn.mean() if curvature is None else curvature + turn.mean()
+            if here is not tapes[0]:  # of u_0 only the mean is wanted
+                u = u - turn  # u_k = u_{k+1} - alpha H_S(theta_k) u_{k+1}, eq. 12
         gradient = first - curvature  # the mean over tasks of u_0, eq. 13
     return MetaGradient(query.loss.mean(), query.loss, gradient, first, curvature)
 

@@ -119,7 +119,7 @@ def forward(model: MLP, theta: Parameters, x: np.ndarray) -> tuple[dict, dict]:
     s = ACTIVATIONS[model.activation]
     z, a = {}, {0: x}
     for l in range(1, model.depth + 1):
-        z[l] = times(a[l - 1], theta[f"W{l}"]) + theta[f"b{l}"]  # eq. 1   (T, n, d_l)
+        z[l] = times(a[l - 1], theta[f"W{l}"], plus=theta[f"b{l}"])  # eq. 1   (T, n, d_l)
         if l < model.depth:
             a[l] = s.value(z[l])  # (T, n, d_l)
     return z, a
@@ -213,9 +213,9 @@ class Along:
         self.here, self.v = here, v
         self.Rz, self.Ra, self.Rdelta, self.RdW, self.Rdb = {}, {}, {}, {}, {}
         for l in range(1, L + 1):
-            self.Rz[l] = times(a[l - 1], v[f"W{l}"]) + v[f"b{l}"]  # eq. 5   (T, n, d_l)
+            self.Rz[l] = times(a[l - 1], v[f"W{l}"], plus=v[f"b{l}"])  # eq. 5   (T, n, d_l)
             if l > 1:
-                self.Rz[l] = self.Rz[l] + times(self.Ra[l - 1], theta[f"W{l}"])
+                self.Rz[l] = times(self.Ra[l - 1], theta[f"W{l}"], plus=self.Rz[l])
             if l < L:
                 self.Ra[l] = here.s1[l] * self.Rz[l]
         self.Rdelta[L] = here.l.hvp(z[L], here.y, self.Rz[L]) / here.n  # eq. 6   (T, n, d_L)
@@ -225,7 +225,7 @@ class Along:
                 self.RdW[l] = self.RdW[l] + outer(self.Ra[l - 1], delta[l], theta[f"W{l}"])
             self.Rdb[l] = here.one @ self.Rdelta[l]  # eq. 7   (T, 1, d_l)
             if l > 1:  # eq. 8   (T, n, d_{l-1})
-                Rda = times(self.Rdelta[l], _T(theta[f"W{l}"])) + times(delta[l], _T(v[f"W{l}"]))
+                Rda = times(self.Rdelta[l], _T(theta[f"W{l}"]), plus=times(delta[l], _T(v[f"W{l}"])))
                 self.Rdelta[l - 1] = Rda * here.s1[l - 1]
                 if here.s.curved:
                     self.Rdelta[l - 1] = self.Rdelta[l - 1] + here.da[l - 1] * here.s2[l - 1] * self.Rz[l - 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping
 
 import numpy as np
 
@@ -49,6 +49,12 @@ class Parameters(Mapping):
 
     def __len__(self) -> int:
         return len(self._arrays)
+
+    def keys(self) -> KeysView:  # this and the next are as in Mapping, at the speed of a dict
+        return self._arrays.keys()
+
+    def items(self) -> ItemsView:
+        return self._arrays.items()
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in self.items())
@@ -104,7 +110,7 @@ class Parameters(Mapping):
 
     def mean(self, axis: int = 0) -> Parameters:
         """The mean over the task axis: (T, d, d') becomes (d, d')."""
-        return self.map(lambda array: array.mean(axis))
+        return self.map(lambda array: array.sum(axis) / array.shape[axis])
 
     def task(self, index: int) -> Parameters:
         """The parameters of one task: (T, d, d') becomes (d, d')."""

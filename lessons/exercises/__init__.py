@@ -28,6 +28,9 @@ def check(number: str, answer: Callable, *, seed: int = 0) -> None:
     lesson = import_module(f"exercises.lesson_{int(number.split('.')[0]):02d}")
     if number not in lesson.CHECKS:
         raise ValueError(f"there is no exercise {number!r}: lesson {number.split('.')[0]} has {', '.join(lesson.CHECKS)}")
+    if not callable(answer):
+        sentence = f"Exercise {number}: the answer is {answer!r}, expected the function that you wrote: pass its name"
+        raise WrongAnswer(sentence, name=number, error=np.inf)
     try:
         lesson.CHECKS[number](answer, np.random.default_rng(seed))
     except NotImplementedError:
