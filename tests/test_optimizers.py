@@ -48,3 +48,13 @@ def test_a_step_leaves_what_it_was_given_and_keeps_float32(optimizer):
 def test_rates_are_above_zero(kind, lr):
     with pytest.raises(ValueError, match="outer_lr"):
         kind(lr)
+
+
+def test_the_rate_falls_to_a_half_in_every_half_life():
+    theta = gradient = Parameters(w=np.ones(1))
+    adam, steps = Adam(0.1, half_life=10), []
+    state = adam.start(theta)
+    for _ in range(21):
+        moved, state = adam.step(theta, gradient, state)  # a constant gradient: every step is as long as the rate
+        steps.append(float(theta["w"][0] - moved["w"][0]))
+    assert steps[10] / steps[0] == pytest.approx(0.5, rel=1e-6) and steps[20] / steps[10] == pytest.approx(0.5, rel=1e-6)

@@ -34,7 +34,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("change", [
-    {}, {"method": "first-order"}, {"method": "pretraining"}, {"method": "oracle"}, {"optimizer": "sgd"}, {"dtype": "float32"},
+    {}, {"method": "first-order"}, {"method": "pretraining"}, {"method": "oracle"}, {"half_life": 4}, {"dtype": "float32"},
 ])
 def test_a_run_resumed_with_more_iterations_equals_one_never_stopped(tmp_path, change):
     settings = replace(SMALL, **change)
@@ -116,7 +116,7 @@ def test_divergence_stops_names_the_rate_and_saves_finite_parameters(tmp_path):
     assert state.iteration == caught.value.iteration - 1
     assert np.isfinite(state.theta.flat).all() and np.isfinite(state.losses).all()
     with pytest.raises(Diverged, match="outer_lr"):
-        run(replace(SMALL, method="pretraining", optimizer="sgd", outer_lr=1e200), tmp_path / "pre.npz", progress=False)
+        run(replace(SMALL, method="pretraining", outer_lr=1e200), tmp_path / "pre.npz", progress=False)
 
 
 def test_an_earlier_run_is_never_overwritten(tmp_path):
@@ -187,7 +187,7 @@ def test_no_temporary_file_stays(tmp_path):
 
 @pytest.mark.parametrize("wrong", [
     {"method": "magic"}, {"shots": 0}, {"steps": 0}, {"inner_lr": -0.1}, {"outer_lr": float("nan")}, {"activation": "cube"},
-    {"dtype": "int64"}, {"seed": -1}, {"iterations": 0}, {"optimizer": "lbfgs"}, {"ways": 1},
+    {"dtype": "int64"}, {"seed": -1}, {"iterations": 0}, {"half_life": -1}, {"ways": 1},
 ])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

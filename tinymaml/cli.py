@@ -15,7 +15,6 @@ from pathlib import Path
 
 from tinymaml import validate
 from tinymaml.activations import ACTIVATIONS
-from tinymaml.optimizers import OPTIMIZERS
 from tinymaml.settings import DEFAULTS, METHODS, Settings, defaults
 from tinymaml.training import Diverged
 
@@ -171,7 +170,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     option("steps", int, "gradient steps of the inner loop in training")
     option("inner-lr", float, "learning rate of the inner loop, alpha")
     option("outer-lr", float, "learning rate of the outer loop, beta")
-    option("optimizer", str, "of the outer loop", choices=OPTIMIZERS)
+    option("half-life", int, "iterations in which the outer learning rate falls to a half (0: it stays)")
     option("width", int, "units in every hidden layer")
     option("activation", str, "after every hidden layer", choices=ACTIVATIONS)
     option("seed", int, "decides the initialisation, the classes and the tasks (default: 0)")

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from tinymaml import checkpoint
-from tinymaml.optimizers import OPTIMIZERS
+from tinymaml.optimizers import Adam
 from tinymaml.problems import gradient, initialisation, model, sampler, stream
 from tinymaml.settings import METHODS, Settings, differences
 from tinymaml.training import Diverged, TrainingState, begin, train
@@ -19,7 +19,7 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
     never overwritten by a run that does not resume it.
     """
     path = Path(path)
-    optimizer = OPTIMIZERS[settings.optimizer](settings.outer_lr)
+    optimizer = Adam(settings.outer_lr, settings.half_life)
     if path.exists():
         if not resume:
             raise ValueError(f"{path} holds an earlier run: add --resume to go on with it, or choose another folder")

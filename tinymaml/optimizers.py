@@ -36,16 +36,19 @@ class SGD:
 class Adam:
     """Adam (Kingma and Ba 2015, algorithm 1): steps of about `lr` in every coordinate.
 
-    It works on one long vector, since it treats every coordinate alike.
+    It works on one long vector, since it treats every coordinate alike. With a `half_life` the rate falls to a half in
+    every so many steps; it depends on the steps done, not on how many are planned, so a run can always be prolonged.
     """
 
     lr: float = 0.001
+    half_life: int = 0
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
         validate.rate("outer_lr", self.lr)
+        validate.count("half_life", self.half_life, least=0)
 
     def start(self, theta: Parameters) -> State:
         zeros = np.zeros_like(theta.flat)
@@ -58,8 +61,6 @@ class Adam:
         v = self.beta2 * state["v"] + (1 - self.beta2) * g * g  # mean of its square
         m_hat = m / (1 - self.beta1**t)
         v_hat = v / (1 - self.beta2**t)
-        vector = theta.flat - self.lr * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        lr = self.lr * 0.5 ** (t / self.half_life) if self.half_life else self.lr
+        vector = theta.flat - lr * m_hat / (np.sqrt(v_hat) + self.epsilon)
         return theta.unflatten(vector), {"t": np.array(t), "m": m, "v": v}
-
-
-OPTIMIZERS = {"adam": Adam, "sgd": SGD}

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 
 from tinymaml import validate
 from tinymaml.activations import ACTIVATIONS
-from tinymaml.optimizers import OPTIMIZERS
 
 # what is trained, and how it is called in tables and figures
 METHODS = {
@@ -24,7 +23,7 @@ class Settings:
 
     tasks, shots, queries    of one meta-batch: how many tasks; support and query examples of each, or of each class
     steps, inner_lr          the inner loop, in training
-    outer_lr, optimizer      the outer loop
+    outer_lr, half_life      the outer loop: Adam's rate, and in how many iterations it falls to a half (0: never)
     hidden, activation       the widths of the hidden layers and what follows them
     ways                     N of N-way classification
     classes, shuffled        how many classes there are to train on (0: no end of them); whether labels are permuted
@@ -39,7 +38,7 @@ class Settings:
     steps: int = 1
     inner_lr: float = 0.01
     outer_lr: float = 0.001
-    optimizer: str = "adam"
+    half_life: int = 0
     hidden: tuple[int, ...] = (40, 40)
     activation: str = "relu"
     iterations: int = 15_000
@@ -53,12 +52,11 @@ class Settings:
     def __post_init__(self) -> None:
         validate.one_of("problem", self.problem, DEFAULTS)
         validate.one_of("method", self.method, METHODS_OF[self.problem])
-        validate.one_of("optimizer", self.optimizer, OPTIMIZERS)
         validate.one_of("activation", self.activation, ACTIVATIONS)
         validate.one_of("dtype", self.dtype, ("float64", "float32"))
         for name in ("shots", "queries", "tasks", "steps", "iterations"):
             validate.count(name, getattr(self, name))
-        for name, least in (("seed", 0), ("classes", 0), ("ways", 2)):
+        for name, least in (("seed", 0), ("classes", 0), ("half_life", 0), ("ways", 2)):
             validate.count(name, getattr(self, name), least=least)
         for name in ("inner_lr", "outer_lr"):
             validate.rate(name, getattr(self, name))
@@ -77,7 +75,9 @@ DEFAULTS = {
     "sinusoids": {},
     "planes": FEWSHOT | {"iterations": 3000},
     "glyphs": FEWSHOT | {"iterations": 3000, "hidden": (64, 64), "classes": 2000, "activation": "relu"},
-    "omniglot": FEWSHOT | {"iterations": 30_000, "hidden": (256, 128, 64, 64), "tasks": 32, "queries": 1, "activation": "relu"},
+    "omniglot": FEWSHOT | {
+        "iterations": 12_000, "outer_lr": 0.003, "half_life": 3000, "hidden": (256, 128, 64, 64), "tasks": 16, "queries": 3,
+    },
 }
 METHODS_OF = {
     "sinusoids": ("maml", "first-order", "pretraining", "oracle"),
