@@ -7,6 +7,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -140,7 +141,7 @@ def test_has_the_anatomy_of_a_lesson(path):
     prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     headings = [len(marks) for marks in re.findall(r"^(#+) ", prose, re.MULTILINE)]
     assert headings[0] == 1 and headings.count(1) == 1
-    assert all(deeper <= level + 1 for level, deeper in zip(headings, headings[1:], strict=False))
+    assert all(deeper <= level + 1 for level, deeper in pairwise(headings))
     for part in ("**Question.**", "**Time.**", "**Afterwards you can**", "**You need**", "## Notation", "## Summary",
                  "## Questionnaire", "## References", "What the figure shows", "<details>"):  # fmt: skip
         assert part in prose, part

@@ -94,7 +94,7 @@ MUTANTS = [
     Mutant("eq. 13", "the meta-gradient is scaled by 1.001", "maml", "loss, gradient, first", "loss, 1.001 * gradient, first"),
     Mutant("eq. 14", "the factors are added, not subtracted", "fast_weights", "self + other * -1.0", "self + other * 1.0"),
     Mutant("eq. 14", "what the tasks share is lost", "fast_weights", "into(product, fast)", "fast"),
-    Mutant("eq. 15", "the first task stands for all", "fast_weights", "rows(left).T @ rows(right)", "rows(left[:1]).T @ rows(right[:1])"),
+    Mutant("eq. 15", "the first task alone", "fast_weights", "rows(left).T @ rows(right)", "rows(left[:1]).T @ rows(right[:1])"),
 ]  # fmt: skip
 
 COVERED = {

@@ -14,7 +14,8 @@ GENERATED = [name for name in DEFAULTS if name != "omniglot"]
 
 
 def small(problem, **more):
-    return replace(defaults(problem), tasks=3, queries=2, hidden=(6, 6), **({"classes": 12} if problem == "glyphs" else {}), **more)
+    few = {"classes": 12} if problem == "glyphs" else {}
+    return replace(defaults(problem), tasks=3, queries=2, hidden=(6, 6), **few, **more)
 
 
 @pytest.mark.parametrize(("problem", "method"), [(p, m) for p in GENERATED for m in METHODS_OF[p]])

@@ -10,7 +10,10 @@ from tinymaml.tasks import Sinusoid, Sinusoids, TaskBatch
 seeds = st.integers(0, 2**32 - 1)
 
 
-@given(seed=seeds, tasks=st.integers(1, 20), shots=st.integers(1, 12), queries=st.integers(1, 12), dtype=st.sampled_from(["f8", "f4"]))
+few = st.integers(1, 12)
+
+
+@given(seed=seeds, tasks=few, shots=few, queries=few, dtype=st.sampled_from(["f8", "f4"]))
 def test_a_batch_is_what_the_paper_says(seed, tasks, shots, queries, dtype):
     batch = Sinusoids().sample(np.random.default_rng(seed), tasks=tasks, shots=shots, queries=queries, dtype=dtype)
     assert len(batch) == tasks
@@ -75,7 +78,7 @@ def test_a_batch_refuses_parts_that_do_not_belong_together():
     x, y = np.zeros((3, 4, 1)), np.zeros((3, 5, 1))
     with pytest.raises(ValueError, match="every example needs its target"):
         TaskBatch(x, y, x, x)
-    with pytest.raises(ValueError, match="3 tasks have a support set and 2 a query set"):
+    with pytest.raises(ValueError, match="3 tasks have a support and 2 a query set"):
         TaskBatch(x, x, x[:2], x[:2])
     with pytest.raises(ValueError, match=r"x_support\[None\]"):
         TaskBatch(x[0], x[0], x, x)

@@ -77,7 +77,8 @@ def test_a_process_that_is_killed_resumes_as_if_never_stopped(tmp_path, blow):
     path = tmp_path / "maml.npz"
     settings = "Settings(iterations={}, hidden=(6, 6), tasks=3, shots=2, queries=2)"
     code = (
-        "from tinymaml import training, experiment; from tinymaml.experiment import run; from tinymaml.settings import Settings; from functools import partial;"
+        "from functools import partial; from tinymaml import experiment; from tinymaml.experiment import run;"
+        "from tinymaml.settings import Settings;"
         "experiment.train = partial(experiment.train, save_every=5);"  # so that many kills fall into writing
         f"run({settings.format(10**6)}, {str(path)!r}, progress=False)"
     )

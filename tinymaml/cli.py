@@ -177,7 +177,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     option("dtype", str, "precision", choices=("float64", "float32"))
     option("classes", int, "how many classes to train on, in classification (planes: 0 means new ones for ever)")
     command.add_argument(
-        "--unshuffled", action="store_true", help="give every training class one label for ever, to see MAML memorise (with --classes)"
+        "--unshuffled", action="store_true", help="one label for every training class for ever: MAML memorises (needs --classes)"
     )
     option("data", str, "of omniglot: the folder that holds images_background.zip", metavar="FOLDER")
     length = command.add_mutually_exclusive_group()
@@ -185,8 +185,8 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     length.add_argument(
         "--paper", dest="iterations", action="store_const", const=PAPER_ITERATIONS, help=f"the paper's {PAPER_ITERATIONS}"
     )
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="where everything is written (default: a new folder in runs/)")
-    command.add_argument("--resume", action="store_true", help="go on with the run in the folder, bit for bit as if never stopped")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="where all is written (default: a new folder in runs/)")
+    command.add_argument("--resume", action="store_true", help="go on with the run there, bit for bit as if never stopped")
     command.add_argument("--quiet", action="store_true", help="no progress bars")
     several = [f"{problem}: {_summary(defaults(problem))}" for problem in DEFAULTS]
     command.epilog = "Defaults: " + "; ".join(several) + "."

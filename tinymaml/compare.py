@@ -62,7 +62,8 @@ def compare(settings: Settings, folder: Path, *, resume: bool = False, progress:
     measure = accuracy if settings.classifies else loss
     for method in ("maml", "first-order", "pretraining", "transfer", "scratch"):
         if method in thetas or method == "scratch":
-            found.curves[method] = evaluate(*starting_point(found, method), inner_lr=settings.inner_lr, steps=STEPS, measure=measure)
+            start = starting_point(found, method)
+            found.curves[method] = evaluate(*start, inner_lr=settings.inner_lr, steps=STEPS, measure=measure)
     found.curves.update(references(found))
     write(found, folder)
     return found
@@ -98,7 +99,9 @@ def table(found: Comparison) -> str:
     """Every method's mean, interval and median after 0, 1, 5 and 10 steps, with the paper's numbers under ours."""
     s, unit = found.settings, 100 if found.settings.classifies else 1
     digits = 1 if s.classifies else 2
-    what = f"{s.ways}-way {s.shots}-shot {s.problem}: accuracy in %" if s.classifies else f"{s.shots}-shot sinusoids: mean squared error"
+    what = f"{s.shots}-shot sinusoids: mean squared error"
+    if s.classifies:
+        what = f"{s.ways}-way {s.shots}-shot {s.problem}: accuracy in %"
     row = lambda label, cells, end="": f"{label:<26}" + "".join(f"{cell:>16}" for cell in cells) + f"{end:>10}"
     lines = [
         f"{what} on {len(found.batch)} new tasks after gradient steps at inner_lr {s.inner_lr:g}",

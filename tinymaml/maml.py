@@ -87,7 +87,9 @@ def meta_gradient(
     return MetaGradient(query.loss.mean(), query.loss, gradient, first, curvature)
 
 
-def _inner_loop(model: Any, theta: Parameters, x: np.ndarray, y: np.ndarray, inner_lr: float, steps: int) -> tuple[Parameters, list]:
+def _inner_loop(
+    model: Any, theta: Parameters, x: np.ndarray, y: np.ndarray, inner_lr: float, steps: int
+) -> tuple[Parameters, list]:
     """theta_K, and the tape of every step: what `model.at` saw at theta_0..theta_{K-1}."""
     inner_lr, steps = validate.rate("inner_lr", inner_lr), validate.count("steps", steps)
     tapes = []

@@ -61,7 +61,8 @@ class MLP:
         return shapes
 
     def __repr__(self) -> str:
-        rows = [f"MLP  {' - '.join(map(str, self.widths))}  {self.activation}, {self.loss}", "layer  W           b        parameters"]
+        title = f"MLP  {' - '.join(map(str, self.widths))}  {self.activation}, {self.loss}"
+        rows = [title, "layer  W           b        parameters"]
         total = 0
         for l in range(1, self.depth + 1):
             d, d_out = self.widths[l - 1:l + 1]

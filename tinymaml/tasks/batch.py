@@ -38,7 +38,7 @@ class TaskBatch:
                     "every example needs its target"
                 )
         if len(self.x_support) != len(self.x_query):
-            raise ValueError(f"{len(self.x_support)} tasks have a support set and {len(self.x_query)} a query set: each needs both")
+            raise ValueError(f"{len(self.x_support)} tasks have a support and {len(self.x_query)} a query set: each needs both")
 
     def __len__(self) -> int:
         """T, the number of tasks."""
