@@ -100,6 +100,9 @@ def test_precision_grey_levels_and_trailing_shape(dtype):
     expected = images[batch.hidden[0, 0]].astype(dtype) / 255
     got = np.concatenate([batch.x_support[0, :1], batch.x_query[0, :3]])
     np.testing.assert_allclose(np.sort(got, axis=0), np.sort(expected, axis=0), rtol=1e-6)
+    floats = Episodes(images / 255).sample(np.random.default_rng(1), tasks=2, shots=1, queries=3, dtype=dtype)
+    assert floats.x_query.dtype == dtype
+    np.testing.assert_allclose(floats.x_query, batch.x_query, rtol=1e-6)
     part = batch[1:]
     assert len(part) == 1 and part.hidden.shape == (1, 5)
 

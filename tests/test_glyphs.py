@@ -61,6 +61,9 @@ def test_characters_have_one_two_or_three_strokes():
     classes = Glyphs().classes(np.random.default_rng(0), 300)
     number = (classes != classes[..., :1, :]).any((-2, -1)).sum(-1)
     assert set(number) == {1, 2, 3}  # 0.85^300 to miss the rarest
+    several = classes[number > 1]
+    gaps = np.linalg.norm(several[:, 1, :, None] - several[:, 0, None, :], axis=-1)  # of all points of the two strokes
+    assert (gaps < 1e-12).any(0).all()  # any point of the one may lie on any of the other
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -84,6 +87,27 @@ def test_a_steady_hand_writes_the_same_each_time_but_for_the_pen():
     own = np.eye(30, dtype=bool)
     assert alike[own].min() > 0.6
     assert alike[~own].mean() < 0.4
+
+
+@pytest.mark.parametrize("name", ["jitter", "shift", "slant", "stretch"])
+def test_each_unsteadiness_by_itself(name):
+    steady = {"jitter": 0, "shift": 0, "slant": 0, "stretch": 0}
+    rng = np.random.default_rng(0)
+    meant = rng.standard_normal((3, 5, 2))
+    written = Glyphs(**steady | {name: 0.2})._written(rng, np.tile(meant, (4000, 1, 1, 1)))
+    # written = (1, x, y) A + what no A explains
+    here = np.concatenate([np.ones((15, 1)), meant.reshape(15, 2)], axis=1)
+    A = np.linalg.pinv(here) @ written.reshape(4000, 15, 2)  # (4000, 3, 2)
+    unexplained = written.reshape(4000, 15, 2) - here @ A
+    A[:, [1, 2], [0, 1]] = np.log(A[:, [1, 2], [0, 1]])
+    spread = np.sqrt((A**2).mean(0))
+    still = [0, 0]
+    expected = {"shift": [[0.2, 0.2], still, still], "slant": [still, still, [0.2, 0]], "stretch": [still, [0.2, 0], [0, 0.2]]}
+    if name == "jitter":
+        np.testing.assert_allclose(np.sqrt((unexplained**2).sum((1, 2)).mean() / (2 * 12)), 0.2, rtol=0.1)
+    else:  # a standard error of 1 %
+        np.testing.assert_allclose(spread, expected[name], rtol=0.1, atol=1e-12)
+        assert np.abs(unexplained).max() < 1e-12
 
 
 def test_a_stroke_that_a_character_lacks_leaves_no_ink():

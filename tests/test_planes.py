@@ -27,6 +27,7 @@ def test_points_of_the_plane_become_inputs_and_come_back(dtype, seed, n):
     points = rng.standard_normal((n, 3, 2)).astype(dtype)
     x = planes.inputs(points)
     assert x.shape == (n, 3, 10) and x.dtype == dtype
+    assert planes.plane(x).dtype == dtype
     np.testing.assert_allclose(planes.plane(x), points, atol=30 * np.finfo(dtype).eps)
     np.testing.assert_allclose((x**2).sum(-1), (points**2).sum(-1), rtol=1e-5)  # nothing beside the plane
 
