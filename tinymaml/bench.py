@@ -114,13 +114,17 @@ def turn(call: Callable[[], object], least: float = 0.02) -> float:
 
 
 def medians(turns: Mapping[str, Callable[[], float]], *, rounds: int, seconds: float) -> dict[str, float]:
-    """The median of what each of `turns` returns over `rounds` interleaved rounds, or over those begun within `seconds`."""
-    found, began = {name: [] for name in turns}, time.perf_counter()
+    """The median of what each of `turns` returns over `rounds` interleaved rounds.
+
+    A contestant that has used up its part of the `seconds` sits out the other rounds; each has one turn at least.
+    """
+    found, left = {name: [] for name in turns}, dict.fromkeys(turns, seconds / len(turns))
     for _ in range(rounds):
         for name, take in turns.items():
-            found[name].append(take())
-        if time.perf_counter() - began > seconds:
-            break
+            if left[name] > 0 or not found[name]:
+                began = time.perf_counter()
+                found[name].append(take())
+                left[name] -= time.perf_counter() - began
     return {name: median(times) for name, times in found.items()}
 
 

@@ -105,10 +105,10 @@ class Bench:
 
 
 def plan(options: argparse.Namespace) -> list[tuple[str, Case]]:
-    """What is measured, most telling first: ("weigh", "iterate" or "compare", the case)."""
+    """What is measured, the most telling first and then the cheapest: ("weigh", "iterate" or "compare", the case)."""
     cases = [
         Case(problem, width, steps, dtype, options.tasks[0])
-        for steps, problem, dtype, width in product(options.steps, options.problems, options.dtypes, options.widths)
+        for problem, steps, dtype, width in product(options.problems, options.steps, options.dtypes, options.widths)
     ]
     first = cases[:len(options.widths)]  # of the first problem, dtype and number of steps: all widths
     by_tasks = [replace(first[0], tasks=tasks) for tasks in options.tasks[1:]]
@@ -117,7 +117,7 @@ def plan(options: argparse.Namespace) -> list[tuple[str, Case]]:
         *(("compare", case) for case in first + by_tasks),
         *(("iterate", case) for case in by_dtype),
         ("weigh", first[-1]),
-        *(("compare", case) for case in cases[len(first):]),
+        *(("compare", case) for case in sorted(cases[len(first):], key=lambda case: case.steps * case.width**2)),
     ]
 
 
@@ -135,14 +135,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"\nout of time: {len(todo) - i} of {len(todo)} measurements are left out", file=sys.stderr)
                 break
             print(f"{elapsed:4.0f} s  {i + 1}/{len(todo)}  {what} {case}", file=sys.stderr)
-            found[what].append(getattr(bench, what)(case))
+            try:
+                found[what].append(getattr(bench, what)(case))
+            except RuntimeError as failure:  # out of memory, as a rule: the other cases go on
+                print(f"left out: {failure}", file=sys.stderr)
     finally:
         bench.close()
     contestants = [name for name in contestants if CONTESTANTS[name][0] not in bench.absent]
     print(report.whole(found, contestants))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
-    if options.figure:
+    if options.figure and found["compare"]:
         report.figure(found["compare"], contestants, options.figure)
     return 0
 
@@ -176,14 +179,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     top.add_argument("--peers", nargs="*", metavar="NAME", choices=("jax", "torch"), help="default: both")
     top.add_argument("--threads", **numbers, help=f"default: one and all cores, here 1 {cores()}")
     top.add_argument("--rounds", type=int, metavar="N", help="turns of each contestant at most (default: 15)")
-    top.add_argument("--seconds", type=float, metavar="S", help="a case begins no new round after that (default: 4)")
+    top.add_argument("--seconds", type=float, metavar="S", help="for the turns of a case, about (default: 3)")
     top.add_argument("--minutes", type=float, metavar="M", help="no new case after that (default: 9)")
     top.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
     top.add_argument("--figure", type=Path, metavar="FILE", help="draw time against width and against tasks there")
     full = {
         "widths": [40, 128, 400, 1024], "tasks": [25, 5, 100], "steps": [1, 5], "dtypes": ["float64", "float32"],
         "problems": ["regression", "classification"], "peers": ["jax", "torch"],
-        "threads": sorted({1, cores()}), "rounds": 15, "seconds": 4.0, "minutes": 9.0,
+        "threads": sorted({1, cores()}), "rounds": 15, "seconds": 3.0, "minutes": 9.0,
     }
     quick = {
         "widths": [40, 400], "tasks": [25], "steps": [1], "problems": ["regression"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+CASE = ["problem", "dtype", "steps", "tasks", "width"]
 LOOKS = {  # colours of Okabe and Ito's set; line styles and markers differ too
     "tinymaml": ("#0072B2", "-", "o"),
     "formed": ("#56B4E9", "--", "s"),
@@ -29,10 +30,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def described(found: Mapping) -> list[str]:
     """The cells that say which case it is."""
-    return [found["problem"], found["dtype"], str(found["steps"]), str(found["tasks"]), str(found["width"])]
-
-
-CASE = ["problem", "dtype", "steps", "tasks", "width"]
+    return [str(found[name]) for name in CASE]
 
 
 def _ms(seconds: Mapping[str, float]) -> str:
@@ -89,24 +87,23 @@ def whole(found: Mapping, contestants: Sequence[str]) -> str:
 
 
 def figure(results: Sequence[Mapping], contestants: Sequence[str], path: Path) -> None:
-    """Time against width and against tasks, the better of each contestant's times: regression, one step, float64."""
+    """Time against width and against tasks, the better of each contestant's times; all else as in the first result."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     drawn, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-    plain = [found for found in results if described(found)[:3] == ["regression", "float64", "1"]]
-    middle = {"tasks": 25, "width": 40}
-    for ax, (x, fixed) in zip(axes, (("width", "tasks"), ("tasks", "width")), strict=True):
-        chosen = sorted((found for found in plain if found[fixed] == middle[fixed]), key=lambda found: found[x])
+    for ax, x in zip(axes, ("width", "tasks"), strict=True):
+        fixed = {name: results[0][name] for name in CASE if name != x}
+        chosen = sorted((found for found in results if fixed.items() <= found.items()), key=lambda found: found[x])
         for name in contestants:
             colour, style, marker = LOOKS[name]
-            points = [(found[x], 1000 * best(found["seconds"][name])) for found in chosen if name in found["seconds"]]
-            if points:
-                ax.plot(*zip(*points, strict=True), color=colour, linestyle=style, marker=marker, label=name)
-        ax.set(xscale="log", yscale="log", xlabel=f"{x} ({middle[fixed]} {'tasks' if fixed == 'tasks' else 'units wide'})")
-        ax.set_xticks([found[x] for found in chosen], [str(found[x]) for found in chosen], minor=False)
+            points = [(found[x], 1000 * best(found["seconds"][name])) for found in chosen]
+            ax.plot(*zip(*points, strict=True), color=colour, linestyle=style, marker=marker, label=name)
+        ax.set(xscale="log", yscale="log", xlabel=x, title=", ".join(f"{name} {value}" for name, value in fixed.items()))
+        ax.title.set_fontsize("small")
+        ax.set_xticks([found[x] for found in chosen], [str(found[x]) for found in chosen])
         ax.xaxis.set_minor_formatter("")
         ax.yaxis.set_major_formatter("{x:g}")
         ax.grid(alpha=0.3)

@@ -1,0 +1,134 @@
+"""The benchmarks run and count right; nothing here depends on a time."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinymaml import bench, meta_gradient
+from tinymaml.bench import Case
+
+FOLDER = Path(__file__).parent / "bench"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The long benchmark, imported as it imports its siblings when it is run."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import meta_gradient
+
+    return meta_gradient
+
+
+class Counting(np.ndarray):
+    """An array that counts the multiply-adds of products of two matrices: those with the shared W and those of eq. 15."""
+
+    done = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        plain = [np.asarray(array) for array in inputs]
+        if ufunc is np.matmul and plain[0].ndim == plain[1].ndim == 2:
+            Counting.done += plain[0].size * plain[1].shape[1]
+        if out is not None:
+            options["out"] = tuple(np.asarray(array) for array in out)
+        result = getattr(ufunc, method)(*plain, **options)
+        return result.view(Counting) if isinstance(result, np.ndarray) else result
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_multiply_adds_are_those_that_the_factored_form_does_on_all_rows(steps):
+    case = Case("classification", width=7, steps=steps, tasks=3)
+    theta, batch = case.made()
+    counting = theta.map(lambda array: array.view(Counting))
+    Counting.done = 0
+    meta_gradient(case.model, counting, batch, inner_lr=case.inner_lr, steps=steps, fast_weights=True)
+    assert Counting.done == case.multiply_adds
+
+
+def test_multiply_adds_by_hand():
+    """One task, 10 + 10 points, 1-2-2-1: layer 1 has 2 entries, the others 4 and 2."""
+    assert Case(width=2, tasks=1).multiply_adds == 2 * (2 * 10 + 2 * 10) + (4 + 2) * (6 * 10 + 3 * 10)
+
+
+def test_medians_take_turns_and_stop_in_time():
+    order = []
+
+    def take(name, value):
+        order.append(name)
+        return value
+
+    turns = {"a": lambda: take("a", len(order)), "b": lambda: take("b", 1.5)}
+    assert bench.medians(turns, rounds=3, seconds=60) == {"a": 2, "b": 1.5}
+    assert order == ["a", "b"] * 3
+    assert bench.medians(turns, rounds=3, seconds=0) == {"a": 6, "b": 1.5}  # one turn at least
+    assert len(order) == 8
+
+
+def test_a_turn_calls_until_its_time_is_filled():
+    calls = []
+    assert bench.turn(lambda: calls.append(1), least=1e-3) > 0
+    assert len(calls) > 1
+
+
+def test_the_short_form_prints_a_table(capsys):
+    assert bench.run(widths=(2, 3), tasks=2, seconds=0) == 0
+    rows = re.findall(r"^ +(\d+)  (float\d\d)((?: +[\d.e+-]+){4}) +(\d+)%$", capsys.readouterr().out, re.MULTILINE)
+    assert [row[:2] for row in rows] == [("2", "float64"), ("3", "float64"), ("2", "float32"), ("3", "float32")]
+
+
+@pytest.mark.parametrize(("sizes", "sentence"), [
+    ({"problem": "poker"}, "unknown problem 'poker'"), ({"dtype": "int8"}, "unknown dtype 'int8'"), ({"width": 0}, "width is 0"),
+])
+def test_a_case_that_cannot_be_measured_is_refused(sizes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Case(**sizes)
+
+
+def test_all_that_are_installed_agree_and_are_measured(script, tmp_path, capsys):
+    options = [
+        "--quick", "--widths", "3", "--tasks", "2", "3", "--problems", "regression", "classification", "--dtypes", "float64",
+        "--threads", "1", "--rounds", "1", "--seconds", "0", "--minutes", "10",
+    ]
+    json_file, figure = tmp_path / "found.json", tmp_path / "figure.png"
+    assert script.main([*options, "--json", str(json_file), "--figure", str(figure)]) == 0
+    printed, found = capsys.readouterr().out, json.loads(json_file.read_text())
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert [len(found[what]) for what in ("compare", "iterate", "weigh")] == [3, 1, 1]
+    for library, contestants in {"jax": ["JAX"], "torch": ["torch.func", "PyTorch loop"]}.items():
+        for name in contestants:
+            assert (f"{library} is left out: {library} is not installed" in printed) == (library in found["absent"])
+            assert all((name in case["seconds"]) == (library not in found["absent"]) for case in found["compare"])
+    for case in found["compare"]:
+        assert {"tinymaml", "formed", "factored"} <= case["seconds"].keys() and case["share"] > 0
+    assert re.search(r"^\| classification \| +float64 \| +1 \| +2 \| +3 \| ", printed, re.MULTILINE)
+
+
+def test_a_wrong_gradient_is_not_timed(script, monkeypatch):
+    monkeypatch.setitem(script.AGREEMENT, "float64", -1.0)
+    with pytest.raises(SystemExit, match="differ by"):
+        script.main(["--quick", "--widths", "2", "--tasks", "2", "--threads", "1", "--peers"])
+
+
+def test_a_worker_reports_failures(script):
+    worker = script.Worker(1)
+    try:
+        with pytest.raises(RuntimeError, match="KeyError"):
+            worker.ask("prepare", "nobody", Case(width=2, tasks=2))
+    finally:
+        worker.close()
+    assert not worker.process.is_alive()
+
+
+def test_time_that_is_up_is_said(script, capsys):
+    assert script.main(["--quick", "--widths", "2", "--threads", "1", "--peers", "--minutes", "0"]) == 0
+    assert "out of time" in capsys.readouterr().err
+
+
+def test_help_names_every_default(script, capsys):
+    with pytest.raises(SystemExit):
+        script.main(["--help"])
+    assert "40 128 400 1024" in re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert sys.modules["meta_gradient"] is script
