@@ -29,7 +29,7 @@ def check(number: str, answer: Callable, *, seed: int = 0) -> None:
     if number not in lesson.CHECKS:
         raise ValueError(f"there is no exercise {number!r}: lesson {number.split('.')[0]} has {', '.join(lesson.CHECKS)}")
     if not callable(answer):
-        sentence = f"Exercise {number}: the answer is {answer!r}, expected the function that you wrote: pass its name"
+        sentence = f"Exercise {number}: the answer is {answer!r}, expected a function: pass the name of yours"
         raise WrongAnswer(sentence, name=number, error=np.inf)
     try:
         lesson.CHECKS[number](answer, np.random.default_rng(seed))

@@ -25,7 +25,7 @@ import report
 from peers import CONTESTANTS, OTHERS
 from workers import Worker
 
-from tinymaml.bench import Case, medians, share
+from tinymaml.bench import ITERATIONS, Case, medians, share
 
 AGREEMENT = {"float64": 1e-9, "float32": 1e-3}  # largest difference of two gradients, relative, in the norm
 
@@ -75,10 +75,11 @@ class Bench:
         """The seconds of a whole training iteration."""
         names = ["iteration", "JAX iteration"] if "JAX" in self.contestants else ["iteration"]
         turns = {(name, count): take for name in names for count, _, take in self.prepared(name, case)}
-        return {**asdict(case), "seconds": self.timed(turns)}
+        found = self.timed(turns)
+        return {**asdict(case), "seconds": {n: {k: s / ITERATIONS for k, s in found[n].items()} for n in found}}
 
     def weigh(self, case: Case) -> dict:
-        """The MB that a meta-gradient takes at most, each contestant in a fresh process with all cores."""
+        """The MB that a meta-gradient takes at most, each contestant in a fresh process with all threads."""
         found = {}
         for name in self.contestants:
             library = CONTESTANTS[name][0]
@@ -189,8 +190,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "threads": sorted({1, cores()}), "rounds": 15, "seconds": 3.0, "minutes": 9.0,
     }
     quick = {
-        "widths": [40, 400], "tasks": [25], "steps": [1], "problems": ["regression"],
-        "rounds": 7, "seconds": 1.0, "minutes": 0.6,
+        "widths": [40, 128], "tasks": [25], "steps": [1], "dtypes": ["float64"], "problems": ["regression"],
+        "rounds": 7, "seconds": 1.0, "minutes": 0.7,
     }
     options = top.parse_args(argv)
     for name, value in (full | (quick if options.quick else {})).items():

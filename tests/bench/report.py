@@ -64,23 +64,23 @@ def memory(results: Sequence[Mapping], contestants: Sequence[str]) -> str:
 def whole(found: Mapping, contestants: Sequence[str]) -> str:
     """All tables with what one must know to read them."""
     threads = found["threads"]
-    counts = " / ".join(map(str, threads))
+    counts = " / ".join(map(str, threads)) + (" threads" if max(threads) > 1 else " thread")
     parts = [", ".join(f"{name} {value}" for name, value in found["machine"].items()) + "."]
     parts += [f"{library} is left out: {reason}." for library, reason in found["absent"].items()]
     if found["compare"]:
         parts += [
-            f"Milliseconds of one meta-gradient with {counts} threads; ratios are of the better of each. `formed` and "
+            f"Milliseconds of one meta-gradient with {counts}; ratios are of the better of each. `formed` and "
             "`factored` are the two forms of adapted weights, `tinymaml` is what is chosen. All gave the same gradient.",
             times(found["compare"], contestants),
         ]
     if found["iterate"]:
         parts += [
-            f"Milliseconds of a whole training iteration (sampling, meta-gradient, Adam, history) with {counts} threads.",
+            f"Milliseconds of a whole training iteration (sampling, meta-gradient, Adam, history) with {counts}.",
             iterations(found["iterate"]),
         ]
     if found["weigh"]:
         parts += [
-            f"Peak memory of one meta-gradient in MB, above imports and data, in a fresh process with {max(threads)} threads.",
+            "Peak memory of one meta-gradient in MB, above imports and data, each in a fresh process.",
             memory(found["weigh"], contestants),
         ]
     return "\n\n".join(parts)
