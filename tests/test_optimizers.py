@@ -30,7 +30,7 @@ def test_adam_follows_algorithm_1_coordinate_by_coordinate():
     assert theta["W1"][1, 2] == pytest.approx(w, rel=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.1)])
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.1), Adam(np.float64(0.1))])
 def test_a_step_leaves_what_it_was_given_and_keeps_float32(optimizer):
     theta = Parameters(w=np.ones(3, np.float32))
     before = optimizer.start(theta)

@@ -23,7 +23,7 @@ class SGD:
     lr: float
 
     def __post_init__(self) -> None:
-        validate.rate("outer_lr", self.lr)
+        object.__setattr__(self, "lr", validate.rate("outer_lr", self.lr))  # a Python float: float32 stays float32
 
     def start(self, theta: Parameters) -> State:
         return {}
@@ -47,7 +47,7 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        validate.rate("outer_lr", self.lr)
+        object.__setattr__(self, "lr", validate.rate("outer_lr", self.lr))  # a Python float: float32 stays float32
         validate.count("half_life", self.half_life, least=0)
 
     def start(self, theta: Parameters) -> State:

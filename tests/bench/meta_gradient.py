@@ -27,7 +27,7 @@ from workers import Worker
 
 from tinymaml.bench import ITERATIONS, Case, medians, share
 
-AGREEMENT = {"float64": 1e-9, "float32": 1e-3}  # largest difference of two gradients, relative, in the norm
+AGREEMENT = {"float64": 1e-9, "float32": 1e-2}  # float32 rounds differently in each, and relu may then take another side
 
 
 class Bench:
