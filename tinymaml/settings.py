@@ -77,7 +77,7 @@ DEFAULTS = {
     "glyphs": FEWSHOT | {"iterations": 3000, "outer_lr": 0.003, "half_life": 1000, "hidden": (64, 64), "classes": 2000},
     "omniglot": FEWSHOT | {
         "iterations": 12_000, "outer_lr": 0.003, "half_life": 3000, "hidden": (256, 128, 64, 64), "tasks": 16, "queries": 3,
-    },  # fmt: skip
+    },
 }
 METHODS_OF = {
     "sinusoids": ("maml", "first-order", "pretraining", "oracle"),

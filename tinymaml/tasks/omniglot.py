@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import warnings
 import zipfile
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image  # decodes PNG, which NumPy cannot; it comes with matplotlib, and only who wants Omniglot imports this file
 
+from tinymaml.files import write_whole
 from tinymaml.tasks import episodes
 
 SETS = {"images_background": 964, "images_evaluation": 659}  # characters
@@ -122,7 +122,7 @@ def _cached(place: Path, name: str, folder: Path) -> np.ndarray:
         pass
     images = _read(place, name)
     try:
-        _write_whole(file, lambda out: np.savez(out, images=images, stamp=np.array(stamp)))
+        write_whole(file, lambda out: np.savez(out, images=images, stamp=np.array(stamp)))
     except OSError as error:
         warnings.warn(
             f"the images cannot be kept in {folder} ({error.strerror or error}), so {place.name} is read again each time: "
@@ -141,19 +141,6 @@ def _fingerprint(place: Path) -> str:
     else:
         digest.update(place.read_bytes())
     return digest.hexdigest()
-
-
-def _write_whole(file: Path, write: Callable) -> None:
-    """`write` a file that gets its name only when it is whole; one for each process, as a class may share a folder."""
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as out:
-            write(out)
-        os.replace(partial, file)
-    finally:
-        if partial.exists():
-            partial.unlink()
 
 
 def _read(place: Path, name: str) -> np.ndarray:
