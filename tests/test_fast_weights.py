@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tinymaml import MLP, adapt, meta_gradient
 from tinymaml.activations import ACTIVATIONS
 from tinymaml.check.golden import Linear
-from tinymaml.fast_weights import Factored, outer, times
+from tinymaml.fast_weights import Factored, outer, products
 from tinymaml.tasks import TaskBatch
 
 
@@ -65,7 +65,7 @@ def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     matrix = shared - 0.3 * pieces[0].formed() + pieces[1].formed()
     assert changed.shape == matrix.shape and changed.size == matrix.size and changed.ndim == 3
     np.testing.assert_allclose(changed.formed(), matrix, atol=1e-12)
-    np.testing.assert_allclose(times(x, changed), x @ matrix, atol=1e-12)
+    np.testing.assert_allclose(products((x, changed)), x @ matrix, atol=1e-12)
     y = rng.standard_normal((T, n, e))
     np.testing.assert_allclose(y @ changed.swapaxes(-1, -2), y @ matrix.swapaxes(-1, -2), atol=1e-12)
     np.testing.assert_allclose(changed.sum(), matrix.sum(0), atol=1e-12)

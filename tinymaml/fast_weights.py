@@ -94,10 +94,31 @@ class Factored:
         return (0 if self.shared is None else self.shared) + left.swapaxes(-1, -2) @ right
 
 
-def times(a: np.ndarray, W: np.ndarray | Factored, plus: np.ndarray | None = None) -> np.ndarray:
-    """a @ W + plus; where a has one column there is nothing to sum and `a * W` is the same, several times faster."""
-    product = a * W if a.shape[-1] == 1 and isinstance(W, np.ndarray) else a @ W
-    return product if plus is None else into(product, plus)
+def products(*pairs: tuple[np.ndarray, np.ndarray | Factored], plus: np.ndarray | None = None) -> np.ndarray:
+    """The sum of a @ W over the pairs (a, W), plus a row: a (T, n, d), W (d, d') or (T, d, d'), plus (1, d') or (T, 1, d')."""
+    if pairs[0][0].shape[-1] == 1 and all(isinstance(W, np.ndarray) for _, W in pairs):
+        return _side_by_side(pairs, plus)
+    total = plus
+    for a, W in pairs:
+        product = a @ W
+        total = product if total is None else into(product, total)
+    return total
+
+
+def _side_by_side(pairs: tuple, plus: np.ndarray | None) -> np.ndarray:
+    """`products` where every a is one column: the one product [a_1, a_2, 1] @ [W_1; W_2; plus].
+
+    To multiply columns by rows as NumPy broadcasts, and to add the results up, takes several times as long.
+    """
+    dtype = np.result_type(*(array for pair in pairs for array in pair), *(() if plus is None else (plus,)))
+    a, W = pairs[0]
+    A = np.ones((*a.shape[:-1], len(pairs) + 1), dtype)
+    B = np.zeros((*a.shape[:-2], len(pairs) + 1, W.shape[-1]), dtype)
+    for i, (a, W) in enumerate(pairs):
+        A[..., i:i + 1], B[..., i:i + 1, :] = a, W
+    if plus is not None:
+        B[..., -1:, :] = plus
+    return A @ B
 
 
 def into(fresh: np.ndarray, more: np.ndarray) -> np.ndarray:

@@ -74,17 +74,18 @@ def meta_gradient(
     theta_K, tapes = _inner_loop(model, start, batch.x_support, batch.y_support, inner_lr, steps)
     query = model.at(theta_K, batch.x_query, batch.y_query)
 
-    u = query.gradient  # u_K = grad L_Q(theta_K), eq. 12
+    losses, u = query.loss, query.gradient  # u_K = grad L_Q(theta_K), eq. 12
+    del query, theta_K  # so that the memory of these sweeps is used again
     gradient = first = u.mean()
     curvature = None
     if not first_order:
-        for here in reversed(tapes):  # k = K-1..0
-            turn = inner_lr * here.hvp(u)
+        while tapes:  # k = K-1..0
+            turn = inner_lr * tapes.pop().hvp(u)
             curvature = turn.mean() if curvature is None else curvature + turn.mean()
-            if here is not tapes[0]:  # of u_0 only the mean is wanted
+            if tapes:  # of u_0 only the mean is wanted
                 u = u - turn  # u_k = u_{k+1} - alpha H_S(theta_k) u_{k+1}, eq. 12
         gradient = first - curvature  # the mean over tasks of u_0, eq. 13
-    return MetaGradient(query.loss.mean(), query.loss, gradient, first, curvature)
+    return MetaGradient(losses.mean(), losses, gradient, first, curvature)
 
 
 def _inner_loop(

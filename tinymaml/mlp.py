@@ -20,7 +20,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.activations import ACTIVATIONS
-from tinymaml.fast_weights import Factored, outer, times
+from tinymaml.fast_weights import Factored, outer, products
 from tinymaml.losses import LOSSES
 from tinymaml.parameters import Parameters
 
@@ -115,13 +115,19 @@ def _T(matrix: np.ndarray) -> np.ndarray:
     return matrix.swapaxes(-1, -2)
 
 
+def _layers(model: MLP, theta: Parameters) -> tuple[dict, dict]:
+    """W_1..W_L and b_1..b_L by layer number."""
+    layers = range(1, model.depth + 1)
+    return {l: theta[f"W{l}"] for l in layers}, {l: theta[f"b{l}"] for l in layers}
+
+
 def forward(model: MLP, theta: Parameters, x: np.ndarray) -> tuple[dict, dict]:
     """z_1..z_L and a_0..a_{L-1} by layer number: eq. 1."""
-    s = ACTIVATIONS[model.activation]
+    s, L, (W, b) = ACTIVATIONS[model.activation], model.depth, _layers(model, theta)
     z, a = {}, {0: x}
-    for l in range(1, model.depth + 1):
-        z[l] = times(a[l - 1], theta[f"W{l}"], plus=theta[f"b{l}"])  # eq. 1   (T, n, d_l)
-        if l < model.depth:
+    for l in range(1, L + 1):
+        z[l] = products((a[l - 1], W[l]), plus=b[l])  # eq. 1   (T, n, d_l)
+        if l < L:
             a[l] = s.value(z[l])  # (T, n, d_l)
     return z, a
 
@@ -133,7 +139,7 @@ class Surface:
     delta[1..L]           dL/dz_l, eqs. 2 and 4: the D_l of the text; da[1..L-1] is dL/da_l
     dW[1..L], db[1..L]    dL/dW_l and dL/db_l, eq. 3
     s1[1..L-1], s2[...]   s'(z_l) and s''(z_l)
-    The sweeps back are made when first asked for, and once. With a task axis every quantity has it, `loss` too.
+    The sweep back is made when first asked for, and once. With a task axis every quantity has it, `loss` too.
     """
 
     def __init__(self, model: MLP, theta: Parameters, x: np.ndarray, y: np.ndarray):
@@ -162,29 +168,22 @@ class Surface:
         return {l: self.s.second(self.z[l], self.a[l]) for l in range(1, self.L)}
 
     @cached_property
-    def delta(self) -> dict[int, np.ndarray]:
-        return self._backward[0]
+    def _backward(self) -> dict[str, dict[int, np.ndarray]]:
+        L, a, s1, (W, _) = self.L, self.a, self.s1, _layers(self.model, self.theta)
+        delta = {L: self.l.gradient(self.prediction, self.y) / self.n}  # eq. 2   (T, n, d_L)
+        da, dW, db = {}, {}, {}
+        for l in range(L, 0, -1):
+            dW[l] = outer(a[l - 1], delta[l], like=W[l])  # eq. 3   (T, d_{l-1}, d_l)
+            db[l] = self.one @ delta[l]  # eq. 3   (T, 1, d_l)
+            if l > 1:
+                da[l - 1] = products((delta[l], _T(W[l])))
+                delta[l - 1] = da[l - 1] * s1[l - 1]  # eq. 4   (T, n, d_{l-1})
+        return {"delta": delta, "da": da, "dW": dW, "db": db}
 
-    @cached_property
-    def da(self) -> dict[int, np.ndarray]:
-        return self._backward[1]
-
-    @cached_property
-    def _backward(self) -> tuple[dict, dict]:
-        delta, da = {self.L: self.l.gradient(self.prediction, self.y) / self.n}, {}  # eq. 2   (T, n, d_L)
-        for l in range(self.L, 1, -1):
-            da[l - 1] = times(delta[l], _T(self.theta[f"W{l}"]))
-            delta[l - 1] = da[l - 1] * self.s1[l - 1]  # eq. 4   (T, n, d_{l-1})
-        return delta, da
-
-    @cached_property
-    def dW(self) -> dict[int, np.ndarray]:
-        W = self.theta
-        return {l: outer(self.a[l - 1], self.delta[l], W[f"W{l}"]) for l in range(1, self.L + 1)}  # eq. 3   (T, d_{l-1}, d_l)
-
-    @cached_property
-    def db(self) -> dict[int, np.ndarray]:
-        return {l: self.one @ self.delta[l] for l in range(1, self.L + 1)}  # eq. 3   (T, 1, d_l)
+    delta = property(lambda self: self._backward["delta"])
+    da = property(lambda self: self._backward["da"])
+    dW = property(lambda self: self._backward["dW"])
+    db = property(lambda self: self._backward["db"])
 
     @cached_property
     def gradient(self) -> Parameters:
@@ -210,26 +209,25 @@ class Along:
     """
 
     def __init__(self, here: Surface, v: Parameters):
-        L, theta, z, a, delta = here.L, here.theta, here.z, here.a, here.delta
+        L, z, a, s1, delta = here.L, here.z, here.a, here.s1, here.delta
+        (W, _), (V, c) = _layers(here.model, here.theta), _layers(here.model, v)
         self.here, self.v = here, v
-        self.Rz, self.Ra, self.Rdelta, self.RdW, self.Rdb = {}, {}, {}, {}, {}
+        self.Rz, self.Ra, self.Rdelta, self.RdW, self.Rdb = Rz, Ra, Rdelta, RdW, Rdb = {}, {}, {}, {}, {}
         for l in range(1, L + 1):
-            self.Rz[l] = times(a[l - 1], v[f"W{l}"], plus=v[f"b{l}"])  # eq. 5   (T, n, d_l)
-            if l > 1:
-                self.Rz[l] = times(self.Ra[l - 1], theta[f"W{l}"], plus=self.Rz[l])
+            through = [(Ra[l - 1], W[l])] if l > 1 else []
+            Rz[l] = products(*through, (a[l - 1], V[l]), plus=c[l])  # eq. 5   (T, n, d_l)
             if l < L:
-                self.Ra[l] = here.s1[l] * self.Rz[l]
-        self.Rdelta[L] = here.l.hvp(z[L], here.y, self.Rz[L]) / here.n  # eq. 6   (T, n, d_L)
+                Ra[l] = s1[l] * Rz[l]  # eq. 5   (T, n, d_l)
+        Rdelta[L] = here.l.hvp(z[L], here.y, Rz[L]) / here.n  # eq. 6   (T, n, d_L)
         for l in range(L, 0, -1):
-            self.RdW[l] = outer(a[l - 1], self.Rdelta[l], theta[f"W{l}"])  # eq. 7   (T, d_{l-1}, d_l)
+            RdW[l] = outer(a[l - 1], Rdelta[l], like=W[l])  # eq. 7   (T, d_{l-1}, d_l)
+            Rdb[l] = here.one @ Rdelta[l]  # eq. 7   (T, 1, d_l)
             if l > 1:
-                self.RdW[l] = self.RdW[l] + outer(self.Ra[l - 1], delta[l], theta[f"W{l}"])
-            self.Rdb[l] = here.one @ self.Rdelta[l]  # eq. 7   (T, 1, d_l)
-            if l > 1:  # eq. 8   (T, n, d_{l-1})
-                Rda = times(self.Rdelta[l], _T(theta[f"W{l}"]), plus=times(delta[l], _T(v[f"W{l}"])))
-                self.Rdelta[l - 1] = Rda * here.s1[l - 1]
+                RdW[l] = RdW[l] + outer(Ra[l - 1], delta[l], like=W[l])
+                Rda = products((Rdelta[l], _T(W[l])), (delta[l], _T(V[l])))
+                Rdelta[l - 1] = Rda * s1[l - 1]  # eq. 8   (T, n, d_{l-1})
                 if here.s.curved:
-                    self.Rdelta[l - 1] = self.Rdelta[l - 1] + here.da[l - 1] * here.s2[l - 1] * self.Rz[l - 1]
+                    Rdelta[l - 1] = Rdelta[l - 1] + here.da[l - 1] * here.s2[l - 1] * Rz[l - 1]
 
     @cached_property
     def hvp(self) -> Parameters:
