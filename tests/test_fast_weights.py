@@ -72,6 +72,32 @@ def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     np.testing.assert_allclose(outer(x, y, like=W).formed(), outer(x, y, like=shared), atol=1e-12)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), T=st.integers(0, 3), n=st.integers(1, 4), d=st.integers(1, 2), e=st.integers(1, 5),
+    own=st.lists(st.booleans(), min_size=1, max_size=3), row=st.sampled_from([None, "shared", "own"]), turned=st.booleans(),
+    unreal=st.integers(0, 7),
+)
+def test_a_sum_of_products_is_that_sum(seed, T, n, d, e, own, row, turned, unreal):
+    """Of one column and of more, shared matrices beside a task's own, complex numbers in any place; T = 0: no task axis."""
+    rng, tasks = np.random.default_rng(seed), (T,) if T else ()
+
+    def drawn(*shape):
+        nonlocal unreal
+        unreal -= 1
+        return rng.standard_normal(shape) * (1j if unreal == 0 else 1)
+
+    pairs = []
+    for each in own:
+        W = drawn(*(tasks if each else ()), *((e, d) if turned else (d, e)))
+        pairs.append((drawn(*tasks, n, d), W.swapaxes(-1, -2) if turned else W))
+    plus = None if row is None else drawn(*(tasks if row == "own" else ()), 1, e)
+    expected = sum(a @ W for a, W in pairs) + (0 if plus is None else plus)
+    found = products(*pairs, plus=plus)
+    assert found.shape == (*tasks, n, e) and found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, atol=1e-13)
+
+
 def test_the_smaller_form_is_chosen_matrix_by_matrix():
     model = MLP([1, 40, 40, 1])
     theta = model.init(np.random.default_rng(0))

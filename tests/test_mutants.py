@@ -49,12 +49,12 @@ MUTANTS = [
     Mutant("s''", "softplus: s' for s''", "activations", "_sigmoid(z) * (1 - _sigmoid(z))", "_sigmoid(z)"),
     Mutant("eq. 1", "the bias is lost", "mlp", "plus=b[l]", "plus=0 * b[l]"),
     Mutant("eq. 2", "1/n is lost", "mlp", "self.y) / self.n}", "self.y)}"),
-    Mutant("eq. 2", "the loss is the sum over the examples", "mlp", "self.y).mean(-1)", "self.y).sum(-1)"),
+    Mutant("eq. 2", "the loss is the sum over the examples", "mlp", "self.y).sum(-1) / self.n", "self.y).sum(-1)"),
     Mutant("eq. 3", "dW is scaled by 1.001", "mlp", "= outer(a[l - 1], delta", "= outer(1.001 * a[l - 1], delta"),
     Mutant("eq. 3", "db is the mean for the sum", "mlp", "self.one @ delta[l]", "self.one @ delta[l] / self.n"),
     Mutant("eq. 4", "s' is lost", "mlp", "= da[l - 1] * s1[l - 1]", "= da[l - 1]"),
     Mutant("eq. 4", "W is not transposed", "mlp", "(delta[l], _T(W[l]))", f"(delta[l], {square}(W[l]))"),
-    Mutant("eqs. 3-4", "the gradient is scaled by 1.001", "mlp", "_named(self.dW,", "1.001 * _named(self.dW,"),
+    Mutant("eqs. 3-4", "the gradient is scaled by 1.001", "mlp", "_named(self.L, self.dW,", "1.001 * _named(self.L, self.dW,"),
     Mutant("eq. 5", "the term Ra W is lost", "mlp", "[(Ra[l - 1], W[l])]", "[(0 * Ra[l - 1], W[l])]"),
     Mutant("eq. 5", "the term a V is lost", "mlp", "(a[l - 1], V[l])", "(0 * a[l - 1], V[l])"),
     Mutant("eq. 5", "the term c is lost", "mlp", "plus=c[l]", "plus=0 * c[l]"),
@@ -90,16 +90,20 @@ MUTANTS = [
     Mutant("eq. 12", "every Hessian acts on u_K", "maml", "u = u - turn", "u = u"),
     Mutant("eq. 12", "the steps are passed forwards", "maml", "tapes.pop()", "tapes.pop(0)"),
     Mutant("eq. 12", "only the last step is differentiated", "maml", "while tapes:", "for _ in tapes[-1:]:"),
-    Mutant("eq. 13", "the sum over tasks", "parameters", "array.sum(axis) / array.shape[axis]", "array.sum(axis)"),
-    Mutant("eq. 13", "the meta-gradient is scaled by 1.001", "maml", "losses, gradient, first", "losses, 1.001 * gradient, first"),
+    Mutant("eq. 13", "the sum over tasks", "parameters", "total /= array.shape[axis]", "pass"),
+    Mutant("eq. 13", "the meta-gradient is scaled by 1.001", "maml", "losses, gradient, f", "losses, 1.001 * gradient, f"),
     Mutant("eq. 14", "the factors are added, not subtracted", "fast_weights", "self + other * -1.0", "self + other * 1.0"),
+    Mutant("eqs. 1, 5", "of one column: the row is lost", "fast_weights", "0 if plus is None else plus", "0"),
+    Mutant("eqs. 1, 5", "of many columns: the first of two products is lost", "fast_weights", "into(product, total)", "product"),
+    Mutant("eq. 8", "of one column: the second of two products is lost", "fast_weights", "= a, W\n", "= a, (1 - i) * W\n"),
     Mutant("eq. 14", "what the tasks share is lost", "fast_weights", "into(product, fast)", "fast"),
     Mutant("eq. 15", "the first task alone", "fast_weights", "rows(left).T @ rows(right)", "rows(left[:1]).T @ rows(right[:1])"),
 ]  # fmt: skip
 
 COVERED = {
-    "s'": 4, "s''": 4, "eq. 1": 1, "eq. 2": 2, "eq. 3": 2, "eq. 4": 2, "eqs. 3-4": 1, "eq. 5": 4, "eq. 6": 2, "eq. 7": 3,
-    "eq. 8": 9, "eqs. 5-8": 1, "eq. 9": 2, "eq. 10": 4, "eq. 11": 1, "eq. 12": 9, "eq. 13": 2, "eq. 14": 2, "eq. 15": 1,
+    "s'": 4, "s''": 4, "eq. 1": 1, "eq. 2": 2, "eq. 3": 2, "eq. 4": 2, "eqs. 3-4": 1, "eqs. 1, 5": 2, "eq. 5": 4, "eq. 6": 2,
+    "eq. 7": 3, "eq. 8": 10, "eqs. 5-8": 1, "eq. 9": 2, "eq. 10": 4, "eq. 11": 1, "eq. 12": 9, "eq. 13": 2, "eq. 14": 2,
+    "eq. 15": 1,
 }  # fmt: skip
 NETWORKS = {"tanh": "squared_error", "relu": "squared_error", "sigmoid": "cross_entropy", "softplus": "cross_entropy"}
 

@@ -8,7 +8,7 @@ examples. Gradients, directions and Hessian-vector products are short sums of ou
 
 from __future__ import annotations
 
-from functools import cached_property, reduce
+from functools import reduce
 
 import numpy as np
 
@@ -27,14 +27,14 @@ class Factored:
     def __init__(self, shared: np.ndarray | None, pairs: tuple[tuple[np.ndarray, np.ndarray], ...] = ()):
         self.shared, self.pairs = shared, pairs
 
-    @cached_property
+    @property
     def joined(self) -> tuple[np.ndarray, np.ndarray]:
-        """All pairs as one, joined along the example axis: left (T, m, d), right (T, m, d')."""
-        if len(self.pairs) == 1:
-            return self.pairs[0]
-        return tuple(np.concatenate(side, axis=1) for side in zip(*self.pairs, strict=True))
+        """All pairs as one, joined along the example axis, once: left (T, m, d), right (T, m, d')."""
+        if len(self.pairs) > 1:
+            self.pairs = (tuple(np.concatenate(side, axis=1) for side in zip(*self.pairs, strict=True)),)
+        return self.pairs[0]
 
-    @cached_property
+    @property
     def shape(self) -> tuple[int, ...]:
         """(d, d') while the tasks share it, then (T, d, d')."""
         if not self.pairs:
@@ -110,14 +110,13 @@ def _side_by_side(pairs: tuple, plus: np.ndarray | None) -> np.ndarray:
 
     To multiply columns by rows as NumPy broadcasts, and to add the results up, takes several times as long.
     """
-    dtype = np.result_type(*(array for pair in pairs for array in pair), *(() if plus is None else (plus,)))
-    a, W = pairs[0]
-    A = np.ones((*a.shape[:-1], len(pairs) + 1), dtype)
-    B = np.zeros((*a.shape[:-2], len(pairs) + 1, W.shape[-1]), dtype)
+    (a, W), columns = pairs[0], len(pairs) + 1
+    dtype = np.result_type(*sum(pairs, ()), W if plus is None else plus)
+    A = np.empty((*a.shape[:-1], columns), dtype)
+    B = np.empty((*a.shape[:-2], columns, W.shape[-1]), dtype)
+    A[..., -1], B[..., -1:, :] = 1, 0 if plus is None else plus
     for i, (a, W) in enumerate(pairs):
         A[..., i:i + 1], B[..., i:i + 1, :] = a, W
-    if plus is not None:
-        B[..., -1:, :] = plus
     return A @ B
 
 

@@ -107,7 +107,7 @@ class MLP:
         """z_L for inputs x (..., n, d_0), when there are no targets: (..., n, d_L)."""
         validate.examples(x, None, self.widths[0])
         validate.fitting("theta", theta, self.shapes, x)
-        return forward(self, theta, x)[0][self.depth]
+        return forward(self, *layers(self, theta), x)[0][self.depth]
 
 
 def _T(matrix: np.ndarray) -> np.ndarray:
@@ -115,15 +115,17 @@ def _T(matrix: np.ndarray) -> np.ndarray:
     return matrix.swapaxes(-1, -2)
 
 
-def _layers(model: MLP, theta: Parameters) -> tuple[dict, dict]:
-    """W_1..W_L and b_1..b_L by layer number."""
-    layers = range(1, model.depth + 1)
-    return {l: theta[f"W{l}"] for l in layers}, {l: theta[f"b{l}"] for l in layers}
+def layers(model: MLP, theta: Parameters) -> tuple[dict, dict]:
+    """W_1..W_L and b_1..b_L of theta, or V_1..V_L and c_1..c_L of a direction, by layer number."""
+    W, b = {}, {}
+    for l in range(1, model.depth + 1):
+        W[l], b[l] = theta[f"W{l}"], theta[f"b{l}"]
+    return W, b
 
 
-def forward(model: MLP, theta: Parameters, x: np.ndarray) -> tuple[dict, dict]:
+def forward(model: MLP, W: dict, b: dict, x: np.ndarray) -> tuple[dict, dict]:
     """z_1..z_L and a_0..a_{L-1} by layer number: eq. 1."""
-    s, L, (W, b) = ACTIVATIONS[model.activation], model.depth, _layers(model, theta)
+    s, L = ACTIVATIONS[model.activation], model.depth
     z, a = {}, {0: x}
     for l in range(1, L + 1):
         z[l] = products((a[l - 1], W[l]), plus=b[l])  # eq. 1   (T, n, d_l)
@@ -135,6 +137,7 @@ def forward(model: MLP, theta: Parameters, x: np.ndarray) -> tuple[dict, dict]:
 class Surface:
     """The loss of one MLP at (theta, x, y), with every intermediate by name and layer number.
 
+    W[1..L], b[1..L]      theta, layer by layer
     z[1..L], a[0..L-1]    the forward sweep, eq. 1
     delta[1..L]           dL/dz_l, eqs. 2 and 4: the D_l of the text; da[1..L-1] is dL/da_l
     dW[1..L], db[1..L]    dL/dW_l and dL/db_l, eq. 3
@@ -147,7 +150,8 @@ class Surface:
         self.s, self.l = ACTIVATIONS[model.activation], LOSSES[model.loss]
         self.n, self.L = x.shape[-2], model.depth
         self.one = np.ones((1, self.n), x.dtype)
-        self.z, self.a = forward(model, theta, x)
+        self.W, self.b = layers(model, theta)
+        self.z, self.a = forward(model, self.W, self.b, x)
 
     @property
     def prediction(self) -> np.ndarray:
@@ -157,7 +161,7 @@ class Surface:
     @cached_property
     def loss(self) -> np.ndarray:
         """The mean over the n examples of the loss of each: (T,), a scalar for one task."""
-        return self.l.value(self.prediction, self.y).mean(-1)
+        return self.l.value(self.prediction, self.y).sum(-1) / self.n
 
     @cached_property
     def s1(self) -> dict[int, np.ndarray]:
@@ -169,7 +173,7 @@ class Surface:
 
     @cached_property
     def _backward(self) -> dict[str, dict[int, np.ndarray]]:
-        L, a, s1, (W, _) = self.L, self.a, self.s1, _layers(self.model, self.theta)
+        L, W, a, s1 = self.L, self.W, self.a, self.s1
         delta = {L: self.l.gradient(self.prediction, self.y) / self.n}  # eq. 2   (T, n, d_L)
         da, dW, db = {}, {}, {}
         for l in range(L, 0, -1):
@@ -188,7 +192,7 @@ class Surface:
     @cached_property
     def gradient(self) -> Parameters:
         """dL/dtheta, each task's own: W_l (T, d_{l-1}, d_l), b_l (T, 1, d_l)."""
-        return _named(self.dW, self.db)
+        return _named(self.L, self.dW, self.db)
 
     def along(self, v: Parameters) -> Along:
         """The same surface differentiated along the direction v: every R-quantity by name."""
@@ -209,8 +213,8 @@ class Along:
     """
 
     def __init__(self, here: Surface, v: Parameters):
-        L, z, a, s1, delta = here.L, here.z, here.a, here.s1, here.delta
-        (W, _), (V, c) = _layers(here.model, here.theta), _layers(here.model, v)
+        L, W, z, a, s1, delta = here.L, here.W, here.z, here.a, here.s1, here.delta
+        V, c = layers(here.model, v)
         self.here, self.v = here, v
         self.Rz, self.Ra, self.Rdelta, self.RdW, self.Rdb = Rz, Ra, Rdelta, RdW, Rdb = {}, {}, {}, {}, {}
         for l in range(1, L + 1):
@@ -229,11 +233,14 @@ class Along:
                 if here.s.curved:
                     Rdelta[l - 1] = Rdelta[l - 1] + here.da[l - 1] * here.s2[l - 1] * Rz[l - 1]
 
-    @cached_property
+    @property
     def hvp(self) -> Parameters:
         """H v: W_l (T, d_{l-1}, d_l), b_l (T, 1, d_l)."""
-        return _named(self.RdW, self.Rdb)
+        return _named(self.here.L, self.RdW, self.Rdb)
 
 
-def _named(W: dict[int, np.ndarray], b: dict[int, np.ndarray]) -> Parameters:
-    return Parameters.trusted({name: array for l in sorted(W) for name, array in ((f"W{l}", W[l]), (f"b{l}", b[l]))})
+def _named(L: int, W: dict[int, np.ndarray], b: dict[int, np.ndarray]) -> Parameters:
+    arrays = {}
+    for l in range(1, L + 1):
+        arrays[f"W{l}"], arrays[f"b{l}"] = W[l], b[l]
+    return Parameters.trusted(arrays)

@@ -66,30 +66,30 @@ class Parameters(Mapping):
         """`function` of every array."""
         return Parameters.trusted({name: function(array) for name, array in self._arrays.items()})
 
-    def _paired(self, other: Parameters) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        if self._arrays.keys() != other._arrays.keys():
-            raise ValueError(f"parameters {list(self)} cannot be combined with {list(other)}: the names differ")
-        for name, mine in self._arrays.items():
-            yours = other._arrays[name]
-            if mine.shape != yours.shape:
-                shared = min(mine.ndim, yours.ndim)
-                one_axis = abs(mine.ndim - yours.ndim) == 1
-                if not one_axis or mine.shape[mine.ndim - shared:] != yours.shape[yours.ndim - shared:]:
-                    raise ValueError(
-                        f"{name} has shape {mine.shape} on the left and {yours.shape} on the right: "
-                        "they may differ by a leading task axis only"
-                    )
-            yield name, mine, yours
+    def _paired(self, other: Parameters) -> dict[str, np.ndarray]:
+        """The arrays of the other, once they are known to fit."""
+        mine, yours = self._arrays, other._arrays
+        if mine.keys() != yours.keys():
+            raise ValueError(f"parameters {list(mine)} cannot be combined with {list(yours)}: the names differ")
+        for name, array in mine.items():
+            one, two = array.shape, yours[name].shape
+            if one != two and one[1:] != two and one != two[1:]:
+                raise ValueError(
+                    f"{name} has shape {one} on the left and {two} on the right: they may differ by a leading task axis only"
+                )
+        return yours
 
     def __add__(self, other: Parameters) -> Parameters:
         if not isinstance(other, Parameters):
             return NotImplemented
-        return Parameters.trusted({name: mine + yours for name, mine, yours in self._paired(other)})
+        yours = self._paired(other)
+        return Parameters.trusted({name: mine + yours[name] for name, mine in self._arrays.items()})
 
     def __sub__(self, other: Parameters) -> Parameters:
         if not isinstance(other, Parameters):
             return NotImplemented
-        return Parameters.trusted({name: mine - yours for name, mine, yours in self._paired(other)})
+        yours = self._paired(other)
+        return Parameters.trusted({name: mine - yours[name] for name, mine in self._arrays.items()})
 
     def __mul__(self, scalar: complex) -> Parameters:
         if not np.isscalar(scalar):
@@ -106,11 +106,18 @@ class Parameters(Mapping):
 
     def dot(self, other: Parameters) -> complex:
         """The inner product: the sum over all entries of all arrays (no complex conjugate)."""
-        return sum((mine * yours).sum() for _, mine, yours in self._paired(other))
+        yours = self._paired(other)
+        return sum((mine * yours[name]).sum() for name, mine in self._arrays.items())
 
     def mean(self, axis: int = 0) -> Parameters:
         """The mean over the task axis: (T, d, d') becomes (d, d')."""
-        return self.map(lambda array: array.sum(axis) / array.shape[axis])
+
+        def mean(array: np.ndarray) -> np.ndarray:
+            total = array.sum(axis)
+            total /= array.shape[axis]
+            return total
+
+        return self.map(mean)
 
     def task(self, index: int) -> Parameters:
         """The parameters of one task: (T, d, d') becomes (d, d')."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinymaml.baselines import pretraining_gradient, told
 from tinymaml.maml import meta_gradient
-from tinymaml.mlp import MLP, forward
+from tinymaml.mlp import MLP, forward, layers
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings
 from tinymaml.tasks import Episodes, Glyphs, Planes, Sinusoids, TaskBatch, pool, split
@@ -82,7 +82,7 @@ def start_of_adaptation(settings: Settings, theta: Parameters, batch: TaskBatch)
     net = model(settings)
     if settings.method != "transfer":
         return net, theta, batch
-    features = lambda x: forward(net, theta, x)[1][net.depth - 1]  # (T, n, d_{L-1})
+    features = lambda x: forward(net, *layers(net, theta), x)[1][net.depth - 1]  # (T, n, d_{L-1})
     seen = replace(batch, x_support=features(batch.x_support), x_query=features(batch.x_query))
     head = MLP((net.widths[-2], settings.ways), settings.activation, "cross_entropy")
     return head, Parameters({name: np.zeros(shape, settings.dtype) for name, shape in head.shapes.items()}), seen

@@ -75,15 +75,16 @@ def fitting(what: str, theta: Mapping[str, np.ndarray], shapes: Mapping[str, tup
         raise TypeError(f"{what} is a {type(theta).__name__}, expected Parameters: use Parameters({what})")
     if theta.keys() != shapes.keys():
         raise ValueError(f"{what} holds {list(theta)}, expected {list(shapes)}: make it with model.init(rng)")
-    tasks = x.shape[:-2]
-    for name, shape in shapes.items():
-        array = theta[name]
+    tasks, dtype = x.shape[:-2], x.dtype
+    for name, array in theta.items():
+        shape = shapes[name]
         if array.shape != shape and array.shape != tasks + shape:
             raise ValueError(
                 f"{name} of {what} has shape {array.shape}, expected {shape}, or {tasks + shape} for the tasks of x: "
                 "use parameters of this model and these tasks"
             )
-        _one_precision(f"{name} of {what}", array, x)
+        if array.dtype is not dtype:
+            _one_precision(f"{name} of {what}", array, x)
 
 
 def _mend(name: str, array: np.ndarray, width: int) -> str:
@@ -93,5 +94,5 @@ def _mend(name: str, array: np.ndarray, width: int) -> str:
 def _one_precision(name: str, array: np.ndarray, x: np.ndarray) -> None:
     if array.dtype.char not in "fdFD":
         raise TypeError(f"{name} has dtype {array.dtype}, expected float64 or float32: use .astype(float)")
-    if array.dtype is not x.dtype and array.dtype.char.lower() != x.dtype.char.lower():  # D is complex d, F complex f
+    if array.dtype.char.lower() != x.dtype.char.lower():  # D is complex d, F complex f
         raise TypeError(f"{name} is {array.dtype} and x is {x.dtype}: use .astype to make them the same")
