@@ -27,6 +27,7 @@ class Counting(np.ndarray):
     """An array that counts the multiply-adds of products of two matrices: those with the shared W and those of eq. 15."""
 
     done = 0
+    __array_priority__ = 1  # what is joined from such arrays is one
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
         plain = [np.asarray(array) for array in inputs]

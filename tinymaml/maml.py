@@ -12,6 +12,7 @@ and that is all that is asked of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,15 +40,25 @@ class MetaGradient:
     loss          the meta-loss: the mean over tasks of the query loss at the adapted parameters
     losses        the same for each task, (T,)
     gradient      d loss / d theta = first_order - curvature
-    first_order   the mean over tasks of grad L_Q(theta_K): taken at the adapted copy
-    curvature     the mean over tasks of sum_k alpha H_S(theta_k) u_{k+1}; None if it was not asked for
+    first_order   the mean over tasks of u_K = grad L_Q(theta_K): taken at the adapted copy
+    curvature     the mean over tasks of sum_k alpha H_S(theta_k) u_{k+1}, which is what `gradient` takes off
+                  `first_order`; None if every Hessian was dropped
+    u_K           what `first_order` is the mean of, each task's own; `exact` is whether the Hessians were kept
     """
 
     loss: float
     losses: np.ndarray
     gradient: Parameters
-    first_order: Parameters
-    curvature: Parameters | None
+    u_K: Parameters
+    exact: bool = True
+
+    @cached_property
+    def first_order(self) -> Parameters:
+        return self.u_K.mean()
+
+    @cached_property
+    def curvature(self) -> Parameters | None:
+        return self.first_order - self.gradient if self.exact else None
 
 
 def meta_gradient(
@@ -75,17 +86,11 @@ def meta_gradient(
     query = model.at(theta_K, batch.x_query, batch.y_query)
 
     losses, u = query.loss, query.gradient  # u_K = grad L_Q(theta_K), eq. 12
+    u_K = u
     del query, theta_K  # so that the memory of these sweeps is used again
-    gradient = first = u.mean()
-    curvature = None
-    if not first_order:
-        while tapes:  # k = K-1..0
-            turn = inner_lr * tapes.pop().hvp(u)
-            curvature = turn.mean() if curvature is None else curvature + turn.mean()
-            if tapes:  # of u_0 only the mean is wanted
-                u = u - turn  # u_k = u_{k+1} - alpha H_S(theta_k) u_{k+1}, eq. 12
-        gradient = first - curvature  # the mean over tasks of u_0, eq. 13
-    return MetaGradient(losses.mean(), losses, gradient, first, curvature)
+    while tapes and not first_order:  # k = K-1..0
+        u = u - inner_lr * tapes.pop().hvp(u)  # u_k = u_{k+1} - alpha H_S(theta_k) u_{k+1}, eq. 12
+    return MetaGradient(losses.mean(), losses, u.mean(), u_K, exact=not first_order)  # the mean over tasks of u_0, eq. 13
 
 
 def _inner_loop(

@@ -94,6 +94,7 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
     two_steps = in_turn(list(ACTIVATIONS), 2)
     rows.append(row("the same in fast weights, 2 inner steps", lambda p: _meta(p, fast_weights=True), two_steps))
     rows.append(row("first-order meta-gradient, 2 inner steps", _first_order, two_steps))
+    rows.append(row("the curvature term, 2 inner steps", _curvature, two_steps))
     for name, mine, whole in fixtures():
         rows.append(Row(f"whole numbers, {name}", float(np.max(np.abs(mine - whole))), 0.0, 1))
     rows.append(row("network gradient, smooth, against float64", lambda p: _single(p, "gradient"), smooth, 1e-4, "float32"))
@@ -158,6 +159,19 @@ def _first_order(p: Problem) -> float:
     theta_K = adapt(p.model, p.theta, b.x_support, b.y_support, **inner)
     of_tasks = [loss_gradient(p.model, theta_K.task(t), b.x_query[t], b.y_query[t]) for t in range(p.tasks)]
     return relative_error(mine, sum(of_tasks[1:], start=of_tasks[0]) / p.tasks)
+
+
+def _curvature(p: Problem) -> float:
+    """The sum over the steps of alpha H_S(theta_k) u_{k+1}, gathered one step at a time (eq. 12)."""
+    inner, b = {"inner_lr": p.inner_lr}, p.batch
+    mine = meta_gradient(p.model, p.theta, b, **inner, steps=p.steps).curvature
+    copies = [p.theta, *(adapt(p.model, p.theta, b.x_support, b.y_support, **inner, steps=k) for k in range(1, p.steps + 1))]
+    u = p.model.at(copies.pop(), b.x_query, b.y_query).gradient
+    terms = []
+    while copies:
+        terms.append(p.inner_lr * p.model.at(copies.pop(), b.x_support, b.y_support).hvp(u))
+        u = u - terms[-1]
+    return relative_error(mine, sum(terms[1:], start=terms[0]).mean())
 
 
 def _single(p: Problem, what: str) -> float:

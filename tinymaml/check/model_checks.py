@@ -197,6 +197,8 @@ def _first_order(case: Case) -> None:
     ):
         error = relative_error(mine, reference)
         assert error <= 1e-9, f"the {what}: relative error {error:.1e}"
+    error = relative_error(exact.gradient, exact.first_order - exact.curvature)
+    assert error <= 1e-9, f"the meta-gradient is not its first_order minus its curvature: relative error {error:.1e}"
     if relative_error(turn, 0 * turn) > 0.1:  # there is curvature to speak of
         same = relative_error(exact.gradient, first) <= 1e-9
         assert not same, "the exact meta-gradient is the first-order one, though the curvature is not zero"
