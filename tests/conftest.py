@@ -1,5 +1,13 @@
-"""One thread for the matrix library: the matrices here are small, and threads that wait for each other cost more than they do."""
+"""What holds for every test.
+
+One thread for the matrix library: the matrices here are small, and threads that wait for each other cost more than they
+do. Figures are drawn without a screen. `import exercises` works as in a lesson.
+"""
 
 import os
+import sys
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+sys.path.insert(0, str(Path(__file__).parents[1] / "lessons"))

@@ -1,57 +1,10 @@
-"""The checks of lesson 02: solutions pass on every seed, and each known mistake gets its own diagnosis."""
-
-import sys
-from pathlib import Path
+"""The checks of lesson 02: each known mistake gets its own diagnosis."""
 
 import numpy as np
 import pytest
+from answering import refused
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "lessons"))
-
-import exercises
-
-from tinymaml.check import WrongAnswer
 from tinymaml.losses import softmax
-
-SEEDS = range(8)
-
-
-def refused(number, answer, seed=0):
-    with pytest.raises(WrongAnswer) as caught:
-        exercises.check(number, answer, seed=seed)
-    return str(caught.value)
-
-
-# -- solutions ------------------------------------------------------------------------------------------------
-
-
-def last_delta(z, y):
-    return 2 * (z - y) / len(z)
-
-
-def back_through(delta, W, z):
-    return delta @ W.T * (1 - np.tanh(z) ** 2)
-
-
-def weight_and_bias(a, delta):
-    return a.T @ delta, delta.sum(axis=0, keepdims=True)
-
-
-def cross_entropy_delta(z, y):
-    return (softmax(z) - y) / len(z)
-
-
-SOLUTIONS = {"2.1": last_delta, "2.2": back_through, "2.3": weight_and_bias, "2.4": cross_entropy_delta}
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("number", SOLUTIONS)
-def test_solutions_pass_on_every_seed(number, seed, capsys):
-    exercises.check(number, SOLUTIONS[number], seed=seed)
-    assert f"Exercise {number} is right." in capsys.readouterr().out
-
-
-# -- mistakes -------------------------------------------------------------------------------------------------
 
 db = lambda delta: delta.sum(0, keepdims=True)
 WRONG = {
@@ -92,7 +45,7 @@ WRONG = {
         (lambda a, delta: (np.einsum("ij,ik->ijk", a, delta), db(delta)), "one matrix for each example"),
         (lambda a, delta: (-a.T @ delta, db(delta)), "the sign is turned"),
         (lambda a, delta: (db(delta), a.T @ delta), "has shape (1, 2), expected (3, 2)"),
-        (lambda a, delta: a.T @ delta, "the answer is one array of shape (3, 2), expected two things: end with `return dW, db`"),
+        (lambda a, delta: a.T @ delta, "it is one array of shape (3, 2), expected 2 things: end with `return dW, db`"),
     ],
     "2.4": [
         (lambda z, y: (z - y) / len(z), "the softmax is missing"),
@@ -114,7 +67,7 @@ CASES = [(number, i) for number, wrong in WRONG.items() for i in range(len(wrong
 @pytest.mark.parametrize("number,i", CASES)
 def test_every_known_mistake_is_named(number, i, seed):
     answer, diagnosis = WRONG[number][i]
-    assert diagnosis in refused(number, answer, seed)
+    assert diagnosis in refused(number, answer, seed=seed)
 
 
 def test_mistakes_that_only_one_layer_or_one_width_shows():
@@ -125,28 +78,3 @@ def test_mistakes_that_only_one_layer_or_one_width_shows():
     assert "It was given delta (5, 2), W (3, 2), z (5, 3)" in refused("2.2", square_only)
 
 
-@pytest.mark.parametrize("number", SOLUTIONS)
-def test_a_none_an_error_and_no_function_are_refused_in_words(number):
-    assert "returns None: does it end with a return?" in refused(number, lambda *given: None)
-    assert "TypeError" in refused(number, lambda: None)
-    assert "expected a function" in refused(number, 3)
-    sentence = refused(number, lambda *given: "text")
-    assert "'text'" in sentence or "expected two things" in sentence
-
-
-@pytest.mark.parametrize("number", SOLUTIONS)
-def test_a_stub_is_not_attempted(number, capsys):
-    def stub(*given):
-        raise NotImplementedError
-
-    exercises.check(number, stub)
-    assert capsys.readouterr().out.startswith(f"Exercise {number} is not attempted yet")
-
-
-def test_the_check_gives_copies(capsys):
-    def in_place(z, y):
-        z -= y
-        z *= 2 / len(z)
-        return z
-
-    exercises.check("2.1", in_place)

@@ -1,20 +1,15 @@
-"""Exercises of lesson 05: the right answers pass on any seed, and each known wrong one is named; its figures and sliders."""
+"""Exercises of lesson 05: each known wrong answer is named; its figures and sliders."""
 
-import sys
 import time
-from pathlib import Path
 
+import exercises
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "lessons"))
-
-import exercises
-from exercises import draw_05, lesson_05
+from answering import refused
+from exercises import draw_05
 
 from tinymaml import Parameters, adapt, meta_gradient
-from tinymaml.check import WrongAnswer
 from tinymaml.check.golden import Linear
 from tinymaml.tasks import TaskBatch
 
@@ -66,8 +61,6 @@ def update(result="theta - beta * u0.mean()", u0="u1 - a * here.hvp(u1)"):
 
     return answer
 
-
-RIGHT = {"5.1": one_step(), "5.2": k_steps(), "5.3": update()}
 
 WRONG = [
     ("5.1", one_step("u"), "this is first-order MAML: the curvature term is missing"),
@@ -122,19 +115,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("number", lesson_05.CHECKS)
-@pytest.mark.parametrize("seed", range(5))
-def test_the_right_answer_passes_on_every_seed(number, seed, capsys):
-    exercises.check(number, RIGHT[number], seed=seed)
-    assert f"Exercise {number} is right." in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("seed", [0])
 @pytest.mark.parametrize(("number", "answer", "words"), WRONG, ids=[f"{number}: {words}" for number, _, words in WRONG])
-def test_every_known_mistake_is_named(number, answer, words, seed):
-    with pytest.raises(WrongAnswer) as wrong:
-        exercises.check(number, answer, seed=seed)
-    assert words in str(wrong.value)
+def test_every_known_mistake_is_named(number, answer, words):
+    refused(number, answer, words)
 
 
 def test_a_list_in_the_order_of_k_will_do():
@@ -144,16 +127,13 @@ def test_a_list_in_the_order_of_k_will_do():
 @pytest.mark.parametrize(
     ("number", "answer", "words"),
     [
-        ("5.1", lambda *given: None, "returns None: does it end with a return?"),
         ("5.1", lambda *given: 0.5, "the answer is a float, expected Parameters"),
         ("5.1", one_step("u.flat"), "the answer is a ndarray, expected Parameters"),
         ("5.1", one_step("u.map(lambda array: array[None])"), "has shape (1, 2, 3), expected (2, 3)"),
         ("5.1", one_step("u.map(lambda array: array.T)"), "in W1, the answer has shape (3, 2), expected (2, 3)"),
-        ("5.2", lambda *given: None, "returns None"),
         ("5.2", k_steps(pick=lambda u: u[0]), "the answer is a Parameters, expected a dictionary of all u[k]"),
-        ("5.2", k_steps(pick=lambda u: {0: u[0]}), "u has the keys [0], expected [0, 1, 2, 3]: u[3] is missing"),
+        ("5.2", k_steps(pick=lambda u: {0: u[0]}), "u: it has the keys [0], expected [0, 1, 2, 3]: u[3] is missing"),
         ("5.2", k_steps(pick=lambda u: {k: u[k].flat for k in u}), "the answer is a ndarray, expected Parameters"),
-        ("5.3", lambda *given: None, "returns None"),
         ("5.3", update("u0.mean().flat"), "the answer is a ndarray, expected Parameters"),
         ("5.3", update("(theta - beta * u0.mean()).map(lambda array: array.T)"), "shape (3, 2), expected (2, 3)"),
         ("5.3", update("theta - beta * u0.mean() * float('nan')"), "NaN"),
@@ -161,18 +141,7 @@ def test_a_list_in_the_order_of_k_will_do():
     ],
 )
 def test_answers_of_the_wrong_kind_are_refused_in_words(number, answer, words):
-    with pytest.raises(WrongAnswer) as wrong:
-        exercises.check(number, answer)
-    assert words in str(wrong.value)
-
-
-@pytest.mark.parametrize("number", lesson_05.CHECKS)
-def test_a_stub_is_not_attempted(number, capsys):
-    def stub(*given):
-        raise NotImplementedError(f"Exercise {number}: ...")
-
-    exercises.check(number, stub)
-    assert f"Exercise {number} is not attempted yet" in capsys.readouterr().out
+    refused(number, answer, words)
 
 
 @pytest.fixture

@@ -1,33 +1,17 @@
-"""Lesson 07: solutions pass on any seed; every known wrong answer gets its own diagnosis; a wrong kind is refused in words."""
+"""Lesson 07: every known wrong answer gets its own diagnosis; a wrong kind is refused in words."""
 
-import sys
-from pathlib import Path
-
-import matplotlib
+import exercises
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-
-matplotlib.use("Agg")
-sys.path.insert(0, str(Path(__file__).parents[1] / "lessons"))
-
-import exercises
-from exercises import draw_07, lesson_07
+from answering import refused
+from exercises import draw_07
 
 from tinymaml.evaluation import Curve
 from tinymaml.losses import softmax
 from tinymaml.tasks import Episodes
 
 SEEDS = [0, 1, 7, 12345]
-
-
-def refused(number, answer, *words, seed=0):
-    """The check refuses this answer, and says all of `words`."""
-    with pytest.raises(exercises.WrongAnswer) as caught:
-        exercises.check(number, answer, seed=seed)
-    for word in words:
-        assert word in str(caught.value)
-    return caught.value.diagnosis
 
 
 # -- 7.1 ---------------------------------------------------------------------------------------------------------
@@ -138,11 +122,10 @@ def test_wrong_shapes_say_both_shapes():
     refused("7.3", lambda p: -np.log(p), "it has shape (2,), expected ()", "take their mean")
 
 
-@pytest.mark.parametrize("value", [None, "labels", (1, 2, 3)])
+@pytest.mark.parametrize("value", ["labels", (1, 2, 3)])
 def test_none_and_the_wrong_kind_get_a_sentence(value):
-    refused("7.1", lambda *args, **kwargs: value, "expected 4 arrays: return x_support, y_support, x_query, y_query")
-    refused("7.2", lambda z, y, r: value, "expected 2 arrays: return gradient, hvp")
-    refused("7.3", lambda p: None, "the answer is None, expected numbers")
+    refused("7.1", lambda *args, **kwargs: value, "expected 4 things: end with `return x_support, y_support, x_query, y_query`")
+    refused("7.2", lambda z, y, r: value, "expected 2 things: end with `return gradient, hvp`")
     refused("7.2", lambda z, y, r: (None, None), "the answer is None, expected numbers of shape (4, 3)")
     refused("7.1", lambda *args, **kwargs: (None,) * 4, "it is None, expected an array of numbers")
 
@@ -257,15 +240,6 @@ def test_every_mistake_in_the_blind_loss_has_its_diagnosis(words, seed):
 
 
 # -- all ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("number", lesson_07.CHECKS)
-def test_a_stub_is_not_attempted(number, capsys):
-    def stub(*args, **kwargs):
-        raise NotImplementedError
-
-    exercises.check(number, stub)
-    assert f"Exercise {number} is not attempted yet" in capsys.readouterr().out
 
 
 def test_the_figures_are_drawn():

@@ -8,15 +8,14 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import nbformat
 import numpy as np
 import psutil
 import pytest
+from answering import LESSONS, solution_of, tagged
 from nbclient import NotebookClient
 
-LESSONS = sorted((Path(__file__).parents[1] / "lessons").glob("[0-9][0-9]_*.ipynb"))
 NAMES = [path.stem for path in LESSONS]
 BUDGET, CELL_BUDGET = 30.0, 10.0  # seconds, of a lesson and of a cell: the lessons are built to take a third
 LARGEST = 300_000  # bytes of a notebook with its outputs
@@ -24,23 +23,6 @@ LARGEST = 300_000  # bytes of a notebook with its outputs
 
 def read(path):
     return nbformat.read(path, as_version=4)
-
-
-def tagged(notebook, tag):
-    """The cells with a tag, by the number of their exercise, which is their other tag."""
-    found = {}
-    for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if tag in tags:
-            (number,) = set(tags) - {tag}
-            found[number] = cell
-    return found
-
-
-def solution_of(cell):
-    """The Python block inside the collapsed solution."""
-    (block,) = re.findall(r"```python\n(.*?)```", cell.source, re.DOTALL)
-    return block
 
 
 def solved(notebook):

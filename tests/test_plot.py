@@ -1,9 +1,5 @@
 """Figures: they draw what they are given, on the axes they are given, and never show."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest

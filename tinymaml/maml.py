@@ -84,10 +84,10 @@ def meta_gradient(
     start = in_form(model, theta, validate.count("steps", steps) * batch.x_support.shape[1], fast_weights)
     theta_K, tapes = _inner_loop(model, start, batch.x_support, batch.y_support, inner_lr, steps)
     query = model.at(theta_K, batch.x_query, batch.y_query)
-
-    losses, u = query.loss, query.gradient  # u_K = grad L_Q(theta_K), eq. 12
-    u_K = u
+    losses, u_K = query.loss, query.gradient  # u_K = grad L_Q(theta_K), eq. 12
     del query, theta_K  # so that the memory of these sweeps is used again
+
+    u = u_K
     while tapes and not first_order:  # k = K-1..0
         u = u - inner_lr * tapes.pop().hvp(u)  # u_k = u_{k+1} - alpha H_S(theta_k) u_{k+1}, eq. 12
     return MetaGradient(losses.mean(), losses, u.mean(), u_K, exact=not first_order)  # the mean over tasks of u_0, eq. 13

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from exercises.answers import guarded
 from tinymaml.check import WrongAnswer
 
 __all__ = ["WrongAnswer", "check", "prediction"]
@@ -32,7 +33,7 @@ def check(number: str, answer: Callable, *, seed: int = 0) -> None:
         sentence = f"Exercise {number}: the answer is {answer!r}, expected a function: pass the name of yours"
         raise WrongAnswer(sentence, name=number, error=np.inf)
     try:
-        lesson.CHECKS[number](answer, np.random.default_rng(seed))
+        lesson.CHECKS[number](guarded(answer), np.random.default_rng(seed))
     except NotImplementedError:
         print(f"Exercise {number} is not attempted yet: write it in the cell above. The lesson goes on without it.")
     else:

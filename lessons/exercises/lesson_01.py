@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from exercises.answers import judge, one_number, refuse
 from tinymaml import MLP
 from tinymaml.baselines import task_blind
-from tinymaml.check import WrongAnswer, compare
-from tinymaml.check.compare import diagnose
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import Sinusoids, TaskBatch
 
@@ -23,18 +22,6 @@ def loss_of_F(F: Callable, batch: TaskBatch) -> float:
         f = F(x, y)
         losses.append(((f(xq) - yq) ** 2).mean())
     return float(np.mean(losses))
-
-
-def refuse(name: str, diagnosis: str) -> None:
-    """Raise WrongAnswer with one sentence."""
-    raise WrongAnswer(f"{name}: {diagnosis}", name=name, error=np.inf, diagnosis=diagnosis)
-
-
-def given(name: str, value: object) -> object:
-    """The value, unless the function returned nothing."""
-    if value is None:
-        refuse(name, "your function returned None: end it with a return")
-    return value
 
 
 # -- 1.1: the four shapes of a meta-batch --------------------------------------------------------------------
@@ -66,7 +53,7 @@ def wrong_shapes(name: str, T: int, N: int, K: int, Q: int, d: int) -> list[tupl
 
 def check_shapes(answer: Callable, rng: np.random.Generator) -> None:
     sizes = [int(size) for size in rng.permutation([2, 3, 5, 7, 11])]
-    mine = given("shapes", answer(*sizes))
+    mine = answer(*sizes)
     if not isinstance(mine, (tuple, list)) or len(mine) != 4:
         got = f"{len(mine)} things" if isinstance(mine, (tuple, list)) else f"a {type(mine).__name__}"
         refuse("shapes", f"your function returned {got}, expected four shapes: {', '.join(PARTS)}")
@@ -131,20 +118,13 @@ def wrong_losses(batch: TaskBatch) -> list[tuple[str, float]]:
 
 def check_loss_of_F(answer: Callable, rng: np.random.Generator) -> None:
     batches = [Sinusoids().sample(rng, tasks=T, shots=5, queries=7) for T in (4, 3)]
-    mine = [given("loss of F", answer(line, batch)) for batch in batches]
+    mine = [answer(line, batch) for batch in batches]
     sentences = [sentence for sentence, _ in wrong_losses(batches[0])]
     values = [[value for _, value in wrong_losses(batch)] for batch in batches]
     right = np.array([loss_of_F(line, batch) for batch in batches])
     for value in mine:
-        if np.shape(value) != ():
-            refuse("loss of F", f"the answer has shape {np.shape(value)}, expected one number, (): the mean over all tasks")
+        one_number("loss of F", value, "the mean over all tasks")
     judge("loss of F", np.array(mine), right, list(zip(sentences, np.transpose(values), strict=True)))
-
-
-def judge(name: str, mine: object, right: object, wrong: list[tuple[str, object]], tolerance: float = 1e-8) -> None:
-    """One line of `compare`, with the sentence of the known mistake that gives these numbers."""
-    told = lambda closeness: diagnose(mine, right, wrong, tolerance=closeness)
-    compare(name, mine, right, tolerance=tolerance, diagnosis=told)
 
 
 # -- 1.3: the curve that a task-blind network converges to ---------------------------------------------------
@@ -179,7 +159,7 @@ def check_curve(answer: Callable, rng: np.random.Generator) -> None:
     low, length = rng.uniform(-2, 2), rng.uniform(0.5, 3)
     other = tuple(np.sort(rng.uniform(0.5, 6, 2))), (low, low + length)
     for name, amplitude, phase in (("curve", *other), ("the paper's", (0.1, 5.0), (0.0, np.pi))):
-        mine = given(name, answer(x, amplitude, phase))
+        mine = answer(x, amplitude, phase)
         right = task_blind(Sinusoids(amplitude=amplitude, phase=phase), x)
         judge(name, mine, right, wrong_curves(x, amplitude, phase))
 
@@ -222,7 +202,7 @@ def check_fine_tune(answer: Callable, rng: np.random.Generator) -> None:
     for steps in (1, 3):
         problem = (model, theta, task.x_support[0], task.y_support[0], 0.05, steps)
         name = f"theta_{steps}"
-        judge(name, given(name, answer(*problem)), fine_tuned(*problem), wrong_ends(*problem))
+        judge(name, answer(*problem), fine_tuned(*problem), wrong_ends(*problem))
 
 
 CHECKS = {"1.1": check_shapes, "1.2": check_loss_of_F, "1.3": check_curve, "1.4": check_fine_tune}

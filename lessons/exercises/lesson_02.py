@@ -7,48 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.check import Derivation, Problem, WrongAnswer
-from tinymaml.check.compare import close, diagnose
+from exercises.answers import judge_derived, refuse, several
+from tinymaml.check import Derivation, Problem
+from tinymaml.check.compare import close
 from tinymaml.losses import softmax
-
-Known = tuple[str, Any]  # a sentence, and the wrong answer it describes
-
-
-def called(answer: Callable, **given: Any) -> Any:
-    """What a student's function returns for copies of `given`; an error inside it and a None become a sentence."""
-    if not callable(answer):
-        raise WrongAnswer(f"the answer is {answer!r}, expected a function", name="answer", error=np.inf)
-    name = getattr(answer, "__name__", "the function")
-    try:
-        value = answer(*(array.copy() if isinstance(array, np.ndarray) else array for array in given.values()))
-    except (NotImplementedError, WrongAnswer):
-        raise
-    except Exception as error:
-        shapes = ", ".join(f"{key} {np.shape(array)}" for key, array in given.items() if isinstance(array, np.ndarray))
-        sentence = f"{name} stops with {type(error).__name__}: {error}\nIt was given {shapes}: do the shapes fit, line by line?"
-        raise WrongAnswer(sentence, name=name, error=np.inf) from error
-    if value is None:
-        raise WrongAnswer(f"{name} returns None: does it end with a return?", name=name, error=np.inf)
-    return value
-
-
-def pair(value: Any, what: str) -> Any:
-    """`value` if it holds two things, else `WrongAnswer`."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        kind = f"array of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-        raise WrongAnswer(f"the answer is one {kind}, expected two things: end with `return {what}`", name=what, error=np.inf)
-    return value
-
-
-def judge(derivation: Derivation, name: str, mine: Any, *known: Known) -> None:
-    """`derivation.check`, with mistakes known to this exercise tried before the library's."""
-    try:
-        derivation.check(name, mine)
-    except WrongAnswer as wrong:
-        found = diagnose(mine, derivation.reference(name), known, tolerance=1e-6) if np.isfinite(wrong.error) else ""
-        if not any(found == sentence for sentence, _ in known):
-            raise
-        raise WrongAnswer(f"{name} is wrong: {found}", name=name, error=wrong.error, diagnosis=found, line=wrong.line) from None
 
 
 def setting(rng: np.random.Generator, widths: tuple[int, ...], loss: str = "squared_error") -> tuple[Derivation, Any]:
@@ -61,7 +23,7 @@ def setting(rng: np.random.Generator, widths: tuple[int, ...], loss: str = "squa
 def _last_delta(answer: Callable, rng: np.random.Generator) -> None:
     for d in (3, 1):
         derivation, here = setting(rng, (2, 4, d))
-        judge(derivation, "delta[2]", called(answer, z=here.z[2], y=here.y))
+        judge_derived(derivation, "delta[2]", answer(here.z[2], here.y))
 
 
 def _back_through(answer: Callable, rng: np.random.Generator) -> None:
@@ -75,22 +37,21 @@ def _back_through(answer: Callable, rng: np.random.Generator) -> None:
                 ("W is not transposed in eq. 4; and s' is missing in eq. 4", delta @ W),
                 ("W is not transposed in eq. 4; and tanh is missing in s'", delta @ W * (1 - z**2)),
             ]
-        judge(derivation, f"delta[{l - 1}]", called(answer, delta=delta, W=W, z=z), *known)
+        judge_derived(derivation, f"delta[{l - 1}]", answer(delta, W, z), known)
 
 
 def _weight_and_bias(answer: Callable, rng: np.random.Generator) -> None:
     derivation, here = setting(rng, (2, 3, 3, 2))
     for l in (3, 2):
         a, delta = here.a[l - 1], here.delta[l]
-        dW, db = pair(called(answer, a=a, delta=delta), "dW, db")
+        dW, db = several(answer(a, delta), "dW", "db")
         if np.shape(dW) == (len(a), *here.theta[f"W{l}"].shape):
-            sentence = "it holds one matrix for each example: sum them (a.T @ delta does)"
-            got = f"dW[{l}]: the answer has shape {np.shape(dW)}, expected {dW.shape[1:]}: "
-            raise WrongAnswer(got + sentence, name=f"dW[{l}]", error=np.inf, diagnosis=sentence)
+            shapes = f"the answer has shape {np.shape(dW)}, expected {dW.shape[1:]}"
+            refuse(f"dW[{l}]", f"{shapes}: it holds one matrix for each example: sum them (a.T @ delta does)")
         sums = "is the sum over the examples, not the mean: 1/n is in delta already (eq. 3)"
-        judge(derivation, f"dW[{l}]", dW, (f"dW {sums}", a.T @ delta / len(a)))
+        judge_derived(derivation, f"dW[{l}]", dW, [(f"dW {sums}", a.T @ delta / len(a))])
         _axis(f"db[{l}]", db, delta)
-        judge(derivation, f"db[{l}]", db, (f"db {sums}", delta.mean(0, keepdims=True)))
+        judge_derived(derivation, f"db[{l}]", db, [(f"db {sums}", delta.mean(0, keepdims=True))])
 
 
 def _axis(name: str, db: Any, delta: np.ndarray) -> None:
@@ -103,8 +64,7 @@ def _axis(name: str, db: Any, delta: np.ndarray) -> None:
     elif np.size(db) == 1 and close(np.ravel(db), np.ravel(over_all)):
         sentence = "it is summed over examples and units: a bias gradient has one number for each unit, so sum over axis 0 only"
     if sentence:
-        got = f"{name}: the answer has shape {np.shape(db)}, expected {(1, d)}: "
-        raise WrongAnswer(got + sentence, name=name, error=np.inf, diagnosis=sentence)
+        refuse(name, f"the answer has shape {np.shape(db)}, expected {(1, d)}: {sentence}")
 
 
 def _cross_entropy_delta(answer: Callable, rng: np.random.Generator) -> None:
@@ -118,7 +78,7 @@ def _cross_entropy_delta(answer: Callable, rng: np.random.Generator) -> None:
         ("a factor 2 is too many: it belongs to the squared error (eq. 9)", 2 * (p - y) / len(z)),
         ("the logarithm does not belong here: eq. 10 has p, not log p", (np.log(p) - y) / len(z)),
     ]
-    judge(derivation, "delta[2]", called(answer, z=z, y=y), *known)
+    judge_derived(derivation, "delta[2]", answer(z, y), known)
 
 
 CHECKS = {"2.1": _last_delta, "2.2": _back_through, "2.3": _weight_and_bias, "2.4": _cross_entropy_delta}

@@ -7,17 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from exercises.lesson_02 import called, pair
-from tinymaml.check import Derivation, Problem, WrongAnswer, central_difference, compare, complex_step
-from tinymaml.check.compare import close, diagnose
-
-Known = tuple[str, Any]  # a sentence, and the wrong answer it describes
-
-
-def judge(name: str, mine: Any, reference: Any, *known: Known, tolerance: float = 1e-9, floor: float = 1e-3) -> None:
-    """`compare`, which explains a wrong answer by the first known mistake that gives its numbers."""
-    explain = lambda closeness: diagnose(mine, reference, *([one] for one in known), tolerance=closeness)
-    compare(name, mine, reference, tolerance=tolerance, floor=floor, diagnosis=explain)
+from exercises.answers import judge, refuse, several
+from tinymaml.check import Derivation, Problem, WrongAnswer, central_difference, complex_step
+from tinymaml.check.compare import close
 
 
 def _functions(rng: np.random.Generator) -> list[tuple[str, Callable, Any, Any]]:
@@ -47,16 +39,16 @@ def _central(answer: Callable, rng: np.random.Generator) -> None:
             ("the points are theta +- v: the step is h v", (f(point + v) - f(point + -1 * v)) / (2 * h)),
             ("the points are theta +- h v / 2, which are h apart", (f(point + h / 2 * v) - f(point + -h / 2 * v)) / (2 * h)),
         ]
-        judge(f"of {name}", called(answer, f=f, theta=point, v=v, h=h), central_difference(f, point, v, h=h), *known)
+        judge(f"of {name}", answer(f, point, v, h), central_difference(f, point, v, h=h), known)
 
 
 def _complex(answer: Callable, rng: np.random.Generator) -> None:
     for name, f, point, v in _functions(rng):
-        mine, h = called(answer, f=f, theta=point, v=v), 1e-30
+        mine, h = answer(f, point, v), 1e-30
         there = f(point + 1j * h * v)
         reference = complex_step(f, point, v)
         _imaginary(f"of {name}", mine, reference)
-        known = ("the real part is divided by h: the derivative is in the imaginary part", there.real / h)
+        known = [("the real part is divided by h: the derivative is in the imaginary part", there.real / h)]
         try:
             judge(f"of {name}", mine, reference, known)
         except WrongAnswer as wrong:
@@ -84,7 +76,6 @@ def _imaginary(name: str, mine: Any, reference: float) -> None:
 def _relative_error(answer: Callable, rng: np.random.Generator) -> None:
     reference = np.sort(rng.uniform(1, 9, 6)).reshape(3, 2)
     mine = reference * np.sort(rng.uniform(1.5, 3, 6))[::-1].reshape(3, 2)  # far from the small entries most of all
-    call = lambda a, b, **floor: called(answer, mine=a, reference=b, **floor)
     size, norm = (lambda a: float(np.sqrt((a * a).sum()))), np.linalg.norm
     gap, a, b = size(mine - reference), size(mine), size(reference)
     entries = np.abs(mine - reference) / np.maximum(mine, reference)
@@ -105,20 +96,20 @@ def _relative_error(answer: Callable, rng: np.random.Generator) -> None:
          norm(mine - reference, 2) / max(norm(mine, 2), norm(reference, 2))),
     ]  # fmt: skip
     added = ("the floor is added: it is the least that is divided by, so take the maximum", gap / (a + 1e-3))
-    judge("mine > ref", call(mine, reference), gap / a, *known, added)
+    judge("mine > ref", answer(mine, reference), gap / a, [*known, added])
     swapped = [("it is divided by |reference|, so that it is not symmetric: divide by the larger norm", gap / a),
                ("it is divided by |mine|, so that it is not symmetric: divide by the larger norm", gap / b)]  # fmt: skip
-    judge("mine < ref", call(reference, mine), gap / a, *swapped)
-    _floor(call)
-    _refuses(call)
+    judge("mine < ref", answer(reference, mine), gap / a, swapped)
+    _floor(answer)
+    _refuses(answer)
 
 
-def _floor(call: Callable) -> None:
+def _floor(answer: Callable) -> None:
     """0 against 0, and 1e-17 against 0: rounding, not errors."""
     zero, tiny = np.zeros(2), np.array([1e-17, 0.0])
     for name, mine, wanted in (("0 and 0", zero, 0.0), ("1e-17 and 0", tiny, 1e-14)):
         with np.errstate(all="ignore"):
-            value = call(mine, zero)
+            value = answer(mine, zero)
         if np.ndim(value) == 0 and (np.isnan(value) or abs(value - 1) < 1e-6):
             bare = "the floor is missing: around zero, rounding looks like a large error; divide by the floor at least"
             raise WrongAnswer(f"{name} is wrong: the answer is {value:.2g}; {bare}", name=name, error=1.0, diagnosis=bare)
@@ -127,24 +118,23 @@ def _floor(call: Callable) -> None:
             raise WrongAnswer(f"{name} is wrong: the answer is {value:.2g}; {bare}", name=name, error=1.0, diagnosis=bare)
         judge(name, value, wanted, tolerance=1e-6, floor=1e-20)
     mine, reference = np.array([3e-3, 4e-3]), np.array([0.0, 4e-3])
-    judge("near floor", call(mine, reference), 3e-3 / 5e-3)
-    fixed = ("the floor is fixed: use the argument", 3e-3 / 5e-3)
-    judge("floor = 1", call(mine, reference, floor=1.0), 3e-3, fixed)
+    judge("near floor", answer(mine, reference), 3e-3 / 5e-3)
+    fixed = [("the floor is fixed: use the argument", 3e-3 / 5e-3)]
+    judge("floor = 1", answer(mine, reference, floor=1.0), 3e-3, fixed)
 
 
-def _refuses(call: Callable) -> None:
+def _refuses(answer: Callable) -> None:
     """Arrays of two shapes must not be broadcast."""
     for mine, reference in ((np.ones(3), np.ones((3, 1))), (np.ones((1, 1)), np.ones((1, 3)))):
         try:
-            value = call(mine, reference)
+            value = answer(mine, reference)
         except WrongAnswer as refusal:
             if isinstance(refusal.__cause__, ValueError):
                 continue
             raise
         shapes = f"{mine.shape} against {reference.shape}"
-        diagnosis = f"{shapes} was broadcast to {np.broadcast_shapes(mine.shape, reference.shape)}"
-        sentence = f"{diagnosis}, and the answer is {value}: raise ValueError if mine.shape is not reference.shape"
-        raise WrongAnswer(sentence, name="shapes", error=np.inf, diagnosis=diagnosis)
+        told = f"{shapes} was broadcast to {np.broadcast_shapes(mine.shape, reference.shape)}, and the answer is {value}"
+        refuse("shapes", f"{told}: raise ValueError if mine.shape is not reference.shape")
     print(f"{'shapes':<12}  {'(3,), (3, 1)':<12}  {'refused with a ValueError':<24}  right")
 
 
@@ -154,11 +144,10 @@ def _mended(answer: Callable, rng: np.random.Generator) -> None:
         x, y = problem.batch.x_support[0], problem.batch.y_support[0]
         derivation = Derivation(problem.model, problem.theta, x, y)
         here = problem.model.at(problem.theta, x, y)
-        loss, gradient = pair(called(answer, theta=problem.theta, x=x, y=y), "loss, gradient")
+        loss, gradient = several(answer(problem.theta, x, y), "loss", "gradient")
         if not isinstance(gradient, Mapping) or gradient.keys() != problem.theta.keys():
             holds = ", ".join(map(str, gradient)) if isinstance(gradient, Mapping) else f"a {type(gradient).__name__}"
-            sentence = f"the gradient holds {holds or 'nothing'}, expected a dict with {', '.join(problem.theta)}"
-            raise WrongAnswer(sentence, name="gradient", error=np.inf)
+            refuse("the gradient", f"it holds {holds or 'nothing'}, expected a dict with {', '.join(problem.theta)}")
         print(f"on a network {' - '.join(map(str, widths))}:")
         _pairs_of_examples(loss, here)
         derivation.check("loss", loss)

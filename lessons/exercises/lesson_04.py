@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from exercises.answers import judge_derived, refuse
 from tinymaml import MLP
-from tinymaml.check import Derivation, WrongAnswer, mistakes
-from tinymaml.check.compare import close, mismatch
+from tinymaml.check import Derivation, mistakes
 
 WIDTHS = (2, 3, 3, 3)  # square matrices, so that a lost transpose has numbers to be known by
 
@@ -23,49 +23,23 @@ def problem(rng: np.random.Generator, activation: str = "tanh") -> Derivation:
     return Derivation(model, theta, x, y, v=theta.map(normal))
 
 
-def judge(derivation: Any, name: str, mine: Any, others: Iterable[tuple[str, Any]] = ()) -> None:
-    """`derivation.check`; the candidates (sentence, value) of this lesson name a mistake before the library does."""
-    try:
-        derivation.check(name, mine)
-    except WrongAnswer as wrong:
-        reference = derivation.reference(name)
-        for sentence, value in others if np.isfinite(wrong.error) else ():
-            if not mismatch(mine, value) and close(mine, value) and not close(value, reference):
-                told = f"{name} is wrong: {sentence}"
-                raise WrongAnswer(told, name=name, error=wrong.error, diagnosis=sentence, line=wrong.line) from None
-        raise
-
-
-def returned(answer: Callable, *given: Any) -> Any:
-    """What the student's function returns; a None becomes a sentence."""
-    value = answer(*given)
-    if value is None:
-        refuse(f"{getattr(answer, '__name__', 'the function')} returns None: does it end with a return?")
-    return value
-
-
-def refuse(sentence: str) -> None:
-    """An answer of the wrong kind."""
-    raise WrongAnswer(sentence, name="answer", error=np.inf, diagnosis=sentence)
-
-
 def forward_sweep(answer: Callable, rng: np.random.Generator) -> None:
     """4.1: Rz and Ra of every layer, eq. 5."""
     derivation = problem(rng)
     here, L, theta, v = _here(derivation), derivation.model.depth, derivation.theta, derivation.v
-    mine = returned(answer, here, v)
+    mine = answer(here, v)
     if not (isinstance(mine, tuple) and len(mine) == 2 and all(isinstance(part, Mapping) for part in mine)):
-        refuse(f"the answer is a {type(mine).__name__}, expected two dictionaries: return Rz, Ra")
+        refuse("Rz, Ra", f"the answer is a {type(mine).__name__}, expected two dictionaries: return Rz, Ra")
     Rz, Ra = mine
     for what, got, wanted in (("Rz", Rz, range(1, L + 1)), ("Ra", Ra, range(1, L))):
         lost = [l for l in wanted if l not in got]
         if lost:
-            refuse(f"{what} has the layers {sorted(got)}, expected {list(wanted)}: {what}[{lost[0]}] is missing")
+            refuse(what, f"it has the layers {sorted(got)}, expected {list(wanted)}: {what}[{lost[0]}] is missing")
     true_Ra = {0: 0 * here.x} | {l: derivation.reference(f"Ra[{l}]") for l in range(1, L)}
     for l in range(1, L + 1):
         W, V, c = theta[f"W{l}"], v[f"W{l}"], v[f"b{l}"]
         z_for_a = here.z[l - 1] if l > 1 else here.x
-        judge(derivation, f"Rz[{l}]", Rz[l], [
+        judge_derived(derivation, f"Rz[{l}]", Rz[l], [
             (f"theta's bias b_{l} stands where its direction c_{l} belongs (eq. 5)", true_Ra[l - 1] @ W + here.a[l - 1] @ V
              + theta[f"b{l}"]),
             ("z stands where a belongs in the term a V (eq. 5)", true_Ra[l - 1] @ W + z_for_a @ V + c),
@@ -74,7 +48,7 @@ def forward_sweep(answer: Callable, rng: np.random.Generator) -> None:
         ])  # fmt: skip
         if l < L:
             true_Rz = derivation.reference(f"Rz[{l}]")
-            judge(derivation, f"Ra[{l}]", Ra[l], [
+            judge_derived(derivation, f"Ra[{l}]", Ra[l], [
                 ("s'' stands where s' belongs in Ra (eq. 5)", here.s2[l] * true_Rz),
                 ("this is s(Rz): Ra is s'(z) * Rz (eq. 5)", np.tanh(true_Rz)),
                 ("s' is taken at Rz, not at z (eq. 5)", (1 - np.tanh(true_Rz) ** 2) * true_Rz),
@@ -87,11 +61,11 @@ def one_layer_back(answer: Callable, rng: np.random.Generator) -> None:
     here, L = _here(derivation), derivation.model.depth
     Rz, Rdelta = _all(derivation, "Rz"), _all(derivation, "Rdelta")
     for l in range(L, 1, -1):
-        mine = returned(answer, here, derivation.v, dict(Rz), {k: Rdelta[k] for k in range(l, L + 1)}, l)
+        mine = answer(here, derivation.v, dict(Rz), {k: Rdelta[k] for k in range(l, L + 1)}, l)
         W, V, D, RD, r = derivation.theta[f"W{l}"], derivation.v[f"W{l}"], here.delta[l], Rdelta[l], Rz[l - 1]
         s1, s2 = here.s1[l - 1], here.s2[l - 1]
         bend = (D @ W.T) * s2 * r
-        judge(derivation, f"Rdelta[{l - 1}]", mine, [
+        judge_derived(derivation, f"Rdelta[{l - 1}]", mine, [
             ("s' multiplies one of the two terms only: it needs brackets, (RD W^T + D V^T) * s' (eq. 8)",
              RD @ W.T + (D @ V.T) * s1 + bend),
             ("s' multiplies one of the two terms only: it needs brackets, (RD W^T + D V^T) * s' (eq. 8)",
@@ -116,25 +90,26 @@ def r_gradient(answer: Callable, rng: np.random.Generator) -> None:
     derivation = problem(rng)
     here, L, theta = _here(derivation), derivation.model.depth, derivation.theta
     Ra, Rdelta = {0: np.zeros_like(here.x), **_all(derivation, "Ra")}, _all(derivation, "Rdelta")
-    mine = returned(answer, here, dict(Ra), dict(Rdelta))
+    mine = answer(here, dict(Ra), dict(Rdelta))
     if not isinstance(mine, Mapping):
-        refuse(f"the answer is a {type(mine).__name__}, expected Parameters or a dict with {', '.join(theta)}")
+        refuse("hvp", f"the answer is a {type(mine).__name__}, expected Parameters or a dict with {', '.join(theta)}")
     lost = [name for name in theta if name not in mine]
     if lost:
-        refuse(f"the answer holds {', '.join(map(str, mine)) or 'nothing'}, expected {', '.join(theta)}: {lost[0]} is missing")
+        holds = ", ".join(map(str, mine)) or "nothing"
+        refuse("hvp", f"the answer holds {holds}, expected {', '.join(theta)}: {lost[0]} is missing")
     for l in range(L, 0, -1):
         a, D, RD = here.a[l - 1], here.delta[l], Rdelta[l]
-        judge(derivation, f"RdW[{l}]", mine[f"W{l}"], [
+        judge_derived(derivation, f"RdW[{l}]", mine[f"W{l}"], [
             ("both factors move at once, Ra^T RD: by the product rule one moves at a time (eq. 7)", Ra[l - 1].T @ RD),
             ("both factors move at once, Ra^T RD: by the product rule one moves at a time (eq. 7)", a.T @ RD + Ra[l - 1].T @ RD),
             ("this is the gradient plus a^T RD: the second term is Ra^T D (eq. 7)", a.T @ RD + a.T @ D),
             ("the term Ra^T D has the wrong sign: eq. 7 adds it", a.T @ RD - Ra[l - 1].T @ D),
             ("it is divided by n once more: 1/n is in D and RD already (eqs. 2 and 6)", (a.T @ RD + Ra[l - 1].T @ D) / here.n),
         ])  # fmt: skip
-        judge(derivation, f"Rdb[{l}]", mine[f"b{l}"], [
+        judge_derived(derivation, f"Rdb[{l}]", mine[f"b{l}"], [
             ("it is the mean over the examples: Rdb is the sum, 1/n is in RD already (eq. 7)", RD.mean(0, keepdims=True)),
         ])  # fmt: skip
-    judge(derivation, "hvp", mine)
+    judge_derived(derivation, "hvp", mine)
 
 
 BUGS = {  # what a student's check is shown, by the key of `mistakes.sweep`
@@ -151,28 +126,30 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
         for _ in range(5):
             derivation = problem(rng, activation)
             asked = (derivation.model, derivation.theta, derivation.x, derivation.y, derivation.v)
-            if not _verdict(returned(answer, *asked, derivation.model.at(*asked[1:4]).hvp(derivation.v))):
+            if not _verdict(answer(*asked, derivation.model.at(*asked[1:4]).hvp(derivation.v))):
                 refuse(
+                    "the check",
                     f"it refuses a right product, on a {activation} network: is the tolerance below rounding (about 1e-15), "
-                    "the step of a difference too long, or the comparison turned around?"
+                    "the step of a difference too long, or the comparison turned around?",
                 )
     print("right products                accepted, 10 of 10")
     passed = []
     for bug in BUGS:
         derivations = [problem(rng) for _ in range(10)]
         asked = [(d.model, d.theta, d.x, d.y, d.v) for d in derivations]
-        seen = sum(not _verdict(returned(answer, *one, mistakes.sweep(*one, [bug])["hvp"])) for one in asked)
+        seen = sum(not _verdict(answer(*one, mistakes.sweep(*one, [bug])["hvp"])) for one in asked)
         print(f"products without {bug:<12} refused, {seen} of 10")
         passed += [bug] if seen < 10 else []
     if len(passed) == len(BUGS):
-        refuse("it lets every wrong product pass: it must return False when Hv is not the change of the gradient along v")
+        told = "it must return False when Hv is not the change of the gradient along v"
+        refuse("the check", f"it lets every wrong product pass: {told}")
     if passed:
-        refuse(BUGS[passed[0]])
+        refuse("the check", BUGS[passed[0]])
 
 
 def _verdict(said: Any) -> bool:
     if not isinstance(said, (bool, np.bool_)):
-        refuse(f"the answer is {said!r}, expected True or False: return relative_error(...) < tolerance")
+        refuse("the check", f"the answer is {said!r}, expected True or False: return relative_error(...) < tolerance")
     return bool(said)
 
 

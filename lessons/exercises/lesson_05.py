@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exercises.lesson_04 import judge, refuse, returned
+from exercises.answers import judge_derived, refuse
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check import MetaDerivation, Problem, WrongAnswer, compare
 from tinymaml.check.compare import close, mismatch
@@ -32,7 +32,7 @@ class OneTask:
     def check(self, name: str, mine: Any) -> None:
         different = mismatch(mine, self.reference(name))
         if different:
-            refuse(f"{name}: {different}")
+            refuse(name, different)
         self.derivation.check(name, {key: np.asarray(array)[None] for key, array in mine.items()})
 
 
@@ -46,8 +46,8 @@ def one_step(answer: Callable, rng: np.random.Generator) -> None:
     here = model.at(theta, *support)
     adapted = theta - alpha * here.gradient
     u_1, u_0 = derivation.reference("u[1]"), derivation.reference("u[0]")
-    mine = returned(answer, *derivation.given)
-    judge(derivation, "u[0]", mine, [
+    mine = answer(*derivation.given)
+    judge_derived(derivation, "u[0]", mine, [
         ("this is theta', the adapted copy: the answer is a gradient", adapted),
         ("this is a new theta: return the gradient, and take no outer step here", theta - alpha * u_0),
         ("this is a new theta', the copy moved: return the gradient, and take no outer step here", adapted - alpha * u_0),
@@ -63,14 +63,14 @@ def back_through_steps(answer: Callable, rng: np.random.Generator) -> None:
     K = 3
     derivation = OneTask(rng, steps=K)
     model, theta, support, query, alpha = derivation.given
-    mine = returned(answer, *derivation.given, K)
+    mine = answer(*derivation.given, K)
     if isinstance(mine, (list, tuple)):
         mine = dict(enumerate(mine))
     if isinstance(mine, Parameters) or not isinstance(mine, Mapping):
-        refuse(f"the answer is a {type(mine).__name__}, expected a dictionary of all u[k]: return u, with u[{K}], ..., u[0]")
+        refuse("u", f"the answer is a {type(mine).__name__}, expected a dictionary of all u[k]: return u, with u[{K}], ..., u[0]")
     lost = [k for k in range(K, -1, -1) if k not in mine]
     if lost:
-        refuse(f"u has the keys {sorted(mine, key=str)}, expected {list(range(K + 1))}: u[{lost[0]}] is missing")
+        refuse("u", f"it has the keys {sorted(mine, key=str)}, expected {list(range(K + 1))}: u[{lost[0]}] is missing")
 
     tape = []
     for _ in range(K):
@@ -81,11 +81,11 @@ def back_through_steps(answer: Callable, rng: np.random.Generator) -> None:
     for k in reversed(range(K)):
         forth[k] = forth[k + 1] - alpha * tape[K - 1 - k].hvp(forth[k + 1])
     if not any(mismatch(mine[k], forth[k]) for k in forth) and all(close(mine[k], forth[k]) for k in forth):
-        refuse("the Hessians come in the order of the way out, theta_0 first: the way back begins at theta_{K-1} (eq. 12)")
+        refuse("u", "the Hessians come in the order of the way out, theta_0 first: the way back begins at theta_{K-1} (eq. 12)")
 
     for k in range(K, -1, -1):
         later = derivation.reference(f"u[{min(k + 1, K)}]")
-        judge(derivation, f"u[{k}]", mine[k], [(QUERY_HESSIAN, later - alpha * end.hvp(later))] if k < K else [])
+        judge_derived(derivation, f"u[{k}]", mine[k], [(QUERY_HESSIAN, later - alpha * end.hvp(later))] if k < K else [])
 
 
 def update(answer: Callable, rng: np.random.Generator) -> None:
@@ -93,16 +93,16 @@ def update(answer: Callable, rng: np.random.Generator) -> None:
     problem = Problem((2, 3, 2), tasks=3, shots=4, queries=2, seed=int(rng.integers(2**31)))
     model, theta, batch, alpha, beta = problem.model, problem.theta, problem.batch, 0.3, 0.7
     derivation = MetaDerivation(model, theta, batch, inner_lr=alpha, steps=1)
-    mine = returned(answer, model, theta, batch, alpha, beta)
+    mine = answer(model, theta, batch, alpha, beta)
     new = theta - beta * derivation.reference("gradient")
     for sentence, value in _moves(model, theta, batch, alpha, beta):
         if not mismatch(mine, value) and close(mine, value):
-            refuse(f"theta is wrong: {sentence}")
+            refuse("theta", sentence)
     wrong_shape = mismatch(mine, new)
     if wrong_shape:
         of_tasks = isinstance(mine, Mapping) and all(np.shape(mine.get(name))[:1] == (len(batch),) for name in new)
         why = "; that is one theta for each task: take the mean over the tasks, one initialisation is shared" if of_tasks else ""
-        refuse(f"theta: {wrong_shape}{why}")
+        refuse("theta", f"{wrong_shape}{why}")
     moved_along = Parameters({name: (theta[name] - mine[name]) / beta for name in theta})  # the gradient that was used
     try:
         derivation.check("gradient", moved_along)

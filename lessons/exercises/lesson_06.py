@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from exercises.lesson_01 import given, judge, refuse
+from exercises.answers import judge, one_number, refuse, several
 from tinymaml import MLP, adapt, meta_gradient
 from tinymaml.check.meta_derivation import MISTAKES, sweep
 from tinymaml.parameters import Parameters
@@ -42,10 +42,9 @@ def wrong_starts(a: np.ndarray, c: np.ndarray, inner_lr: float, steps: int) -> l
 def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
     for steps in (0, 1, 3):
         problems = [(rng.uniform(0.5, 4, 3), rng.uniform(-5, 5, 3), rng.uniform(0.05, 0.1), steps) for _ in range(4)]
-        mine = [given("the best start", answer(*problem)) for problem in problems]
+        mine = [answer(*problem) for problem in problems]
         for value in mine:
-            if np.shape(value) != ():
-                refuse("the best start", f"the answer has shape {np.shape(value)}, expected one number, (): one for all tasks")
+            one_number("the best start", value, "one for all tasks")
         right = np.array([best_start(*problem) for problem in problems])
         sentences = [sentence for sentence, _ in wrong_starts(*problems[0])]
         values = np.transpose([[value for _, value in wrong_starts(*problem)] for problem in problems])
@@ -88,7 +87,7 @@ def check_outer_step(answer: Callable, rng: np.random.Generator) -> None:
     theta = model.init(rng)
     batch = Sinusoids(amplitude=(1.0, 2.0)).sample(rng, tasks=3, shots=4, queries=6)
     problem = (model, theta, batch, 0.1, 0.03)
-    mine = given("theta", answer(*problem))
+    mine = answer(*problem)
     if isinstance(mine, Mapping) and "W1" in mine and np.shape(mine["W1"]) == (3, 1, 5):
         refuse("theta", "the answer has a task axis, W1 is (3, 1, 5), expected (1, 5): the adapted copies moved, one for each "
                         "task, and what should move is the one theta that they came from")  # fmt: skip
@@ -145,13 +144,9 @@ def check_present_and_potential(answer: Callable, rng: np.random.Generator) -> N
         problems.append((model, model.init(rng), batch, 0.05, 3))
     mine = []
     for problem in problems:
-        pair = given("the two losses", answer(*problem))
-        if not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2:
-            refuse("the two losses", f"your function returned {pair!r}, expected two numbers: the present and the potential")
-        for name, value in zip(("present", "potential"), pair, strict=True):
-            if np.shape(value) != ():
-                refuse(name, f"the answer has shape {np.shape(value)}, expected one number, (): the mean over the tasks")
-        mine.append(pair)
+        mine.append(several(answer(*problem), "present", "potential"))
+        for name, value in zip(("present", "potential"), mine[-1], strict=True):
+            one_number(name, value, "the mean over the tasks")
     right = np.array([present_and_potential(*problem) for problem in problems])
     sentences = [sentence for sentence, _ in wrong_pairs(*problems[0])]
     values = np.array([[pair for _, pair in wrong_pairs(*problem)] for problem in problems])  # (problems, mistakes, 2)
@@ -191,12 +186,9 @@ def wrong_intervals(first: np.ndarray, second: np.ndarray) -> list[tuple[str, tu
 def check_paired(answer: Callable, rng: np.random.Generator) -> None:
     easy = rng.exponential(1.0, 12)  # some tasks are hard for both
     first, second = easy + rng.exponential(0.3, 12), easy + rng.exponential(0.1, 12)
-    mine = given("the interval", answer(first, second))
-    if not isinstance(mine, (tuple, list, np.ndarray)) or len(mine) != 2:
-        refuse("the interval", f"your function returned {mine!r}, expected two numbers: the mean and half its interval")
+    mine = several(answer(first, second), "difference", "half")
     for name, value in zip(("difference", "half"), mine, strict=True):
-        if np.shape(value) != ():
-            refuse(name, f"the answer has shape {np.shape(value)}, expected one number, (): the {len(first)} tasks are averaged")
+        one_number(name, value, f"the {len(first)} tasks are averaged")
     wrong = [(sentence, np.array(pair)) for sentence, pair in wrong_intervals(first, second)]
     judge("interval", np.array(mine), np.array(paired(first, second)), wrong)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.check import WrongAnswer, compare, complex_step, gradient_at_once
-from tinymaml.check.compare import diagnose
+from exercises.answers import judge, refuse, several
+from tinymaml.check import compare, complex_step, gradient_at_once
 from tinymaml.losses import cross_entropy, softmax
 
 EPISODES = 200  # so many that whatever may happen does
@@ -23,8 +23,8 @@ def check_episode(answer: Callable, rng: np.random.Generator) -> None:
     ways, shots, queries = (int(rng.integers(low, high + 1)) for low, high in ((3, 5), (2, 3), (4, 5)))
     seeds = rng.integers(2**31, size=EPISODES)
     sizes = {"ways": ways, "shots": shots, "queries": queries}
-    made = [_Episode(answer(array.copy(), **sizes, rng=np.random.default_rng(seed)), array, sizes) for seed in seeds]
-    again = _Episode(answer(array.copy(), **sizes, rng=np.random.default_rng(seeds[0])), array, sizes)
+    made = [_Episode(answer(array, **sizes, rng=np.random.default_rng(seed)), array, sizes) for seed in seeds]
+    again = _Episode(answer(array, **sizes, rng=np.random.default_rng(seeds[0])), array, sizes)
 
     for check in (_labels_mean_one_class, _nothing_twice):
         for episode in made:
@@ -44,7 +44,7 @@ class _Episode:
 
     def __init__(self, value: Any, array: np.ndarray, sizes: dict[str, int]):
         names = ["x_support", "y_support", "x_query", "y_query"]
-        parts = dict(zip(names, _several(value, names), strict=True))
+        parts = dict(zip(names, several(value, *names), strict=True))
         N, d = sizes["ways"], array.shape[-1]
         self.N, self.total = N, array.shape[:2]
         self.shapes, self.classes, self.examples, self.labels = {}, {}, {}, {}
@@ -54,17 +54,17 @@ class _Episode:
             one_hot = "a row is one-hot, as in np.eye(ways)[labels]"
             _shape(f"y_{part}", y, (N * count, N), one_hot)
             if not (((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all()):
-                raise _wrong(f"y_{part}", f"its rows are not one 1 among zeros: {one_hot}")
+                refuse(f"y_{part}", f"its rows are not one 1 among zeros: {one_hot}")
             found = (x[:, None, None] == array).all(-1)  # (rows, classes, examples)
             if not found.any((1, 2)).all():
                 row = int(np.argmin(found.any((1, 2))))
-                raise _wrong(f"x_{part}", f"row {row} is no example of the array: a row is array[class, example], unchanged")
+                refuse(f"x_{part}", f"row {row} is no example of the array: a row is array[class, example], unchanged")
             self.shapes |= {f"x_{part}": x.shape, f"y_{part}": y.shape}
             _, self.classes[part], self.examples[part] = np.nonzero(found)
             self.labels[part] = y.argmax(1)
             for label, number in enumerate(np.bincount(self.labels[part], minlength=N)):
                 if number != count:
-                    raise _wrong(
+                    refuse(
                         f"y_{part}", f"label {label} has {number} examples, expected {count}: the same number of every class"
                     )
 
@@ -79,16 +79,16 @@ def _labels_mean_one_class(episode: _Episode) -> None:
         for label in range(episode.N):
             classes = sorted(set(episode.classes[part][episode.labels[part] == label].tolist()))
             if len(classes) > 1:
-                raise _wrong(f"y_{part}", f"label {label} is the classes {classes} at once: draw {episode.N} classes first")
+                refuse(f"y_{part}", f"label {label} is the classes {classes} at once: draw {episode.N} classes first")
             if part == "query" and classes[0] != episode.class_of[label]:
-                raise _wrong(
+                refuse(
                     "y_query",
                     f"label {label} is class {episode.class_of[label]} in the support set and class {classes[0]} in the query "
                     "set: permute the labels once an episode, for both sets",
                 )
     if len(set(episode.class_of)) < episode.N:
         classes = list(episode.class_of)
-        raise _wrong("classes", f"the labels 0, 1, .. are the classes {classes}, one is repeated: draw with replace=False")
+        refuse("classes", f"the labels 0, 1, .. are the classes {classes}, one is repeated: draw with replace=False")
 
 
 def _nothing_twice(episode: _Episode) -> None:
@@ -97,32 +97,32 @@ def _nothing_twice(episode: _Episode) -> None:
     shared = set(rows["support"]) & set(rows["query"])
     if shared:
         c, m = min(shared)
-        raise _wrong("x_query", f"support and query share an example (class {c}, example {m}): it is judged on what it was shown")
+        refuse("x_query", f"support and query share an example (class {c}, example {m}): it is judged on what it was shown")
     for part, of_part in rows.items():
         if len(set(of_part)) < len(of_part):
-            raise _wrong(f"x_{part}", "an example is there twice: draw the examples of a class with replace=False")
+            refuse(f"x_{part}", "an example is there twice: draw the examples of a class with replace=False")
 
 
 def _drawn_from_the_rng(made: list[_Episode], again: _Episode) -> None:
     key = lambda episode: (episode.class_of, *(tuple(episode.examples[part]) for part in ("support", "query")))
     if key(made[0]) != key(again):
-        raise _wrong("rng", "two calls with the same seed give two episodes: draw everything from the rng that is passed in")
+        refuse("rng", "two calls with the same seed give two episodes: draw everything from the rng that is passed in")
     if len({key(episode) for episode in made}) == 1:
-        raise _wrong("rng", "every episode is the same: draw from the rng that is passed in, make no new one")
+        refuse("rng", "every episode is the same: draw from the rng that is passed in, make no new one")
     classes, examples = made[0].total
     missing = sorted(set(range(classes)) - {c for episode in made for c in episode.class_of})
     if missing:
-        raise _wrong("classes", f"the classes {missing} never come, in {EPISODES} episodes: draw from all {classes}")
+        refuse("classes", f"the classes {missing} never come, in {EPISODES} episodes: draw from all {classes}")
     for part in ("support", "query"):
         missing = sorted(set(range(examples)) - {int(m) for episode in made for m in episode.examples[part]})
         if missing:
-            raise _wrong(f"x_{part}", f"the examples {missing} of a class never come: draw at random from all {examples}")
+            refuse(f"x_{part}", f"the examples {missing} of a class never come: draw at random from all {examples}")
 
 
 def _labels_are_permuted(made: list[_Episode]) -> None:
     before = {(a, b) for episode in made for i, a in enumerate(episode.class_of) for b in episode.class_of[i + 1:]}
     if not any((b, a) in before for a, b in before):
-        raise _wrong(
+        refuse(
             "labels",
             "the labels are not permuted: of any two classes the same one always has the smaller label, "
             "so a network can memorise labels instead of reading the support set",
@@ -138,21 +138,21 @@ def check_cross_entropy(answer: Callable, rng: np.random.Generator) -> None:
     z, r = 2 * rng.standard_normal((n, ways)), rng.standard_normal((n, ways))
     y = np.eye(ways)[rng.integers(ways, size=n)]
     names = ["gradient", "hvp"]
-    gradient, hvp = _several(answer(z.copy(), y.copy(), r.copy()), names)
+    gradient, hvp = several(answer(z, y, r), *names)
 
     value = lambda z: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1)  # summed: each row moves its own loss only
     right = gradient_at_once(value, z)
-    compare("gradient", gradient, right, diagnosis=lambda near: diagnose(gradient, right, _gradients(z, y, r), tolerance=near))
+    judge("gradient", gradient, right, _gradients(z, y, r))
     bent = complex_step(lambda z: cross_entropy.gradient(z, y), z, r)
-    compare("hvp", hvp, bent, diagnosis=lambda near: diagnose(hvp, bent, _hvps(z, y, r), tolerance=near))
+    judge("hvp", hvp, bent, _hvps(z, y, r))
 
     with np.errstate(all="ignore"):
-        large = _several(answer(z + 1000, y.copy(), r.copy()), names)
+        large = several(answer(z + 1000, y, r), *names)
     too_large = "e^z overflows for logits near 1000: subtract the largest logit of every row first, which changes no p"
     no_change = "a constant added to all logits of an example changes no p"
     for name, mine, true in zip(["grad z+1000", "hvp z+1000"], large, (right, bent), strict=True):
         if not np.isfinite(_numbers(name, mine)).all():
-            raise _wrong(name, too_large)
+            refuse(name, too_large)
         compare(name, mine, true, tolerance=1e-8, diagnosis=lambda near: no_change)
 
 
@@ -201,11 +201,10 @@ def check_blind_loss(answer: Callable, rng: np.random.Generator) -> None:
     """`blind_loss(p)`: the expected cross-entropy of the answer p (N,) when each of N labels is equally likely."""
     for ways in (2, 5):
         p = softmax(rng.standard_normal(ways))
-        mine, right = answer(p.copy()), -np.log(p).mean()
+        mine, right = answer(p), -np.log(p).mean()
         if np.shape(mine) == p.shape and np.allclose(mine, -np.log(p)):
-            raise _wrong("blind_loss", f"it has shape {p.shape}, expected (): these are losses of single labels, take their mean")
-        diagnosis = lambda near, mine=mine, right=right, p=p: diagnose(mine, right, _blind(p), tolerance=near)
-        compare(f"loss, N = {ways}", mine, right, diagnosis=diagnosis)
+            refuse("blind_loss", f"it has shape {p.shape}, expected (): these are losses of single labels, take their mean")
+        judge(f"loss, N = {ways}", mine, right, _blind(p))
     uniform = np.full(5, 0.2)
     compare("all p = 1/5", answer(uniform), np.log(5))
 
@@ -227,33 +226,20 @@ def _blind(p: np.ndarray) -> list[tuple[str, float]]:
 # -- what an answer is made of ------------------------------------------------------------------------------------
 
 
-def _wrong(name: str, sentence: str) -> WrongAnswer:
-    return WrongAnswer(f"{name}: {sentence}", name=name, error=np.inf, diagnosis=sentence)
-
-
 def _right(name: str, shape: Any, fact: str) -> None:
     print(f"{name:<12}  {shape!s:<12}  {fact:<58}  right")
-
-
-def _several(value: Any, names: list[str]) -> list[Any]:
-    """The answer as one array for each name."""
-    if isinstance(value, tuple | list) and len(value) == len(names):
-        return list(value)
-    got = "None (is the return missing?)" if value is None else f"of type {type(value).__name__}"
-    got = f"{len(value)} things" if isinstance(value, tuple | list) else got
-    raise _wrong("the answer", f"it is {got}, expected {len(names)} arrays: return {', '.join(names)}")
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:
     array = np.asarray(value) if value is not None else np.array(None)
     if array.dtype.kind not in "bif":
-        raise _wrong(name, f"it is {value!r}, expected an array of numbers")
+        refuse(name, f"it is {value!r}, expected an array of numbers")
     return array
 
 
 def _shape(name: str, array: np.ndarray, wanted: tuple[int, ...], why: str) -> None:
     if array.shape != wanted:
-        raise _wrong(name, f"it has shape {array.shape}, expected {wanted}: {why}")
+        refuse(name, f"it has shape {array.shape}, expected {wanted}: {why}")
 
 
 CHECKS = {"7.1": check_episode, "7.2": check_cross_entropy, "7.3": check_blind_loss}

@@ -1,0 +1,57 @@
+"""Answers to the exercises of the lessons: as the lessons print them, and how a wrong one is refused."""
+
+import re
+from pathlib import Path
+
+import exercises
+import nbformat
+import numpy as np
+import pytest
+
+import tinymaml.check
+from tinymaml import adapt, meta_gradient
+
+LESSONS = sorted((Path(__file__).parents[1] / "lessons").glob("[0-9][0-9]_*.ipynb"))
+
+
+def tagged(notebook, tag):
+    """The cells with a tag, by the number of their exercise, which is their other tag."""
+    found = {}
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if tag in tags:
+            (number,) = set(tags) - {tag}
+            found[number] = cell
+    return found
+
+
+def solution_of(cell):
+    """The Python block inside the collapsed solution."""
+    (block,) = re.findall(r"```python\n(.*?)```", cell.source, re.DOTALL)
+    return block
+
+
+def function(source):
+    """The function that a cell defines, with what the lessons import for it."""
+    names = {"np": np, "adapt": adapt, "meta_gradient": meta_gradient, **vars(tinymaml.check)}
+    exec(source, names)
+    return names[re.search(r"^def (\w+)", source, re.MULTILINE)[1]]
+
+
+def printed():
+    """{number: (stub, solution)} of all lessons, as functions."""
+    found = {}
+    for path in LESSONS:
+        notebook = nbformat.read(path, 4)
+        stubs, solutions = tagged(notebook, "exercise"), tagged(notebook, "solution")
+        found |= {number: (function(stub.source), function(solution_of(solutions[number]))) for number, stub in stubs.items()}
+    return found
+
+
+def refused(number, answer, *words, seed=0):
+    """What the check says against this answer, in which all `words` must be."""
+    with pytest.raises(exercises.WrongAnswer) as caught:
+        exercises.check(number, answer, seed=seed)
+    for word in words:
+        assert word in str(caught.value)
+    return str(caught.value)
