@@ -63,7 +63,7 @@ def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     np.testing.assert_allclose(x @ W, x @ shared)
     changed = W - pieces[0] * 0.3 + pieces[1]
     matrix = shared - 0.3 * pieces[0].formed() + pieces[1].formed()
-    assert changed.shape == matrix.shape and changed.size == matrix.size and changed.ndim == 3
+    assert changed.shape == matrix.shape and changed.size == matrix.size
     np.testing.assert_allclose(changed.formed(), matrix, atol=1e-12)
     np.testing.assert_allclose(products((x, changed)), x @ matrix, atol=1e-12)
     y = rng.standard_normal((T, n, e))

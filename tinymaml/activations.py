@@ -36,7 +36,7 @@ def _softplus(z: np.ndarray) -> np.ndarray:
 # s = max(z, 0); at the kink, z = 0, we take s' = 0, as most libraries do
 relu = Activation(
     "relu",
-    value=lambda z: np.maximum(z, 0) if np.isrealobj(z) else z * (z.real > 0),
+    value=lambda z: np.maximum(z, 0) if z.dtype.kind == "f" else z * (z.real > 0),
     first=lambda z, a: (z.real > 0).astype(z.real.dtype),
     second=lambda z, a: np.zeros_like(z.real),
     curved=False,

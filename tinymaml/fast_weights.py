@@ -43,10 +43,6 @@ class Factored:
         return (len(left), left.shape[-1], right.shape[-1])
 
     @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
     def dtype(self) -> np.dtype:
         return (self.pairs[-1][1] if self.pairs else self.shared).dtype
 

@@ -61,7 +61,8 @@ class Sinusoids:
         queries = validate.count("queries", queries)
         waves = Sinusoid(rng.uniform(*self.amplitude, (tasks, 1, 1)), rng.uniform(*self.phase, (tasks, 1, 1)))
         x = self._points(rng, (tasks, shots + queries, 1), dtype)
-        while (clash := (x[:, :shots] == x[:, None, shots:, 0]).any((1, 2))).any():  # rounded to float32 it happens
+        while (same := x[:, :shots] == x[:, None, shots:, 0]).any():  # (tasks, shots, queries); rounded to float32 it happens
+            clash = same.any((1, 2))
             x[clash] = self._points(rng, (np.count_nonzero(clash), shots + queries, 1), dtype)
         y = waves(x).astype(dtype, copy=False)
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], hidden=waves)
