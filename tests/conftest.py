@@ -9,5 +9,10 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("MPLBACKEND", "Agg")
 sys.path.insert(0, str(Path(__file__).parents[1] / "lessons"))
+
+
+def pytest_configure():
+    import matplotlib  # and NumPy with it: not before the line about threads
+
+    matplotlib.use("Agg")  # not by MPLBACKEND, which the kernels of the lessons would inherit
