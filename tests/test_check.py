@@ -45,11 +45,12 @@ def wave_slope(x: np.ndarray, v: np.ndarray) -> np.ndarray:
 def test_each_derivative_is_as_good_as_it_says(seed):
     x, v = np.random.default_rng(seed).uniform(-1, 1, (2, 3))
     truth = wave_slope(x, v)
-    assert relative_error(complex_step(wave, x, v), truth) < 1e-13
-    assert relative_error(steady_difference(wave, x, v), truth) < 1e-10
-    assert relative_error(central_difference(wave, x, v), truth) < 1e-8
+    error = lambda mine: relative_error(mine, truth, floor=1)  # the slope may be small by chance, its derivatives are not
+    assert error(complex_step(wave, x, v)) < 1e-14
+    assert error(steady_difference(wave, x, v)) < 1e-11
+    assert error(central_difference(wave, x, v)) < 2e-9
     for points in STENCILS:
-        assert relative_error(central_difference(wave, x, v, h=1e-2, points=points), truth) < 100 * 0.02**points + 1e-12
+        assert error(central_difference(wave, x, v, h=1e-2, points=points)) < 2 * 0.02**points + 1e-12
 
 
 @pytest.mark.parametrize("points", STENCILS)

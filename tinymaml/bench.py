@@ -61,8 +61,11 @@ class Case:
         return MLP((d, self.width, self.width, d_out), "relu", loss)
 
     def made(self) -> tuple[Parameters, TaskBatch]:
-        """theta and a batch of tasks, the same numbers every time."""
-        rng = np.random.default_rng(0)
+        """theta and a batch of tasks, the same numbers every time, and no relu so near its kink that rounding turns it.
+
+        With seed 0 one is (classification, width 400): there a float32 gradient may differ by 1e-3 and not be wrong.
+        """
+        rng = np.random.default_rng(1)
         theta = self.model.init(rng, self.dtype)
         if self.problem == "regression":
             return theta, Sinusoids().sample(rng, tasks=self.tasks, dtype=self.dtype)

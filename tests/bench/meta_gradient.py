@@ -27,9 +27,7 @@ from workers import Worker
 
 from tinymaml.bench import ITERATIONS, Case, medians, share
 
-# in float32 a relu may take the other side after rounding: JAX is then 1e-3 from the float64 gradient (classification,
-# width 400, 5 steps), where all others are within 1e-6
-AGREEMENT = {"float64": 1e-9, "float32": 1e-2}
+AGREEMENT = {"float64": 1e-9, "float32": 1e-3}  # largest difference of two gradients, relative, in the norm
 
 
 class Bench:
