@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 
 def _keep_freed_memory() -> None:
-    """Fresh pages cost up to a third of a step's time: have Linux's C library, see mallopt(3), keep freed memory, up to 1 GB."""
+    """Fresh pages cost time in every step: have Linux's C library, see mallopt(3), keep freed memory, up to 1 GB."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library, which has no such setting

@@ -87,14 +87,19 @@ def whole(found: Mapping, contestants: Sequence[str]) -> str:
 
 
 def figure(results: Sequence[Mapping], contestants: Sequence[str], path: Path) -> None:
-    """Time against width and against tasks, the better of each contestant's times; all else as in the first result."""
+    """Time against width and against tasks, where there are several; the better of each contestant's times.
+
+    All else is as in the first result.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    drawn, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-    for ax, x in zip(axes, ("width", "tasks"), strict=True):
+    panels = [x for x in ("width", "tasks") if len({found[x] for found in results}) > 1] or ["width"]
+    size = (2 + 4 * len(panels), 4)
+    drawn, (axes,) = plt.subplots(1, len(panels), figsize=size, layout="constrained", sharey=True, squeeze=False)
+    for ax, x in zip(axes, panels, strict=True):
         fixed = {name: results[0][name] for name in CASE if name != x}
         chosen = sorted((found for found in results if fixed.items() <= found.items()), key=lambda found: found[x])
         for name in contestants:
@@ -108,6 +113,6 @@ def figure(results: Sequence[Mapping], contestants: Sequence[str], path: Path) -
         ax.yaxis.set_major_formatter("{x:g}")
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("milliseconds of one meta-gradient")
-    axes[1].legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    axes[-1].legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     drawn.savefig(path, dpi=150)
     plt.close(drawn)
