@@ -25,6 +25,17 @@ def test_first_and_second_derivative(name, z):
         assert not s.second(z, s.value(z)).any()
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@quick
+@given(z=values)
+def test_real_numbers_give_what_complex_ones_give(name, z):
+    """What the complex step proves of one it proves of the other."""
+    s, c = ACTIVATIONS[name], z.astype(complex)
+    close = lambda mine, other: np.testing.assert_allclose(mine, other, rtol=1e-13, atol=1e-15)  # of softplus: log1p rounds so
+    close(s.value(z), s.value(c))
+    close(s.first(z, s.value(z)), s.first(c, s.value(c)))
+
+
 def test_only_relu_is_not_curved():
     assert set(ACTIVATIONS) - set(SMOOTH) == {"relu"}
 

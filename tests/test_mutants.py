@@ -39,6 +39,7 @@ class Mutant(NamedTuple):
 square = "(lambda W: W if W.shape[-1] == W.shape[-2] else _T(W))"  # the transpose is lost where that goes unnoticed
 
 MUTANTS = [
+    Mutant("s'", "relu leaks, on real numbers only", "activations", "np.maximum(z, 0)", "np.maximum(z, 0.1 * z)"),
     Mutant("s'", "relu has slope 1 everywhere", "activations", "(z.real > 0).astype(z.real.dtype)", "np.ones_like(z.real)"),
     Mutant("s'", "tanh without its square", "activations", "z, a: 1 - a * a,", "z, a: 1 - a,"),
     Mutant("s'", "sigmoid: s for s'", "activations", "z, a: a * (1 - a),", "z, a: a,"),
@@ -101,7 +102,7 @@ MUTANTS = [
 ]  # fmt: skip
 
 COVERED = {
-    "s'": 4, "s''": 4, "eq. 1": 1, "eq. 2": 2, "eq. 3": 2, "eq. 4": 2, "eqs. 3-4": 1, "eqs. 1, 5": 2, "eq. 5": 4, "eq. 6": 2,
+    "s'": 5, "s''": 4, "eq. 1": 1, "eq. 2": 2, "eq. 3": 2, "eq. 4": 2, "eqs. 3-4": 1, "eqs. 1, 5": 2, "eq. 5": 4, "eq. 6": 2,
     "eq. 7": 3, "eq. 8": 10, "eqs. 5-8": 1, "eq. 9": 2, "eq. 10": 4, "eq. 11": 1, "eq. 12": 9, "eq. 13": 2, "eq. 14": 2,
     "eq. 15": 1,
 }  # fmt: skip

@@ -34,6 +34,7 @@ def _softplus(z: np.ndarray) -> np.ndarray:
 
 
 # s = max(z, 0); at the kink, z = 0, we take s' = 0, as most libraries do
+# (real numbers in one pass; complex ones by a mask that looks at the real part alone, since a maximum would not)
 relu = Activation(
     "relu",
     value=lambda z: np.maximum(z, 0) if z.dtype.kind == "f" else z * (z.real > 0),
