@@ -23,6 +23,7 @@ from tinymaml.maml import meta_gradient
 from tinymaml.mlp import MLP
 from tinymaml.optimizers import Adam
 from tinymaml.parameters import Parameters
+from tinymaml.process import keep_freed_memory
 from tinymaml.tasks import Sinusoids, TaskBatch
 from tinymaml.training import begin, train
 
@@ -144,6 +145,7 @@ def share(case: Case, seconds: float, product_seconds: float) -> float:
 
 def run(*, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int = 1, seconds: float = 1.5) -> int:
     """Measure and print a table, about `seconds` for each of its lines; the exit status, 0."""
+    keep_freed_memory()
     print(
         f"tinymaml {__version__}, NumPy {np.__version__}, {os.cpu_count()} cores\n\n"
         f"Milliseconds of one meta-gradient of a ReLU network 1-w-w-1: {tasks} tasks, 10 support and 10 query points and\n"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tinymaml import validate
 from tinymaml.activations import ACTIVATIONS
+from tinymaml.process import keep_freed_memory
 from tinymaml.settings import DEFAULTS, METHODS, Settings, defaults
 from tinymaml.training import Diverged
 
@@ -24,6 +25,7 @@ PAPER_ITERATIONS = 70_000
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = parser().parse_args(argv)
+    keep_freed_memory()
     try:
         return arguments.command(arguments)
     except Diverged as error:
