@@ -1,7 +1,7 @@
 """tinymaml: Model-Agnostic Meta-Learning in NumPy, with every derivative by hand."""
 
 from tinymaml.maml import adapt, meta_gradient
-from tinymaml.mlp import MLP
+from tinymaml.models import MLP
 from tinymaml.parameters import Parameters
 
 __all__ = ["MLP", "Parameters", "adapt", "meta_gradient"]

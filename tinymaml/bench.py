@@ -20,7 +20,7 @@ import numpy as np
 
 from tinymaml import __version__, validate
 from tinymaml.maml import meta_gradient
-from tinymaml.mlp import MLP
+from tinymaml.models import MLP
 from tinymaml.optimizers import Adam
 from tinymaml.parameters import Parameters
 from tinymaml.process import keep_freed_memory

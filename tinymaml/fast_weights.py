@@ -8,7 +8,7 @@ examples. Gradients, directions and Hessian-vector products are short sums of ou
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import lru_cache, reduce
 
 import numpy as np
 
@@ -90,8 +90,13 @@ class Factored:
         return (0 if self.shared is None else self.shared) + left.swapaxes(-1, -2) @ right
 
 
-def products(*pairs: tuple[np.ndarray, np.ndarray | Factored], plus: np.ndarray | None = None) -> np.ndarray:
-    """The sum of a @ W over the pairs (a, W), plus a row: a (T, n, d), W (d, d') or (T, d, d'), plus (1, d') or (T, 1, d')."""
+def products(*pairs: tuple[np.ndarray | None, np.ndarray | Factored], plus: np.ndarray | None = None) -> np.ndarray:
+    """The sum of a @ W over the pairs (a, W), plus a row: a (T, n, d), W (d, d') or (T, d, d'), plus (1, d') or (T, 1, d').
+
+    A pair whose a is None, which says that nothing moves there, is passed over.
+    """
+    if pairs[0][0] is None:
+        pairs = pairs[1:]
     if pairs[0][0].shape[-1] == 1 and all(isinstance(W, np.ndarray) for _, W in pairs):
         return _side_by_side(pairs, plus)
     total = plus
@@ -121,6 +126,26 @@ def into(fresh: np.ndarray, more: np.ndarray) -> np.ndarray:
     return np.add(fresh, more, out=fresh if fresh.dtype is more.dtype else None)
 
 
-def outer(a: np.ndarray, D: np.ndarray, like: np.ndarray | Factored) -> np.ndarray | Factored:
-    """a^T D, the sum of the examples' outer products, in the form that the weights `like` have: formed or factored."""
-    return Factored(None, ((a, D),)) if isinstance(like, Factored) else a.swapaxes(-1, -2) @ D
+def outer(*pairs: tuple[np.ndarray | None, np.ndarray], like: np.ndarray | Factored) -> np.ndarray | Factored:
+    """The sum of a^T D over the pairs (a, D), in the form that the weights `like` have: formed or factored (eqs. 3 and 7)."""
+    pairs = tuple(pair for pair in pairs if pair[0] is not None)
+    if isinstance(like, Factored):
+        return Factored(None, pairs)
+    return reduce(into, (transposed(a) @ D for a, D in pairs))
+
+
+def over_rows(D: np.ndarray) -> np.ndarray:
+    """1^T D, the sum over the rows of each task, (T, 1, d): a product is faster than a sum over a middle axis."""
+    return _ones(D.shape[-2], D.dtype) @ D
+
+
+@lru_cache(maxsize=32)
+def _ones(n: int, dtype: np.dtype) -> np.ndarray:
+    ones = np.ones((1, n), dtype)
+    ones.flags.writeable = False
+    return ones
+
+
+def transposed(matrix: np.ndarray | Factored) -> np.ndarray | Factored:
+    """The transpose of every task's matrix."""
+    return matrix.swapaxes(-1, -2)

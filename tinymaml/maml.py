@@ -1,72 +1,119 @@
-"""Model-agnostic meta-learning, gradient by gradient: eqs. 11-13 (Finn, Abbeel, Levine 2017, arXiv 1703.03400).
+"""Model-agnostic meta-learning, gradient by gradient: eqs. 11-13 and 20 (Finn, Abbeel, Levine 2017, arXiv 1703.03400).
 
-Nothing here knows what a model is made of. A model answers `model.at(theta, x, y)` with an object that has
-
-    loss        the loss of each task, (T,)
-    gradient    dL/dtheta of each task, `Parameters` with a leading task axis
-    hvp(v)      the Hessian of each task's loss times v, likewise
-
-and that is all that is asked of it.
+Nothing here knows what a model is made of: `Model` and `Here` below are all that is asked of it.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from tinymaml import validate
 from tinymaml.parameters import Parameters
 
+Rates = float | Mapping[str, float] | Parameters  # alpha: a number, one a name, or one an entry
+
+
+class Here(Protocol):
+    """What a model sees from one point theta, for T tasks."""
+
+    @property
+    def loss(self) -> np.ndarray:
+        """The loss of each task, (T,)."""
+
+    @property
+    def gradient(self) -> Parameters:
+        """dL/dtheta of each task, with a leading task axis."""
+
+    def hvp(self, v: Parameters) -> Parameters:
+        """The Hessian of each task's loss times v, likewise."""
+
+
+class Model(Protocol):
+    """What `maml.py` trains."""
+
+    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Here:
+        """The loss surface of T tasks, x (T, n, ...) and y (T, n, ...), seen from theta, which is shared or each task's own."""
+
 
 def adapt(
-    model: Any, theta: Parameters, x: np.ndarray, y: np.ndarray, *, inner_lr: float, steps: int = 1, fast_weights: bool = False
+    model: Model,
+    theta: Parameters,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    inner_lr: Rates,
+    steps: int = 1,
+    fast_weights: bool | None = None,
 ) -> Parameters:
     """The inner loop: `steps` steps of gradient descent on every task's own examples (eq. 11; the paper's eq. 1).
 
-    x (T, n, ...) and y (T, n, ...) are support sets; theta is shared or one for each task; `inner_lr` is alpha.
-    Returns theta_K, one for each task. With `fast_weights` the matrices of a shared theta are kept as factors
-    (eq. 14), which is for large models. ValueError for steps below 1 or a rate that is not above zero.
+    x (T, n, ...) and y (T, n, ...) are support sets; theta is shared or one for each task. `inner_lr` is alpha: a number
+    above zero, a mapping from names to numbers (a name left out does not move), or `Parameters` with a rate an entry.
+    Returns theta_K, one for each task. `fast_weights=True` keeps the matrices of a shared theta as factors (eq. 14), which
+    is for large models, False forms them, None leaves theta as it comes. ValueError for steps below 1 and rates that do not fit.
     """
-    return _inner_loop(model, in_form(model, theta, 0, fast_weights), x, y, inner_lr, steps)[0]
+    alpha = validate.rates("inner_lr", inner_lr, theta)
+    theta = in_form(model, theta, math.inf, fast_weights, alpha)
+    for _ in range(validate.count("steps", steps)):
+        theta = theta - alpha * model.at(theta, x, y).gradient  # eq. 11
+    return theta
 
 
 @dataclass(frozen=True)
 class MetaGradient:
-    """What one batch of tasks says about the initialisation theta.
+    """What one batch of tasks says about the initialisation theta: what was computed, and below it what follows from that.
 
-    loss          the meta-loss: the mean over tasks of the query loss at the adapted parameters
-    losses        the same for each task, (T,)
-    gradient      d loss / d theta = first_order - curvature
-    first_order   the mean over tasks of u_K = grad L_Q(theta_K): taken at the adapted copy
-    curvature     the mean over tasks of sum_k alpha H_S(theta_k) u_{k+1}, which is what `gradient` takes off
-                  `first_order`; None if every Hessian was dropped
-    u_K           what `first_order` is the mean of, each task's own; `exact` is whether the Hessians were kept
+    losses    the query loss of each task at its adapted parameters, (T,)
+    u         u_0..u_K of eq. 12, each task's own; of first-order MAML u_K alone, which stands for u_0
+    turns     H_S(theta_k) (alpha o u_{k+1}) for k = 0..K-1: what eq. 12 takes off on its way back; None without Hessians
+    slopes    grad L_S(theta_k) for k = 0..K-1; None without Hessians
     """
 
-    loss: float
     losses: np.ndarray
-    gradient: Parameters
-    u_K: Parameters
-    exact: bool = True
+    u: tuple[Parameters, ...]
+    turns: tuple[Parameters, ...] | None = None
+    slopes: tuple[Parameters, ...] | None = None
+
+    @property
+    def loss(self) -> float:
+        """The meta-loss: the mean over tasks."""
+        return self.losses.mean()
+
+    @cached_property
+    def gradient(self) -> Parameters:
+        """d loss / d theta, the mean over tasks of u_0 (eq. 13): first_order - curvature."""
+        return self.u[0].mean()
 
     @cached_property
     def first_order(self) -> Parameters:
-        return self.u_K.mean()
+        """The mean over tasks of u_K = grad L_Q(theta_K): taken at the adapted copy."""
+        return self.u[-1].mean()
 
     @cached_property
     def curvature(self) -> Parameters | None:
-        return self.first_order - self.gradient if self.exact else None
+        """The mean over tasks of the sum of the turns; None if every Hessian was dropped."""
+        return None if self.turns is None else _sum(self.turns).mean()
+
+    @cached_property
+    def rates(self) -> Parameters | None:
+        """d loss / d alpha, entry by entry: minus the mean over tasks of sum_k u_{k+1} o grad L_S(theta_k) (eq. 20)."""
+        if self.slopes is None:
+            return None
+        return -_sum([u.formed() * slope.formed() for u, slope in zip(self.u[1:], self.slopes, strict=True)]).mean()
 
 
 def meta_gradient(
-    model: Any,
+    model: Model,
     theta: Parameters,
     batch: Any,
     *,
-    inner_lr: float,
+    inner_lr: Rates,
     steps: int = 1,
     first_order: bool = False,
     fast_weights: bool | None = None,
@@ -74,45 +121,47 @@ def meta_gradient(
     """The gradient of the meta-loss with respect to the initialisation theta, exact or first-order (eqs. 11-13).
 
     batch: x_support, y_support, x_query, y_query, each with a leading task axis. The gradient is taken at the adapted
-    copies theta_K; what it moves is the original theta. `first_order=True` drops every Hessian term of eq. 12
-    (the paper's section 5.2). The memory of K steps is K tapes: each inner step keeps its adapted parameters and
-    every intermediate of its forward and backward sweep until eq. 12 has passed it on the way back.
+    copies theta_K; what it moves is the original theta. `inner_lr` is alpha, as in `adapt`. `first_order=True` drops every
+    Hessian term of eq. 12 (the paper's section 5.2). The memory of K steps is K tapes: each inner step keeps its adapted
+    parameters and every intermediate of its sweeps until eq. 12 has passed it on the way back; first-order MAML keeps none.
 
     `fast_weights` chooses between two forms of the same numbers: True keeps adapted matrices as factors (eqs. 14
-    and 15), False forms them, None takes for each matrix what is smaller.
+    and 15), False forms them, None takes for each matrix what is smaller. One rate an entry always forms them.
     """
-    start = in_form(model, theta, validate.count("steps", steps) * batch.x_support.shape[1], fast_weights)
-    theta_K, tapes = _inner_loop(model, start, batch.x_support, batch.y_support, inner_lr, steps)
-    query = model.at(theta_K, batch.x_query, batch.y_query)
-    losses, u_K = query.loss, query.gradient  # u_K = grad L_Q(theta_K), eq. 12
-    del query, theta_K  # so that the memory of these sweeps is used again
-
-    u = u_K
-    while tapes and not first_order:  # k = K-1..0
-        u = u - inner_lr * tapes.pop().hvp(u)  # u_k = u_{k+1} - alpha H_S(theta_k) u_{k+1}, eq. 12
-    return MetaGradient(losses.mean(), losses, u.mean(), u_K, exact=not first_order)  # the mean over tasks of u_0, eq. 13
-
-
-def _inner_loop(
-    model: Any, theta: Parameters, x: np.ndarray, y: np.ndarray, inner_lr: float, steps: int
-) -> tuple[Parameters, list]:
-    """theta_K, and the tape of every step: what `model.at` saw at theta_0..theta_{K-1}."""
-    inner_lr, steps = validate.rate("inner_lr", inner_lr), validate.count("steps", steps)
+    x, y = batch.x_support, batch.y_support
+    alpha = validate.rates("inner_lr", inner_lr, theta)
+    theta_k = in_form(model, theta, validate.count("steps", steps) * x.shape[1], fast_weights, alpha)
     tapes = []
-    for _ in range(steps):
-        here = model.at(theta, x, y)
-        theta = theta - inner_lr * here.gradient  # theta_{k+1} = theta_k - alpha grad L_S(theta_k), eq. 11
-        tapes.append(here)
-    return theta, tapes
+    for _ in range(steps):  # k = 0..K-1
+        here = model.at(theta_k, x, y)
+        theta_k = theta_k - alpha * here.gradient  # theta_{k+1} = theta_k - alpha o grad L_S(theta_k), eq. 11
+        tapes += [] if first_order else [here]
+    query = model.at(theta_k, batch.x_query, batch.y_query)
+    losses, u = query.loss, [query.gradient]  # u_K = grad L_Q(theta_K), eq. 12
+    if first_order:
+        return MetaGradient(losses, tuple(u))
+    del query, here, theta_k  # so that the memory of these sweeps is used again
+
+    slopes, turns = [tape.gradient for tape in tapes], []
+    while tapes:  # k = K-1..0
+        turns.append(tapes.pop().hvp(alpha * u[-1]))
+        u.append(u[-1] - turns[-1])  # u_k = u_{k+1} - H_S(theta_k) (alpha o u_{k+1}), eq. 12
+    return MetaGradient(losses, tuple(u[::-1]), tuple(turns[::-1]), tuple(slopes))
 
 
-def in_form(model: Any, theta: Parameters, examples: int, fast_weights: bool | None = None) -> Parameters:
-    """A shared theta in the form in which its adapted copies will be kept: see `fast_weights` of `meta_gradient`.
+def in_form(
+    model: Model, theta: Parameters, examples: float, fast_weights: bool | None = None, alpha: Rates = 1.0
+) -> Parameters:
+    """A theta in the form in which its adapted copies will be kept: see `fast_weights` of `meta_gradient`.
 
     examples: how many a task adapts on, counted once a step. A model without fast weights has one form only.
     """
     if fast_weights and not hasattr(model, "fast_weights"):
         raise ValueError(f"a {type(model).__name__} has no fast weights: leave fast_weights out")
-    if fast_weights is False or not hasattr(model, "fast_weights"):
-        return theta
-    return model.fast_weights(theta, 0 if fast_weights else examples)
+    if fast_weights is False or isinstance(alpha, Parameters):
+        return theta.formed()
+    return model.fast_weights(theta, 0 if fast_weights else examples) if hasattr(model, "fast_weights") else theta
+
+
+def _sum(terms: Any) -> Parameters:
+    return sum(terms[1:], start=terms[0])

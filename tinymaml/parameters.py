@@ -91,10 +91,14 @@ class Parameters(Mapping):
         yours = self._paired(other)
         return Parameters.trusted({name: mine - yours[name] for name, mine in self._arrays.items()})
 
-    def __mul__(self, scalar: complex) -> Parameters:
-        if not np.isscalar(scalar):
+    def __mul__(self, factor: complex | Mapping) -> Parameters:
+        """Times a number; or times one number a name, or `Parameters` entry by entry: the o of eq. 11."""
+        if isinstance(factor, Mapping):
+            yours = self._paired(factor) if isinstance(factor, Parameters) else factor
+            return Parameters.trusted({name: mine * yours[name] for name, mine in self._arrays.items()})
+        if not np.isscalar(factor):
             return NotImplemented
-        return self.map(lambda array: array * scalar)
+        return Parameters.trusted({name: mine * factor for name, mine in self._arrays.items()})
 
     __rmul__ = __mul__
 
@@ -118,6 +122,10 @@ class Parameters(Mapping):
             return total
 
         return self.map(mean)
+
+    def formed(self) -> Parameters:
+        """The same with every factored matrix (eq. 14) multiplied out."""
+        return self.map(lambda array: array if isinstance(array, np.ndarray) else array.formed())
 
     def task(self, index: int) -> Parameters:
         """The parameters of one task: (T, d, d') becomes (d, d')."""

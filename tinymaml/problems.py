@@ -11,7 +11,7 @@ import numpy as np
 
 from tinymaml.baselines import pretraining_gradient, told
 from tinymaml.maml import meta_gradient
-from tinymaml.mlp import MLP, forward, layers
+from tinymaml.models import MLP
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings
 from tinymaml.tasks import Episodes, Glyphs, Planes, Sinusoids, TaskBatch, pool, split

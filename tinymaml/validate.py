@@ -30,6 +30,32 @@ def rate(name: str, value: object) -> float:
     return float(value)
 
 
+def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | Mapping:
+    """Learning rates that a gradient of theta can be multiplied by: a number; one number a name; `Parameters`, one an entry.
+
+    Of a mapping comes a dict with every name of theta, 0 for those that it leaves out. TypeError or ValueError for a
+    single rate that is not above zero, and for names, shapes, precisions or values that do not fit.
+    """
+    if not isinstance(value, Mapping):
+        return rate(name, value)
+    if unknown := [key for key in value if key not in theta]:
+        raise ValueError(f"{name} has a rate for {unknown[0]!r}, expected names of theta: choose among {', '.join(theta)}")
+    if not hasattr(value, "unflatten"):  # what makes a mapping Parameters
+        for key, number in value.items():
+            if isinstance(number, bool) or not isinstance(number, numbers.Number) or not np.isfinite(number):
+                raise ValueError(f"{name} of {key} is {number!r}, expected a finite number: pass a float such as 0.01, or 0")
+        plain = lambda number: complex(number) if isinstance(number, numbers.Complex) and number.imag else float(number.real)
+        return {key: plain(value[key]) if key in value else 0.0 for key in theta}
+    for key, array in theta.items():
+        if key not in value:
+            raise ValueError(f"{name} has no rates for {key}: Parameters hold one rate an entry, 0 where theta does not move")
+        if value[key].shape not in (array.shape, array.shape[1:]):
+            raise ValueError(f"{name} of {key} has shape {value[key].shape}, expected {array.shape}: one rate an entry")
+        finite(f"{name} of {key}", value[key])
+        _one_precision(f"{name} of {key}", value[key], array, "theta")
+    return value
+
+
 def one_of(name: str, value: object, known: object) -> None:
     """ValueError unless `value` is one of the names in `known`."""
     names = list(known)
@@ -91,8 +117,8 @@ def _mend(name: str, array: np.ndarray, width: int) -> str:
     return f"use {name}[:, None]" if array.ndim == 1 and width == 1 else "rows are examples, columns are what each has"
 
 
-def _one_precision(name: str, array: np.ndarray, x: np.ndarray) -> None:
+def _one_precision(name: str, array: np.ndarray, x: np.ndarray, of: str = "x") -> None:
     if array.dtype.char not in "fdFD":
         raise TypeError(f"{name} has dtype {array.dtype}, expected float64 or float32: use .astype(float)")
     if array.dtype.char.lower() != x.dtype.char.lower():  # D is complex d, F complex f
-        raise TypeError(f"{name} is {array.dtype} and x is {x.dtype}: use .astype to make them the same")
+        raise TypeError(f"{name} is {array.dtype} and {of} is {x.dtype}: use .astype to make them the same")

@@ -19,7 +19,7 @@ from tinymaml.check.compare import Line, close
 from tinymaml.check.derivatives import complex_step, steady_difference
 from tinymaml.check.model_checks import CHECKS, Case
 from tinymaml.check.problem import random_batch
-from tinymaml.mlp import MLP
+from tinymaml.models import MLP
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 

@@ -21,7 +21,7 @@ from tinymaml.check.compare import TOLERANCE, Line, attainable, compare, diagnos
 from tinymaml.check.derivatives import complex_step, gradient_at_once, steady_difference
 from tinymaml.check.meta_derivation import MetaDerivation
 from tinymaml.losses import LOSSES
-from tinymaml.mlp import MLP
+from tinymaml.models import MLP
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 

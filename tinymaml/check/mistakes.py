@@ -14,7 +14,7 @@ import numpy as np
 
 from tinymaml.activations import ACTIVATIONS
 from tinymaml.losses import LOSSES, softmax
-from tinymaml.mlp import MLP
+from tinymaml.models import MLP
 from tinymaml.parameters import Parameters
 
 MISTAKES = {

@@ -15,7 +15,7 @@ import numpy as np
 from tinymaml.check import mistakes
 from tinymaml.check.compare import diagnose, relative_error
 from tinymaml.maml import adapt, meta_gradient
-from tinymaml.mlp import MLP
+from tinymaml.models import MLP
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinymaml.activations import ACTIVATIONS
 from tinymaml.losses import LOSSES
-from tinymaml.mlp import MLP
+from tinymaml.models import MLP
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
