@@ -17,8 +17,8 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.fast_weights import Factored
-from tinymaml.layers import Chain, Layer, Tape
-from tinymaml.losses import LOSSES
+from tinymaml.layers import Chain, Elementwise, Layer, Tape
+from tinymaml.losses import LOSSES, Loss
 from tinymaml.parameters import Parameters
 
 
@@ -26,20 +26,26 @@ from tinymaml.parameters import Parameters
 class Network:
     """A chain of layers whose last output is judged by a loss, averaged over the rows.
 
-    body: a `Chain`, or a list of layers. loss: squared_error (eq. 9) or cross_entropy on logits (eq. 10).
+    body: a `Chain`, or a list of layers. loss: squared_error (eq. 9), cross_entropy on logits (eq. 10), or a `Loss` of your own.
     """
 
     body: Chain
-    loss: str = "squared_error"
+    loss: str | Loss = "squared_error"
     title: str = "Network"
 
     def __post_init__(self) -> None:
         if isinstance(self.body, Sequence):
             object.__setattr__(self, "body", Chain(self.body))
-        validate.one_of("loss", self.loss, LOSSES)
+        if not isinstance(self.loss, Loss):
+            validate.one_of("loss", self.loss, LOSSES)
         for end in ("inputs", "outputs"):
             if getattr(self.body, end, None) is None:
                 raise ValueError(f"no layer of the network has `{end}`, the width of its rows: an Affine has, or give your layer one")
+
+    @property
+    def l(self) -> Loss:
+        """The loss of one example, with its derivatives."""
+        return self.loss if isinstance(self.loss, Loss) else LOSSES[self.loss]
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -56,6 +62,11 @@ class Network:
         return self.body.outputs
 
     @property
+    def depth(self) -> int:
+        """L, the number of affine layers."""
+        return sum(getattr(layer, "symbol", "") == "z" for layer in self.layers)
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter by name: W1, b1, W2, ..."""
         return self.body.shapes
@@ -63,12 +74,12 @@ class Network:
     def __repr__(self) -> str:
         """A table: a row a layer that learns, with the shapes of its parameters."""
         learning = [layer for layer in self.layers if getattr(layer, "shapes", {})]
-        symbols = list(dict.fromkeys(symbol for layer in learning for symbol in _names(layer)))
+        symbols = list(dict.fromkeys(symbol for layer in learning for symbol in names_of(layer)))
         rows, total = [], 0
         for layer in learning:
             count = sum(int(np.prod(shape)) for shape in layer.shapes.values())
             total += count
-            shapes = {symbol: " x ".join(map(str, layer.shapes[name])) for symbol, name in _names(layer).items()}
+            shapes = {symbol: " x ".join(map(str, layer.shapes[name])) for symbol, name in names_of(layer).items()}
             rows.append([str(getattr(layer, "name", "")), *(shapes.get(symbol, "") for symbol in symbols), f"{count:,}"])
         rows = [["layer", *symbols, "parameters"], *rows, ["total", *[""] * len(symbols), f"{total:,}"]]
         *left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
@@ -87,7 +98,7 @@ class Network:
         """
         validate.examples(x, validate.floats("y", y), self.inputs, self.outputs)
         validate.fitting("theta", theta, self.shapes, x)
-        LOSSES[self.loss].check(y)
+        self.l.check(y)
         return Here(self, theta, x, y)
 
     def predict(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
@@ -125,13 +136,14 @@ class Here:
     z, a      outputs, forward (eq. 1): z[l] of an affine layer, a[l] of what follows it, a[0] = x
     D, da     dL/dz[l] and dL/da[l] (eqs. 2 and 4)
     dW, db    dL/dW_l and dL/db_l (eq. 3)
+    s1, s2    s'(z[l]) and s''(z[l]) of the elementwise layers
     `quantities` has them all, and those of other layers, as "z[1]", "dW[1]". The sweep back is made when first asked
     for, and once. With a task axis every quantity has it, `loss` too.
     """
 
     def __init__(self, network: Network, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.network, self.theta, self.x, self.y = network, theta, x, y
-        self.p, self.l, self.n = dict(theta.items()), LOSSES[network.loss], y.shape[-2]
+        self.p, self.l, self.n = dict(theta.items()), network.l, y.shape[-2]
         self.prediction, self.tape = network.body.forward(self.p, x)  # (T, n, d_L): values, or logits
 
     @cached_property
@@ -170,6 +182,17 @@ class Here:
     da = property(lambda self: self.gradient and _of(self.network, self.tape.D, "a"))
     dW = property(lambda self: _own(self.network, self.gradient, "W"))
     db = property(lambda self: _own(self.network, self.gradient, "b"))
+    s1 = property(lambda self: {l: s1 for l, (_, _, s1) in _of(self.network, self.tape.kept, "a").items()})
+
+    @property
+    def s2(self) -> dict[int | str, np.ndarray]:
+        layers = zip(self.network.layers, self.tape.kept, strict=True)
+        return {layer.name: layer.s.second(*kept[:2]) for layer, kept in layers if isinstance(layer, Elementwise)}
+
+    @property
+    def L(self) -> int:
+        """The number of affine layers."""
+        return self.network.depth
 
 
 class Along:
@@ -208,7 +231,7 @@ def _in_order(network: Network, arrays: dict[str, np.ndarray]) -> Parameters:
     return Parameters.trusted({name: arrays[name] for name in network.shapes})
 
 
-def _names(layer: Layer) -> dict[str, str]:
+def names_of(layer: Layer) -> dict[str, str]:
     """The layer's parameters by their symbol in the text: {"W": "W1", "b": "b1"}."""
     return getattr(layer, "names", {name: name for name in getattr(layer, "shapes", {})})
 
@@ -221,7 +244,7 @@ def _of(network: Network, values: Sequence[Any], symbol: str) -> dict[int | str,
 
 def _own(network: Network, arrays: Parameters, symbol: str) -> dict[int | str, np.ndarray]:
     """Those of the parameters that have this symbol, by layer."""
-    return {layer.name: arrays[_names(layer)[symbol]] for layer in network.layers if symbol in _names(layer)}
+    return {layer.name: arrays[names_of(layer)[symbol]] for layer in network.layers if symbol in names_of(layer)}
 
 
 def _quantities(network: Network, tape: Tape, gradient: Parameters) -> dict[str, np.ndarray]:
@@ -232,7 +255,7 @@ def _quantities(network: Network, tape: Tape, gradient: Parameters) -> dict[str,
         if symbol:
             found[symbol + key] = output
             found[slope_of(symbol) + key] = D
-        found |= {f"d{symbol}{key}": gradient[name] for symbol, name in _names(layer).items()}
+        found |= {f"d{symbol}{key}": gradient[name] for symbol, name in names_of(layer).items()}
     return found
 
 

@@ -18,14 +18,16 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.check.compare import Line, attainable, compare, diagnose
 from tinymaml.check.references import loss_gradient, losses, query_gradient
+from tinymaml.maml import Model, Rates
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
-MISTAKES = {
+SLIPS = {
     "first-order": "this is first-order MAML: the curvature term is missing (eq. 12)",
     "sign": "the curvature term has the wrong sign: eq. 12 subtracts it",
     "added": "the curvature term has the wrong sign: eq. 12 subtracts it",
     "alpha": "the inner learning rate is missing before the curvature term (eq. 12)",
+    "outside": "alpha stands outside the product: eq. 12 has H (alpha o u), which is not alpha o (H u)",
     "at theta": "the gradient is taken at theta, not at theta'",
     "support": "this is the support gradient: u_K is the gradient of the query loss (eq. 12)",
     "H of query": "the Hessian is that of the query loss: eq. 12 has the support loss",
@@ -51,11 +53,11 @@ class MetaDerivation:
     and step, with P parameters: for small models.
     """
 
-    def __init__(self, model: Any, theta: Parameters, batch: TaskBatch, *, inner_lr: float, steps: int = 1):
+    def __init__(self, model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1):
         double = lambda array: array.astype(np.float64)
         self.model, self.theta = model, theta.map(double)
         self.batch = TaskBatch(*(double(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
-        self.inner_lr, self.steps = validate.rate("inner_lr", inner_lr), validate.count("steps", steps)
+        self.inner_lr, self.steps = validate.rates("inner_lr", inner_lr, self.theta), validate.count("steps", steps)
         self._known: dict[str, Any] = {}
 
     @property
@@ -80,11 +82,11 @@ class MetaDerivation:
     def diagnosis(self, name: str, mine: Any, tolerance: float, *, one_task: bool = False) -> str:
         """The known mistake that gives these numbers, as a sentence; "" if none does."""
         pick = lambda value: value.task(0) if one_task else value
-        wrong = lambda made: pick(sweep(self.model, self.theta, self.batch, self.inner_lr, self.steps, made)[name])
-        one = ((sentence, wrong([key])) for key, sentence in MISTAKES.items())
+        wrong = lambda made: pick(outer_loop(self.model, self.theta, self.batch, self.inner_lr, self.steps, made)[name])
+        one = ((sentence, wrong([key])) for key, sentence in SLIPS.items())
         known = [other for other in self.names if other != name and (not one_task or "[" in other)]
         others = ((f"this is {other}, not {name}", pick(self.reference(other))) for other in known)
-        two = (("; and ".join(MISTAKES[key] for key in both), wrong(both)) for both in combinations(MISTAKES, 2))
+        two = (("; and ".join(SLIPS[key] for key in both), wrong(both)) for both in combinations(SLIPS, 2))
         return diagnose(mine, pick(self.reference(name)), one, others, two, tolerance=tolerance)
 
     def _value(self, name: str) -> Any:
@@ -120,11 +122,12 @@ class MetaDerivation:
         return query_gradient(self.model, self._theta(t, k), self._support(t), self._query(t), **inner)
 
 
-def sweep(
-    model: Any, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int, made: Collection[str] = ()
+def outer_loop(
+    model: Model, theta: Parameters, batch: TaskBatch, inner_lr: Rates, steps: int, made: Collection[str] = ()
 ) -> dict[str, Any]:
     """Eqs. 11-13 with the mistakes `made`, from the model's own gradient and Hessian-vector product."""
     slip = lambda key: key in made
+    alpha = validate.rates("inner_lr", inner_lr, theta)
     S = batch.x_support.shape[1] if slip("support 1/n") else 1
     Q = batch.x_query.shape[1] if slip("query 1/n") else 1
     support = lambda theta: model.at(theta, batch.x_support, batch.y_support)
@@ -132,17 +135,17 @@ def sweep(
 
     thetas = {0: theta}
     for k in range(steps):  # eq. 11
-        thetas[k + 1] = thetas[k] - (inner_lr * S * (-1 if slip("uphill") else 1)) * support(thetas[k]).gradient
+        thetas[k + 1] = thetas[k] - (S * (-1 if slip("uphill") else 1)) * (alpha * support(thetas[k]).gradient)
     end = (support if slip("support") else query)(theta if slip("at theta") else thetas[steps])
     u = {steps: end.gradient * Q}
     for k in reversed(range(steps)):  # eq. 12
         here = (query if slip("H of query") else support)(
             theta if slip("H at theta") else thetas[k + 1] if slip("H at theta'") else thetas[k]
         )
-        turn = here.hvp(u[steps] if slip("not carried") else u[k + 1])
+        v = u[steps] if slip("not carried") else u[k + 1]
+        turn = here.hvp(v) if slip("alpha") else alpha * here.hvp(v) if slip("outside") else here.hvp(alpha * v)
         dropped = slip("first-order") or (slip("last step") and k < steps - 1)
-        size = 0 if dropped else S * (1 if slip("alpha") else inner_lr) * (-1 if slip("sign") else 1)
-        u[k] = u[k + 1] - size * turn
+        u[k] = u[k + 1] - (0 if dropped else S * (-1 if slip("sign") else 1)) * turn
 
     if slip("alone") or slip("added"):
         u = {k: (u[steps] - u[k]) + (u[steps] if slip("added") else 0 * u[k]) for k in u}

@@ -1,141 +1,227 @@
-"""The known mistakes in eqs. 1-10, made on purpose: what an answer would be if exactly this had gone wrong.
+"""The known mistakes in eqs. 1-10: each is a wrong rule, swapped into a layer or a loss in place of the right one.
 
-`sweep` is the derivation with one place for every mistake; a wrong answer is named by finding the mistake that gives
-its numbers. Nothing here is used to decide whether an answer is right.
+    made(network, ["s'"]).at(theta, x, y).gradient      # what the gradient would be if exactly this had gone wrong
+
+A wrong answer is named by finding the mistake that gives its numbers; and each mistake, put into the library itself, must
+be rejected by every check (tests/test_mutants.py). Nothing here is used to decide whether an answer is right.
+
+A wrong rule gets the right one first, bound to its layer, and most of them are the right rule on something else: without a
+term, `{**p, b: 0}`, or with another array in its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from tinymaml.activations import ACTIVATIONS
-from tinymaml.losses import LOSSES, softmax
-from tinymaml.models import MLP
-from tinymaml.parameters import Parameters
-
-MISTAKES = {
-    "b": "the bias of eq. 1 is missing",
-    "s": "the activation of eq. 1 is missing: a is s(z)",
-    "1/n": "a factor 1/n is missing: the loss is the mean over the examples (eq. 2)",
-    "1/n twice": "it is divided by n twice: 1/n enters once, in eq. 2",
-    "1/d": "it is divided by the number of outputs: eq. 9 sums over them",
-    "2": "a factor 2 is missing: the squared error of eq. 9 has no 1/2",
-    "y - z": "the sign is turned: eqs. 9 and 10 have the prediction minus the target",
-    "y": "the target is missing in dl/dz (eqs. 9 and 10)",
-    "softmax": "the softmax is missing: dl/dz = p - y with p = softmax(z) (eq. 10)",
-    "W": "W is not transposed in eq. 4",
-    "s'": "s' is missing in eq. 4",
-    "s'(a)": "s' is taken at a, not at z (eq. 4)",
-    "s for s'": "s stands where s' belongs (eq. 4)",
-    "z for a": "z stands where a belongs in dW (eq. 3)",
-    "db mean": "db is the sum of delta over the examples, not the mean: 1/n is in delta already (eq. 3)",
-    "Ra W": "the term Ra W of eq. 5 is missing",
-    "a V": "the term a V of eq. 5 is missing",
-    "c": "the direction of the bias, c, is missing in eq. 5",
-    "s' of Ra": "s' is missing in Ra (eq. 5)",
-    "R 1/n": "a factor 1/n is missing in eq. 6",
-    "d2l": "the second derivative of the loss is missing in eq. 6",
-    "p sum": "the term p * sum(p * r) of eq. 10 is missing",
-    "a RD": "the term a^T Rdelta of eq. 7 is missing",
-    "Ra D": "the term Ra^T delta of eq. 7 is missing",
-    "RD W": "the term Rdelta W^T of eq. 8 is missing",
-    "D V": "the V-term of eq. 8, delta V^T, is missing",
-    "V": "V is not transposed in eq. 8",
-    "s' of 8": "s' is missing in eq. 8",
-    "s''": "s'' is missing in eq. 8",
-    "s' for s''": "s' stands where s'' belongs (eq. 8)",
-    "Rz of 8": "Rz is missing beside s'' in eq. 8",
-    "RD for D": "the s'' term of eq. 8 needs delta, not Rdelta",
-}
+from tinymaml.layers import Affine, Chain, Elementwise
+from tinymaml.losses import Loss, softmax
+from tinymaml.network import Network
 
 
-def sweep(
-    model: MLP,
-    theta: Parameters,
-    x: np.ndarray,
-    y: np.ndarray,
-    v: Parameters | None,
-    made: Collection[str] = (),
-    at: int | None = None,
-) -> dict[str, Any]:
-    """Every quantity of the derivation by name, with the mistakes `made` at layer `at` or, with None, wherever they fit.
+@dataclass(frozen=True)
+class Mistake:
+    """`sentence` says what went wrong; `rules` maps a kind of layer, or `Loss`, to {rule: wrong(right, layer, ...)}.
 
-    One task: x (n, d_0), y (n, d_L). Without a direction v the R-quantities are left out.
+    loss    the only loss with which it can be made; "" for any
     """
-    s, loss, L, n, layers = ACTIVATIONS[model.activation], LOSSES[model.loss], model.depth, len(x), range(1, model.depth + 1)
-    slip = lambda key, l=None: key in made and (at is None or l is None or at == l)
 
-    def back(rows: np.ndarray, W: np.ndarray, key: str, l: int) -> np.ndarray:
-        """rows W^T, or without the transpose where the shapes allow that mistake."""
-        return rows @ (W if slip(key, l) and W.shape[0] == W.shape[1] else W.T)
+    sentence: str
+    rules: Mapping[type, Mapping[str, Callable]]
+    loss: str = ""
 
-    z, a = {}, {0: x}
-    for l in layers:  # eq. 1
-        z[l] = a[l - 1] @ theta[f"W{l}"] + (0 if slip("b", l) else theta[f"b{l}"])
-        a[l] = z[l] if slip("s", l) else s.value(z[l])
 
-    scale = 1 if slip("1/n") else 1 / n**2 if slip("1/n twice") else 1 / n
-    if loss.name == "squared_error":
-        scale /= (2 if slip("2") else 1) * (y.shape[1] if slip("1/d") else 1)
-    target = 0 * y if slip("y") else y
-    slope = z[L] - target if slip("softmax") and loss.name == "cross_entropy" else loss.gradient(z[L], target)
-    delta, da, dW, db = {L: slope * (-scale if slip("y - z") else scale)}, {}, {}, {}  # eq. 2
-    for l in reversed(layers):
-        dW[l] = (z[l - 1] if slip("z for a", l) and l > 1 else a[l - 1]).T @ delta[l]  # eq. 3
-        db[l] = delta[l].sum(0, keepdims=True) / (n if slip("db mean", l) else 1)
-        if l > 1:
-            m = l - 1
-            s1 = s.first(a[m], s.value(a[m])) if slip("s'(a)", m) else a[m] if slip("s for s'", m) else s.first(z[m], a[m])
-            da[m] = back(delta[l], theta[f"W{l}"], "W", l)
-            delta[m] = da[m] * (1 if slip("s'", m) else s1)  # eq. 4
-    quantities = {"z": z, "a": a, "delta": delta, "da": da, "dW": dW, "db": db}
-    whole = {"loss": loss.value(z[L], y).sum() * scale, "gradient": _named(dW, db)}
-    if v is None:
-        return _by_name(quantities) | whole
+class Wrong:
+    """A layer with some of its rules replaced, which is like the right one in all else."""
 
-    Rz, Ra = {}, {0: 0 * x}
-    for l in layers:  # eq. 5
-        Rz[l] = (0 if slip("Ra W", l) else Ra[l - 1] @ theta[f"W{l}"]) + (0 if slip("a V", l) else a[l - 1] @ v[f"W{l}"])
-        Rz[l] = Rz[l] + (0 if slip("c", l) else v[f"b{l}"]) + 0 * z[l]
-        Ra[l] = Rz[l] * (1 if slip("s' of Ra", l) else s.first(z[l], a[l]))
-    p_times_r = slip("p sum") and loss.name == "cross_entropy"
-    bend = Rz[L] if slip("d2l") else softmax(z[L]) * Rz[L] if p_times_r else loss.hvp(z[L], y, Rz[L])
-    Rdelta, Rda, RdW, Rdb = {L: bend * scale * (n if slip("R 1/n") else 1)}, {}, {}, {}  # eq. 6
-    for l in reversed(layers):
-        RdW[l] = 0 * dW[l] + (0 if slip("a RD", l) else a[l - 1].T @ Rdelta[l])  # eq. 7
-        RdW[l] = RdW[l] + (0 if slip("Ra D", l) else Ra[l - 1].T @ delta[l])
-        Rdb[l] = Rdelta[l].sum(0, keepdims=True) / (n if slip("db mean", l) else 1)
-        if l > 1:  # eq. 8
-            m = l - 1
-            through_W, through_V = back(Rdelta[l], theta[f"W{l}"], "W", l), back(delta[l], v[f"W{l}"], "V", l)
-            Rda[m] = 0 * a[m] + (0 if slip("RD W", l) else through_W) + (0 if slip("D V", l) else through_V)
-            s2 = s.first(z[m], a[m]) if slip("s' for s''", m) else s.second(z[m], a[m])
-            bend = (through_W if slip("RD for D", m) else da[m]) * s2 * (1 if slip("Rz of 8", m) else Rz[m])
-            Rdelta[m] = Rda[m] * (1 if slip("s' of 8", m) else s.first(z[m], a[m])) + (0 if slip("s''", m) else bend)
-    quantities |= {"Rz": Rz, "Ra": Ra, "Rdelta": Rdelta, "Rda": Rda, "RdW": RdW, "Rdb": Rdb}
-    return _by_name(quantities) | whole | {"hvp": _named(RdW, Rdb)}
+    def __init__(self, layer: Any, rules: Mapping[str, Callable]):
+        self.layer, self.kind = layer, kind_of(layer)
+        for name, rule in rules.items():
+            setattr(self, name, partial(rule, getattr(layer, name), layer))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.layer, name)
+
+
+def made(network: Network, keys: Iterable[str], at: int | str | None = None) -> Network:
+    """The network with the mistakes `keys`, in the layers with the name `at` or, with None, wherever they can be made."""
+    layers, loss = list(network.layers), network.l
+    for mistake in (MISTAKES[key] for key in keys):
+        if mistake.loss not in ("", loss.name):
+            continue
+        for kind, rules in mistake.rules.items():
+            if kind is Loss:
+                loss = replace(loss, **{name: partial(rule, getattr(loss, name), loss) for name, rule in rules.items()})
+                continue
+            here = at if kind is next(iter(mistake.rules)) else None  # what other layers must hand over changes no number
+            fits = lambda layer, kind=kind, here=here: kind_of(layer) is kind and here in (None, layer.name)
+            layers = [Wrong(layer, rules) if fits(layer) else layer for layer in layers]
+    return replace(network, body=Chain(layers), loss=loss)
 
 
 def one_mistake(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     """(sentence, value of the quantity `name`) for each mistake made everywhere, then at each layer alone."""
-    for at in (None, *range(1, problem[0].depth + 1)):
-        for key, sentence in MISTAKES.items():
-            yield sentence, sweep(*problem, [key], at)[name]
+    network = problem[0]
+    for at in (None, *dict.fromkeys(layer.name for layer in network.layers if hasattr(layer, "name"))):
+        for key, mistake in MISTAKES.items():
+            yield mistake.sentence, quantity(name, made(network, [key], at), *problem[1:])
 
 
 def two_mistakes(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     """The same for every two mistakes."""
     for both in combinations(MISTAKES, 2):
-        yield "; and ".join(MISTAKES[key] for key in both), sweep(*problem, both)[name]
+        yield "; and ".join(MISTAKES[key].sentence for key in both), quantity(name, made(problem[0], both), *problem[1:])
 
 
-def _by_name(quantities: dict[str, dict[int, np.ndarray]]) -> dict[str, Any]:
-    return {f"{name}[{l}]": array for name, of_layer in quantities.items() for l, array in of_layer.items()}
+def quantity(name: str, network: Network, theta: Any, x: np.ndarray, y: np.ndarray, v: Any) -> Any:
+    """The value of one quantity of eqs. 1-8 by its name in the text, as `network` has it."""
+    here = network.at(theta, x, y)
+    if name in ("loss", "gradient"):
+        return getattr(here, name)
+    if name == "hvp":
+        return here.hvp(v)
+    return (here.along(v) if name.startswith("R") else here).quantities[name]
 
 
-def _named(W: dict[int, np.ndarray], b: dict[int, np.ndarray]) -> Parameters:
-    return Parameters({name: array for l in sorted(W) for name, array in ((f"W{l}", W[l]), (f"b{l}", b[l]))})
+def kind_of(layer: Any) -> type:
+    return layer.kind if isinstance(layer, Wrong) else type(layer)
+
+
+# -- wrong rules, by what they do to the right one ------------------------------------------------------------------
+
+with_zero = lambda arrays, name: {**arrays, name: 0 * arrays[name]}
+turned = lambda arrays, name: {**arrays, name: _turned(arrays[name])}
+times = lambda factor: lambda right, loss, z, y, *r: factor(z, y) * right(z, y, *r)
+rows = lambda z, y: z.shape[-2]
+
+
+class Carrying(np.ndarray):
+    """An array that brings another one along, for a mistake made with what its layer has no right to see."""
+
+    carried: np.ndarray
+
+
+def _turned(W: np.ndarray) -> np.ndarray:
+    """W transposed where the shapes allow that mistake."""
+    return W.swapaxes(-1, -2) if W.shape[-1] == W.shape[-2] else W
+
+
+def _carry(array: np.ndarray, carried: np.ndarray) -> np.ndarray:
+    array = array.view(Carrying)
+    array.carried = carried
+    return array
+
+
+def _forward_with_z(right: Callable, layer: Elementwise, p: Any, z: np.ndarray) -> tuple:
+    a, tape = right(p, z)
+    return _carry(a, z), tape
+
+
+def _z_for_a(right: Callable, layer: Affine, p: Any, a: np.ndarray, D: np.ndarray, below: bool = True) -> tuple:
+    below_D, gradient = right(p, a, D, below)
+    return below_D, gradient | {layer.W: right(p, np.asarray(getattr(a, "carried", a)), D, below)[1][layer.W]}
+
+
+def _mean_over_rows(right: Callable, layer: Affine, *given: Any) -> tuple:
+    below, gradient = right(*given)
+    n = next(array for array in reversed(given) if isinstance(array, np.ndarray)).shape[-2]  # D, or RD
+    return below, gradient | {layer.b: gradient[layer.b] / n}
+
+
+def _with_RD_W(right: Callable, layer: Affine, p: Any, v: Any, a: np.ndarray, Ra: np.ndarray, D: np.ndarray, RD: np.ndarray) -> tuple:
+    below, gradient = right(p, v, a, Ra, D, RD)
+    return below if below is None else _carry(below, right(p, with_zero(v, layer.W), a, Ra, D, RD)[0]), gradient
+
+
+def _bend(bend: Callable) -> Mapping[type, Mapping[str, Callable]]:
+    """Eq. 8 of an elementwise layer with another s'' term: bend(s1, s2, D, RD, Rz)."""
+
+    def rule(right: Callable, layer: Elementwise, p: Any, v: Any, tape: tuple, Rz: np.ndarray, D: np.ndarray, RD: np.ndarray) -> tuple:
+        z, a, s1 = tape
+        return np.asarray(RD * s1 + bend(s1, layer.s.second(z, a), D, RD, Rz)), {}
+
+    return {Elementwise: {"R_backward": rule}}
+
+
+def _slope(slope: Callable) -> Mapping[type, Mapping[str, Callable]]:
+    """Eq. 4 of an elementwise layer with another s': slope(s, z, a)."""
+    return {Elementwise: {"backward": lambda right, layer, p, tape, D, below=True: (D * slope(layer.s, *tape[:2]), {})}}
+
+
+def _R_forward(*, p: Callable = lambda p, layer: p, v: Callable = lambda v, layer: v) -> Mapping[type, Mapping[str, Callable]]:
+    """Eq. 5 of an affine layer with something else for theta or for the direction."""
+    return {Affine: {"R_forward": lambda right, layer, P, V, a, Ra: right(p(P, layer), v(V, layer), a, Ra)}}
+
+
+def _R_backward(change: Callable) -> Mapping[type, Mapping[str, Callable]]:
+    """Eqs. 7 and 8 of an affine layer with something else for what it is given: change(layer, p, v, a, Ra)."""
+    return {Affine: {"R_backward": lambda right, layer, p, v, a, Ra, D, RD: right(*change(layer, p, v, a, Ra), D, RD)}}
+
+
+def _loss(*names: str, factor: Callable) -> Mapping[type, Mapping[str, Callable]]:
+    """A loss with a factor too many in some of its three formulas."""
+    return {Loss: {name: times(factor) for name in names}}
+
+
+ALL = ("value", "gradient", "hvp")
+W_turned = {
+    "backward": lambda right, layer, p, a, D, below=True: (right(turned(p, layer.W), a, D, below)[0], right(p, a, D, below)[1]),
+    "R_backward": lambda right, layer, p, v, a, Ra, D, RD: (
+        right(turned(p, layer.W), v, a, Ra, D, RD)[0], right(p, v, a, Ra, D, RD)[1]
+    ),
+}  # fmt: skip
+s_for_z = lambda right, layer, p, z: (z, (z, z, layer.s.first(z, z)))
+
+MISTAKES = {
+    "b": Mistake("the bias of eq. 1 is missing", {
+        Affine: {"forward": lambda right, layer, p, a: right(with_zero(p, layer.b), a)}}),
+    "s": Mistake("the activation of eq. 1 is missing: a is s(z)", {Elementwise: {"forward": s_for_z}}),
+    "1/n": Mistake("a factor 1/n is missing: the loss is the mean over the examples (eq. 2)", _loss(*ALL, factor=rows)),
+    "1/n twice": Mistake("it is divided by n twice: 1/n enters once, in eq. 2", _loss(*ALL, factor=lambda z, y: 1 / rows(z, y))),
+    "1/d": Mistake("it is divided by the number of outputs: eq. 9 sums over them",
+                   _loss(*ALL, factor=lambda z, y: 1 / y.shape[-1]), "squared_error"),
+    "2": Mistake("a factor 2 is missing: the squared error of eq. 9 has no 1/2",
+                 _loss(*ALL, factor=lambda z, y: 1 / 2), "squared_error"),
+    "y - z": Mistake("the sign is turned: eqs. 9 and 10 have the prediction minus the target",
+                     _loss("gradient", factor=lambda z, y: -1)),
+    "y": Mistake("the target is missing in dl/dz (eqs. 9 and 10)", {Loss: {"gradient": lambda right, loss, z, y: right(z, 0 * y)}}),
+    "softmax": Mistake("the softmax is missing: dl/dz = p - y with p = softmax(z) (eq. 10)",
+                       {Loss: {"gradient": lambda right, loss, z, y: z - y}}, "cross_entropy"),
+    "W": Mistake("W is not transposed in eq. 4", {Affine: W_turned}),
+    "s'": Mistake("s' is missing in eq. 4", _slope(lambda s, z, a: 1)),
+    "s'(a)": Mistake("s' is taken at a, not at z (eq. 4)", _slope(lambda s, z, a: s.first(a, s.value(a)))),
+    "s for s'": Mistake("s stands where s' belongs (eq. 4)", _slope(lambda s, z, a: a)),
+    "z for a": Mistake("z stands where a belongs in dW (eq. 3)", {
+        Affine: {"backward": _z_for_a}, Elementwise: {"forward": _forward_with_z}}),
+    "db mean": Mistake("db is the sum of D over the examples, not the mean: 1/n is in D already (eq. 3)", {
+        Affine: {"backward": lambda right, layer, p, a, D, below=True: _mean_over_rows(partial(right, below=below), layer, p, a, D),
+                 "R_backward": _mean_over_rows}}),
+    "Ra W": Mistake("the term Ra W of eq. 5 is missing", _R_forward(p=lambda p, layer: with_zero(p, layer.W))),
+    "a V": Mistake("the term a V of eq. 5 is missing", _R_forward(v=lambda v, layer: with_zero(v, layer.W))),
+    "c": Mistake("the direction of the bias, c, is missing in eq. 5", _R_forward(v=lambda v, layer: with_zero(v, layer.b))),
+    "s' of Ra": Mistake("s' is missing in Ra (eq. 5)", {Elementwise: {"R_forward": lambda right, layer, p, v, tape, Rz: (Rz, Rz)}}),
+    "R 1/n": Mistake("a factor 1/n is missing in eq. 6", _loss("hvp", factor=rows)),
+    "d2l": Mistake("the second derivative of the loss is missing in eq. 6", {Loss: {"hvp": lambda right, loss, z, y, r: r}}),
+    "p sum": Mistake("the term p * sum(p * r) of eq. 10 is missing",
+                     {Loss: {"hvp": lambda right, loss, z, y, r: softmax(z) * r}}, "cross_entropy"),
+    "a RD": Mistake("the term a^T RD of eq. 7 is missing", _R_backward(lambda layer, p, v, a, Ra: (p, v, 0 * a, Ra))),
+    "Ra D": Mistake("the term Ra^T D of eq. 7 is missing",
+                    _R_backward(lambda layer, p, v, a, Ra: (p, v, a, None if Ra is None else 0 * Ra))),
+    "RD W": Mistake("the term RD W^T of eq. 8 is missing",
+                    _R_backward(lambda layer, p, v, a, Ra: (with_zero(p, layer.W), v, a, Ra))),
+    "D V": Mistake("the V-term of eq. 8, D V^T, is missing", _R_backward(lambda layer, p, v, a, Ra: (p, with_zero(v, layer.W), a, Ra))),
+    "V": Mistake("V is not transposed in eq. 8", _R_backward(lambda layer, p, v, a, Ra: (p, turned(v, layer.W), a, Ra))),
+    "s' of 8": Mistake("s' is missing in eq. 8", _bend(lambda s1, s2, D, RD, Rz: RD * (1 - s1) + D * s2 * Rz)),
+    "s''": Mistake("s'' is missing in eq. 8", _bend(lambda s1, s2, D, RD, Rz: 0)),
+    "-s''": Mistake("the s'' term of eq. 8 has the wrong sign", _bend(lambda s1, s2, D, RD, Rz: -D * s2 * Rz)),
+    "s' for s''": Mistake("s' stands where s'' belongs (eq. 8)", _bend(lambda s1, s2, D, RD, Rz: D * s1 * Rz)),
+    "Rz of 8": Mistake("Rz is missing beside s'' in eq. 8", _bend(lambda s1, s2, D, RD, Rz: D * s2)),
+    "Rda for da": Mistake("the s'' term of eq. 8 needs D, not RD", _bend(lambda s1, s2, D, RD, Rz: RD * s2 * Rz)),
+    "RD for D": Mistake("the s'' term of eq. 8 needs D, not RD",
+                        _bend(lambda s1, s2, D, RD, Rz: getattr(RD, "carried", RD) * s2 * Rz) | {Affine: {"R_backward": _with_RD_W}}),
+}  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 from tinymaml.activations import ACTIVATIONS
 from tinymaml.losses import LOSSES
 from tinymaml.models import MLP
+from tinymaml.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
@@ -45,7 +46,7 @@ class Problem:
         )  # fmt: skip
 
     @property
-    def model(self) -> MLP:
+    def model(self) -> Network:
         return MLP(self.widths, activation=self.activation, loss=self.loss)
 
     @cached_property
@@ -67,13 +68,13 @@ class Problem:
         return random_batch(self.model, rng, tasks=self.tasks, shots=self.shots, queries=self.queries)
 
 
-def random_batch(model: MLP, rng: np.random.Generator, *, tasks: int, shots: int, queries: int) -> TaskBatch:
-    """Data that an `MLP` accepts: x (tasks, shots, d_0), y (tasks, shots, d_L) and the same for the queries."""
+def random_batch(model: Network, rng: np.random.Generator, *, tasks: int, shots: int, queries: int) -> TaskBatch:
+    """Data that a network accepts: x (tasks, shots, d_0), y (tasks, shots, d_L) and the same for the queries."""
 
     def examples(n: int) -> tuple[np.ndarray, np.ndarray]:
-        d, d_out = model.widths[0], model.widths[-1]
+        d, d_out = model.inputs, model.outputs
         x = rng.standard_normal((tasks, n, d))
-        if model.loss == "cross_entropy":
+        if model.l.name == "cross_entropy":
             return x, np.eye(d_out)[rng.integers(d_out, size=(tasks, n))]
         return x, rng.standard_normal((tasks, n, d_out))
 

@@ -7,32 +7,30 @@ number of parameters, or with its square.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinymaml.check.compare import close
 from tinymaml.check.derivatives import STENCILS, STEP, entries, gradient_at_once, spread, steady_step
-from tinymaml.maml import adapt
+from tinymaml.maml import Model, Rates, adapt
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
 Examples = tuple[np.ndarray, np.ndarray]  # x (n, ...), y (n, ...): one task, no task axis
 
 
-def losses(model: Any, thetas: Parameters, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def losses(model: Model, thetas: Parameters, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The loss of one task, x (n, ...) and y (n, ...), at each of C thetas (C, ...): (C,)."""
     copies = len(next(iter(thetas.values())))
     return model.at(thetas, *(np.broadcast_to(array, (copies, *array.shape)) for array in (x, y))).loss
 
 
-def loss_gradient(model: Any, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Parameters:
+def loss_gradient(model: Model, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Parameters:
     """The gradient of one task's loss by complex step, to rounding."""
     return gradient_at_once(lambda thetas: losses(model, thetas, x, y), theta)
 
 
 def query_gradient(
-    model: Any, theta: Parameters, support: Examples, query: Examples, *, inner_lr: float, steps: int
+    model: Model, theta: Parameters, support: Examples, query: Examples, *, inner_lr: Rates, steps: int
 ) -> Parameters:
     """The derivative of one task's query loss after `steps` inner steps from theta: u_k of eq. 12 has steps = K - k left.
 
@@ -71,7 +69,7 @@ def query_gradient(
     return gradient_at_once(query_losses, theta)
 
 
-def meta_gradient_by_complex_step(model: Any, theta: Parameters, batch: TaskBatch, *, inner_lr: float, steps: int) -> Parameters:
+def meta_gradient_by_complex_step(model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int) -> Parameters:
     """The gradient of the meta-loss, every entry of theta at once: what eq. 13 should give, to rounding.
 
     It differentiates the inner loop as it runs, `adapt`, and so trusts the model's gradient (check that first), but no
