@@ -1,6 +1,6 @@
 """A battery of checks for any model that `maml.py` can train, in the spirit of scikit-learn's check_estimator.
 
-    check_model(model, rng)                     # an MLP: data are made for it
+    check_model(model, rng)                     # a network of layers: data are made for it
     check_model(model, rng, batch=batch)        # any model with `init` and `at`: on your own tasks
 
 Every check runs on examples of growing size and stops at the smallest that fails; every failure is reported.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from tinymaml.check.compare import Line, close
 from tinymaml.check.derivatives import complex_step, steady_difference
 from tinymaml.check.model_checks import CHECKS, Case
 from tinymaml.check.problem import random_batch
-from tinymaml.models import MLP
+from tinymaml.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
@@ -45,34 +45,57 @@ def check_model(
     """Run every check on `model`; prints and returns the report, or raises `ModelRejected` with every failure.
 
     model     answers `at(theta, x, y)` with loss, gradient and hvp, and `init(rng)` unless theta is given
-    batch     tasks to check it on; an `MLP` can do without
+    batch     tasks to check it on; a `Network` can do without
     inner_lr  of the meta-gradients
 
     Derivatives are taken by complex step (to 1e-9) where the model lets complex numbers through, else by differences
     (to 1e-6), which the report says. TypeError if there is nothing to make theta or data from.
     """
-    if batch is None and not isinstance(model, MLP):
+    if batch is None and not isinstance(model, Network):
         raise TypeError(f"there is no data for a {type(model).__name__}: pass batch=TaskBatch(...) of your own tasks")
     if theta is None and not hasattr(model, "init"):
         raise TypeError(f"a {type(model).__name__} has no init(rng): pass theta=Parameters(...)")
-    cases = list(_cases(model, rng, theta, batch, inner_lr))
-    cases, note = _choose_derivative(cases)
-    failures, lines = {}, []
-    for name, check in CHECKS.items():
-        for case in cases:
-            try:
-                check(case)
-            except Exception as wrong:  # whatever a model does wrong is a failure of this check
-                what = str(wrong) if isinstance(wrong, AssertionError) else f"{type(wrong).__name__}: {wrong}"
-                failures[name] = f"{what}\nsmallest example: {case}"
-                break
-        lines.append(f"{name:<24}{'wrong' if name in failures else 'right'}")
-    report = "\n".join([f"check_model: {type(model).__name__}", *lines, *([f"note: {note}"] if note else [])])
+    findings, note = examine(model, rng, theta=theta, batch=batch, inner_lr=inner_lr)
+    failures = {name: finding.failure for name, finding in findings.items() if finding.failure}
+    lines = [f"{name:<24}{'wrong' if name in failures else 'right'}" for name in findings]
+    report = "\n".join([f"check_model: {getattr(model, 'title', type(model).__name__)}", *lines, *([f"note: {note}"] if note else [])])
     if failures:
         details = "".join(f"\n\n{name}: {message}" for name, message in failures.items())
         raise ModelRejected(f"{len(failures)} of {len(CHECKS)} checks failed\n{report}{details}", failures)
     print(report)
     return Line(report)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found on all its examples: the largest error, and the sentence of a failure, "" if there is none."""
+
+    error: float
+    failure: str = ""
+
+
+def examine(
+    model: Any,
+    rng: np.random.Generator,
+    *,
+    theta: Parameters | None = None,
+    batch: TaskBatch | None = None,
+    inner_lr: float = 0.05,
+) -> tuple[dict[str, Finding], str]:
+    """What each check of the battery found, by its name, and a note if derivatives had to be taken by differences."""
+    cases, note = _choose_derivative(list(_cases(model, rng, theta, batch, inner_lr)))
+    findings = {}
+    for name, check in CHECKS.items():
+        errors, failure = [], ""
+        for case in cases:
+            try:
+                errors.append(check(case))
+            except Exception as wrong:  # whatever a model does wrong is a failure of this check
+                what = str(wrong) if isinstance(wrong, AssertionError) else f"{type(wrong).__name__}: {wrong}"
+                errors, failure = [np.inf], f"{what}\nsmallest example: {case}"
+                break
+        findings[name] = Finding(float(max(errors)), failure)
+    return findings, note
 
 
 def _cases(

@@ -1,4 +1,4 @@
-"""The checks of the battery, one function each: an AssertionError with a sentence, or silence.
+"""The checks of the battery, one function each: the error found, or an AssertionError with a sentence.
 
 What the answers are compared with is a derivative of the model's own values, taken by complex step or by differences.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from tinymaml.check import mistakes
 from tinymaml.check.compare import diagnose, relative_error
 from tinymaml.maml import adapt, meta_gradient
-from tinymaml.models import MLP
+from tinymaml.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
@@ -56,7 +56,7 @@ class Case:
         return f"{len(self.batch)} task{'s' * (len(self.batch) > 1)} of {self.x.shape[1]}, {self.theta!r}"
 
 
-def _surface(case: Case) -> None:
+def _surface(case: Case) -> float:
     here, tasks = case.here, len(case.batch)
     assert np.shape(here.loss) == (tasks,), f"the loss has shape {np.shape(here.loss)}, expected ({tasks},): one for each task"
     for what, value in (("gradient", here.gradient), ("hvp", here.hvp(case.v))):
@@ -68,51 +68,49 @@ def _surface(case: Case) -> None:
             assert got == wanted, f"{name} of the {what} has shape {got}, expected {wanted}: one for each task"
             assert np.isfinite(value[name]).all(), f"{name} of the {what} holds NaN or infinite numbers"
     assert np.isfinite(here.loss).all(), "the loss is NaN or infinite"
+    return 0.0
 
 
-def _gradient(case: Case) -> None:
+def _gradient(case: Case) -> float:
     mine, reference = {}, {}
     for name in case.theta:
         v = case.one_name(name)
         reference[name] = case.derivative(lambda theta: case.at(theta).loss, case.theta, v)
         mine[name] = np.array([case.here.gradient.task(t).dot(v) for t in range(len(case.batch))])
-    _judge(case, "the gradient is not the derivative of the loss", Parameters(mine), Parameters(reference))
+    return _judge(case, "the gradient is not the derivative of the loss", Parameters(mine), Parameters(reference))
 
 
-def _hvp(case: Case) -> None:
+def _hvp(case: Case) -> float:
     mine, reference = case.here.hvp(case.v), case.derivative(lambda theta: case.at(theta).gradient, case.theta, case.v)
-    if relative_error(mine, reference) <= case.tolerance:
-        return
+    if (error := relative_error(mine, reference)) <= case.tolerance:
+        return error
     good = [word for word, check in (("linear", _linear), ("symmetric", _symmetric)) if _passes(check, case)]
     named = ""
-    if isinstance(case.model, MLP):
+    if isinstance(case.model, Network):
         problem = (case.model, case.theta, case.x[0], case.y[0], case.v)
-        truth = mistakes.sweep(*problem)["hvp"]
-        named = diagnose(mine.task(0), truth, mistakes.one_mistake("hvp", *problem), tolerance=1e-6)
-    elif not np.any(mine.flat):
+        named = diagnose(mine.task(0), reference.task(0), mistakes.one_mistake("hvp", *problem), tolerance=1e-6)
+    if not named and not np.any(mine.flat):
         named = "it is zero, which makes every meta-gradient first-order"
-    elif good == ["linear", "symmetric"]:
+    elif not named and good == ["linear", "symmetric"]:
         named = "a term of the second derivative is missing or wrong: for a network with a curved activation look at s'' in eq. 8"
     nature = f"hvp is {' and '.join(good)}, but it" if good else "hvp"
-    _judge(case, f"{nature} is not the derivative of the gradient along v", mine, reference, named)
+    return _judge(case, f"{nature} is not the derivative of the gradient along v", mine, reference, named)
 
 
-def _linear(case: Case) -> None:
+def _linear(case: Case) -> float:
     hvp, u, v = case.here.hvp, case.u, case.v
-    error = relative_error(hvp(2 * u - 3 * v), 2 * hvp(u) - 3 * hvp(v))
-    assert error <= 1e-9, f"hvp(2u - 3v) is not 2 hvp(u) - 3 hvp(v): relative error {error:.1e}"
+    return _same(hvp(2 * u - 3 * v), 2 * hvp(u) - 3 * hvp(v), "hvp(2u - 3v) is not 2 hvp(u) - 3 hvp(v)")
 
 
-def _symmetric(case: Case) -> None:
+def _symmetric(case: Case) -> float:
     u_Hv = [case.u.dot(case.here.hvp(case.v).task(t)) for t in range(len(case.batch))]
     v_Hu = [case.v.dot(case.here.hvp(case.u).task(t)) for t in range(len(case.batch))]
-    error = relative_error(u_Hv, v_Hu)
-    assert error <= 1e-9, f"u.Hv is not v.Hu, so this is no Hessian: relative error {error:.1e}"
+    return _same(u_Hv, v_Hu, "u.Hv is not v.Hu, so this is no Hessian")
 
 
-def _tasks(case: Case) -> None:
+def _tasks(case: Case) -> float:
     """A batch of tasks is a loop over tasks, for a shared theta and for one of each task's own."""
-    own = case.theta.map(lambda array: np.stack([array * (1 + 0.1 * t) for t in range(len(case.batch))]))
+    own, errors = case.theta.map(lambda array: np.stack([array * (1 + 0.1 * t) for t in range(len(case.batch))])), []
     for whose, theta in (("a shared theta", case.theta), ("each task's own theta", own)):
         here = case.at(theta)
         for t in range(len(case.batch)):
@@ -122,14 +120,14 @@ def _tasks(case: Case) -> None:
                 ("gradient", here.gradient.task(t), there.gradient.task(0)),
                 ("hvp", here.hvp(case.v).task(t), there.hvp(case.v).task(0)),
             ):
-                error = relative_error(batched, alone)
-                assert error <= 1e-9, f"with {whose}, the {what} of task {t} is not what it is alone: relative error {error:.1e}"
+                errors.append(_same(batched, alone, f"with {whose}, the {what} of task {t} is not what it is alone"))
+    return max(errors)
 
 
-def _broadcasting(case: Case) -> None:
+def _broadcasting(case: Case) -> float:
     x, y = case.x, case.y
     if x.shape[1] == 1:
-        return
+        return 0.0
     for bad in (y[:, :1], y[:, :, 0] if y.ndim == 3 else y[:, 1:]):
         try:
             loss = case.model.at(case.theta, x, bad).loss
@@ -139,9 +137,10 @@ def _broadcasting(case: Case) -> None:
             f"y of shape {bad.shape} was taken beside x of shape {x.shape}, and the loss is {loss}: "
             f"compare the shapes first, and raise ValueError unless y is {y.shape}"
         )
+    return 0.0
 
 
-def _inputs(case: Case) -> None:
+def _inputs(case: Case) -> float:
     things = {"theta": case.theta, "v": case.v, "x": case.x, "y": case.y}
     values = lambda thing: thing.flat if isinstance(thing, Parameters) else thing.copy()
     before = {name: values(thing) for name, thing in things.items()}
@@ -153,55 +152,97 @@ def _inputs(case: Case) -> None:
         assert np.array_equal(values(thing), before[name]), f"{name} was changed: work on a copy"
     for what, first, second in zip(("loss", "gradient", "hvp"), *answers, strict=True):
         assert relative_error(first, second) == 0, f"the {what} is another the second time"
+    return 0.0
 
 
-def _precision(case: Case) -> None:
-    theta, v, x, y = (thing.astype(np.float32) for thing in (case.theta, case.v, case.x, case.y))
-    here = case.model.at(theta, x, y)
-    for what, single, double in (
-        ("loss", here.loss, case.here.loss),
-        ("gradient", here.gradient, case.here.gradient),
-        ("hvp", here.hvp(v), case.here.hvp(case.v)),
-    ):
+def _precision(case: Case) -> float:
+    """float32 against float64 at the same numbers, which float32 can hold."""
+    low = [thing.astype(np.float32) for thing in (case.theta, case.v, case.x, case.y)]
+    high = [thing.astype(np.float64) for thing in low]
+    answers = []
+    for theta, v, x, y in (low, high):
+        here = case.model.at(theta, x, y)
+        answers.append({"loss": here.loss, "gradient": here.gradient, "hvp": here.hvp(v)})
+    for what, single in answers[0].items():
         assert single.dtype == np.float32, f"from float32 the {what} comes out as {single.dtype}: a cast or an array in float64?"
-        error = relative_error(single, double)
-        assert error <= 1e-3, f"in float32 the {what} is far from what it is in float64: relative error {error:.1e}"
+    sentence = "in float32 the {} is far from what it is in float64"
+    return max(_same(answers[0][what], answers[1][what], sentence.format(what), 1e-3) for what in answers[0])
 
 
-def _meta(steps: int) -> Callable[[Case], None]:
-    def check(case: Case) -> None:
-        options = {"inner_lr": case.inner_lr, "steps": steps}
+def _meta(steps: int, rates: str = "one rate") -> Callable[[Case], float]:
+    """The meta-gradient against the derivative of the meta-loss, with one rate, one a name or one an entry."""
+
+    def check(case: Case) -> float:
+        options = {"inner_lr": RATES[rates](case), "steps": steps}
         gradient = meta_gradient(case.model, case.theta, case.batch, **options).gradient
+        meta_loss = lambda theta: np.asarray(meta_gradient(case.model, theta, case.batch, **options, first_order=True).loss)
         mine, reference = {}, {}
         for name in case.theta:
             v = case.one_name(name)
-            meta_loss = lambda theta: meta_gradient(case.model, theta, case.batch, **options, first_order=True).loss
             reference[name] = np.array([case.derivative(meta_loss, case.theta, v)])
             mine[name] = np.array([gradient.dot(v)])
         sentence = f"the meta-gradient over {steps} inner step{'s' * (steps > 1)} is not the derivative of the meta-loss"
-        _judge(case, sentence, Parameters(mine), Parameters(reference))
+        return _judge(case, sentence, Parameters(mine), Parameters(reference))
 
     return check
 
 
-def _first_order(case: Case) -> None:
-    options = {"inner_lr": case.inner_lr, "steps": 1}
+RATES = {
+    "one rate": lambda case: case.inner_lr,
+    "one rate a name": lambda case: {name: case.inner_lr * (i % 3) for i, name in enumerate(case.theta)},
+    "one rate an entry": lambda case: case.inner_lr * case.u,
+}
+
+
+def _rates(case: Case) -> float:
+    """Eq. 20: the derivative of the meta-loss in the rates, each array of them alone."""
+    rates = RATES["one rate an entry"](case)
+    mine = meta_gradient(case.model, case.theta, case.batch, inner_lr=rates, steps=2).rates
+    of_rates = lambda rates: np.asarray(
+        meta_gradient(case.model, case.theta, case.batch, inner_lr=rates, steps=2, first_order=True).loss
+    )
+    along = [case.one_name(name) for name in case.theta]
+    reference = Parameters({name: np.array([case.derivative(of_rates, rates, v)]) for name, v in zip(case.theta, along, strict=True)})
+    found = Parameters({name: np.array([mine.dot(v)]) for name, v in zip(case.theta, along, strict=True)})
+    return _judge(case, "the derivative in the rates is not that of the meta-loss (eq. 20)", found, reference)
+
+
+def _fast_weights(case: Case) -> float:
+    """Factored and formed weights, where a model has both (eqs. 14 and 15)."""
+    if not hasattr(case.model, "fast_weights"):
+        return 0.0
+    errors = []
+    for rates in RATES.values():
+        fast, formed = (
+            meta_gradient(case.model, case.theta, case.batch, inner_lr=rates(case), steps=2, fast_weights=form)
+            for form in (True, False)
+        )
+        for what in ("gradient", "first_order", "curvature", "rates"):
+            errors.append(_same(getattr(fast, what), getattr(formed, what), f"in fast weights the {what} is another"))
+    return max(errors)
+
+
+def _first_order(case: Case) -> float:
+    options = {"inner_lr": case.inner_lr, "steps": 2}
     exact = meta_gradient(case.model, case.theta, case.batch, **options)
     first = meta_gradient(case.model, case.theta, case.batch, **options, first_order=True).gradient
-    theta_K = adapt(case.model, case.theta, case.x, case.y, **options)
-    query = case.model.at(theta_K, case.batch.x_query, case.batch.y_query)
-    turn = (case.inner_lr * case.here.hvp(query.gradient)).mean()
-    for what, mine, reference in (
-        ("first-order meta-gradient is not the query gradient at the adapted parameters", first, query.gradient.mean()),
-        ("exact meta-gradient is not the first-order one minus the curvature term", exact.gradient, first - turn),
-    ):
-        error = relative_error(mine, reference)
-        assert error <= 1e-9, f"the {what}: relative error {error:.1e}"
-    error = relative_error(exact.gradient, exact.first_order - exact.curvature)
-    assert error <= 1e-9, f"the meta-gradient is not its first_order minus its curvature: relative error {error:.1e}"
+    path = [case.theta, *(adapt(case.model, case.theta, case.x, case.y, inner_lr=case.inner_lr, steps=k) for k in (1, 2))]
+    u = case.model.at(path.pop(), case.batch.x_query, case.batch.y_query).gradient
+    errors = [_same(first, u.mean(), "the first-order meta-gradient is not the query gradient at the adapted parameters")]
+    turns = []
+    while path:  # eq. 12, one step at a time
+        turns.append(case.inner_lr * case.at(path.pop()).hvp(u))
+        u = u - turns[-1]
+    turn = (turns[0] + turns[1]).mean()
+    errors += [
+        _same(exact.gradient, first - turn, "the exact meta-gradient is not the first-order one minus the curvature term"),
+        _same(exact.curvature, turn, "the curvature is not the sum of alpha H_S(theta_k) u_{k+1}"),
+        _same(exact.gradient, exact.first_order - exact.curvature, "the meta-gradient is not its first_order minus its curvature"),
+    ]
     if relative_error(turn, 0 * turn) > 0.1:  # there is curvature to speak of
         same = relative_error(exact.gradient, first) <= 1e-9
         assert not same, "the exact meta-gradient is the first-order one, though the curvature is not zero"
+    return max(errors)
 
 
 CHECKS = {
@@ -217,15 +258,26 @@ CHECKS = {
     "meta-gradient, 1 step": _meta(1),
     "meta-gradient, 2 steps": _meta(2),
     "meta-gradient, 3 steps": _meta(3),
+    "one rate a name": _meta(2, "one rate a name"),
+    "one rate an entry": _meta(2, "one rate an entry"),
+    "derivative in the rates": _rates,
+    "fast weights": _fast_weights,
     "first-order": _first_order,
 }
 
 
-def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, named: str = "") -> None:
-    """AssertionError with the sentence, the error and what can be said about it, unless mine is right."""
+def _same(mine: object, reference: object, sentence: str, tolerance: float = 1e-9) -> float:
+    """The relative error, or AssertionError with the sentence if it is beyond the tolerance."""
+    error = relative_error(mine, reference)
+    assert error <= tolerance, f"{sentence}: relative error {error:.1e}"
+    return error
+
+
+def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, named: str = "") -> float:
+    """The relative error; or AssertionError with the sentence, the error and what can be said about it, unless mine is right."""
     error = relative_error(mine, reference)
     if error <= case.tolerance:
-        return
+        return error
     n, factor = case.x.shape[1], _factor(mine, reference)
     if not named and factor:
         missing = f" for n = {n} examples: a factor 1/n is missing"
