@@ -81,9 +81,10 @@ def examine(
     theta: Parameters | None = None,
     batch: TaskBatch | None = None,
     inner_lr: float = 0.05,
+    tolerance: float = 1e-9,
 ) -> tuple[dict[str, Finding], str]:
     """What each check of the battery found, by its name, and a note if derivatives had to be taken by differences."""
-    cases, note = _choose_derivative(list(_cases(model, rng, theta, batch, inner_lr)))
+    cases, note = _choose_derivative([replace(case, tolerance=tolerance) for case in _cases(model, rng, theta, batch, inner_lr)])
     findings = {}
     for name, check in CHECKS.items():
         errors, failure = [], ""

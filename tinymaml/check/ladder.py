@@ -97,7 +97,7 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
 
     names = list(ACTIVATIONS)
     problems = [Problem.draw(rng, activation=names[i % len(names)]) for i in range(networks)]
-    found = [examine(p.model, rng, theta=p.theta, batch=p.batch, inner_lr=p.inner_lr)[0] for p in problems]
+    found = [examine(p.model, rng, theta=p.theta, batch=p.batch, inner_lr=p.inner_lr, tolerance=tolerance)[0] for p in problems]
     for name in found[0]:
         precision, allowed = NETWORK_ROWS.get(name, ("float64", tolerance))
         error = max(findings[name].error for findings in found)

@@ -41,6 +41,7 @@ def layer_errors(layer: Layer, rng: np.random.Generator, *, width: int, rows: in
         backwards = (below * Ra).sum() + sum((gradient[name].sum(0) * v[name]).sum() for name in p)
         size = np.linalg.norm(D) * np.linalg.norm(Rout)
         errors["backward"].append(abs(forwards - backwards) / max(size, 1e-3))
+        layer.backward(p, tape, RD, True)  # what was asked before must not matter
         Rbelow, Rgradient = layer.R_backward(p, v, tape, Rtape, D, RD)
         pairs = [(Rbelow, below_i.imag / STEP), *((Rgradient[name], gradient_i[name].imag / STEP) for name in p)]
         errors["R_backward"].append(max(relative_error(mine, truth) for mine, truth in pairs))
