@@ -1,6 +1,7 @@
 """The battery for any model: what is right goes through unchanged, and every fault is reported in words."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from strategies import few, linear_batch, problems
 from tinymaml import MLP, Parameters, meta_gradient
 from tinymaml.check import ModelRejected, check_model
 from tinymaml.check.golden import Linear, LinearSurface
+from tinymaml.check.mistakes import MISTAKES, made
 from tinymaml.check.problem import random_batch
-from tinymaml.mlp import Along, Surface
+from tinymaml.layers import Elementwise
+from tinymaml.network import Network
 
 
 def rng() -> np.random.Generator:
@@ -169,7 +172,7 @@ def test_every_failure_is_reported_not_only_the_first():
     class Both(SumForMean, NotSymmetric):
         pass
 
-    with pytest.raises(ModelRejected, match="of 13 checks failed") as caught:
+    with pytest.raises(ModelRejected, match="of 17 checks failed") as caught:
         check_model(Faulty(3, Both), rng(), batch=linear_batch())
     assert {"gradient", "hvp", "hvp is symmetric", "meta-gradient, 1 step"} <= set(caught.value.failures)
     assert "hvp is linear" not in caught.value.failures
@@ -180,60 +183,51 @@ def test_an_outer_loop_that_leaves_out_the_curvature_is_reported(monkeypatch):
     monkeypatch.setattr("tinymaml.check.model_checks.meta_gradient", always_first_order)
     with pytest.raises(ModelRejected) as caught:
         check_model(MLP([2, 4, 1], activation="tanh"), rng())
-    assert set(caught.value.failures) == {"first-order", *(f"meta-gradient, {k} step{'s' * (k > 1)}" for k in (1, 2, 3))}
+    exact = {f"meta-gradient, {k} step{'s' * (k > 1)}" for k in (1, 2, 3)} | {"one rate a name", "one rate an entry"}
+    assert set(caught.value.failures) == {"first-order", "derivative in the rates", "fast weights", *exact}
     assert "is not the first-order one minus the curvature term" in caught.value.failures["first-order"]
 
 
 # -- a wrong Hessian that symmetry cannot see ------------------------------------------------------------------
 
 
-class LostCurvature(Surface):
-    """A network whose HVP lacks s'': the Gauss-Newton part alone would be symmetric, and so is this."""
-
-    def hvp(self, v):
-        here = Surface(self.model, self.theta, self.x, self.y)
-        here.__dict__["s2"] = {l: 0 * s2 for l, s2 in here.s2.items()}
-        return Along(here, v).hvp
-
-
 @dataclass(frozen=True)
 class OwnNetwork:
-    """A user's own network, which is no MLP to the battery."""
+    """A user's own network, which is made of no layers that the battery could see."""
 
-    mlp: MLP
-    surface: type = Surface
+    network: Network
 
     def init(self, rng):
-        return self.mlp.init(rng)
+        return self.network.init(rng)
 
     def at(self, theta, x, y):
-        self.mlp.at(theta, x, y)  # its checks
-        return self.surface(self.mlp, theta, x, y)
+        return self.network.at(theta, x, y)
 
 
-class OwnMLP(MLP):
-    def at(self, theta, x, y):
-        super().at(theta, x, y)
-        return LostCurvature(self, theta, x, y)
+def lost_curvature(activation: str) -> Network:
+    return made(MLP([2, 4, 1], activation=activation), ["s''"])
 
 
 def test_an_hvp_without_s_second_is_rejected_though_it_is_linear_and_symmetric():
-    model = OwnNetwork(MLP([2, 4, 1], activation="tanh"), LostCurvature)
+    model = OwnNetwork(lost_curvature("tanh"))
     with pytest.raises(ModelRejected) as caught:
-        check_model(model, rng(), batch=random_batch(model.mlp, rng(), tasks=2, shots=3, queries=3))
+        check_model(model, rng(), batch=random_batch(model.network, rng(), tasks=2, shots=3, queries=3))
     assert "hvp is linear and symmetric, but it is not the derivative of the gradient along v: " in caught.value.failures["hvp"]
     assert "look at s'' in eq. 8" in caught.value.failures["hvp"]
     assert not {"gradient", "hvp is linear", "hvp is symmetric"} & set(caught.value.failures)
 
 
-def test_for_an_mlp_the_missing_term_is_named():
+def test_for_a_network_of_layers_the_missing_term_is_named(monkeypatch):
+    wrong = MISTAKES["s''"].rules[Elementwise]["R_backward"]
+    right = Elementwise.R_backward
+    monkeypatch.setattr(Elementwise, "R_backward", lambda self, *given: wrong(partial(right, self), self, *given))
     with pytest.raises(ModelRejected) as caught:
-        check_model(OwnMLP([2, 4, 1], activation="tanh"), rng())
+        check_model(MLP([2, 4, 1], activation="tanh"), rng())
     assert "s'' is missing in eq. 8" in caught.value.failures["hvp"]
 
 
 def test_without_curved_activations_there_is_no_such_term_to_lose():
-    check_model(OwnMLP([2, 4, 1], activation="relu"), rng())
+    check_model(lost_curvature("relu"), rng())
 
 
 # -- models that complex numbers do not pass through -----------------------------------------------------------

@@ -13,7 +13,7 @@ from tinymaml.tasks import TaskBatch
 
 
 def episode(rng, model, tasks, shots, queries, dtype):
-    d, d_out = model.widths[0], model.widths[-1]
+    d, d_out = model.inputs, model.outputs
 
     def examples(n):
         x = rng.standard_normal((tasks, n, d)).astype(dtype)
@@ -69,7 +69,7 @@ def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     y = rng.standard_normal((T, n, e))
     np.testing.assert_allclose(y @ changed.swapaxes(-1, -2), y @ matrix.swapaxes(-1, -2), atol=1e-12)
     np.testing.assert_allclose(changed.sum(), matrix.sum(0), atol=1e-12)
-    np.testing.assert_allclose(outer(x, y, like=W).formed(), outer(x, y, like=shared), atol=1e-12)
+    np.testing.assert_allclose(outer((x, y), like=W).formed(), outer((x, y), like=shared), atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,12 +3,24 @@
 import numpy as np
 import pytest
 from hypothesis import assume, given
+from hypothesis import strategies as st
 from strategies import SMOOTH, problems, quick
 
-from tinymaml import MLP, adapt, meta_gradient
-from tinymaml.check import Problem, compare, loss_gradient, meta_gradient_by_complex_step, relative_error
+from tinymaml import MLP, Parameters, adapt, meta_gradient
+from tinymaml.check import (
+    Problem,
+    compare,
+    complex_step,
+    gradient_by_entries,
+    loss_gradient,
+    meta_gradient_by_complex_step,
+    relative_error,
+)
 from tinymaml.check.golden import fixtures
 from tinymaml.tasks import TaskBatch
+
+
+GOOD = Problem((1, 3, 1))
 
 
 def inner(problem: Problem) -> dict:
@@ -102,6 +114,82 @@ def test_float32_agrees_with_float64_and_stays_float32(problem):
         compare(name, getattr(mine, name), getattr(reference, name), tolerance=1e-4, floor=1e-2)
 
 
+# -- rates that are not one number ----------------------------------------------------------------------------
+
+
+def drawn_rates(problem: Problem, kind: str):
+    """One rate a name, with one name left out and one that is zero; or one an entry, of either sign."""
+    rng = np.random.default_rng(problem.seed)
+    if kind == "entry":
+        return problem.theta.map(lambda array: rng.uniform(-0.1, 0.2, array.shape))
+    first, *names = problem.theta
+    return {first: 0.0} | {name: float(rng.uniform(0.01, 0.2)) for name in names[:-1]}
+
+
+@quick
+@given(problems(), st.sampled_from(["name", "entry"]))
+def test_meta_gradient_with_any_rates(problem, kind):
+    rates = drawn_rates(problem, kind)
+    inner = {"inner_lr": rates, "steps": problem.steps}
+    reference = meta_gradient_by_complex_step(problem.model, problem.theta, problem.batch, **inner)
+    for fast_weights in (None, False, True):
+        meta = meta_gradient(problem.model, problem.theta, problem.batch, **inner, fast_weights=fast_weights)
+        compare("meta-gradient", meta.gradient, reference)
+        compare("its parts", meta.gradient, meta.first_order - meta.curvature)
+
+
+@quick
+@given(problems(), st.sampled_from(["name", "entry"]))
+def test_the_derivative_in_the_rates(problem, kind):
+    """Eq. 20, every entry of every rate, by complex step through the meta-loss."""
+    rates = drawn_rates(problem, kind)
+    each = rates if kind == "entry" else problem.theta.map(np.ones_like) * {name: rates.get(name, 0.0) for name in problem.theta}
+    mine = meta_gradient(problem.model, problem.theta, problem.batch, inner_lr=rates, steps=problem.steps).rates
+    of_rates = lambda rates: np.asarray(
+        meta_gradient(problem.model, problem.theta, problem.batch, inner_lr=rates, steps=problem.steps, first_order=True).loss
+    )
+    compare("d loss / d alpha", mine, gradient_by_entries(of_rates, each))
+
+
+@quick
+@given(problems())
+def test_three_ways_to_say_one_rate(problem):
+    lr = problem.inner_lr
+    for rates in (dict.fromkeys(problem.theta, lr), problem.theta.map(lambda array: np.full_like(array, lr))):
+        other = meta_gradient(problem.model, problem.theta, problem.batch, inner_lr=rates, steps=problem.steps)
+        compare("gradient", other.gradient, of(problem).gradient)
+    total = sum(array.sum() for array in of(problem).rates.values())
+    loss = lambda lr: meta_gradient(
+        problem.model, problem.theta, problem.batch, inner_lr=dict.fromkeys(problem.theta, complex(lr)), steps=problem.steps
+    ).losses.mean()
+    compare("d loss / d one rate", total, complex_step(loss, np.array(lr), np.array(1.0)))
+
+
+def test_a_name_that_is_left_out_does_not_move():
+    b = GOOD.batch
+    theta = adapt(GOOD.model, GOOD.theta, b.x_support, b.y_support, inner_lr={"W2": 0.1}, steps=3)
+    for name, array in theta.items():
+        moved = np.abs(array - GOOD.theta[name]).max()
+        assert moved > 1e-3 if name == "W2" else moved == 0
+
+
+def test_first_order_keeps_no_tapes_and_says_nothing_of_rates():
+    first = of(GOOD, first_order=True)
+    assert first.turns is first.slopes is first.curvature is first.rates is None
+    assert len(first.u) == 1
+
+
+def test_a_theta_that_comes_factored_is_formed_when_asked():
+    b, fast = GOOD.batch, GOOD.model.fast_weights(GOOD.theta)
+    inner = {"inner_lr": 0.1, "steps": 2}
+    for rates in (0.1, GOOD.theta.map(lambda array: np.full_like(array, 0.1))):
+        kept = adapt(GOOD.model, fast, b.x_support, b.y_support, inner_lr=rates, steps=2)
+        formed = adapt(GOOD.model, fast, b.x_support, b.y_support, inner_lr=rates, steps=2, fast_weights=False)
+        assert all(isinstance(array, np.ndarray) for array in formed.values())
+        compare("theta_K", kept.formed(), formed)
+    compare("gradient", meta_gradient(GOOD.model, fast, b, **inner).gradient, meta_gradient(GOOD.model, GOOD.theta, b, **inner).gradient)
+
+
 @pytest.mark.parametrize(("mine", "whole"), [pytest.param(*rest, id=name) for name, *rest in fixtures()])
 def test_the_golden_fixture_comes_out_in_whole_numbers(mine, whole):
     assert mine.tolist() == whole
@@ -126,8 +214,6 @@ def test_nothing_that_is_passed_in_is_changed(problem):
 
 # -- what is refused, with one clear sentence ----------------------------------------------------------------
 
-GOOD = Problem((1, 3, 1))
-
 
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
@@ -138,6 +224,13 @@ GOOD = Problem((1, 3, 1))
         ({"inner_lr": np.inf}, ValueError, "inner_lr is inf, expected a finite number above zero"),
         ({"inner_lr": "0.1"}, TypeError, "inner_lr is '0.1', expected a number"),
         ({"inner_lr": None}, TypeError, "inner_lr is None, expected a number"),
+        ({"inner_lr": {"W9": 0.1}}, ValueError, "inner_lr has a rate for 'W9', expected names of theta: choose among W1, b1, W2"),
+        ({"inner_lr": {"W1": "0.1"}}, ValueError, "inner_lr of W1 is '0.1', expected a finite number: pass a float such as"),
+        ({"inner_lr": {"W1": np.nan}}, ValueError, "inner_lr of W1 is nan, expected a finite number"),
+        ({"inner_lr": Parameters(W1=np.ones((1, 3)))}, ValueError, "inner_lr has no rates for b1: Parameters hold one rate an"),
+        ({"inner_lr": GOOD.theta.map(lambda a: a[:, :1])}, ValueError, r"inner_lr of W1 has shape \(1, 1\), expected \(1, 3\)"),
+        ({"inner_lr": GOOD.theta.map(lambda a: a + np.inf)}, ValueError, "inner_lr of W1 holds 3 values that are NaN or inf"),
+        ({"inner_lr": GOOD.theta.astype("f")}, TypeError, "inner_lr of W1 is float32 and theta is float64: use .astype"),
         ({"inner_lr": 0.1, "steps": 0}, ValueError, "steps is 0, expected at least 1"),
         ({"inner_lr": 0.1, "steps": -1}, ValueError, "steps is -1, expected at least 1"),
         ({"inner_lr": 0.1, "steps": 1.0}, TypeError, "steps is 1.0, expected a whole number"),

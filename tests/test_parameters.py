@@ -67,12 +67,25 @@ def test_other_names_or_shapes_are_refused_and_nothing_is_broadcast():
             theta + stranger
         with pytest.raises(TypeError):
             theta * stranger
-    with pytest.raises(TypeError):
-        theta * theta
+    with pytest.raises(ValueError, match=r"w has shape \(2, 3\) on the left"):
+        theta * Parameters(w=np.ones((1, 3)))
+    for factors in ({}, {"w": 1.0, "b": 2.0}, {"w": np.ones(3)}, {"v": 1.0}):
+        with pytest.raises(ValueError, match="expected one number for each of w"):
+            factors * theta
     with pytest.raises(ValueError, match=r"the vector has shape \(5,\), expected \(6,\)"):
         theta.unflatten(np.ones(5))
     with pytest.raises(KeyError, match="there are w"):
         theta["W1"]
+
+
+def test_products_are_taken_entry_by_entry_or_name_by_name():
+    theta, tasks = Parameters(w=np.array([[1.0, 2.0]]), b=np.ones((1, 1))), Parameters(w=np.ones((3, 1, 2)), b=np.ones((3, 1, 1)))
+    np.testing.assert_array_equal((theta * theta)["w"], [[1.0, 4.0]])
+    assert (theta * tasks)["w"].shape == (3, 1, 2)
+    scaled = {"w": 2.0, "b": 0.0} * theta
+    assert scaled["w"].tolist() == [[2.0, 4.0]]
+    assert scaled["b"].tolist() == [[0.0]]
+    assert ({"w": 2.0, "b": 0.5} * theta.astype("f")).dtype == np.float32
 
 
 def test_a_printed_theta_shows_names_and_shapes():

@@ -97,7 +97,7 @@ class Case:
         (eqs. 1, 4, 5, 8) and two outer products (eq. 7) in every inner step; for z, dL/da and dW on the query set. Layer 1
         has no dL/da, Ra_0 = 0. What a form does on top (the kernels of eq. 14; theta_K multiplied out) does not count.
         """
-        batch, widths, total = self.made()[1], self.model.widths, 0
+        batch, widths, total = self.made()[1], self.widths, 0
         n, q = batch.x_support.shape[1], batch.x_query.shape[1]
         for l in range(1, len(widths)):
             rows = 2 * n * self.steps + 2 * q if l == 1 else 6 * n * self.steps + 3 * q

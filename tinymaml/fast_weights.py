@@ -85,7 +85,9 @@ class Factored:
         return total if self.shared is None else total + self.shared * self.shape[0]
 
     def formed(self) -> np.ndarray:
-        """The matrices multiplied out, (T, d, d'): for looking at."""
+        """The matrices multiplied out: (T, d, d'), or (d, d') as long as the tasks share it."""
+        if not self.pairs:
+            return self.shared
         left, right = self.joined
         return (0 if self.shared is None else self.shared) + left.swapaxes(-1, -2) @ right
 

@@ -124,7 +124,7 @@ class Network:
         for layer in self.layers:
             rows *= getattr(layer, "positions", 1)
             for name in getattr(layer, "matrices", ()):
-                W = arrays[name]
+                W = arrays.get(name)
                 if isinstance(W, np.ndarray) and W.ndim == 2 and rows * sum(W.shape) < W.size:
                     arrays[name] = Factored(W)
         return Parameters.trusted(arrays)

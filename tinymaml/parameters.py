@@ -79,6 +79,12 @@ class Parameters(Mapping):
                 )
         return yours
 
+    def _numbers(self, factors: Mapping[str, complex]) -> Mapping[str, complex]:
+        """One number for each name, once that is known."""
+        if factors.keys() != self._arrays.keys() or not all(map(np.isscalar, factors.values())):
+            raise ValueError(f"the factors are {dict(factors)}, expected one number for each of {', '.join(self._arrays)}")
+        return factors
+
     def __add__(self, other: Parameters) -> Parameters:
         if not isinstance(other, Parameters):
             return NotImplemented
@@ -94,7 +100,7 @@ class Parameters(Mapping):
     def __mul__(self, factor: complex | Mapping) -> Parameters:
         """Times a number; or times one number a name, or `Parameters` entry by entry: the o of eq. 11."""
         if isinstance(factor, Mapping):
-            yours = self._paired(factor) if isinstance(factor, Parameters) else factor
+            yours = self._paired(factor) if isinstance(factor, Parameters) else self._numbers(factor)
             return Parameters.trusted({name: mine * yours[name] for name, mine in self._arrays.items()})
         if not np.isscalar(factor):
             return NotImplemented
