@@ -16,6 +16,9 @@ from matplotlib.ticker import LogLocator
 
 from tinymaml.evaluation import Curve
 
+BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito's set
+ORANGE, PURPLE, GREY = "#E69F00", "#CC79A7", "#777777"
+
 # one look for a method in all figures: label, colour (Okabe and Ito's set), line style, marker
 LOOKS = {
     "maml": ("MAML", "#0072B2", "-", "o"),
@@ -32,11 +35,12 @@ CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00
 STEP_LOOKS = {0: ("#999999", ":"), 1: ("#56B4E9", "--"), 10: ("#0072B2", "-")}
 
 
-def _axes(ax: Axes | None) -> Axes:
-    return plt.subplots(figsize=(7.2, 4), layout="constrained")[1] if ax is None else ax
+def axes(ax: Axes | None, size: tuple[float, float] = (7.2, 4)) -> Axes:
+    """The axes that are given, or new ones of this size in inches."""
+    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 
-def _log(ax: Axes) -> None:
+def log_axis(ax: Axes) -> None:
     """A log axis with plain numbers on it."""
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter("{x:g}")
@@ -44,7 +48,7 @@ def _log(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter("")
 
 
-def _finish(ax: Axes) -> None:
+def finish(ax: Axes) -> None:
     """A light grid, and the legend beside the panel, where it hides no curve."""
     ax.grid(alpha=0.3)
     ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
@@ -52,7 +56,7 @@ def _finish(ax: Axes) -> None:
 
 def fit(x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], support: tuple, ax: Axes | None = None) -> Axes:
     """One task: the truth, the predictions by number of steps, and the support points (x, y). All are flat arrays."""
-    ax = _axes(ax)
+    ax = axes(ax)
     ax.plot(x, truth, color="black", linewidth=1, label="truth")
     for steps, prediction in fits.items():
         colour, style = STEP_LOOKS.get(steps, ("#0072B2", "-"))
@@ -83,7 +87,7 @@ def fits_of_tasks(panels: Mapping[str, list[tuple]]) -> Figure:
 
 def curves(by_method: Mapping[str, Curve], ax: Axes | None = None, ylabel: str = "mean squared error", log: bool = True) -> Axes:
     """The mean over tasks against adaptation steps, with its 95 % interval, one line a method."""
-    ax = _axes(ax)
+    ax = axes(ax)
     for key, curve in by_method.items():
         label, colour, style, marker = LOOKS[key]
         steps = np.arange(len(curve.mean))
@@ -93,23 +97,23 @@ def curves(by_method: Mapping[str, Curve], ax: Axes | None = None, ylabel: str =
     ax.set_xlabel("steps of gradient descent on the support set")
     ax.set_ylabel(ylabel)
     if log:
-        _log(ax)
-    _finish(ax)
+        log_axis(ax)
+    finish(ax)
     return ax
 
 
 def training(by_method: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
     """The loss of every batch against iterations, smoothed over windows of about a hundredth of the run."""
-    ax = _axes(ax)
+    ax = axes(ax)
     for key, losses in by_method.items():
         label, colour, style, _ = LOOKS[key]
         window = max(1, len(losses) // 100)
         whole = losses[:len(losses) // window * window].reshape(-1, window).mean(1)
         ax.plot(window * (np.arange(len(whole)) + 0.5), whole, color=colour, linestyle=style, label=label)
-    _log(ax)
+    log_axis(ax)
     ax.set_xlabel("iterations")
     ax.set_ylabel("loss that is trained on")
-    _finish(ax)
+    finish(ax)
     return ax
 
 
