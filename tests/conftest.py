@@ -1,7 +1,7 @@
 """What holds for every test.
 
 One thread for the matrix library: the matrices here are small, and threads that wait for each other cost more than they
-do. Figures are drawn without a screen. `import exercises` works as in a lesson.
+do. Figures are drawn without a screen. `exercises` and `figures` are imported as in a lesson.
 """
 
 import os

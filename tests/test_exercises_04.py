@@ -4,7 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from answering import refused
-from exercises import draw_04, lesson_04
+from exercises import lesson_04
+from figures import lesson_04 as draw
 
 from tinymaml import MLP
 from tinymaml.check import central_difference, complex_step, mistakes, relative_error
@@ -149,7 +150,7 @@ def test_the_figure_has_a_panel_for_every_part():
     rng = np.random.default_rng(0)
     theta = MLP([1, 2, 1]).init(rng)
     parts = {"H": np.eye(theta.size), "G": np.zeros((theta.size, theta.size))}
-    figure = draw_04.hessians({"tanh": parts, "relu": parts}, theta)
+    figure = draw.hessians({"tanh": parts, "relu": parts}, theta)
     panels = [ax for ax in figure.axes if ax.images]
     assert [ax.get_title() for ax in panels[:2]] == ["H", "G"]
     assert [label.get_text() for label in panels[0].get_xticklabels()] == list(theta)

@@ -7,7 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from answering import refused
-from exercises import draw_05
+from figures import lesson_05 as draw
+from figures.sliders import slider
 
 from tinymaml import Parameters, adapt, meta_gradient
 from tinymaml.check.golden import Linear
@@ -162,7 +163,7 @@ def tips(ax):
 @pytest.mark.parametrize("steps", [1, 3])
 def test_the_arrows_are_the_gradients(plane, steps):
     model, theta, task, best = plane
-    figure = draw_05.two_gradients(model, theta, task, inner_lr=0.3, steps=steps, outer_lr=1.0, best=best)
+    figure = draw.two_gradients(model, theta, task, inner_lr=0.3, steps=steps, outer_lr=1.0, best=best)
     meta = meta_gradient(model, theta, task, inner_lr=0.3, steps=steps)
     copy = adapt(model, theta, task.x_support, task.y_support, inner_lr=0.3, steps=steps)["w"].ravel()
     (left,), (first, curvature, exact) = (tips(ax) for ax in figure.axes)
@@ -183,10 +184,11 @@ def test_the_sliders_redraw_well_within_a_second(plane):
 
     def redraw(inner_lr, steps):
         drawn.append((inner_lr, steps))
-        return draw_05.two_gradients(model, theta, task, inner_lr=inner_lr, steps=steps, best=best)
+        return draw.two_gradients(model, theta, task, inner_lr=inner_lr, steps=steps, best=best)
 
-    panel = draw_05.slider(redraw, inner_lr=(0.1, 3.0, 0.1, 1.0), steps=(1, 5, 1, 1))
-    rate, steps, _ = panel.children
+    panel = slider(redraw, inner_lr=(0.1, 3.0, 0.1, 1.0), steps=(1, 5, 1, 1))
+    rate, row, _ = panel.children
+    steps, _ = row.children
     began = time.perf_counter()
     steps.value = 4
     assert time.perf_counter() - began < 1.0
@@ -202,11 +204,11 @@ def test_where_nobody_sits_at_the_keyboard_a_sentence_stands_for_the_sliders(mon
             _allow_stdin = False
 
     monkeypatch.setattr(IPython, "get_ipython", Shell)
-    assert draw_05.slider(lambda **values: None, inner_lr=(0.1, 3.0, 0.1, 1.0)) is None
+    assert slider(lambda **values: None, inner_lr=(0.1, 3.0, 0.1, 1.0)) is None
     assert "sliders appear here, for inner_lr." in capsys.readouterr().out
 
 
 def test_learning_curves_have_a_line_each():
-    ax = draw_05.learning({"right": np.ones(3), "copy kept": 2 * np.ones(3)}, np.arange(3))
+    ax = draw.learning({"right": np.ones(3), "copy kept": 2 * np.ones(3)}, np.arange(3))
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["right", "copy kept"]
     plt.close("all")

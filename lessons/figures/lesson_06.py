@@ -1,8 +1,7 @@
-"""The figures of lesson 06, and its slider."""
+"""The figures of lesson 06: present and potential, along the training and along one adaptation."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,18 +10,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinymaml import adapt
-from tinymaml.parameters import Parameters
+from figures import POINTS, counted, legend_above
+from tinymaml import Parameters, adapt, plot
 from tinymaml.plot import LOOKS
 from tinymaml.tasks import Sinusoids, TaskBatch
 
 X = np.linspace(-5, 5, 200)[:, None]
-SUPPORT = {"marker": "o", "linestyle": "", "color": "black", "markeredgecolor": "white", "markersize": 7, "zorder": 4}
+SUPPORT = POINTS | {"color": "black"}  # the methods have the colours
 
 
 def two_objectives(now: Callable, after: Callable, ax: Axes | None = None) -> Axes:
     """The mean over tasks of now(theta) and of after(theta), both (T,), with their least values marked."""
-    ax = plt.subplots(figsize=(6.2, 3), layout="constrained")[1] if ax is None else ax
+    ax = plot.axes(ax, (6.2, 3))
     thetas = np.linspace(0, 7.5, 301)
     for key, objective, name in (("pretraining", now, "present: before the step"), ("maml", after, "potential: after one step")):
         _, colour, style, marker = LOOKS[key]
@@ -35,8 +34,7 @@ def two_objectives(now: Callable, after: Callable, ax: Axes | None = None) -> Ax
     ax.set_ylim(-5, 42)
     ax.set_xlabel(r"initialisation $\theta$")
     ax.set_ylabel("mean loss of the two tasks")
-    ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    plot.finish(ax)
     return ax
 
 
@@ -69,7 +67,7 @@ def along_training(iterations: list[int], losses: Mapping[str, np.ndarray], blin
     axes[0].axhline(blind, color=LOOKS["task-blind"][1], linestyle=LOOKS["task-blind"][2], label=LOOKS["task-blind"][0])
     axes[0].set_ylabel("mean squared error")
     axes[0].set_ylim(bottom=0)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize="small")
+    legend_above(axes[0], columns=4)
     return figure
 
 
@@ -88,21 +86,21 @@ def film(model: Any, starts: Mapping[str, Parameters], task: TaskBatch, inner_lr
         path = _path(model, theta, task, inner_lr, max(frames))
         for ax, k in zip(axes, frames, strict=True):
             _panel(ax, model, {key: path[k]}, task)
-            ax.set_title(f"{k} step{'s' * (k != 1)}: loss {_loss(model, path[k], task):.2f}", fontsize="small")
+            ax.set_title(f"{counted(k)}: loss {_loss(model, path[k], task):.2f}", fontsize="small")
         axes[0].set_ylabel(f"{LOOKS[key][0]}\n\ny")
     for ax in grid[-1]:
         ax.set_xlabel("x")
     return figure
 
 
+@np.errstate(all="ignore")  # with a long step some diverge
 def adaptation(model: Any, starts: Mapping[str, Parameters], task: TaskBatch, inner_lr: float, steps: int) -> Figure:
-    """The fits of all starts after `steps` steps, and their losses against steps. A figure of its own, not pyplot's."""
-    figure = Figure(figsize=(9, 3.2), dpi=80)
-    left, right = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.06, right=0.98, bottom=0.15, top=0.9, wspace=0.2)
+    """The fits of all starts after `steps` steps, and their losses against steps."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
+    figure.subplots_adjust(left=0.06, right=0.98, bottom=0.15, top=0.9, wspace=0.2)  # fixed: quicker than a layout engine
     paths = {key: _path(model, theta, task, inner_lr, 10) for key, theta in starts.items()}
     _panel(left, model, {key: path[steps] for key, path in paths.items()}, task)
-    left.set_title(f"after {steps} step{'s' * (steps != 1)} at inner_lr {inner_lr:.4g}", fontsize="medium")
+    left.set_title(f"after {counted(steps)} at inner_lr {inner_lr:.4g}", fontsize="medium")
     left.set_xlabel("x")
     for key, path in paths.items():
         label, colour, style, marker = LOOKS[key]
@@ -117,34 +115,6 @@ def adaptation(model: Any, starts: Mapping[str, Parameters], task: TaskBatch, in
     right.set_title("loss on the query set against steps", fontsize="medium")
     right.grid(alpha=0.3)
     return figure
-
-
-def slider(model: Any, starts: Mapping[str, Parameters]) -> None:
-    """Show `adaptation` under sliders for steps (with a play button), inner learning rate and amplitude."""
-    import ipywidgets as widgets
-    from IPython.display import display
-
-    steps = widgets.IntSlider(1, 0, 10, description="steps")
-    play = widgets.Play(value=1, min=0, max=10, interval=500)
-    widgets.jslink((play, "value"), (steps, "value"))
-    inner_lr = widgets.FloatLogSlider(0.01, min=-3, max=-1.3, step=0.1, description="inner_lr", readout_format=".4f")
-    amplitude = widgets.FloatSlider(4.0, min=0.1, max=5, step=0.1, description="amplitude")
-    picture = widgets.Image(format="png")
-
-    def redraw(change: object = None) -> None:
-        with np.errstate(all="ignore"):
-            drawn = adaptation(model, starts, one_task(amplitude.value), inner_lr.value, steps.value)
-        file = io.BytesIO()
-        drawn.savefig(file, format="png")
-        picture.value = file.getvalue()
-
-    for control in (steps, inner_lr, amplitude):
-        control.observe(redraw, "value")
-    redraw()
-    box = widgets.VBox([widgets.HBox([steps, play]), widgets.HBox([inner_lr, amplitude]), picture])
-    shown = box._repr_mimebundle_()
-    shown["text/plain"] = "Sliders for steps, inner_lr and amplitude appear here when you run this cell."
-    display(shown, raw=True)
 
 
 def _path(model: Any, theta: Parameters, task: TaskBatch, inner_lr: float, steps: int) -> list[Parameters]:

@@ -9,12 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinymaml.plot import LOOKS, STEP_LOOKS
+from figures import POINTS, counted, legend_above
+from tinymaml import plot
 from tinymaml.tasks import TaskBatch
 
-STEPS = {**STEP_LOOKS, 5: ("#3A93C7", "-.")}  # one look for a number of steps
-SUPPORT = {"marker": "o", "linestyle": "", "color": "#D55E00", "markeredgecolor": "white", "markersize": 8, "zorder": 4}
-QUERY = {"marker": "x", "linestyle": "", "color": "#0072B2", "markersize": 6, "zorder": 3}
+STEPS = {**plot.STEP_LOOKS, 5: ("#3A93C7", "-.")}  # one look for a number of steps
+SUPPORT = POINTS | {"color": plot.VERMILION}
+QUERY = {"marker": "x", "linestyle": "", "color": plot.BLUE, "markersize": 6, "zorder": 3}
 
 
 def _row(panels: int, height: float = 2.9) -> tuple[Figure, np.ndarray]:
@@ -36,23 +37,22 @@ def tasks(batch: TaskBatch) -> Figure:
         ax.plot(batch.x_query[t, :, 0], batch.y_query[t, :, 0], **QUERY, label="query set")
         ax.plot(batch.x_support[t, :, 0], batch.y_support[t, :, 0], **SUPPORT, label="support set")
         ax.set_title(f"task {t + 1}: A = {wave.amplitude:.1f}, $\\phi$ = {wave.phase:.1f}", fontsize="medium")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    legend_above(axes[0], columns=3)
     return figure
 
 
 def over_tasks(some: TaskBatch, x: np.ndarray, prediction: np.ndarray, mean: np.ndarray, ax: Axes | None = None) -> Axes:
     """A task-blind prediction and the closed-form mean, over the waves of some tasks in grey. x (n, 1)."""
-    ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")[1] if ax is None else ax
+    ax = plot.axes(ax, (6.4, 3.4))
     for t in range(len(some)):
         ax.plot(x, some.hidden[t](x), color="#bbbbbb", linewidth=0.8, label="tasks" if t == 0 else None)
-    _, colour, _, _ = LOOKS["pretraining"]
+    _, colour, _, _ = plot.LOOKS["pretraining"]
     ax.plot(x, prediction, color=colour, linewidth=3, label="pre-trained network")
-    _, _, style, _ = LOOKS["task-blind"]
+    _, _, style, _ = plot.LOOKS["task-blind"]
     ax.plot(x, mean, color="black", linestyle=style, linewidth=1.5, label=r"$-1.623\ \cos\, x$")
     ax.set_xlabel("x")
     ax.set_ylabel("y")
-    ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    plot.finish(ax)
     return ax
 
 
@@ -63,22 +63,21 @@ def fine_tuning(batch: TaskBatch, x: np.ndarray, fits: Mapping[int, np.ndarray])
         ax.plot(x, batch.hidden[t](x), color="black", linewidth=1, label="truth")
         for steps, fit in fits.items():
             colour, style = STEPS[steps]
-            name = "before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}"
+            name = "before" if steps == 0 else f"after {counted(steps)}"
             ax.plot(x, fit[t] if fit.ndim == 3 else fit, color=colour, linestyle=style, linewidth=2, label=name)
         ax.plot(batch.x_support[t, :, 0], batch.y_support[t, :, 0], **SUPPORT, label="support set")
     axes[0].set_ylim(-6, 6)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False, fontsize="small")
+    legend_above(axes[0], columns=6)
     return figure
 
 
 def support_against_query(support: np.ndarray, query: np.ndarray, ax: Axes | None = None) -> Axes:
     """The mean loss on the support and on the query sets after 0, 1, 2, ... steps."""
-    ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")[1] if ax is None else ax
+    ax = plot.axes(ax, (7.2, 3.6))
     ax.plot(query, color=QUERY["color"], label="on the query sets")
     ax.plot(support, color=SUPPORT["color"], linestyle="--", label="on the support sets")
     ax.set_xlabel("steps of gradient descent on the support set")
     ax.set_ylabel("mean squared error")
     ax.set_ylim(bottom=0)
-    ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    plot.finish(ax)
     return ax

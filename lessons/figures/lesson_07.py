@@ -16,11 +16,11 @@ from tinymaml.tasks import TaskBatch
 
 # what does not adapt: label, colour, line style
 FLAT = {
-    "told": ("nearest neighbour,\ntold the plane", plot.LOOKS["oracle"][1], plot.LOOKS["oracle"][2]),
-    "neighbour": ("nearest neighbour", "#E69F00", (0, (4, 1, 1, 1))),
-    "chance": ("chance", *plot.LOOKS["task-blind"][1:3]),
+    "told": ("nearest neighbour,\ntold the plane", *plot.LOOKS["oracle"][1:3]),
+    "neighbour": plot.LOOKS["nearest"][:3],
+    "chance": plot.LOOKS["chance"][:3],
 }
-CLASS_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#777777"]
+CLASS_COLOURS = [plot.BLUE, plot.ORANGE, plot.GREEN, plot.PURPLE, plot.GREY]
 CLASS_MARKERS = ["o", "s", "^", "D", "v"]
 
 
@@ -37,7 +37,7 @@ def characters(batch: TaskBatch, size: int, names: str = "ABCDEFGHIJKLMNOPQRSTUV
             ax.axvline(edge * size - 0.5, color="#BBBBBB", linewidth=0.8)
         for edge in range(1, shots + queries):
             ax.axhline(edge * size - 0.5, color="#BBBBBB", linewidth=0.8)
-        ax.axhline(shots * size - 0.5, color="#D55E00", linewidth=2)
+        ax.axhline(shots * size - 0.5, color=plot.VERMILION, linewidth=2)
         ax.set_xticks((np.arange(ways) + 0.5) * size, [f"{i}\n({names[batch.hidden[t, i]]})" for i in range(ways)])
         ax.set_yticks([shots * size / 2, (shots + queries / 2) * size], ["support", "query"], rotation=90, va="center")
         ax.tick_params(length=0)
@@ -48,8 +48,7 @@ def characters(batch: TaskBatch, size: int, names: str = "ABCDEFGHIJKLMNOPQRSTUV
 
 def accuracy(curves: Mapping[str, Curve], flat: Mapping[str, float], ax: Axes | None = None) -> Axes:
     """Accuracy against adaptation steps with 95 % intervals; `flat` holds what does not adapt: told, neighbour, chance."""
-    if ax is None:
-        _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+    ax = plot.axes(ax, (8, 4))
     for name, value in flat.items():
         label, colour, style = FLAT[name]
         ax.axhline(value, color=colour, linestyle=style, linewidth=1.5, label=label)
@@ -100,8 +99,7 @@ def regions(panels: Mapping[str, np.ndarray], support: np.ndarray, query: np.nda
 
 def directions(by_method: Mapping[str, np.ndarray], signal: int = 2, ax: Axes | None = None) -> Axes:
     """The length of the first layer's weights along each direction of the input (10,), one set of bars a method."""
-    if ax is None:
-        _, ax = plt.subplots(figsize=(8, 3), layout="constrained")
+    ax = plot.axes(ax, (8, 3))
     width = 0.8 / len(by_method)
     for i, ((key, lengths), hatch) in enumerate(zip(by_method.items(), ["", "//", ".."], strict=False)):
         label, colour, _, _ = plot.LOOKS[key]

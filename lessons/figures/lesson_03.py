@@ -1,29 +1,27 @@
-"""The figures of lesson 03: error against h, two trainings, one bias gradient, and what each check sees."""
+"""The figures of lesson 03: error against h, two trainings, and one bias gradient."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from exercises.draw_02 import BLUE, GREY, VERMILION, errors
-
-__all__ = ["bias_gradients", "error_against_h", "errors", "trainings"]
+from tinymaml import plot
+from tinymaml.plot import BLUE, GREEN, GREY, PURPLE, VERMILION
 
 STEP_LOOKS = {  # colour, line style, marker
     "forward": (VERMILION, "-.", "^"),
     "central": (BLUE, "-", "o"),
-    "complex": ("#009E73", (0, (5, 1)), "D"),
+    "complex": (GREEN, (0, (5, 1)), "D"),
     "central, float32": (GREY, ":", "s"),
-    "complex, float32": ("#CC79A7", "--", "v"),
+    "complex, float32": (PURPLE, "--", "v"),
 }
 
 
 def error_against_h(h: np.ndarray, errors: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
     """The relative error of each method against its step h, both on log axes; an error of zero is drawn at 1e-17."""
-    ax = plt.subplots(figsize=(7.6, 4.4), layout="constrained")[1] if ax is None else ax
+    ax = plot.axes(ax, (7.6, 4.4))
     for name, values in errors.items():
         colour, style, marker = STEP_LOOKS[name]
         ax.plot(h, np.clip(values, 1e-17, 1e3), color=colour, linestyle=style, marker=marker, markersize=4, label=name)
@@ -38,29 +36,26 @@ def error_against_h(h: np.ndarray, errors: Mapping[str, np.ndarray], ax: Axes | 
     ax.set_ylim(3e-18, 1e3)
     ax.set_xlabel("step h (smaller to the right)")
     ax.set_ylabel("relative error")
-    ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    plot.finish(ax)
     return ax
 
 
 def trainings(right: np.ndarray, planted: np.ndarray, ax: Axes | None = None) -> Axes:
     """The losses of several trainings (runs, steps) with the right and with the planted gradient, in pairs."""
-    ax = plt.subplots(figsize=(7.2, 3.8), layout="constrained")[1] if ax is None else ax
+    ax = plot.axes(ax, (7.2, 3.8))
     for runs, colour, style, label in ((right, BLUE, "-", "right gradient"), (planted, VERMILION, "--", "planted bug")):
         for i, losses in enumerate(runs):
             ax.plot(losses, color=colour, linestyle=style, linewidth=1.3, label=label if i == 0 else None)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter("{x:g}")
+    plot.log_axis(ax)
     ax.set_xlabel("steps of gradient descent")
     ax.set_ylabel("training loss")
-    ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    plot.finish(ax)
     return ax
 
 
 def bias_gradients(right: np.ndarray, planted: np.ndarray, ax: Axes | None = None) -> Axes:
     """One bias gradient, (1, d), unit by unit, beside what the planted one does to each unit."""
-    ax = plt.subplots(figsize=(7.2, 3.2), layout="constrained")[1] if ax is None else ax
+    ax = plot.axes(ax, (7.2, 3.2))
     order = np.argsort(right[0])
     ax.bar(np.arange(right.size), right[0, order], color=BLUE, label="right: one number a unit")
     spread = np.broadcast_to(planted, right.shape)[0]
@@ -71,5 +66,5 @@ def bias_gradients(right: np.ndarray, planted: np.ndarray, ax: Axes | None = Non
     ax.axhline(0, color="black", linewidth=0.6)
     ax.set_xlabel("hidden unit, in order of its gradient")
     ax.set_ylabel("gradient of b1")
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    plot.finish(ax)
     return ax

@@ -1,4 +1,4 @@
-"""Figures of lesson 04."""
+"""The figures of lesson 04: a Hessian and its parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinymaml.parameters import Parameters
+from tinymaml import Parameters, plot
 
 
 def matrix(values: np.ndarray, theta: Parameters, largest: float, ax: Axes | None = None) -> Axes:
@@ -19,8 +19,7 @@ def matrix(values: np.ndarray, theta: Parameters, largest: float, ax: Axes | Non
 
     The colours follow the cube root of the values, so that small entries show beside large ones; `largest` is full colour.
     """
-    if ax is None:
-        ax = plt.subplots(figsize=(4, 4), layout="constrained")[1]
+    ax = plot.axes(ax, (4, 4))
     reach = np.cbrt(largest)
     ax.imshow(np.cbrt(values), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
     sizes = [array.size for array in theta.values()]

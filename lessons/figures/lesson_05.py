@@ -1,4 +1,4 @@
-"""Figures of lesson 05: where the gradient is taken, and what it moves."""
+"""The figures of lesson 05: where the gradient is taken, and what it moves."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinymaml import Parameters, adapt, meta_gradient
+from figures import counted
+from tinymaml import Parameters, adapt, meta_gradient, plot
 from tinymaml.plot import LOOKS
 from tinymaml.tasks import TaskBatch
 
 EXACT, FIRST_ORDER = LOOKS["maml"][1], LOOKS["first-order"][1]
-CURVATURE, INNER = "#E69F00", "#555555"  # the orange of Okabe and Ito's set that no method has; grey
+CURVATURE, INNER = plot.ORANGE, "#555555"  # a colour that no method of this lesson has; grey
 
 
 def arrow(ax: Axes, start: np.ndarray, way: np.ndarray, colour: str, style: Any, label: str, width: float = 2.5) -> None:
@@ -91,49 +92,22 @@ def two_gradients(
     for ax in (left, right):
         point(ax, path[0], "$\\theta$")
         if best is not None:
-            point(ax, best, "task", marker="*", colour="#D55E00", below=True)
+            point(ax, best, "task", marker="*", colour=plot.VERMILION, below=True)
     point(left, path[-1], "$\\theta'$")
-    figure.suptitle(f"$\\alpha$ = {inner_lr:.1f}, {steps} inner step{'s' * (steps > 1)}", fontsize="medium")
+    figure.suptitle(f"$\\alpha$ = {inner_lr:.1f}, {counted(steps, 'inner step')}", fontsize="medium")
     lines = [line for ax in (left, right) for line in ax.lines if not line.get_label().startswith("_")]
     figure.legend(handles=lines, loc="lower center", ncols=2, frameon=False, handlelength=3.5)
     return figure
 
 
-def slider(redraw: Callable[..., Figure], **ranges: tuple) -> Any:
-    """Sliders over the figure that `redraw` returns; ranges[name] is (lowest, highest, step, first value).
-
-    Where nobody sits at the keyboard (a notebook that is run as a whole and stored) a sentence stands in their place.
-    """
-    from IPython import get_ipython
-
-    kernel = getattr(get_ipython(), "kernel", None)
-    if kernel is not None and not getattr(kernel, "_allow_stdin", True):
-        print(f"Run this cell in Jupyter: sliders appear here, for {' and '.join(ranges)}.")
-        return None
-    import ipywidgets
-
-    def show(**values: float) -> None:
-        redraw(**values)
-        plt.show()  # into the output of the sliders
-
-    sliders = {}
-    for name, (lowest, highest, step, first) in ranges.items():
-        kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
-        sliders[name] = kind(min=lowest, max=highest, step=step, value=first, description=name, continuous_update=True)
-    output = ipywidgets.interactive_output(show, sliders)
-    return ipywidgets.VBox([*sliders.values(), output])
-
-
 def learning(curves: dict[str, np.ndarray], steps: np.ndarray, ax: Axes | None = None) -> Axes:
     """The loss after adaptation (its median over tasks) against iterations of the outer loop; curves[name] (len(steps),)."""
-    if ax is None:
-        ax = plt.subplots(figsize=(7.2, 3.4), layout="constrained")[1]
+    ax = plot.axes(ax, (7.2, 3.4))
     looks = [(LOOKS[key][1], LOOKS[key][2], LOOKS[key][3]) for key in ("maml", "scratch", "pretraining")]
     for (name, values), (colour, style, marker) in zip(curves.items(), looks, strict=False):
         ax.plot(steps, values, color=colour, linestyle=style, marker=marker, markersize=5, label=name)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("iterations of the outer loop")
     ax.set_ylabel("query loss after one step")
-    ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    plot.finish(ax)
     return ax

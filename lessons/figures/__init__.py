@@ -1,0 +1,53 @@
+"""What the lessons draw: one module a lesson, lesson_01.py, lesson_02.py, ...; here is what several of them share.
+
+    from figures import lesson_01 as draw
+
+As in `tinymaml.plot`, whose looks and colours they keep: functions that draw one panel take `ax=None` and return the
+axes; those that draw several return the figure; none calls show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+
+from tinymaml import plot
+
+POINTS = {"marker": "o", "linestyle": "", "markeredgecolor": "white", "markersize": 7, "zorder": 4}  # of a support set
+
+
+def legend_above(ax: Axes, columns: int) -> None:
+    """The lines of one panel explain all panels of its figure."""
+    lines = ax.get_legend_handles_labels()
+    ax.figure.legend(*lines, loc="outside upper center", ncols=columns, frameon=False, fontsize="small")
+
+
+def counted(number: int, thing: str = "step") -> str:
+    """'1 step', '2 steps'."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def errors(
+    table: Mapping[str, Mapping[str, float]], right: float = 1e-10, unseen: str = "right", ax: Axes | None = None
+) -> Axes:
+    """Relative errors as a map: rows and columns by name; an error of at most `right` is a white cell with the word `unseen`."""
+    rows, columns = list(table), list(next(iter(table.values())))
+    values = np.array([[table[row][column] for column in columns] for row in rows])
+    ax = plot.axes(ax, (0.75 * len(columns) + 2.6, 0.42 * len(rows) + 1.3))
+    ax.imshow(np.where(values > right, values, np.nan), cmap="Oranges", norm=LogNorm(1e-3, 30), aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        wrong = value > right
+        text = unseen if not wrong else f"{value:.2f}" if value < 10 else f"{value:.0f}"
+        ax.text(j, i, text, ha="center", va="center", fontsize="small", color="black" if wrong else plot.GREY)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color="#cccccc", linewidth=0.8)
+    ax.tick_params(which="minor", length=0)
+    return ax

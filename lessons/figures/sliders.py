@@ -1,0 +1,47 @@
+"""Sliders over a figure, in a notebook."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+
+def slider(redraw: Callable[..., Figure], **ranges: tuple) -> Any:
+    """Sliders over the figure that `redraw` returns; ranges[name] is (lowest, highest, step, first value).
+
+    A whole number has a triangle beside it that plays all its values. Where nobody sits at the keyboard (a notebook
+    that is run as a whole and stored) a sentence stands in the place of the sliders.
+    """
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is not None and not getattr(kernel, "_allow_stdin", True):
+        print(f"Run this cell in Jupyter: sliders appear here, for {', '.join(ranges)}.")
+        return None
+    import ipywidgets
+
+    sliders, rows, picture = {}, [], ipywidgets.Image(format="png")
+
+    def show(change: object = None) -> None:
+        figure, file = redraw(**{name: control.value for name, control in sliders.items()}), io.BytesIO()
+        figure.savefig(file, format="png")
+        plt.close(figure)
+        picture.value = file.getvalue()
+
+    for name, (lowest, highest, step, first) in ranges.items():
+        given = {"min": lowest, "max": highest, "value": first}
+        if isinstance(step, int):
+            sliders[name], play = ipywidgets.IntSlider(step=step, description=name, **given), ipywidgets.Play(step=step, **given)
+            ipywidgets.jslink((play, "value"), (sliders[name], "value"))
+            rows.append(ipywidgets.HBox([sliders[name], play]))
+        else:
+            decimals = len(str(step).partition(".")[2])
+            sliders[name] = ipywidgets.FloatSlider(step=step, description=name, readout_format=f".{decimals}f", **given)
+            rows.append(sliders[name])
+        sliders[name].observe(show, "value")
+    show()
+    return ipywidgets.VBox([*rows, picture])
