@@ -6,7 +6,7 @@ from answering import refused
 
 from tinymaml.losses import softmax
 
-db = lambda delta: delta.sum(0, keepdims=True)
+db = lambda D: D.sum(0, keepdims=True)
 WRONG = {
     "2.1": [
         (lambda z, y: 2 * (z - y), "a factor 1/n is missing"),
@@ -22,30 +22,30 @@ WRONG = {
         (lambda z, y: ((z - y) ** 2).sum(1).mean(), "has shape (), expected (5, 3)"),
     ],
     "2.2": [
-        (lambda delta, W, z: delta @ W.T, "s' is missing in eq. 4"),
-        (lambda delta, W, z: delta @ W * (1 - np.tanh(z) ** 2), "W is not transposed in eq. 4"),
-        (lambda delta, W, z: delta @ W, "W is not transposed in eq. 4; and s' is missing in eq. 4"),
-        (lambda delta, W, z: delta @ W.T * (1 - z**2), "it is 1 - tanh(z)^2, not 1 - z^2"),
-        (lambda delta, W, z: delta @ W.T * np.tanh(z), "s stands where s' belongs"),
-        (lambda delta, W, z: delta @ W.T * (1 - np.tanh(np.tanh(z)) ** 2), "s' is taken at a, not at z"),
-        (lambda delta, W, z: (delta * (1 - np.tanh(z) ** 2)) @ W.T, "s' comes after W^T, not before"),
-        (lambda delta, W, z: -delta @ W.T * (1 - np.tanh(z) ** 2), "the sign is turned"),
-        (lambda delta, W, z: delta @ W.T * (1 - np.tanh(z) ** 2) / len(z), "divided by n twice"),
+        (lambda D, W, z: D @ W.T, "s' is missing in eq. 4"),
+        (lambda D, W, z: D @ W * (1 - np.tanh(z) ** 2), "W is not transposed in eq. 4"),
+        (lambda D, W, z: D @ W, "W is not transposed in eq. 4; and s' is missing in eq. 4"),
+        (lambda D, W, z: D @ W.T * (1 - z**2), "it is 1 - tanh(z)^2, not 1 - z^2"),
+        (lambda D, W, z: D @ W.T * np.tanh(z), "s stands where s' belongs"),
+        (lambda D, W, z: D @ W.T * (1 - np.tanh(np.tanh(z)) ** 2), "s' is taken at a, not at z"),
+        (lambda D, W, z: (D * (1 - np.tanh(z) ** 2)) @ W.T, "s' comes after W^T, not before"),
+        (lambda D, W, z: -D @ W.T * (1 - np.tanh(z) ** 2), "the sign is turned"),
+        (lambda D, W, z: D @ W.T * (1 - np.tanh(z) ** 2) / len(z), "divided by n twice"),
     ],
     "2.3": [
-        (lambda a, delta: (delta.T @ a, db(delta)), "it is transposed"),
-        (lambda a, delta: (a.T @ delta / len(a), db(delta)), "dW is the sum over the examples, not the mean"),
-        (lambda a, delta: (a.T @ delta, delta.mean(0, keepdims=True)), "db is the sum over the examples, not the mean"),
-        (lambda a, delta: (a.T @ delta, delta.sum(0)), "the numbers are right, keep the axis"),
-        (lambda a, delta: (a.T @ delta, delta.sum(1, keepdims=True)), "summed over the units (axis 1)"),
-        (lambda a, delta: (a.T @ delta, delta.sum(1)), "summed over the units (axis 1)"),
-        (lambda a, delta: (a.T @ delta, delta.sum()), "summed over examples and units"),
-        (lambda a, delta: (a.T @ delta, delta.sum(keepdims=True)), "summed over examples and units"),
-        (lambda a, delta: (a.T @ delta, delta), "the right numbers appear when it is summed over axis 0"),
-        (lambda a, delta: (np.einsum("ij,ik->ijk", a, delta), db(delta)), "one matrix for each example"),
-        (lambda a, delta: (-a.T @ delta, db(delta)), "the sign is turned"),
-        (lambda a, delta: (db(delta), a.T @ delta), "has shape (1, 2), expected (3, 2)"),
-        (lambda a, delta: a.T @ delta, "it is one array of shape (3, 2), expected 2 things: end with `return dW, db`"),
+        (lambda a, D: (D.T @ a, db(D)), "it is transposed"),
+        (lambda a, D: (a.T @ D / len(a), db(D)), "dW is the sum over the examples, not the mean"),
+        (lambda a, D: (a.T @ D, D.mean(0, keepdims=True)), "db is the sum over the examples, not the mean"),
+        (lambda a, D: (a.T @ D, D.sum(0)), "the numbers are right, keep the axis"),
+        (lambda a, D: (a.T @ D, D.sum(1, keepdims=True)), "summed over the units (axis 1)"),
+        (lambda a, D: (a.T @ D, D.sum(1)), "summed over the units (axis 1)"),
+        (lambda a, D: (a.T @ D, D.sum()), "summed over examples and units"),
+        (lambda a, D: (a.T @ D, D.sum(keepdims=True)), "summed over examples and units"),
+        (lambda a, D: (a.T @ D, D), "the right numbers appear when it is summed over axis 0"),
+        (lambda a, D: (np.einsum("ij,ik->ijk", a, D), db(D)), "one matrix for each example"),
+        (lambda a, D: (-a.T @ D, db(D)), "the sign is turned"),
+        (lambda a, D: (db(D), a.T @ D), "has shape (1, 2), expected (3, 2)"),
+        (lambda a, D: a.T @ D, "it is one array of shape (3, 2), expected 2 things: end with `return dW, db`"),
     ],
     "2.4": [
         (lambda z, y: (z - y) / len(z), "the softmax is missing"),
@@ -71,10 +71,10 @@ def test_every_known_mistake_is_named(number, i, seed):
 
 
 def test_mistakes_that_only_one_layer_or_one_width_shows():
-    assert "W not transposed" not in refused("2.2", lambda delta, W, z: (delta @ W.T)[:, :3])  # names s', its first mistake
+    assert "W not transposed" not in refused("2.2", lambda D, W, z: (D @ W.T)[:, :3])  # names s', its first mistake
     one_output = lambda z, y: 2 * (z - y) / len(z) if z.shape[1] > 1 else 2 * (z - y)
     assert "a factor 1/n is missing" in refused("2.1", one_output)
-    square_only = lambda delta, W, z: (delta @ (W.T if W.shape[0] == W.shape[1] else W)) * (1 - np.tanh(z) ** 2)
-    assert "It was given delta (5, 2), W (3, 2), z (5, 3)" in refused("2.2", square_only)
+    square_only = lambda D, W, z: (D @ (W.T if W.shape[0] == W.shape[1] else W)) * (1 - np.tanh(z) ** 2)
+    assert "It was given D (5, 2), W (3, 2), z (5, 3)" in refused("2.2", square_only)
 
 

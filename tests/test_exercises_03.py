@@ -20,13 +20,13 @@ def my_relative_error(mine, reference, floor=1e-3):
     return size(mine - reference) / max(size(mine), size(reference), floor)
 
 
-def backward(theta, x, y, bias=lambda delta: delta.sum(axis=0, keepdims=True), loss=None, scale=1.0, transposed=False):
+def backward(theta, x, y, bias=lambda D: D.sum(axis=0, keepdims=True), loss=None, scale=1.0, transposed=False):
     z1 = x @ theta["W1"] + theta["b1"]
     a1 = np.tanh(z1)
     z2 = a1 @ theta["W2"] + theta["b2"]
-    delta2 = scale * 2 * (z2 - y) / len(x)
-    delta1 = (delta2 @ theta["W2"].T) * (1 - a1**2)
-    gradient = {"W1": x.T @ delta1, "b1": bias(delta1), "W2": a1.T @ delta2, "b2": bias(delta2)}
+    D2 = scale * 2 * (z2 - y) / len(x)
+    D1 = (D2 @ theta["W2"].T) * (1 - a1**2)
+    gradient = {"W1": x.T @ D1, "b1": bias(D1), "W2": a1.T @ D2, "b2": bias(D2)}
     if transposed:
         gradient["W1"] = gradient["W1"].T
     return ((z2 - y) ** 2).sum(1).mean() if loss is None else loss(z2, y), gradient
@@ -48,12 +48,12 @@ def unit(v):
     return v / np.sqrt((v * v).sum() if isinstance(v, np.ndarray) else v.dot(v))
 
 
-def last_layer_only(delta):
-    return delta.sum(keepdims=True) if delta.shape[1] > 3 else delta.sum(0, keepdims=True)
+def last_layer_only(D):
+    return D.sum(keepdims=True) if D.shape[1] > 3 else D.sum(0, keepdims=True)
 
 
-def planted_bias(delta):
-    return delta.sum(keepdims=True)
+def planted_bias(D):
+    return D.sum(keepdims=True)
 
 
 WRONG = {
@@ -110,12 +110,12 @@ WRONG = {
     "3.4": [
         (lambda theta, x, y: backward(theta, x, y, planted_bias), "broadcasting spreads this one number over all 6 units"),
         (lambda theta, x, y: backward(theta, x, y, np.sum), "db[2]: the answer has shape (), expected (1, 1)"),
-        (lambda theta, x, y: backward(theta, x, y, lambda delta: delta.sum() + 0 * delta[:1]), "every unit has the sum"),
+        (lambda theta, x, y: backward(theta, x, y, lambda D: D.sum() + 0 * D[:1]), "every unit has the sum"),
         (lambda theta, x, y: backward(theta, x, y, last_layer_only), "broadcasting spreads this one number"),
-        (lambda theta, x, y: backward(theta, x, y, lambda delta: delta.sum(1, keepdims=True)), "a bias for every example"),
-        (lambda theta, x, y: backward(theta, x, y, lambda delta: delta.sum(0)), "the numbers are right, keep the axis"),
-        (lambda theta, x, y: backward(theta, x, y, lambda delta: delta.mean(0, keepdims=True)), "not the mean"),
-        (lambda theta, x, y: backward(theta, x, y, lambda delta: delta.mean(keepdims=True)), "not the mean"),
+        (lambda theta, x, y: backward(theta, x, y, lambda D: D.sum(1, keepdims=True)), "a bias for every example"),
+        (lambda theta, x, y: backward(theta, x, y, lambda D: D.sum(0)), "the numbers are right, keep the axis"),
+        (lambda theta, x, y: backward(theta, x, y, lambda D: D.mean(0, keepdims=True)), "not the mean"),
+        (lambda theta, x, y: backward(theta, x, y, lambda D: D.mean(keepdims=True)), "not the mean"),
         (lambda theta, x, y: backward(theta, x, y, scale=len(x)), "a factor 1/n is missing"),
         (lambda theta, x, y: backward(theta, x, y, transposed=True), "it is transposed"),
         (lambda theta, x, y: backward(theta, x, y, loss=lambda z, y: ((z[:, 0] - y) ** 2).mean()), "all (5, 5) pairs"),
@@ -137,7 +137,7 @@ def test_every_known_mistake_is_named(number, i, seed):
 
 def test_the_planted_bug_passes_with_one_output_and_not_with_three(capsys):
     """A student who mends b1 only."""
-    half = lambda delta: delta.sum(keepdims=True) if delta.shape[1] in (1, 3) else delta.sum(0, keepdims=True)
+    half = lambda D: D.sum(keepdims=True) if D.shape[1] in (1, 3) else D.sum(0, keepdims=True)
     sentence = refused("3.4", lambda theta, x, y: backward(theta, x, y, half))
     assert "on a network 1 - 6 - 1" in capsys.readouterr().out and sentence.startswith("db[2]")
     assert "broadcasting spreads this one number over all 3 units" in sentence

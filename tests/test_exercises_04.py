@@ -30,8 +30,8 @@ def forward(Rz="Ra @ W + a @ V + c", Ra="s1 * Rz"):
 def back(rule):
     """An answer to 4.2 from its formula."""
 
-    def answer(here, v, Rz, Rdelta, l):
-        names = {"W": here.theta[f"W{l}"], "V": v[f"W{l}"], "D": here.delta[l], "RD": Rdelta[l]}
+    def answer(here, v, Rz, RD, l):
+        names = {"W": here.theta[f"W{l}"], "V": v[f"W{l}"], "D": here.D[l], "RD": RD[l]}
         return eval(rule, {}, names | {"Rz": Rz[l - 1], "s1": here.s1[l - 1], "s2": here.s2[l - 1]})
 
     return answer
@@ -40,10 +40,10 @@ def back(rule):
 def gradient(W="a.T @ RD + Ra.T @ D", b="RD.sum(0, keepdims=True)"):
     """The right answer to 4.3, with either line replaced by another formula."""
 
-    def answer(here, Ra, Rdelta):
+    def answer(here, Ra, RD):
         Hv = {}
         for l in range(1, here.L + 1):
-            names = {"a": here.a[l - 1], "Ra": Ra[l - 1], "D": here.delta[l], "RD": Rdelta[l], "n": here.n}
+            names = {"a": here.a[l - 1], "Ra": Ra[l - 1], "D": here.D[l], "RD": RD[l], "n": here.n}
             Hv[f"W{l}"], Hv[f"b{l}"] = eval(W, {}, names), eval(b, {}, names)
         return Hv
 
@@ -73,11 +73,11 @@ WRONG = [
     ("4.1", forward(Ra="(1 - tanh(Rz) ** 2) * Rz"), "s' is taken at Rz"),
     ("4.2", back("(RD @ W.T + D @ V.T) * s1"), "s'' is missing in eq. 8"),
     ("4.2", back("(RD @ W.T) * s1 + (D @ W.T) * s2 * Rz"), "the V-term of eq. 8"),
-    ("4.2", back("(D @ V.T) * s1 + (D @ W.T) * s2 * Rz"), "the term Rdelta W^T of eq. 8 is missing"),
+    ("4.2", back("(D @ V.T) * s1 + (D @ W.T) * s2 * Rz"), "the term RD W^T of eq. 8 is missing"),
     ("4.2", back("RD @ W.T + D @ V.T + (D @ W.T) * s2 * Rz"), "s' is missing in eq. 8"),
     ("4.2", back("(RD @ W.T + D @ V.T) * s1 + (D @ W.T) * s1 * Rz"), "s' stands where s'' belongs"),
     ("4.2", back("(RD @ W.T + D @ V.T) * s1 + (D @ W.T) * s2"), "Rz is missing beside s''"),
-    ("4.2", back("(RD @ W.T + D @ V.T) * s1 + (RD @ W.T) * s2 * Rz"), "needs delta, not Rdelta"),
+    ("4.2", back("(RD @ W.T + D @ V.T) * s1 + (RD @ W.T) * s2 * Rz"), "needs D, not RD"),
     ("4.2", back("(RD @ W.T + D @ V) * s1 + (D @ W.T) * s2 * Rz"), "V is not transposed in eq. 8"),
     ("4.2", back("(RD @ W + D @ V.T) * s1 + (D @ W.T) * s2 * Rz"), "W is not transposed in eq. 8"),
     ("4.2", back("(RD @ W + D @ V.T) * s1 + (D @ W) * s2 * Rz"), "W is not transposed in eq. 8"),
@@ -93,8 +93,8 @@ WRONG = [
     ("4.2", back("(RD @ W.T) * s1"), "s'' is missing, and so is the V-term"),
     ("4.2", back("RD @ W.T"), "this is RD W^T alone"),
     ("4.2", back("(D @ W.T) * s2 * Rz"), "this is the s'' term alone"),
-    ("4.3", gradient("a.T @ RD"), "the term Ra^T delta of eq. 7 is missing"),
-    ("4.3", gradient("Ra.T @ D"), "the term a^T Rdelta of eq. 7 is missing"),
+    ("4.3", gradient("a.T @ RD"), "the term Ra^T D of eq. 7 is missing"),
+    ("4.3", gradient("Ra.T @ D"), "the term a^T RD of eq. 7 is missing"),
     ("4.3", gradient("Ra.T @ RD"), "one moves at a time"),
     ("4.3", gradient("a.T @ RD + Ra.T @ RD"), "one moves at a time"),
     ("4.3", gradient("a.T @ D"), "this is dW[3], not RdW[3]"),
@@ -134,10 +134,10 @@ def test_a_check_that_misses_one_mistake_is_told_which(bug, capsys):
         ("4.1", lambda here, v: ({1: here.z[1]}, {}), "Rz: it has the layers [1], expected [1, 2, 3]: Rz[2] is missing"),
         ("4.1", forward("(a @ V)[:1]"), "shape (1, 3), expected (5, 3)"),
         ("4.1", lambda here, v: (dict.fromkeys((1, 2, 3)), {1: 0, 2: 0}), "the answer is None, expected numbers of shape (5, 3)"),
-        ("4.2", lambda here, v, Rz, Rdelta, l: Rdelta[l].T, "shape (3, 5), expected (5, 3)"),
-        ("4.2", lambda here, v, Rz, Rdelta, l: Rdelta[l] * np.nan, "it holds NaN"),
-        ("4.3", lambda here, Ra, Rdelta: {}, "the answer holds nothing, expected W1, b1"),
-        ("4.3", lambda here, Ra, Rdelta: {"W1": 0}, "b1 is missing"),
+        ("4.2", lambda here, v, Rz, RD, l: RD[l].T, "shape (3, 5), expected (5, 3)"),
+        ("4.2", lambda here, v, Rz, RD, l: RD[l] * np.nan, "it holds NaN"),
+        ("4.3", lambda here, Ra, RD: {}, "the answer holds nothing, expected W1, b1"),
+        ("4.3", lambda here, Ra, RD: {"W1": 0}, "b1 is missing"),
         ("4.3", gradient(b="RD.sum(0)"), "shape (3,), expected (1, 3): the numbers are right, keep the axis"),
         ("4.4", lambda *asked: 1e-16, "the answer is 1e-16, expected True or False"),
     ],

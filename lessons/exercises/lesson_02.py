@@ -20,44 +20,44 @@ def setting(rng: np.random.Generator, widths: tuple[int, ...], loss: str = "squa
     return Derivation(problem.model, problem.theta, x, y), problem.model.at(problem.theta, x, y)
 
 
-def _last_delta(answer: Callable, rng: np.random.Generator) -> None:
+def _last_D(answer: Callable, rng: np.random.Generator) -> None:
     for d in (3, 1):
         derivation, here = setting(rng, (2, 4, d))
-        judge_derived(derivation, "delta[2]", answer(here.z[2], here.y))
+        judge_derived(derivation, "D[2]", answer(here.z[2], here.y))
 
 
 def _back_through(answer: Callable, rng: np.random.Generator) -> None:
     derivation, here = setting(rng, (2, 3, 3, 2))
     for l in (2, 3):  # the square W_2 first: there a lost transpose gives numbers, and is named
-        delta, W, z, s1 = here.delta[l], here.theta[f"W{l}"], here.z[l - 1], here.s1[l - 1]
-        known = [("tanh is missing in s': it is 1 - tanh(z)^2, not 1 - z^2 (eq. 4)", delta @ W.T * (1 - z**2))]
+        D, W, z, s1 = here.D[l], here.theta[f"W{l}"], here.z[l - 1], here.s1[l - 1]
+        known = [("tanh is missing in s': it is 1 - tanh(z)^2, not 1 - z^2 (eq. 4)", D @ W.T * (1 - z**2))]
         if l == 2:
             known += [
-                ("s' comes after W^T, not before: it belongs to layer l-1 (eq. 4)", (delta * s1) @ W.T),
-                ("W is not transposed in eq. 4; and s' is missing in eq. 4", delta @ W),
-                ("W is not transposed in eq. 4; and tanh is missing in s'", delta @ W * (1 - z**2)),
+                ("s' comes after W^T, not before: it belongs to layer l-1 (eq. 4)", (D * s1) @ W.T),
+                ("W is not transposed in eq. 4; and s' is missing in eq. 4", D @ W),
+                ("W is not transposed in eq. 4; and tanh is missing in s'", D @ W * (1 - z**2)),
             ]
-        judge_derived(derivation, f"delta[{l - 1}]", answer(delta, W, z), known)
+        judge_derived(derivation, f"D[{l - 1}]", answer(D, W, z), known)
 
 
 def _weight_and_bias(answer: Callable, rng: np.random.Generator) -> None:
     derivation, here = setting(rng, (2, 3, 3, 2))
     for l in (3, 2):
-        a, delta = here.a[l - 1], here.delta[l]
-        dW, db = several(answer(a, delta), "dW", "db")
+        a, D = here.a[l - 1], here.D[l]
+        dW, db = several(answer(a, D), "dW", "db")
         if np.shape(dW) == (len(a), *here.theta[f"W{l}"].shape):
             shapes = f"the answer has shape {np.shape(dW)}, expected {dW.shape[1:]}"
-            refuse(f"dW[{l}]", f"{shapes}: it holds one matrix for each example: sum them (a.T @ delta does)")
-        sums = "is the sum over the examples, not the mean: 1/n is in delta already (eq. 3)"
-        judge_derived(derivation, f"dW[{l}]", dW, [(f"dW {sums}", a.T @ delta / len(a))])
-        _axis(f"db[{l}]", db, delta)
-        judge_derived(derivation, f"db[{l}]", db, [(f"db {sums}", delta.mean(0, keepdims=True))])
+            refuse(f"dW[{l}]", f"{shapes}: it holds one matrix for each example: sum them (a.T @ D does)")
+        sums = "is the sum over the examples, not the mean: 1/n is in D already (eq. 3)"
+        judge_derived(derivation, f"dW[{l}]", dW, [(f"dW {sums}", a.T @ D / len(a))])
+        _axis(f"db[{l}]", db, D)
+        judge_derived(derivation, f"db[{l}]", db, [(f"db {sums}", D.mean(0, keepdims=True))])
 
 
-def _axis(name: str, db: Any, delta: np.ndarray) -> None:
+def _axis(name: str, db: Any, D: np.ndarray) -> None:
     """`WrongAnswer` for a bias gradient that is a sum over the units, or over everything."""
-    n, d = delta.shape
-    over_units, over_all = delta.sum(1), delta.sum()
+    n, d = D.shape
+    over_units, over_all = D.sum(1), D.sum()
     sentence = ""
     if np.size(db) == n and close(np.ravel(db), over_units):
         sentence = f"it is summed over the units (axis 1), expected over the {n} examples (axis 0)"
@@ -67,7 +67,7 @@ def _axis(name: str, db: Any, delta: np.ndarray) -> None:
         refuse(name, f"the answer has shape {np.shape(db)}, expected {(1, d)}: {sentence}")
 
 
-def _cross_entropy_delta(answer: Callable, rng: np.random.Generator) -> None:
+def _cross_entropy_D(answer: Callable, rng: np.random.Generator) -> None:
     derivation, here = setting(rng, (2, 4, 3), loss="cross_entropy")
     z, y = here.z[2], here.y
     p, columns, block = softmax(z), softmax(z.T).T, np.exp(z) / np.exp(z).sum()
@@ -78,7 +78,7 @@ def _cross_entropy_delta(answer: Callable, rng: np.random.Generator) -> None:
         ("a factor 2 is too many: it belongs to the squared error (eq. 9)", 2 * (p - y) / len(z)),
         ("the logarithm does not belong here: eq. 10 has p, not log p", (np.log(p) - y) / len(z)),
     ]
-    judge_derived(derivation, "delta[2]", answer(z, y), known)
+    judge_derived(derivation, "D[2]", answer(z, y), known)
 
 
-CHECKS = {"2.1": _last_delta, "2.2": _back_through, "2.3": _weight_and_bias, "2.4": _cross_entropy_delta}
+CHECKS = {"2.1": _last_D, "2.2": _back_through, "2.3": _weight_and_bias, "2.4": _cross_entropy_D}

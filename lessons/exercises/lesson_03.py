@@ -152,7 +152,7 @@ def _mended(answer: Callable, rng: np.random.Generator) -> None:
         _pairs_of_examples(loss, here)
         derivation.check("loss", loss)
         for l in (2, 1):
-            _bias(f"db[{l}]", gradient[f"b{l}"], here.delta[l])
+            _bias(f"db[{l}]", gradient[f"b{l}"], here.D[l])
             derivation.check(f"db[{l}]", gradient[f"b{l}"])
             derivation.check(f"dW[{l}]", gradient[f"W{l}"])
 
@@ -167,25 +167,25 @@ def _pairs_of_examples(loss: Any, here: Any) -> None:
         raise WrongAnswer(f"loss is wrong: {what}, and broadcasting paired everything", name="loss", error=1.0, diagnosis=what)
 
 
-def _bias(name: str, mine: Any, delta: np.ndarray) -> None:
+def _bias(name: str, mine: Any, D: np.ndarray) -> None:
     """`WrongAnswer` for a bias gradient that broadcasting would let through."""
-    n, d = delta.shape
+    n, d = D.shape
     got, sentence = np.shape(mine), ""
-    if got != (1, d) and d > 1 and np.size(mine) == 1 and close(np.ravel(mine), np.ravel(delta.sum())):
+    if got != (1, d) and d > 1 and np.size(mine) == 1 and close(np.ravel(mine), np.ravel(D.sum())):
         sentence = (
             f"it is the sum over examples and units. Beside b of shape (1, {d}) broadcasting spreads this one number "
             f"over all {d} units: each moves by the same amount. Sum over the examples only"
         )
-    elif got == (1, d) and d > 1 and close(mine, np.broadcast_to(delta.sum(), (1, d))):
+    elif got == (1, d) and d > 1 and close(mine, np.broadcast_to(D.sum(), (1, d))):
         sentence = "every unit has the sum over all units: sum over the examples only, then nothing needs to be spread"
-    elif np.size(mine) == n and close(np.ravel(mine), delta.sum(1)) and (n > 1 or d > 1):
+    elif np.size(mine) == n and close(np.ravel(mine), D.sum(1)) and (n > 1 or d > 1):
         sentence = (
             f"it is summed over the units, one number an example. b - lr * db would become ({n}, {d}), "
             "a bias for every example, without a word. Sum over axis 0"
         )
-    elif got == (1, d) and n > 1 and close(mine, delta.mean(0, keepdims=True)):
-        sentence = "it is the sum over the examples, not the mean: 1/n is in delta already (eq. 3)"
-    elif np.size(mine) == 1 and d > 1 and close(np.ravel(mine), np.ravel(delta.mean())):
+    elif got == (1, d) and n > 1 and close(mine, D.mean(0, keepdims=True)):
+        sentence = "it is the sum over the examples, not the mean: 1/n is in D already (eq. 3)"
+    elif np.size(mine) == 1 and d > 1 and close(np.ravel(mine), np.ravel(D.mean())):
         sentence = "it is the mean over examples and units: sum over the examples only"
     if sentence:
         shapes = f"the answer has shape {got}, expected {(1, d)}: " if got != (1, d) else ""

@@ -59,13 +59,13 @@ def one_layer_back(answer: Callable, rng: np.random.Generator) -> None:
     """4.2: RD_{l-1} from RD_l, eq. 8 with its three terms."""
     derivation = problem(rng)
     here, L = _here(derivation), derivation.model.depth
-    Rz, Rdelta = _all(derivation, "Rz"), _all(derivation, "Rdelta")
+    Rz, true_RD = _all(derivation, "Rz"), _all(derivation, "RD")
     for l in range(L, 1, -1):
-        mine = answer(here, derivation.v, dict(Rz), {k: Rdelta[k] for k in range(l, L + 1)}, l)
-        W, V, D, RD, r = derivation.theta[f"W{l}"], derivation.v[f"W{l}"], here.delta[l], Rdelta[l], Rz[l - 1]
+        mine = answer(here, derivation.v, dict(Rz), {k: true_RD[k] for k in range(l, L + 1)}, l)
+        W, V, D, RD, r = derivation.theta[f"W{l}"], derivation.v[f"W{l}"], here.D[l], true_RD[l], Rz[l - 1]
         s1, s2 = here.s1[l - 1], here.s2[l - 1]
         bend = (D @ W.T) * s2 * r
-        judge_derived(derivation, f"Rdelta[{l - 1}]", mine, [
+        judge_derived(derivation, f"RD[{l - 1}]", mine, [
             ("s' multiplies one of the two terms only: it needs brackets, (RD W^T + D V^T) * s' (eq. 8)",
              RD @ W.T + (D @ V.T) * s1 + bend),
             ("s' multiplies one of the two terms only: it needs brackets, (RD W^T + D V^T) * s' (eq. 8)",
@@ -89,8 +89,8 @@ def r_gradient(answer: Callable, rng: np.random.Generator) -> None:
     """4.3: R of the gradient, eq. 7 at every layer: the Hessian-vector product."""
     derivation = problem(rng)
     here, L, theta = _here(derivation), derivation.model.depth, derivation.theta
-    Ra, Rdelta = {0: np.zeros_like(here.x), **_all(derivation, "Ra")}, _all(derivation, "Rdelta")
-    mine = answer(here, dict(Ra), dict(Rdelta))
+    Ra, true_RD = {0: np.zeros_like(here.x), **_all(derivation, "Ra")}, _all(derivation, "RD")
+    mine = answer(here, dict(Ra), dict(true_RD))
     if not isinstance(mine, Mapping):
         refuse("hvp", f"the answer is a {type(mine).__name__}, expected Parameters or a dict with {', '.join(theta)}")
     lost = [name for name in theta if name not in mine]
@@ -98,7 +98,7 @@ def r_gradient(answer: Callable, rng: np.random.Generator) -> None:
         holds = ", ".join(map(str, mine)) or "nothing"
         refuse("hvp", f"the answer holds {holds}, expected {', '.join(theta)}: {lost[0]} is missing")
     for l in range(L, 0, -1):
-        a, D, RD = here.a[l - 1], here.delta[l], Rdelta[l]
+        a, D, RD = here.a[l - 1], here.D[l], true_RD[l]
         judge_derived(derivation, f"RdW[{l}]", mine[f"W{l}"], [
             ("both factors move at once, Ra^T RD: by the product rule one moves at a time (eq. 7)", Ra[l - 1].T @ RD),
             ("both factors move at once, Ra^T RD: by the product rule one moves at a time (eq. 7)", a.T @ RD + Ra[l - 1].T @ RD),
