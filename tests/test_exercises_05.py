@@ -15,7 +15,7 @@ from tinymaml.check.golden import Linear
 from tinymaml.tasks import TaskBatch
 
 
-def one_step(result="u - a * here.hvp(u)", u="there.gradient", copy="theta - a * here.gradient"):
+def one_step(result="u - here.hvp(a * u)", u="there.gradient", copy="theta - a * here.gradient"):
     """The right answer to 5.1, with a line replaced by another formula."""
 
     def answer(model, theta, support, query, inner_lr):
@@ -29,7 +29,7 @@ def one_step(result="u - a * here.hvp(u)", u="there.gradient", copy="theta - a *
     return answer
 
 
-def k_steps(turn="u[k] - (a * tape[k - 1].hvp(u[k]))", start="there.gradient", pick=lambda u: u, sign=-1):
+def k_steps(turn="u[k] - tape[k - 1].hvp(a * u[k])", start="there.gradient", pick=lambda u: u, sign=-1):
     """The right answer to 5.2, with a line replaced: `turn` gives u[k-1]."""
 
     def answer(model, theta, support, query, inner_lr, steps):
@@ -48,7 +48,7 @@ def k_steps(turn="u[k] - (a * tape[k - 1].hvp(u[k]))", start="there.gradient", p
     return answer
 
 
-def update(result="theta - beta * u0.mean()", u0="u1 - a * here.hvp(u1)"):
+def update(result="theta - beta * u0.mean()", u0="u1 - here.hvp(a * u1)"):
     """The right answer to 5.3, with a line replaced."""
 
     def answer(model, theta, batch, inner_lr, outer_lr):
@@ -123,6 +123,12 @@ def test_every_known_mistake_is_named(number, answer, words):
 
 def test_a_list_in_the_order_of_k_will_do():
     exercises.check("5.2", k_steps(pick=lambda u: [u[k] for k in sorted(u)]))
+
+
+def test_where_the_rate_is_one_number_it_may_stand_before_the_product_too():
+    exercises.check("5.1", one_step("u - a * here.hvp(u)"))
+    exercises.check("5.2", k_steps("u[k] - a * tape[k - 1].hvp(u[k])"))
+    exercises.check("5.3", update(u0="u1 - a * here.hvp(u1)"))
 
 
 @pytest.mark.parametrize(

@@ -51,10 +51,10 @@ def one_step(answer: Callable, rng: np.random.Generator) -> None:
         ("this is theta', the adapted copy: the answer is a gradient", adapted),
         ("this is a new theta: return the gradient, and take no outer step here", theta - alpha * u_0),
         ("this is a new theta', the copy moved: return the gradient, and take no outer step here", adapted - alpha * u_0),
-        ("the Hessian is applied to the support gradient: eq. 12 applies it to u_1", u_1 - alpha * here.hvp(here.gradient)),
-        ("the Hessian is applied to the query gradient at theta: eq. 12 applies it to u_1, taken at theta'",
-         u_1 - alpha * here.hvp(model.at(theta, *query).gradient)),
-        (QUERY_HESSIAN, u_1 - alpha * model.at(adapted, *query).hvp(u_1)),
+        ("the Hessian is applied to the support gradient: eq. 12 applies it to alpha u_1", u_1 - here.hvp(alpha * here.gradient)),
+        ("the Hessian is applied to the query gradient at theta: eq. 12 applies it to alpha u_1, and u_1 is taken at theta'",
+         u_1 - here.hvp(alpha * model.at(theta, *query).gradient)),
+        (QUERY_HESSIAN, u_1 - model.at(adapted, *query).hvp(alpha * u_1)),
     ])  # fmt: skip
 
 
@@ -79,13 +79,13 @@ def back_through_steps(answer: Callable, rng: np.random.Generator) -> None:
     end = model.at(theta, *query)
     forth = {K: end.gradient}  # the Hessians at theta_0, theta_1, ... instead of theta_{K-1}, theta_{K-2}, ...
     for k in reversed(range(K)):
-        forth[k] = forth[k + 1] - alpha * tape[K - 1 - k].hvp(forth[k + 1])
+        forth[k] = forth[k + 1] - tape[K - 1 - k].hvp(alpha * forth[k + 1])
     if not any(mismatch(mine[k], forth[k]) for k in forth) and all(close(mine[k], forth[k]) for k in forth):
         refuse("u", "the Hessians come in the order of the way out, theta_0 first: the way back begins at theta_{K-1} (eq. 12)")
 
     for k in range(K, -1, -1):
         later = derivation.reference(f"u[{min(k + 1, K)}]")
-        judge_derived(derivation, f"u[{k}]", mine[k], [(QUERY_HESSIAN, later - alpha * end.hvp(later))] if k < K else [])
+        judge_derived(derivation, f"u[{k}]", mine[k], [(QUERY_HESSIAN, later - end.hvp(alpha * later))] if k < K else [])
 
 
 def update(answer: Callable, rng: np.random.Generator) -> None:
@@ -118,7 +118,7 @@ def _moves(model: Any, theta: Parameters, batch: Any, alpha: float, beta: float)
     meta = meta_gradient(model, theta, batch, inner_lr=alpha)
     copies = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=alpha)
     query = model.at(copies, batch.x_query, batch.y_query)
-    u_0 = query.gradient - alpha * model.at(theta, batch.x_support, batch.y_support).hvp(query.gradient)
+    u_0 = query.gradient - model.at(theta, batch.x_support, batch.y_support).hvp(alpha * query.gradient)
     yield "it has not moved: return the new theta", theta
     yield "this is the meta-gradient: take the step too, theta - outer_lr * gradient", meta.gradient
     yield "this is the first-order meta-gradient, and no step is taken", meta.first_order
