@@ -135,6 +135,19 @@ def test_has_the_anatomy_of_a_lesson(path):
         assert not re.search(rf"\b{word}\b", prose, re.IGNORECASE), word
 
 
+def test_the_set_up_cell_comes_before_numpy(monkeypatch):
+    """What it says of threads is read when NumPy is imported, which nothing in a fresh kernel has done."""
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    notebook = read(LESSONS[0])
+    setup = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    loaded = nbformat.v4.new_code_cell("import sys; print('numpy' in sys.modules)")
+    asked = nbformat.v4.new_code_cell("print(os.environ['OPENBLAS_NUM_THREADS'])")
+    notebook.cells = [loaded, setup, asked]
+    before, _, after = execute(notebook)[0].cells
+    assert before.outputs[0].text == "False\n" and after.outputs[0].text == "1\n"
+    assert setup.source.index("OPENBLAS_NUM_THREADS") < setup.source.index("import numpy")
+
+
 def test_setup_and_notation_are_the_same_in_all_lessons():
     setups, notations = set(), set()
     for path in LESSONS:
