@@ -35,7 +35,8 @@ def slider(redraw: Callable[..., Figure], **ranges: tuple) -> Any:
     for name, (lowest, highest, step, first) in ranges.items():
         given = {"min": lowest, "max": highest, "value": first}
         if isinstance(step, int):
-            sliders[name], play = ipywidgets.IntSlider(step=step, description=name, **given), ipywidgets.Play(step=step, **given)
+            sliders[name] = ipywidgets.IntSlider(step=step, description=name, **given)
+            play = ipywidgets.Play(step=step, interval=500, **given)  # milliseconds: a figure takes some hundred
             ipywidgets.jslink((play, "value"), (sliders[name], "value"))
             rows.append(ipywidgets.HBox([sliders[name], play]))
         else:
