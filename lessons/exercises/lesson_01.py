@@ -9,6 +9,7 @@ import numpy as np
 from exercises.answers import judge, one_number, refuse
 from tinymaml import MLP
 from tinymaml.baselines import task_blind
+from tinymaml.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import Sinusoids, TaskBatch
 
@@ -168,7 +169,7 @@ def check_curve(answer: Callable, rng: np.random.Generator) -> None:
 
 
 def fine_tuned(
-    model: MLP, theta: Parameters, x: np.ndarray, y: np.ndarray, inner_lr: float, steps: int, divide: float = 1.0
+    model: Network, theta: Parameters, x: np.ndarray, y: np.ndarray, inner_lr: float, steps: int, divide: float = 1.0
 ) -> Parameters:
     for _ in range(steps):
         theta = theta - (inner_lr / divide) * model.at(theta, x, y).gradient
@@ -176,7 +177,7 @@ def fine_tuned(
 
 
 def wrong_ends(
-    model: MLP, theta: Parameters, x: np.ndarray, y: np.ndarray, inner_lr: float, steps: int
+    model: Network, theta: Parameters, x: np.ndarray, y: np.ndarray, inner_lr: float, steps: int
 ) -> list[tuple[str, Parameters]]:
     """(sentence, parameters) of every known mistake."""
     go = lambda rate=inner_lr, steps=steps, divide=1.0: fine_tuned(model, theta, x, y, rate, steps, divide)

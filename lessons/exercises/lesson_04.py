@@ -112,7 +112,7 @@ def r_gradient(answer: Callable, rng: np.random.Generator) -> None:
     judge_derived(derivation, "hvp", mine)
 
 
-BUGS = {  # what a student's check is shown, by the key of `mistakes.sweep`
+BUGS = {  # what a student's check is shown, by its key in `mistakes.MISTAKES`
     "s''": "it lets pass a product whose s'' term in eq. 8 is lost: compare Hv with the gradient's own change",
     "D V": "it lets pass a product whose V-term in eq. 8 is lost",
     "Ra D": "it lets pass a product whose term Ra^T D in eq. 7 is lost",
@@ -135,9 +135,9 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     print("right products                accepted, 10 of 10")
     passed = []
     for bug in BUGS:
-        derivations = [problem(rng) for _ in range(10)]
-        asked = [(d.model, d.theta, d.x, d.y, d.v) for d in derivations]
-        seen = sum(not _verdict(answer(*one, mistakes.sweep(*one, [bug])["hvp"])) for one in asked)
+        asked = [(d.model, d.theta, d.x, d.y, d.v) for d in (problem(rng) for _ in range(10))]
+        wrong = lambda model, theta, x, y, v, bug=bug: mistakes.made(model, [bug]).at(theta, x, y).hvp(v)
+        seen = sum(not _verdict(answer(*one, wrong(*one))) for one in asked)
         print(f"products without {bug:<12} refused, {seen} of 10")
         passed += [bug] if seen < 10 else []
     if len(passed) == len(BUGS):

@@ -8,7 +8,8 @@ import numpy as np
 
 from exercises.answers import judge, one_number, refuse, several
 from tinymaml import MLP, adapt, meta_gradient
-from tinymaml.check.meta_derivation import MISTAKES, sweep
+from tinymaml.check.meta_derivation import SLIPS, outer_loop
+from tinymaml.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import Sinusoids, TaskBatch
 
@@ -54,18 +55,18 @@ def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
 # -- 6.2: one step of the outer loop -------------------------------------------------------------------------
 
 
-def outer_step(model: MLP, theta: Parameters, batch: TaskBatch, inner_lr: float, outer_lr: float) -> Parameters:
+def outer_step(model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, outer_lr: float) -> Parameters:
     return theta - outer_lr * meta_gradient(model, theta, batch, inner_lr=inner_lr).gradient
 
 
 def wrong_steps(
-    model: MLP, theta: Parameters, batch: TaskBatch, inner_lr: float, outer_lr: float
+    model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, outer_lr: float
 ) -> list[tuple[str, Parameters]]:
     """(sentence, parameters) of every known mistake; those of eqs. 11-13 are the library's."""
     gradient = meta_gradient(model, theta, batch, inner_lr=inner_lr).gradient
     adapted = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=inner_lr).mean()
-    along = lambda key: sweep(model, theta, batch, inner_lr, 1, [key])["gradient"]
-    of_equations = [(sentence, theta - outer_lr * along(key)) for key, sentence in MISTAKES.items()]
+    along = lambda key: outer_loop(model, theta, batch, inner_lr, 1, [key])["gradient"]
+    of_equations = [(sentence, theta - outer_lr * along(key)) for key, sentence in SLIPS.items()]
     return [
         ("theta has not moved: `theta - ...` makes a new point, return it", theta),
         ("what moved is the mean of the adapted copies: the gradient is taken at theta', but what moves is theta",
@@ -98,7 +99,7 @@ def check_outer_step(answer: Callable, rng: np.random.Generator) -> None:
 # -- 6.3: present and potential ------------------------------------------------------------------------------
 
 
-def present_and_potential(model: MLP, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int) -> tuple[float, float]:
+def present_and_potential(model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int) -> tuple[float, float]:
     """The mean query loss over tasks before adaptation, and after it."""
     adapted = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)
     query = lambda theta: float(model.at(theta, batch.x_query, batch.y_query).loss.mean())
@@ -106,7 +107,7 @@ def present_and_potential(model: MLP, theta: Parameters, batch: TaskBatch, inner
 
 
 def wrong_pairs(
-    model: MLP, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int
+    model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int
 ) -> list[tuple[str, tuple[float, float]]]:
     """(sentence, both numbers) of every known mistake."""
     support, query = (batch.x_support, batch.y_support), (batch.x_query, batch.y_query)
