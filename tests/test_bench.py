@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinymaml import bench, meta_gradient
-from tinymaml.bench import Case
+from tinymaml.bench import Workload
 
 FOLDER = Path(__file__).parent / "bench"
 
@@ -41,17 +41,17 @@ class Counting(np.ndarray):
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_multiply_adds_are_those_that_the_factored_form_does_on_all_rows(steps):
-    case = Case("classification", width=7, steps=steps, tasks=3)
-    theta, batch = case.made()
+    load = Workload("classification", width=7, steps=steps, tasks=3)
+    theta, batch = load.made()
     counting = theta.map(lambda array: array.view(Counting))
     Counting.done = 0
-    meta_gradient(case.model, counting, batch, inner_lr=case.inner_lr, steps=steps, fast_weights=True)
-    assert Counting.done == case.multiply_adds
+    meta_gradient(load.model, counting, batch, inner_lr=load.inner_lr, steps=steps, fast_weights=True)
+    assert Counting.done == load.multiply_adds
 
 
 def test_multiply_adds_by_hand():
     """One task, 10 + 10 points, 1-2-2-1: layer 1 has 2 entries, the others 4 and 2."""
-    assert Case(width=2, tasks=1).multiply_adds == 2 * (2 * 10 + 2 * 10) + (4 + 2) * (6 * 10 + 3 * 10)
+    assert Workload(width=2, tasks=1).multiply_adds == 2 * (2 * 10 + 2 * 10) + (4 + 2) * (6 * 10 + 3 * 10)
 
 
 def test_medians_take_turns_and_stop_in_time():
@@ -81,16 +81,16 @@ def test_the_short_form_prints_a_table(capsys):
 
 
 @pytest.mark.parametrize(("sizes", "sentence"), [
-    ({"problem": "poker"}, "unknown problem 'poker'"), ({"dtype": "int8"}, "unknown dtype 'int8'"), ({"width": 0}, "width is 0"),
+    ({"kind": "poker"}, "unknown kind 'poker'"), ({"dtype": "int8"}, "unknown dtype 'int8'"), ({"width": 0}, "width is 0"),
 ])
 def test_a_case_that_cannot_be_measured_is_refused(sizes, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Case(**sizes)
+        Workload(**sizes)
 
 
 def test_all_that_are_installed_agree_and_are_measured(script, tmp_path, capsys):
     options = [
-        "--quick", "--widths", "3", "--tasks", "2", "3", "--problems", "regression", "classification", "--dtypes", "float64",
+        "--quick", "--widths", "3", "--tasks", "2", "3", "--kinds", "regression", "classification", "--dtypes", "float64",
         "--threads", "1", "--rounds", "1", "--seconds", "0", "--minutes", "10",
     ]
     json_file, figure = tmp_path / "found.json", tmp_path / "figure.png"
@@ -101,9 +101,9 @@ def test_all_that_are_installed_agree_and_are_measured(script, tmp_path, capsys)
     for library, contestants in {"jax": ["JAX"], "torch": ["torch.func", "PyTorch loop"]}.items():
         for name in contestants:
             assert (f"{library} is left out: {library} is not installed" in printed) == (library in found["absent"])
-            assert all((name in case["seconds"]) == (library not in found["absent"]) for case in found["compare"])
-    for case in found["compare"]:
-        assert {"tinymaml", "formed", "factored"} <= case["seconds"].keys() and case["share"] > 0
+            assert all((name in load["seconds"]) == (library not in found["absent"]) for load in found["compare"])
+    for load in found["compare"]:
+        assert {"tinymaml", "formed", "factored"} <= load["seconds"].keys() and load["share"] > 0
     assert re.search(r"^\| classification \| +float64 \| +1 \| +2 \| +3 \| ", printed, re.MULTILINE)
 
 
@@ -117,7 +117,7 @@ def test_a_worker_reports_failures(script):
     worker = script.Worker(1)
     try:
         with pytest.raises(RuntimeError, match="KeyError"):
-            worker.ask("prepare", "nobody", Case(width=2, tasks=2))
+            worker.ask("prepare", "nobody", Workload(width=2, tasks=2))
     finally:
         worker.close()
     assert not worker.process.is_alive()

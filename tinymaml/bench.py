@@ -33,32 +33,32 @@ ITERATIONS = 5  # of training in one call, so that begin and end of a run weigh 
 
 
 @dataclass(frozen=True)
-class Case:
+class Workload:
     """What is measured: a meta-gradient of a ReLU network with two hidden layers of `width` units.
 
     regression        sinusoids, 1-w-w-1, 10 support and 10 query points a task
     classification    5-way 1-shot, 20-w-w-5, 5 support and 25 query examples a task
     """
 
-    problem: str = "regression"
+    kind: str = "regression"
     width: int = 40
     steps: int = 1
     dtype: str = "float64"
     tasks: int = 25
 
     def __post_init__(self) -> None:
-        validate.one_of("problem", self.problem, ("regression", "classification"))
+        validate.one_of("kind", self.kind, ("regression", "classification"))
         validate.one_of("dtype", self.dtype, ("float64", "float32"))
         for name in ("width", "steps", "tasks"):
             validate.count(name, getattr(self, name))
 
     @property
     def inner_lr(self) -> float:
-        return 0.01 if self.problem == "regression" else 0.1
+        return 0.01 if self.kind == "regression" else 0.1
 
     @property
     def model(self) -> MLP:
-        d, d_out, loss = (1, 1, "squared_error") if self.problem == "regression" else (20, 5, "cross_entropy")
+        d, d_out, loss = (1, 1, "squared_error") if self.kind == "regression" else (20, 5, "cross_entropy")
         return MLP((d, self.width, self.width, d_out), "relu", loss)
 
     def made(self) -> tuple[Parameters, TaskBatch]:
@@ -68,7 +68,7 @@ class Case:
         """
         rng = np.random.default_rng(1)
         theta = self.model.init(rng, self.dtype)
-        if self.problem == "regression":
+        if self.kind == "regression":
             return theta, Sinusoids().sample(rng, tasks=self.tasks, dtype=self.dtype)
         x = rng.standard_normal((self.tasks, 30, 20)).astype(self.dtype)
         y = np.eye(5, dtype=self.dtype)[np.arange(30) % 5] + np.zeros_like(x[..., :1])
@@ -81,7 +81,7 @@ class Case:
         return partial(meta_gradient, self.model, theta, batch, **inner)
 
     def training(self, iterations: int) -> Callable:
-        """So many whole iterations of training on sinusoids, with the widths of this case: sampling, gradient, Adam, history."""
+        """So many whole iterations of training on sinusoids, with the widths of this load: sampling, gradient, Adam, history."""
         theta, _ = self.made()
         gradient = partial(meta_gradient, self.model, inner_lr=self.inner_lr, steps=self.steps)
         sample = partial(Sinusoids().sample, tasks=self.tasks, dtype=self.dtype)
@@ -138,9 +138,9 @@ def product(dtype: str) -> Callable[[], np.ndarray]:
     return partial(np.matmul, A, B, out=np.empty_like(A))
 
 
-def share(case: Case, seconds: float, product_seconds: float) -> float:
+def share(load: Workload, seconds: float, product_seconds: float) -> float:
     """The useful multiply-adds a second of a meta-gradient, as a fraction of those of a large product."""
-    return (case.multiply_adds / seconds) / (PRODUCT**3 / product_seconds)
+    return (load.multiply_adds / seconds) / (PRODUCT**3 / product_seconds)
 
 
 def run(*, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int = 1, seconds: float = 1.5) -> int:
@@ -155,9 +155,9 @@ def run(*, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int =
     )
     for dtype in ("float64", "float32"):
         for width in widths:
-            case = Case(width=width, steps=steps, dtype=dtype, tasks=tasks)
-            calls = {form: case.meta_gradient(form) for form in FORMS}
-            calls |= {"iteration": case.training(ITERATIONS), "product": product(dtype)}
+            load = Workload(width=width, steps=steps, dtype=dtype, tasks=tasks)
+            calls = {form: load.meta_gradient(form) for form in FORMS}
+            calls |= {"iteration": load.training(ITERATIONS), "product": product(dtype)}
             for call in calls.values():
                 call()  # the first is slower
             found = medians({name: partial(turn, call) for name, call in calls.items()}, rounds=25, seconds=seconds)
@@ -165,6 +165,6 @@ def run(*, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int =
             ms = {name: f"{1000 * value:.3g}" for name, value in found.items()}
             print(
                 f"{width:>5}  {dtype:<8} {ms['formed']:>8}  {ms['factored']:>8}  {ms['chosen']:>6}  {ms['iteration']:>9}  "
-                f"{share(case, found['chosen'], found['product']):>5.0%}", flush=True,
+                f"{share(load, found['chosen'], found['product']):>5.0%}", flush=True,
             )
     return 0

@@ -25,7 +25,7 @@ import report
 from peers import CONTESTANTS, OTHERS
 from workers import Worker
 
-from tinymaml.bench import ITERATIONS, Case, medians, share
+from tinymaml.bench import ITERATIONS, Workload, medians, share
 
 AGREEMENT = {"float64": 1e-9, "float32": 1e-3}  # largest difference of two gradients, relative, in the norm
 
@@ -41,7 +41,7 @@ class Bench:
             for library in dict.fromkeys(CONTESTANTS[name][0] for name in contestants) for count in threads
         }
 
-    def prepared(self, name: str, case: Case) -> Iterator[tuple[int, object, partial]]:
+    def prepared(self, name: str, load: Workload) -> Iterator[tuple[int, object, partial]]:
         """For each number of threads: what `prepare` answered, and the turn to take; nothing if the library is absent."""
         library = (CONTESTANTS | OTHERS)[name][0]
         for count in self.threads:
@@ -49,36 +49,36 @@ class Bench:
                 return
             worker = self.workers[library, count]
             try:
-                yield count, worker.ask("prepare", name, case), partial(worker.ask, "take_turn", name)
+                yield count, worker.ask("prepare", name, load), partial(worker.ask, "take_turn", name)
             except ImportError as missing:
                 self.absent[library] = str(missing)
 
-    def compare(self, case: Case) -> dict:
+    def compare(self, load: Workload) -> dict:
         """The seconds of every contestant, once all agree on the gradient, and the share of the product's speed."""
         turns, mine = {}, None
         for name in self.contestants:
-            for count, gradient, take in self.prepared(name, case):
+            for count, gradient, take in self.prepared(name, load):
                 mine = gradient if mine is None else mine
                 difference = np.linalg.norm(gradient - mine) / np.linalg.norm(mine)
-                if not difference <= AGREEMENT[case.dtype]:
-                    raise SystemExit(f"{name} and tinymaml differ by {difference:.1e} on the gradient of {case}")
+                if not difference <= AGREEMENT[load.dtype]:
+                    raise SystemExit(f"{name} and tinymaml differ by {difference:.1e} on the gradient of {load}")
                 turns[name, count] = take
-        turns |= {("product", count): take for count, _, take in self.prepared("product", case)}
+        turns |= {("product", count): take for count, _, take in self.prepared("product", load)}
         found = self.timed(turns)
         bare = found.pop("product")
         return {
-            **asdict(case), "seconds": found, "product_seconds": bare, "multiply_adds": case.multiply_adds,
-            "share": share(case, report.best(found["tinymaml"]), report.best(bare)),
+            **asdict(load), "seconds": found, "product_seconds": bare, "multiply_adds": load.multiply_adds,
+            "share": share(load, report.best(found["tinymaml"]), report.best(bare)),
         }
 
-    def iterate(self, case: Case) -> dict:
+    def iterate(self, load: Workload) -> dict:
         """The seconds of a whole training iteration."""
         names = ["iteration", "JAX iteration"] if "JAX" in self.contestants else ["iteration"]
-        turns = {(name, count): take for name in names for count, _, take in self.prepared(name, case)}
+        turns = {(name, count): take for name in names for count, _, take in self.prepared(name, load)}
         found = self.timed(turns)
-        return {**asdict(case), "seconds": {n: {k: s / ITERATIONS for k, s in found[n].items()} for n in found}}
+        return {**asdict(load), "seconds": {n: {k: s / ITERATIONS for k, s in found[n].items()} for n in found}}
 
-    def weigh(self, case: Case) -> dict:
+    def weigh(self, load: Workload) -> dict:
         """The MB that a meta-gradient takes at most, each contestant in a fresh process with all threads."""
         found = {}
         for name in self.contestants:
@@ -86,12 +86,12 @@ class Bench:
             if library not in self.absent:
                 worker = Worker(max(self.threads))
                 try:
-                    found[name] = worker.ask("weigh", name, case)
+                    found[name] = worker.ask("weigh", name, load)
                 except ImportError as missing:
                     self.absent[library] = str(missing)
                 finally:
                     worker.close()
-        return {**asdict(case), "megabytes": found}
+        return {**asdict(load), "megabytes": found}
 
     def timed(self, turns: dict[tuple[str, int], partial]) -> dict[str, dict[str, float]]:
         """The median seconds of each: {name: {threads: seconds}}, threads as strings for JSON."""
@@ -105,20 +105,20 @@ class Bench:
             worker.close()
 
 
-def plan(options: argparse.Namespace) -> list[tuple[str, Case]]:
-    """What is measured, the most telling first and then the cheapest: ("weigh", "iterate" or "compare", the case)."""
-    cases = [
-        Case(problem, width, steps, dtype, options.tasks[0])
-        for problem, steps, dtype, width in product(options.problems, options.steps, options.dtypes, options.widths)
+def plan(options: argparse.Namespace) -> list[tuple[str, Workload]]:
+    """What is measured, the most telling first and then the cheapest: ("weigh", "iterate" or "compare", the load)."""
+    loads = [
+        Workload(kind, width, steps, dtype, options.tasks[0])
+        for kind, steps, dtype, width in product(options.kinds, options.steps, options.dtypes, options.widths)
     ]
-    first = cases[:len(options.widths)]  # of the first problem, dtype and number of steps: all widths
+    first = loads[:len(options.widths)]  # of the first kind, dtype and number of steps: all widths
     by_tasks = [replace(first[0], tasks=tasks) for tasks in options.tasks[1:]]
-    by_dtype = [replace(case, problem="regression", dtype=dtype) for dtype in options.dtypes for case in first]
+    by_dtype = [replace(load, kind="regression", dtype=dtype) for dtype in options.dtypes for load in first]
     return [
-        *(("compare", case) for case in first + by_tasks),
-        *(("iterate", case) for case in by_dtype),
+        *(("compare", load) for load in first + by_tasks),
+        *(("iterate", load) for load in by_dtype),
         ("weigh", first[-1]),
-        *(("compare", case) for case in sorted(cases[len(first):], key=lambda case: case.steps * case.width**2)),
+        *(("compare", load) for load in sorted(loads[len(first):], key=lambda load: load.steps * load.width**2)),
     ]
 
 
@@ -130,15 +130,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = {"machine": machine(), "threads": options.threads, "absent": bench.absent, "compare": [], "iterate": [], "weigh": []}
     todo = plan(options)
     try:
-        for i, (what, case) in enumerate(todo):
+        for i, (what, load) in enumerate(todo):
             elapsed = time.perf_counter() - began
             if elapsed > 60 * options.minutes:
                 print(f"\nout of time: {len(todo) - i} of {len(todo)} measurements are left out", file=sys.stderr)
                 break
-            print(f"{elapsed:4.0f} s  {i + 1}/{len(todo)}  {what} {case}", file=sys.stderr)
+            print(f"{elapsed:4.0f} s  {i + 1}/{len(todo)}  {what} {load}", file=sys.stderr)
             try:
-                found[what].append(getattr(bench, what)(case))
-            except RuntimeError as failure:  # out of memory, as a rule: the other cases go on
+                found[what].append(getattr(bench, what)(load))
+            except RuntimeError as failure:  # out of memory, as a rule: the other loads go on
                 print(f"left out: {failure}", file=sys.stderr)
     finally:
         bench.close()
@@ -176,21 +176,21 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     top.add_argument("--tasks", **numbers, help="the first at every width, the others at the first width (default: 25 5 100)")
     top.add_argument("--steps", **numbers, help="inner steps (default: 1 5)")
     top.add_argument("--dtypes", **one_of, choices=("float64", "float32"), help="default: both")
-    top.add_argument("--problems", **one_of, choices=("regression", "classification"), help="default: both")
+    top.add_argument("--kinds", **one_of, choices=("regression", "classification"), help="default: both")
     top.add_argument("--peers", nargs="*", metavar="NAME", choices=("jax", "torch"), help="default: both")
     top.add_argument("--threads", **numbers, help=f"default: one and all cores, here 1 {cores()}")
     top.add_argument("--rounds", type=int, metavar="N", help="turns of each contestant at most (default: 15)")
-    top.add_argument("--seconds", type=float, metavar="S", help="for the turns of a case, about (default: 3)")
-    top.add_argument("--minutes", type=float, metavar="M", help="no new case after that (default: 9)")
+    top.add_argument("--seconds", type=float, metavar="S", help="for the turns of a load, about (default: 3)")
+    top.add_argument("--minutes", type=float, metavar="M", help="no new load after that (default: 9)")
     top.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
     top.add_argument("--figure", type=Path, metavar="FILE", help="draw time against width and against tasks there")
     full = {
         "widths": [40, 128, 400, 1024], "tasks": [25, 5, 100], "steps": [1, 5], "dtypes": ["float64", "float32"],
-        "problems": ["regression", "classification"], "peers": ["jax", "torch"],
+        "kinds": ["regression", "classification"], "peers": ["jax", "torch"],
         "threads": sorted({1, cores()}), "rounds": 15, "seconds": 3.0, "minutes": 9.0,
     }
     quick = {
-        "widths": [40, 128], "tasks": [25], "steps": [1], "dtypes": ["float64"], "problems": ["regression"],
+        "widths": [40, 128], "tasks": [25], "steps": [1], "dtypes": ["float64"], "kinds": ["regression"],
         "rounds": 7, "seconds": 1.0, "minutes": 0.7,
     }
     options = top.parse_args(argv)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-CASE = ["problem", "dtype", "steps", "tasks", "width"]
+LOAD = ["kind", "dtype", "steps", "tasks", "width"]
 LOOKS = {  # colours of Okabe and Ito's set; line styles and markers differ too
     "tinymaml": ("#0072B2", "-", "o"),
     "formed": ("#56B4E9", "--", "s"),
@@ -29,8 +29,8 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def described(found: Mapping) -> list[str]:
-    """The cells that say which case it is."""
-    return [str(found[name]) for name in CASE]
+    """The cells that say which load it is."""
+    return [str(found[name]) for name in LOAD]
 
 
 def _ms(seconds: Mapping[str, float]) -> str:
@@ -45,20 +45,20 @@ def times(results: Sequence[Mapping], contestants: Sequence[str]) -> str:
         seconds = found["seconds"]
         ratios = [f"{best(seconds[name]) / best(seconds['tinymaml']):.2f}" for name in peers]
         rows.append([*described(found), *(_ms(seconds[name]) for name in contestants), *ratios, f"{found['share']:.0%}"])
-    return markdown([*CASE, *contestants, *(f"{name} : tinymaml" for name in peers), "of product speed"], rows)
+    return markdown([*LOAD, *contestants, *(f"{name} : tinymaml" for name in peers), "of product speed"], rows)
 
 
 def iterations(results: Sequence[Mapping]) -> str:
     """Milliseconds of a whole training iteration."""
     names = list(dict.fromkeys(name for found in results for name in found["seconds"]))
     rows = [[*described(found), *(_ms(found["seconds"][name]) for name in names)] for found in results]
-    return markdown([*CASE, *(name.replace("iteration", "").strip() or "tinymaml" for name in names)], rows)
+    return markdown([*LOAD, *(name.replace("iteration", "").strip() or "tinymaml" for name in names)], rows)
 
 
 def memory(results: Sequence[Mapping], contestants: Sequence[str]) -> str:
     """MB above the data."""
     rows = [[*described(found), *(f"{found['megabytes'][name]:.0f}" for name in contestants)] for found in results]
-    return markdown([*CASE, *contestants], rows)
+    return markdown([*LOAD, *contestants], rows)
 
 
 def whole(found: Mapping, contestants: Sequence[str]) -> str:
@@ -100,7 +100,7 @@ def figure(results: Sequence[Mapping], contestants: Sequence[str], path: Path) -
     size = (2 + 4 * len(panels), 4)
     drawn, (axes,) = plt.subplots(1, len(panels), figsize=size, layout="constrained", sharey=True, squeeze=False)
     for ax, x in zip(axes, panels, strict=True):
-        fixed = {name: results[0][name] for name in CASE if name != x}
+        fixed = {name: results[0][name] for name in LOAD if name != x}
         chosen = sorted((found for found in results if fixed.items() <= found.items()), key=lambda found: found[x])
         for name in contestants:
             colour, style, marker = LOOKS[name]

@@ -8,7 +8,7 @@ from functools import partial
 
 from peers import CONTESTANTS, flat, made
 
-from tinymaml.bench import Case, turn
+from tinymaml.bench import Workload, turn
 
 # NumPy's BLAS, PyTorch and JAX (which looks at NPROC) read these once, when they start
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")
@@ -30,7 +30,7 @@ class Worker:
         theirs.close()  # so that its death is noticed
 
     def ask(self, what: str, *details) -> object:
-        """`prepare(name, case)`, `take_turn(name)` or `weigh(name, case)`, done by the worker."""
+        """`prepare(name, load)`, `take_turn(name)` or `weigh(name, load)`, done by the worker."""
         try:
             self.connection.send((what, details))
             answer = self.connection.recv()
@@ -60,23 +60,23 @@ def _serve(connection) -> None:
         connection.send(answer)
 
 
-def _prepare(calls: dict, name: str, case: Case) -> object:
+def _prepare(calls: dict, name: str, load: Workload) -> object:
     """Make the call and run it once, which compiles; the flat gradient, if that is what it gives."""
-    calls[name] = made(name, case)
+    calls[name] = made(name, load)
     result = calls[name]()
     return flat(result) if name in CONTESTANTS else None
 
 
-def _weigh(name: str, case: Case) -> float:
-    """The MB that a call adds to the peak memory of this fresh process, after imports, a tiny case and the data."""
+def _weigh(name: str, load: Workload) -> float:
+    """The MB that a call adds to the peak memory of this fresh process, after imports, a tiny load and the data."""
     import resource
     import sys
 
     def peak() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
-    made(name, Case(case.problem, width=2, steps=case.steps, dtype=case.dtype, tasks=2))()
-    call = made(name, case)
+    made(name, Workload(load.kind, width=2, steps=load.steps, dtype=load.dtype, tasks=2))()
+    call = made(name, load)
     before = peak()
     call()
     return peak() - before
