@@ -19,8 +19,10 @@ from statistics import median
 import numpy as np
 
 from tinymaml import __version__, validate
+from tinymaml.layers import Affine
 from tinymaml.maml import meta_gradient
 from tinymaml.models import MLP
+from tinymaml.network import Network
 from tinymaml.optimizers import Adam
 from tinymaml.parameters import Parameters
 from tinymaml.process import keep_freed_memory
@@ -57,7 +59,7 @@ class Workload:
         return 0.01 if self.kind == "regression" else 0.1
 
     @property
-    def model(self) -> MLP:
+    def model(self) -> Network:
         d, d_out, loss = (1, 1, "squared_error") if self.kind == "regression" else (20, 5, "cross_entropy")
         return MLP((d, self.width, self.width, d_out), "relu", loss)
 
@@ -97,11 +99,11 @@ class Workload:
         (eqs. 1, 4, 5, 8) and two outer products (eq. 7) in every inner step; for z, dL/da and dW on the query set. Layer 1
         has no dL/da, Ra_0 = 0. What a form does on top (the kernels of eq. 14; theta_K multiplied out) does not count.
         """
-        batch, widths, total = self.made()[1], self.widths, 0
+        batch, total = self.made()[1], 0
         n, q = batch.x_support.shape[1], batch.x_query.shape[1]
-        for l in range(1, len(widths)):
-            rows = 2 * n * self.steps + 2 * q if l == 1 else 6 * n * self.steps + 3 * q
-            total += self.tasks * rows * widths[l - 1] * widths[l]
+        for l, layer in enumerate(layer for layer in self.model.layers if isinstance(layer, Affine)):
+            rows = 2 * n * self.steps + 2 * q if l == 0 else 6 * n * self.steps + 3 * q
+            total += self.tasks * rows * layer.inputs * layer.outputs
         return total
 
 
