@@ -58,7 +58,7 @@ def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     rng = np.random.default_rng(seed)
     shared, x = rng.standard_normal((d, e)), rng.standard_normal((T, n, d))
     W = Factored(shared)
-    pieces = [Factored(None, ((rng.standard_normal((T, k, d)), rng.standard_normal((T, k, e))),)) for k in (m, 1)]
+    pieces = [Factored(None, ((rng.standard_normal((T, k, d)), rng.standard_normal((T, k, e)), 1.0),)) for k in (m, 1)]
     assert W.shape == (d, e) and pieces[0].shape == (T, d, e)
     np.testing.assert_allclose(x @ W, x @ shared)
     changed = W - pieces[0] * 0.3 + pieces[1]

@@ -14,24 +14,27 @@ import numpy as np
 
 
 class Factored:
-    """The matrices W_t = shared + sum_i left_i[t]^T right_i[t] of T tasks, kept as factors.
+    """The matrices W_t = shared + sum_i scale_i left_i[t]^T right_i[t] of T tasks, kept as factors.
 
     shared (d, d') or None    what the tasks have in common
-    pairs                     tuples (left (T, m, d), right (T, m, d')), one row an outer product
+    pairs                     tuples (left (T, m, d), right (T, m, d'), scale), one row an outer product
 
     It answers just what eqs. 2-8 and 11-13 ask of a matrix: `x @ W`, the transpose, sums, multiples and the sum over tasks.
     """
 
     __array_ufunc__ = None  # `x @ W` with an array on the left comes to us
 
-    def __init__(self, shared: np.ndarray | None, pairs: tuple[tuple[np.ndarray, np.ndarray], ...] = ()):
+    def __init__(self, shared: np.ndarray | None, pairs: tuple[tuple[np.ndarray, np.ndarray, float], ...] = ()):
         self.shared, self.pairs = shared, pairs
 
     @property
-    def joined(self) -> tuple[np.ndarray, np.ndarray]:
-        """All pairs as one, joined along the example axis, once: left (T, m, d), right (T, m, d')."""
+    def joined(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """All pairs as one, joined along the example axis, once: left (T, m, d), right (T, m, d') and a scale."""
         if len(self.pairs) > 1:
-            self.pairs = (tuple(np.concatenate(side, axis=1) for side in zip(*self.pairs, strict=True)),)
+            lefts, rights, scales = zip(*self.pairs, strict=True)
+            if len(set(scales)) > 1:
+                rights, scales = [_times(scale, right) for right, scale in zip(rights, scales, strict=True)], (1.0,)
+            self.pairs = ((np.concatenate(lefts, axis=1), np.concatenate(rights, axis=1), scales[0]),)
         return self.pairs[0]
 
     @property
@@ -39,7 +42,7 @@ class Factored:
         """(d, d') while the tasks share it, then (T, d, d')."""
         if not self.pairs:
             return self.shared.shape
-        left, right = self.pairs[0]
+        left, right, _ = self.pairs[0]
         return (len(left), left.shape[-1], right.shape[-1])
 
     @property
@@ -51,20 +54,22 @@ class Factored:
         return int(np.prod(self.shape))
 
     def __rmatmul__(self, x: np.ndarray) -> np.ndarray:
-        """x @ W for x (T, n, d): x W' = x W - alpha sum_k (x a_k^T) D_k, eq. 14, its signs and rates within `right`."""
+        """x @ W for x (T, n, d): x W' = x W - alpha sum_k (x a_k^T) D_k, eq. 14, where scale is -alpha."""
         product = None
         if self.shared is not None:
             rows = x.reshape(-1, x.shape[-1]) @ self.shared  # one product for all tasks   (T n, d')
             product = rows.reshape(*x.shape[:-1], -1)
         if self.pairs:
-            left, right = self.joined
-            fast = (x @ left.swapaxes(-1, -2)) @ right  # linear attention over the examples   (T, n, d')
+            left, right, scale = self.joined
+            fast = _times(scale, x @ transposed(left)) @ right  # linear attention over the examples   (T, n, d')
             product = fast if product is None else into(product, fast)
         return product
 
     def swapaxes(self, first: int, second: int) -> Factored:
         """The transpose, `swapaxes(-1, -2)`: left and right change places."""
-        pairs = (self.joined[::-1],) if self.pairs else ()
+        if self.pairs:
+            left, right, scale = self.joined
+        pairs = ((right, left, scale),) if self.pairs else ()
         return Factored(None if self.shared is None else self.shared.T, pairs)
 
     def __add__(self, other: Factored) -> Factored:
@@ -76,20 +81,24 @@ class Factored:
 
     def __mul__(self, scalar: float) -> Factored:
         shared = None if self.shared is None else self.shared * scalar
-        return Factored(shared, tuple((left, right * scalar) for left, right in self.pairs))
+        return Factored(shared, tuple((left, right, scale * scalar) for left, right, scale in self.pairs))
 
     def sum(self, axis: int = 0) -> np.ndarray:
         """The sum over tasks, formed: sum_t left_t^T right_t is ONE product of the stacked rows (eq. 15)."""
         rows = lambda side: side.reshape(-1, side.shape[-1])  # (T, m, d) to (T m, d)
-        total = reduce(into, (rows(left).T @ rows(right) for left, right in self.pairs))
+        total = reduce(into, (_times(scale, rows(left).T @ rows(right)) for left, right, scale in self.pairs))
         return total if self.shared is None else total + self.shared * self.shape[0]
 
     def formed(self) -> np.ndarray:
         """The matrices multiplied out: (T, d, d'), or (d, d') as long as the tasks share it."""
         if not self.pairs:
             return self.shared
-        left, right = self.joined
-        return (0 if self.shared is None else self.shared) + left.swapaxes(-1, -2) @ right
+        left, right, scale = self.joined
+        return (0 if self.shared is None else self.shared) + _times(scale, transposed(left)) @ right
+
+
+def _times(scale: float, fresh: np.ndarray) -> np.ndarray:
+    return fresh if scale == 1 else fresh * scale
 
 
 def products(*pairs: tuple[np.ndarray | None, np.ndarray | Factored], plus: np.ndarray | None = None) -> np.ndarray:
@@ -132,7 +141,7 @@ def outer(*pairs: tuple[np.ndarray | None, np.ndarray], like: np.ndarray | Facto
     """The sum of a^T D over the pairs (a, D), in the form that the weights `like` have: formed or factored (eqs. 3 and 7)."""
     pairs = tuple(pair for pair in pairs if pair[0] is not None)
     if isinstance(like, Factored):
-        return Factored(None, pairs)
+        return Factored(None, tuple((a, D, 1.0) for a, D in pairs))
     return reduce(into, (transposed(a) @ D for a, D in pairs))
 
 
