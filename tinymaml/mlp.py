@@ -109,6 +109,10 @@ class MLP:
         validate.fitting("theta", theta, self.shapes, x)
         return forward(self, *layers(self, theta), x)[0][self.depth]
 
+    def features(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
+        """a_{L-1} for inputs x (..., n, d_0): what all layers below the last make of them, (..., n, d_{L-1})."""
+        return forward(self, *layers(self, theta), x)[1][self.depth - 1]
+
 
 def _T(matrix: np.ndarray) -> np.ndarray:
     """The transpose of every task's matrix."""
