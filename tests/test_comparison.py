@@ -1,19 +1,20 @@
 """The comparison: every method and every reference in the table, in the JSON and in the figure, one new file at a time."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import pytest
 
-from tinymaml import comparison, methods, plot, pretraining_gradient, tasks, validate
+from tinymaml import Parameters, comparison, meta_gradient, methods, plot, pretraining_gradient, tasks, validate
 from tinymaml.cli import main
 from tinymaml.comparison import run_comparison, table
-from tinymaml.evaluation import Measure
+from tinymaml.evaluation import Measure, evaluate
 from tinymaml.look import Look
 from tinymaml.methods import Method
 from tinymaml.option import Option
+from tinymaml.run import reopen, run
 from tinymaml.settings import settings_for_each
 from tinymaml.tasks import Family, Sinusoids
 from tinymaml.tasks.family import Reference, Sizes
@@ -84,6 +85,53 @@ def test_a_new_method_is_trained_judged_shown_and_can_be_set(tmp_path, monkeypat
     assert "was trained with zeal 0.75, asked for was 0.5" in capsys.readouterr().err
 
 
+@dataclass(frozen=True)
+class Found:
+    loss: float
+    gradient: Parameters
+
+
+def without_rate(trained):
+    return Parameters({name: array for name, array in trained.items() if name != "inner/rate"})
+
+
+def learning_gradient(model, settings):
+    """First-order MAML whose rate shrinks by itself, for want of its true gradient."""
+
+    def gradient(trained, batch):
+        rate = trained["inner/rate"]
+        meta = meta_gradient(model, without_rate(trained), batch, inner_lr=rate.item(), first_order=True)
+        return Found(meta.loss, Parameters({**meta.gradient, "inner/rate": rate}))
+
+    return gradient
+
+
+LEARNING = Method(
+    "learning", "first-order MAML that trains a rate beside theta", Look("learned rate", "#123456", "--", "x"), learning_gradient,
+    initial=lambda model, s, rng: Parameters({**model.init(rng), "inner/rate": np.full((1, 1), s.inner_lr)}),
+    start=lambda family, s, trained: replace(
+        trained, theta=without_rate(trained.theta), inner_lr=trained.theta["inner/rate"].item()
+    ),
+)  # fmt: skip
+
+
+def test_what_a_method_trains_beside_theta_is_in_its_checkpoint_and_used_on_new_tasks(tmp_path, monkeypatch):
+    few(monkeypatch)
+    monkeypatch.setattr(methods, "METHODS", (*methods.METHODS, LEARNING))
+    found = compared("sinusoids", tmp_path, ["learning"])[0]
+    state, settings = reopen(tmp_path / "learning.npz")
+    rate = state.theta["inner/rate"].item()
+    assert 0 < rate < settings.inner_lr == 0.01 and found.starts["learning"].inner_lr == rate
+    begun = found.starts["learning"]
+    expected = evaluate(begun.model, without_rate(state.theta), found.batch, inner_lr=rate, steps=10)
+    np.testing.assert_array_equal(found.curves["learning"].values, expected.values)
+    more = replace(settings, iterations=6)
+    run(more, tmp_path / "whole.npz", progress=False)
+    run(more, tmp_path / "learning.npz", resume=True, progress=False)
+    one, other = (reopen(tmp_path / f"{name}.npz")[0].theta for name in ("whole", "learning"))
+    np.testing.assert_array_equal(one.flat, other.flat)
+
+
 def test_a_method_that_is_not_compared_by_default_is_when_it_is_named(tmp_path, monkeypatch):
     few(monkeypatch)
     monkeypatch.setattr(methods, "METHODS", (replace(LAZY, compared=False), *methods.METHODS))
@@ -108,7 +156,7 @@ LINES = Family(
     measure=Measure("return", lambda here: -here.loss, digits=3, diverges=False, log=False),
     training=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
     testing=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
-    test_tasks=7, test_queries=3, shots=(1, 2), picture=("lines.png", picture), defaults={"outer_lr": 0.01, "slope": 2.0},
+    test_tasks=7, test_queries=3, picture=("lines.png", picture), defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
     options=(Option("slope", 1.0, "the largest slope", validate.rate),),
     references=(Reference("still", Look("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
     paper={(2, "maml"): {1: -0.125}},

@@ -60,11 +60,11 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _places(arguments: argparse.Namespace) -> dict[str, dict[str, Settings]]:
     """What to compare, by the folder within the output folder that it goes to: one for each number of shots."""
-    chosen = arguments.methods.split(",") if arguments.methods is not None else None
+    chosen = [name.strip() for name in arguments.methods.split(",")] if arguments.methods is not None else None
     changes = asked(arguments)
     several = tasks.named(arguments.family).shots
-    if "shots" in changes or len(several) == 1:
-        return {"": settings_for_each(arguments.family, chosen, **{"shots": several[0]} | changes)}
+    if "shots" in changes or not several:
+        return {"": settings_for_each(arguments.family, chosen, **changes)}
     return {f"{shots}-shot": settings_for_each(arguments.family, chosen, shots=shots, **changes) for shots in several}
 
 

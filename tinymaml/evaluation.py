@@ -87,11 +87,12 @@ ACCURACY = Measure("accuracy", accuracy, percent=True, digits=1, diverges=False,
 
 
 def evaluate(
-    model: Any, theta: Parameters, batch: Any, *, inner_lr: float, steps: int, measure: Measure = LOSS, chunk: int = 100
+    model: Any, theta: Parameters, batch: Any, *, inner_lr: Any, steps: int, measure: Measure = LOSS, chunk: int = 100
 ) -> Curve:
     """`measure` on every task's query set after 0..steps steps of `adapt` on its support set; batch is a `TaskBatch`.
 
-    `chunk` tasks are adapted at a time, which bounds the memory and changes no number.
+    inner_lr is whatever `adapt` takes for one. `chunk` tasks are adapted at a time, which bounds the memory and changes
+    no number.
     """
     steps = validate.count("steps", steps)
     columns = []

@@ -26,13 +26,13 @@ def model(settings: Settings) -> MLP:
 
 
 def initialisation(settings: Settings) -> Parameters:
-    """The random theta that training starts from."""
-    return model(settings).init(stream(settings.seed, "initialisation"), settings.dtype)
+    """What training starts from: a random theta, and whatever else the method trains."""
+    return methods.named(settings.method).initial(model(settings), settings, stream(settings.seed, "initialisation"))
 
 
 def sampler(settings: Settings) -> Sample:
     """sample(rng): the next batch of training tasks, as the method is shown it."""
-    return methods.named(settings.method).tasks(tasks.named(settings.family), settings)
+    return methods.named(settings.method).shown(tasks.named(settings.family), settings)
 
 
 def gradient(settings: Settings) -> Gradient:

@@ -28,17 +28,25 @@ Sample = Callable[[np.random.Generator], TaskBatch]  # sample(rng): the next bat
 
 @dataclass(frozen=True)
 class Start:
-    """What new tasks are adapted with: a model, the parameters to start from, the tasks as the model sees them, the rate."""
+    """What new tasks are adapted with: a model, the parameters to start from, the tasks as the model sees them, the rate.
+
+    inner_lr is whatever `adapt` takes for one.
+    """
 
     model: Any
     theta: Parameters
     batch: TaskBatch
-    inner_lr: float
+    inner_lr: Any
 
 
 def sizes_of_family(family: Family, settings: Settings) -> Sizes:
     """The network that the family's tasks need."""
     return family.sizes(settings)
+
+
+def random_theta(model: Any, settings: Settings, rng: np.random.Generator) -> Parameters:
+    """The model's own random initialisation."""
+    return model.init(rng, settings.dtype)
 
 
 def tasks_of_family(family: Family, settings: Settings) -> Sample:
@@ -60,7 +68,8 @@ class Method:
     look          its label, and its line in every figure
     gradient      gradient(model, settings) is what training calls with theta and a batch; None: it is not trained
     sizes         sizes(family, settings): what its network must fit
-    tasks         tasks(family, settings): the training tasks as the method is shown them
+    initial       initial(model, settings, rng): all that is trained, as it is before; a checkpoint holds the same names
+    shown         shown(family, settings): the training tasks as the method is shown them
     start         start(family, settings, trained): what new tasks are adapted with, from what the training ended with
     adapts        whether it adapts to new tasks at all; if not it is judged as it stands
     applies       applies(family): whether the family has what it needs
@@ -74,7 +83,8 @@ class Method:
     look: Look
     gradient: Callable[[Any, Settings], Gradient] | None
     sizes: Callable[[Family, Settings], Sizes] = sizes_of_family
-    tasks: Callable[[Family, Settings], Sample] = tasks_of_family
+    initial: Callable[[Any, Settings, np.random.Generator], Parameters] = random_theta
+    shown: Callable[[Family, Settings], Sample] = tasks_of_family
     start: Callable[[Family, Settings, Start], Start] = what_was_trained
     adapts: bool = True
     applies: Callable[[Family], bool] = lambda family: True

@@ -22,7 +22,7 @@ def sizes(family: Family, settings: Settings) -> Sizes:
     return replace(family.sizes(settings), inputs=family.told(one).x_support.shape[-1])
 
 
-def tasks(family: Family, settings: Settings) -> Sample:
+def shown(family: Family, settings: Settings) -> Sample:
     """The family's tasks, each with its answer."""
     sample = tasks_of_family(family, settings)
     return lambda rng: family.told(sample(rng))
@@ -39,7 +39,7 @@ METHOD = Method(
     Look("oracle (told the task)", "#009E73", (0, (5, 1)), "D"),
     gradient,
     sizes=sizes,
-    tasks=tasks,
+    shown=shown,
     start=start,
     adapts=False,
     applies=lambda family: family.told is not None,

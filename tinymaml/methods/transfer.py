@@ -27,7 +27,7 @@ def sizes(family: Family, settings: Settings) -> Sizes:
     return replace(family.sizes(settings), outputs=len(family.classes(settings)))
 
 
-def tasks(family: Family, settings: Settings) -> Sample:
+def shown(family: Family, settings: Settings) -> Sample:
     """Labelled examples, as many in one batch as `tasks` tasks have labels, twice: as its support and as its query set."""
     return partial(labelled, family.classes(settings), settings.tasks * family.sizes(settings).outputs, settings.dtype)
 
@@ -60,7 +60,7 @@ METHOD = Method(
     Look("transfer, new head", "#E69F00", (0, (3, 1, 1, 1, 1, 1)), "P"),
     gradient,
     sizes=sizes,
-    tasks=tasks,
+    shown=shown,
     start=start,
     applies=lambda family: family.classes is not None,
 )

@@ -55,13 +55,13 @@ class Family:
 
     name, help      what it is called, and a sentence on it for --help
     title           title(settings): what tables call its tasks, such as "5-shot sinusoids"
-    sizes           sizes(settings): what a network must fit
+    sizes           sizes(settings): what a network must fit, `Sizes` or another object with its method `network`
     measure         what new tasks are judged by
     training        training(settings): a source of tasks to train on
     testing         testing(settings): a source of new tasks, the same for every method
     test_tasks, test_queries    how many of them a comparison draws, with how many query examples
-    shots           those that a comparison runs when none are asked
     defaults        the settings whose defaults it changes
+    shots           those that a comparison runs when none are asked, if not only the default
     options         the settings that it has and not every family has
     references      what does not adapt
     paper           what Finn, Abbeel and Levine (2017) report: {(shots, method): {steps: value as in our tables}}
@@ -79,9 +79,9 @@ class Family:
     testing: Callable[[Settings], Source]
     test_tasks: int
     test_queries: int
-    shots: tuple[int, ...]
     picture: tuple[str, Callable[[Any], Any]]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    shots: tuple[int, ...] = ()
     options: tuple[Option, ...] = ()
     references: tuple[Reference, ...] = ()
     paper: Mapping[tuple[int, str], Mapping[int, float]] = field(default_factory=dict)

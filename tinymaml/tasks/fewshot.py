@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,42 +46,6 @@ REFERENCES = (
 )
 
 
-def classification(
-    name: str,
-    help: str,
-    *,
-    inputs: int,
-    training: Callable[[Settings], Any],
-    testing: Callable[[Settings], Any],
-    classes: Callable[[Settings], np.ndarray],
-    defaults: dict[str, Any],
-    options: tuple[Option, ...] = (),
-    **more: Any,
-) -> Family:
-    """The family of N-way tasks whose classes come from `training(settings)` and, new ones, from `testing(settings)`.
-
-    Both are sources for `Episodes`. classes(settings) is an array of training classes; `inputs` the width of an example.
-    """
-    common = {"shots": 1, "queries": 5, "inner_lr": 0.4, "activation": "tanh", "dtype": "float32"}
-    fields = {"shots": (1, 5), "picture": ("episode.png", picture)} | more
-    return Family(
-        name,
-        help,
-        title=lambda s: f"{s.options['ways']}-way {s.shots}-shot {name}",
-        sizes=lambda s: Sizes(inputs, s.options["ways"], "cross_entropy"),
-        measure=ACCURACY,
-        training=lambda s: Episodes(training(s), s.options["ways"], not s.options["unshuffled"]),
-        testing=lambda s: Episodes(testing(s), s.options["ways"]),
-        test_tasks=600,
-        test_queries=15,
-        defaults=common | defaults,
-        options=(*OPTIONS, *options),
-        references=REFERENCES,
-        classes=classes,
-        **fields,
-    )
-
-
 def steps(start: Any) -> dict[str, Any]:
     """Parameters for the first of the new tasks, by name: before adaptation and after its first step."""
     first = start.batch[:1]
@@ -93,7 +58,7 @@ def labels(batch: TaskBatch) -> tuple[np.ndarray, np.ndarray]:
     return batch.y_support[0].argmax(-1), batch.y_query[0].argmax(-1)
 
 
-def picture(found: Any) -> Any:
+def episode(found: Any) -> Any:
     """The images of one new episode, and what the first method takes them for before and after its first step."""
     from tinymaml import plot
 
@@ -102,3 +67,41 @@ def picture(found: Any) -> Any:
         return None
     predicted = {name: start.model.predict(theta, start.batch.x_query[0]).argmax(-1) for name, theta in steps(start).items()}
     return plot.episode((found.batch.x_support[0], found.batch.x_query[0]), labels(found.batch), predicted)
+
+
+def classification(
+    name: str,
+    help: str,
+    *,
+    inputs: int,
+    training: Callable[[Settings], Any],
+    testing: Callable[[Settings], Any],
+    classes: Callable[[Settings], np.ndarray],
+    defaults: Mapping[str, Any],
+    options: tuple[Option, ...] = (),
+    shots: tuple[int, ...] = (1, 5),
+    picture: Callable[[Any], Any] = episode,
+    paper: Mapping[tuple[int, str], Mapping[int, float]] = MappingProxyType({}),
+) -> Family:
+    """The family of N-way tasks whose classes come from `training(settings)` and, new ones, from `testing(settings)`.
+
+    Both are sources for `Episodes`. classes(settings) is an array of training classes; `inputs` the width of an example.
+    """
+    return Family(
+        name,
+        help,
+        title=lambda s: f"{s.options['ways']}-way {s.shots}-shot {name}",
+        sizes=lambda s: Sizes(inputs, s.options["ways"], "cross_entropy"),
+        measure=ACCURACY,
+        training=lambda s: Episodes(training(s), s.options["ways"], not s.options["unshuffled"]),
+        testing=lambda s: Episodes(testing(s), s.options["ways"]),
+        test_tasks=600,
+        test_queries=15,
+        picture=("episode.png", picture),
+        defaults={"shots": 1, "queries": 5, "inner_lr": 0.4, "activation": "tanh", "dtype": "float32"} | defaults,
+        shots=shots,
+        options=(*OPTIONS, *options),
+        references=REFERENCES,
+        paper=paper,
+        classes=classes,
+    )

@@ -231,7 +231,7 @@ FAMILY = fewshot.classification(
     training=_classes,
     testing=lambda settings: _classes(settings, 1),
     classes=_classes,
-    shots=(1,),
+    shots=(),
     defaults={
         "iterations": 12_000, "outer_lr": 0.003, "half_life": 3000, "hidden": (256, 128, 64, 64), "tasks": 16, "queries": 3,
     },

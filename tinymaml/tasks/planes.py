@@ -111,5 +111,5 @@ FAMILY = fewshot.classification(
     testing=lambda settings: Planes(),
     classes=lambda settings: _pool(settings.seed, settings.options["classes"] or LABELLED),
     defaults={"iterations": 3000},
-    picture=("episode.png", picture),
+    picture=picture,
 )

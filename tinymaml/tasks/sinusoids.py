@@ -131,7 +131,6 @@ FAMILY = Family(
     testing=lambda settings: Sinusoids(),
     test_tasks=1000,
     test_queries=100,
-    shots=(5,),
     picture=("fits.png", picture),
     references=(
         Reference(
