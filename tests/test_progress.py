@@ -48,7 +48,8 @@ def test_a_slow_run_says_more_and_a_fast_one_only_its_end(capsys, clock):
 
 def test_a_terminal_gets_a_bar_and_without_a_label_nothing_is_said(capsys, monkeypatch):
     quiet = progress(None, 10, 0)
-    quiet.update()
+    for _ in range(10):
+        quiet.update()
     quiet.close()
     assert told(capsys) == []
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)

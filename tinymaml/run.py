@@ -97,7 +97,7 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
             label=method.look.label if progress else None,
         )
     except Diverged as error:
-        rate = getattr(settings, method.rate)
+        rate = flattened(settings)[method.rate]
         hint = f"{error.what} with {method.rate} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
         raise Diverged(error.iteration, hint) from error
 

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from tinymaml.files import write_whole
 from tinymaml.option import Option
 from tinymaml.streams import stream
 from tinymaml.tasks import episodes, fewshot
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
 
 SETS = {"images_background": 964, "images_evaluation": 659}  # characters
 DRAWINGS, ORIGINAL, SIDE = 20, 105, 28
@@ -220,7 +224,7 @@ def _characters(seed: int, classes: int, data: str) -> tuple[np.ndarray, np.ndar
     return rotations(train), rotations(test)
 
 
-def _classes(settings, part: int = 0) -> np.ndarray:
+def _classes(settings: Settings, part: int = 0) -> np.ndarray:
     return _characters(settings.seed, settings.options["classes"], settings.options["data"])[part]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from tinymaml import validate
 from tinymaml.streams import stream
 from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
 
 SIGNAL, NUISANCE = 2, 8  # dimensions
 LABELLED = 200  # classes to train one classifier on, where there is no end of them
@@ -78,7 +81,7 @@ def _pool(seed: int, classes: int) -> np.ndarray:
     return pool(Planes(), stream(seed, "classes"), classes=classes, examples=fewshot.EXAMPLES)
 
 
-def _training(settings: Any) -> Planes | np.ndarray:
+def _training(settings: Settings) -> Planes | np.ndarray:
     """Classes without end, unless a number of them was asked."""
     if settings.options["classes"]:
         return _pool(settings.seed, settings.options["classes"])
