@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tinymaml import methods, tasks
 from tinymaml.cli import main
 
 TINY = ["--width", "5", "--tasks", "3", "--shots", "2", "--queries", "2", "--quiet"]
@@ -38,6 +39,7 @@ def test_compare_writes_a_table_figures_and_every_number(tmp_path, capsys, monke
         assert (folder / figure).read_bytes().startswith(b"\x89PNG")
     results = json.loads((folder / "results.json").read_text())
     assert results["settings"]["iterations"] == 20 and results["settings"]["hidden"] == [5, 5]
+    assert results["settings"]["options"]["maml"] == {"steps": 1} and results["settings"]["options"]["oracle"] == {}
     assert set(results["methods"]) == {"maml", "first-order", "pretraining", "scratch", "oracle", "task-blind"}
     assert len(results["methods"]["maml"]["mean"]) == 11
     shown = float(re.search(r"task-blind optimum +(\d\.\d\d)", printed)[1])
@@ -57,9 +59,9 @@ def test_compare_resumes_to_the_same_numbers(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("family", ["planes", "glyphs"])
-def test_fewshot_compares_at_one_and_at_five_shots(tmp_path, capsys, family):
-    small = ["--family", family, "--iterations", "3", "--width", "5", "--tasks", "3", "--queries", "2", "--classes", "10"]
-    assert main(["compare", "fewshot", *small, "--quiet", "--out", str(tmp_path)]) == 0
+def test_classes_are_compared_at_one_and_at_five_shots(tmp_path, capsys, family):
+    small = ["--iterations", "3", "--width", "5", "--tasks", "3", "--queries", "2", "--classes", "10"]
+    assert main(["compare", family, *small, "--quiet", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     for row in (f"5-way 1-shot {family}", f"5-way 5-shot {family}", "MAML", "transfer, new head", "nearest neighbour", "chance"):
         assert row in printed
@@ -73,18 +75,39 @@ def test_fewshot_compares_at_one_and_at_five_shots(tmp_path, capsys, family):
     assert "5-way 1-shot" in capsys.readouterr().out
 
 
+def test_shots_that_are_asked_are_the_only_ones(tmp_path, capsys):
+    argv = ["compare", "planes", "--shots", "2", "--methods", "pretraining,scratch", "--iterations", "2", "--quiet"]
+    assert main([*argv, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "5-way 2-shot planes" in printed and "1-shot" not in printed
+    assert sorted(os.listdir(tmp_path)) == ["episode.png", "pretraining.npz", "results.json", "steps.png", "training.png"]
+    assert list(json.loads((tmp_path / "results.json").read_text())["methods"]) == ["pretraining", "scratch", "nearest", "chance"]
+    assert [line.split("  ")[0] for line in printed.splitlines() if "+-" in line][1:] == [
+        "pre-trained", "from scratch", "nearest neighbour", "chance",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("options", "words"), [
-    (["compare", "--ways", "3"], "--ways is for classification"),
-    (["compare", "--unshuffled"], "--unshuffled is for classification"),
-    (["compare", "--family", "planes"], "--family"), (["compare", "fewshot", "--unshuffled"], "--classes"),
-    (["compare", "fewshot", "--data", "x"], "--data is for omniglot"), (["compare", "omniglot"], "--data FOLDER"),
-    (["compare", "omniglot", "--data", "nowhere"], "nowhere"), (["compare", "fewshot", "--ways", "1"], "ways is 1"),
-    (["compare", "fewshot", "--classes", "3"], "ways is 5"),
-    (["train", "--problem", "planes", "--method", "oracle"], "oracle"),
+    (["compare", "--ways", "3"], "--ways is for planes, glyphs, omniglot, not for sinusoids"),
+    (["compare", "--unshuffled"], "--unshuffled is for planes"), (["compare", "planes", "--data", "x"], "--data is for omniglot"),
+    (["compare", "--methods", "pretraining,scratch", "--steps", "2"], "--steps is for maml, first-order, not for pretraining"),
+    (["train", "--method", "pretraining", "--steps", "2"], "--steps is for maml, first-order, not for pretraining"),
+    (["train", "--classes", "2"], "--classes is for planes"),
+    (["compare", "planes", "--unshuffled"], "add --classes 5"), (["compare", "omniglot"], "--data FOLDER"),
+    (["compare", "omniglot", "--data", "nowhere"], "nowhere"), (["compare", "planes", "--ways", "1"], "ways is 1"),
+    (["compare", "planes", "--classes", "3"], "ways is 5"),
+    (["compare", "glyphs", "--classes", "9", "--shots", "6"], "20 examples"),
+    (["train", "--family", "planes", "--method", "oracle"], "method oracle does not apply to planes: choose one of maml"),
+    (["compare", "--methods", "maml,transfer"], "method transfer does not apply to sinusoids: choose one of maml"),
+    (["compare", "--methods", "maml,magic"], "unknown method 'magic': choose one of maml, first-order, pretraining"),
+    (["compare", "chess"], "'sinusoids', 'planes', 'glyphs', 'omniglot'"),
+    (["train", "--family", "chess"], "'sinusoids', 'planes'"),
+    (["train", "--method", "scratch"], "'maml', 'first-order', 'pretraining'"),
 ])
-def test_options_that_do_not_belong_together(tmp_path, capsys, monkeypatch, options, words):
+def test_what_does_not_belong_together_is_refused_by_name_and_makes_no_folder(tmp_path, capsys, monkeypatch, options, words):
     monkeypatch.chdir(tmp_path)
     refused(capsys, [*options, "--quiet"], words)
+    assert os.listdir(tmp_path) == []
 
 
 def test_train_then_evaluate(tmp_path, capsys):
@@ -157,9 +180,21 @@ def test_divergence_has_its_own_status(tmp_path, capsys):
 def test_help_explains_in_the_fields_words(command):
     done = subprocess.run([sys.executable, "-m", "tinymaml", *command, "--help"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stderr == ""
+    assert max(map(len, done.stdout.splitlines())) <= 80
     if command[:1] in (["compare"], ["train"]):
+        said = " ".join(done.stdout.split())
         for word in ("support", "query", "meta-batch", "inner loop", "outer loop", "70000"):
-            assert word in done.stdout
+            assert word in said
+        for each in (*tasks.FAMILIES, *methods.METHODS):
+            assert f"{each.name} {each.help}" in said
+            assert all(f"{option.help} [" in said for option in each.options)
+
+
+def test_the_oracle_is_judged_as_it_stands(tmp_path, capsys):
+    assert main(["train", "--method", "oracle", "--iterations", "3", *TINY, "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "oracle.npz"), "--tasks", "9", "--steps", "2"]) == 0
+    assert len({line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()[2:]}) == 1
 
 
 def test_without_a_command_it_says_what_there_is(capsys):

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import quick, seeds
 
-from tinymaml.baselines import nearest_neighbour
-from tinymaml.tasks import Episodes, Glyphs, Planes, TaskBatch, pool, split
+from tinymaml.tasks import Episodes, Glyphs, Planes, TaskBatch, nearest_neighbour, pool, split
 
 
 def named(classes: int, examples: int, dtype: type = float) -> np.ndarray:

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from tinymaml import MLP, adapt
-from tinymaml.evaluation import curve, evaluate, flat
-from tinymaml.tasks import Sinusoids
+from tinymaml.evaluation import ACCURACY, accuracy, constant, curve, evaluate
+from tinymaml.tasks import Episodes, Planes, Sinusoids
 
 
-def problem(tasks=7):
+def setting(tasks=7):
     rng = np.random.default_rng(0)
     model = MLP([1, 8, 1], "tanh")
     return model, model.init(rng), Sinusoids().sample(rng, tasks=tasks, shots=3, queries=4)
 
 
 def test_each_row_is_the_query_loss_after_that_many_steps():
-    model, theta, batch = problem()
+    model, theta, batch = setting()
     found = evaluate(model, theta, batch, inner_lr=0.02, steps=3)
     assert found.values.shape == (4, 7)
     np.testing.assert_allclose(found.values[0], model.at(theta, batch.x_query, batch.y_query).loss)
@@ -26,7 +26,7 @@ def test_each_row_is_the_query_loss_after_that_many_steps():
 
 
 def test_chunks_change_no_number():
-    model, theta, batch = problem()
+    model, theta, batch = setting()
     whole, pieces = (evaluate(model, theta, batch, inner_lr=0.02, steps=2, chunk=chunk) for chunk in (100, 3))
     np.testing.assert_allclose(whole.values, pieces.values, rtol=1e-13)
 
@@ -57,18 +57,35 @@ def test_a_mean_of_nothing_is_nan_without_a_warning():
 
 
 def test_overflow_on_the_way_is_reported_not_averaged():
-    model, theta, batch = problem()
+    model, theta, batch = setting()
     found = evaluate(model, theta, batch, inner_lr=1e3, steps=8)
     assert found.count[-1] > 0
     kept = found.values[-1][~found.diverged[-1]]
     assert np.isfinite(kept).all() and (kept <= 10 * found.values[0][~found.diverged[-1]]).all()
 
 
-def test_a_predictor_that_does_not_adapt_has_a_flat_curve():
-    assert flat(np.array([1.0, 3.0]), steps=4).mean.tolist() == [2.0] * 5
+def test_a_predictor_that_does_not_adapt_has_a_constant_curve():
+    assert constant(np.array([1.0, 3.0]), steps=4).mean.tolist() == [2.0] * 5
+    assert constant(np.array([0.5, np.nan]), steps=1).count.tolist() == [1, 1]
+
+
+def test_accuracy_counts_right_answers_and_nothing_else():
+    class Here:
+        prediction = np.array([[[0.1, 0.9], [0.9, 0.1], [np.nan, 0.0], [2.0, 1.0]]])
+        y = np.array([[[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]])
+
+    assert accuracy(Here).tolist() == [0.5]
+
+
+def test_no_task_is_left_out_of_a_mean_accuracy():
+    rng = np.random.default_rng(0)
+    model = MLP([10, 6, 5], "tanh", "cross_entropy")
+    batch = Episodes(Planes()).sample(rng, tasks=6, shots=1, queries=3)
+    found = evaluate(model, model.init(rng), batch, inner_lr=1e200, steps=2, measure=ACCURACY)
+    assert found.count.tolist() == [0, 0, 0] and (0 <= found.values).all() and (found.values <= 1).all()
 
 
 def test_zero_steps_are_refused():
-    model, theta, batch = problem()
+    model, theta, batch = setting()
     with pytest.raises(ValueError, match="steps"):
         evaluate(model, theta, batch, inner_lr=0.1, steps=0)

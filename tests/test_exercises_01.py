@@ -6,8 +6,7 @@ from answering import refused
 from exercises import lesson_01 as lesson
 
 from tinymaml import MLP
-from tinymaml.baselines import task_blind
-from tinymaml.tasks import Sinusoids, TaskBatch
+from tinymaml.tasks import Sinusoids, TaskBatch, task_blind
 
 SEEDS = (0, 1, 2)
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import few, seeds
 
-from tinymaml.baselines import nearest_neighbour
-from tinymaml.tasks import Episodes, Glyphs, glyphs, pool
+from tinymaml.tasks import Episodes, Glyphs, glyphs, nearest_neighbour, pool
 
 
 def test_the_curve_goes_through_every_control_point_and_straight_where_they_are_in_line():

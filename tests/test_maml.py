@@ -19,7 +19,6 @@ from tinymaml.check import (
 from tinymaml.check.golden import fixtures
 from tinymaml.tasks import TaskBatch
 
-
 GOOD = Problem((1, 3, 1))
 
 

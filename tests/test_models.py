@@ -1,6 +1,5 @@
 """Networks by name: what they print, how they start, and what cannot be."""
 
-import numpy as np
 import pytest
 
 from tinymaml import MLP

@@ -3,6 +3,7 @@
 import io
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from strategies import quick, seeds
 
+from tinymaml import tasks
+from tinymaml.comparison import run_comparison
+from tinymaml.run import model
+from tinymaml.settings import settings_for_each
 from tinymaml.tasks import Episodes, omniglot
 from tinymaml.tasks.omniglot import Omniglot, load, rotations
 
@@ -330,3 +335,24 @@ def test_rotations_are_further_classes():
     np.testing.assert_array_equal(rotations(turned[2:4])[6:], images)
     with pytest.raises(ValueError, match="the images have 5 pixels, expected a square number"):
         rotations(np.zeros((2, 3, 5)))
+
+
+# -- the family ----------------------------------------------------------------------------------------------
+
+
+def test_every_method_is_compared_on_what_was_loaded(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (12, 20, 784), dtype=np.uint8)
+    monkeypatch.setattr(omniglot, "load", lambda folder: Omniglot(images, None) if folder == str(tmp_path) else None)
+    few = replace(omniglot.FAMILY, test_tasks=3, test_queries=2)
+    monkeypatch.setattr(tasks, "FAMILIES", (few,))
+    runs = settings_for_each("omniglot", data=str(tmp_path), classes=6, iterations=2, hidden=(5,), tasks=2)
+    found = run_comparison(runs, tmp_path, progress=False)
+    assert list(found.curves) == ["maml", "first-order", "pretraining", "transfer", "scratch", "nearest", "chance"]
+    assert found.starts["transfer"].batch.x_query.shape == (3, 10, 5) and found.batch.x_query.max() == 1
+    assert model(runs["transfer"]).widths == (784, 5, 24)  # six characters in four directions
+    assert (tmp_path / "episode.png").exists()
+
+
+def test_it_cannot_be_set_up_without_its_folder():
+    with pytest.raises(ValueError, match="omniglot needs --data FOLDER, the folder that holds images_background"):
+        settings_for_each("omniglot")

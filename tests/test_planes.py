@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import quick, seeds
 
-from tinymaml.baselines import nearest_neighbour
-from tinymaml.tasks import Episodes, Planes
+from tinymaml.tasks import Episodes, Planes, nearest_neighbour
 
 
 @quick

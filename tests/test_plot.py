@@ -6,6 +6,7 @@ import pytest
 
 from tinymaml import plot
 from tinymaml.evaluation import curve
+from tinymaml.look import Look
 
 
 @pytest.fixture(autouse=True)
@@ -32,10 +33,21 @@ def test_curves_show_mean_and_interval():
     assert band.max() == pytest.approx((found.mean + found.interval).max())
 
 
-def test_methods_differ_in_line_style_as_well_as_colour():
-    looks = list(plot.LOOKS.values())
-    for place in (0, 1, 2):  # label, colour, line style
-        assert len({str(look[place]) for look in looks}) == len(looks)
+def test_a_look_that_is_passed_is_taken_before_the_known_ones():
+    looks = {"mine": Look("my method", "#123456", "--", "x")}
+    ax = plot.curves({"mine": curve(np.ones((3, 4)))}, looks=looks)
+    assert ax.lines[0].get_label() == "my method" and ax.lines[0].get_linestyle() == "--"
+    assert plot.training({"mine": np.ones(5)}, looks=looks).lines[0].get_color() == "#123456"
+    assert plot.LOOKS["maml"].label == plot.LOOKS["maml"][0] == "MAML" and "chance" in plot.LOOKS
+
+
+def test_helpers_for_figures_of_ones_own():
+    ax = plot.axes()
+    assert plot.axes(ax) is ax
+    ax.plot([1, 2], [1, 100], label="mine")
+    plot.log_axis(ax)
+    plot.finish(ax)
+    assert ax.get_yscale() == "log" and ax.get_legend().get_texts()[0].get_text() == "mine"
 
 
 def test_a_history_is_smoothed_without_losing_its_mean():

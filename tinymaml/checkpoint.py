@@ -14,7 +14,7 @@ from tinymaml.files import write_whole
 from tinymaml.parameters import Parameters
 from tinymaml.training import TrainingState
 
-FORMAT = "tinymaml checkpoint 1"
+FORMAT = "tinymaml checkpoint 2"
 
 
 def save(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:
@@ -39,18 +39,21 @@ def load(path: Path) -> tuple[TrainingState, dict[str, Any]]:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}  # zip checks every array's sum
         facts = json.loads(str(arrays.pop("facts")))
-        if facts["format"] != FORMAT:
-            raise ValueError(f"its format is {facts['format']!r}")
-        losses = arrays.pop("losses")
-        groups: dict[str, dict[str, np.ndarray]] = {"theta": {}, "optimizer": {}}
-        for name, array in arrays.items():
-            group, name = name.split("/")
-            groups[group][name] = array
-        state = TrainingState(
-            facts["iteration"], Parameters(groups["theta"]), groups["optimizer"], facts["generator"], losses
-        )
-        if losses.shape != (state.iteration,) or not groups["theta"]:
-            raise ValueError("its parts do not belong together")
-        return state, facts["settings"]
+        if facts["format"] == FORMAT:
+            return _assembled(facts, arrays)
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is not a whole tinymaml checkpoint ({error}): train again or name another file") from error
+    raise ValueError(f"{path} is a {facts['format']!r} and this version reads {FORMAT!r}: train again or name another file")
+
+
+def _assembled(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[TrainingState, dict[str, Any]]:
+    """The state and the settings from the parts that `save` wrote."""
+    losses = arrays.pop("losses")
+    groups: dict[str, dict[str, np.ndarray]] = {"theta": {}, "optimizer": {}}
+    for name, array in arrays.items():
+        group, name = name.split("/", 1)
+        groups[group][name] = array
+    if losses.shape != (facts["iteration"],) or not groups["theta"]:
+        raise ValueError("its parts do not belong together")
+    theta = Parameters(groups["theta"])
+    return TrainingState(facts["iteration"], theta, groups["optimizer"], facts["generator"], losses), facts["settings"]

@@ -11,7 +11,6 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.maml import adapt, in_form
 from tinymaml.parameters import Parameters
-from tinymaml.tasks import TaskBatch
 
 WORSE = 10.0  # a task whose loss is this many times the loss before adaptation has diverged
 
@@ -53,7 +52,7 @@ class Curve:
 
 
 def loss(here: Any) -> np.ndarray:
-    """The loss of each task, (T,): what `evaluate` measures when nothing else is asked."""
+    """The loss of each task, (T,)."""
     return here.loss
 
 
@@ -63,20 +62,37 @@ def accuracy(here: Any) -> np.ndarray:
     return (right & np.isfinite(here.prediction).all(-1)).mean(-1)
 
 
-def evaluate(
-    model: Any,
-    theta: Parameters,
-    batch: TaskBatch,
-    *,
-    inner_lr: float,
-    steps: int,
-    measure: Callable[[Any], np.ndarray] = loss,
-    chunk: int = 100,
-) -> Curve:
-    """`measure` on every task's query set after 0..steps steps of `adapt` on its support set.
+@dataclass(frozen=True)
+class Measure:
+    """What new tasks are judged by.
 
-    `chunk` tasks are adapted at a time, which bounds the memory and changes no number. An accuracy is a number from 0
-    to 1 whatever happens, so no task is left out of its mean.
+    name        in tables, in figures and in results.json
+    value       value(here): one number for each task, (T,), from what the model saw on the query sets
+    percent     whether tables show it times 100, as a percentage
+    digits      behind the point, in tables
+    diverges    whether a task can be lost: see `Curve`. An accuracy is a number from 0 to 1 whatever happens
+    log         whether a figure is best drawn on a log axis
+    """
+
+    name: str
+    value: Callable[[Any], np.ndarray]
+    percent: bool = False
+    digits: int = 2
+    diverges: bool = True
+    log: bool = True
+
+
+LOSS = Measure("loss", loss)
+ACCURACY = Measure("accuracy", accuracy, percent=True, digits=1, diverges=False, log=False)
+
+
+def evaluate(
+    model: Any, theta: Parameters, batch: Any, *, inner_lr: Any, steps: int, measure: Measure = LOSS, chunk: int = 100
+) -> Curve:
+    """`measure` on every task's query set after 0..steps steps of `adapt` on its support set; batch is a `TaskBatch`.
+
+    inner_lr is whatever `adapt` takes for one. `chunk` tasks are adapted at a time, which bounds the memory and changes
+    no number.
     """
     steps = validate.count("steps", steps)
     columns = []
@@ -86,19 +102,21 @@ def evaluate(
             theta_k = in_form(model, theta, steps * part.x_support.shape[1])
             values = []
             for k in range(steps + 1):
-                values.append(measure(model.at(theta_k, part.x_query, part.y_query)))
+                values.append(measure.value(model.at(theta_k, part.x_query, part.y_query)))
                 if k < steps:
                     theta_k = adapt(model, theta_k, part.x_support, part.y_support, inner_lr=inner_lr)
             columns.append(np.array(values))
     values = np.concatenate(columns, axis=1).astype(float)
-    return curve(values) if measure is loss else Curve(values, np.zeros(values.shape, bool))
+    return curve(values, diverges=measure.diverges)
 
 
-def curve(losses: np.ndarray) -> Curve:
-    """The curve of losses (S + 1, T), with the diverged tasks marked."""
-    return Curve(losses, ~(np.isfinite(losses) & (losses <= WORSE * losses[0])))
+def curve(values: np.ndarray, *, diverges: bool = True) -> Curve:
+    """The curve of `values` (S + 1, T), losses if tasks can diverge; then those that have are marked."""
+    if not diverges:
+        return Curve(values, np.zeros(values.shape, bool))
+    return Curve(values, ~(np.isfinite(values) & (values <= WORSE * values[0])))
 
 
-def flat(losses: np.ndarray, steps: int) -> Curve:
-    """The curve of a predictor that does not adapt: losses (T,) after any number of steps."""
-    return curve(np.repeat(losses[None], steps + 1, axis=0))
+def constant(values: np.ndarray, steps: int, *, diverges: bool = True) -> Curve:
+    """The curve of a predictor that does not adapt: the same `values` (T,) after any number of steps."""
+    return curve(np.repeat(values[None], steps + 1, axis=0), diverges=diverges)

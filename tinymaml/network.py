@@ -43,7 +43,7 @@ class Network:
                 raise ValueError(f"no layer of the network has `{end}`, the width of its rows: an Affine has, or give your layer one")
 
     @property
-    def l(self) -> Loss:
+    def example_loss(self) -> Loss:
         """The loss of one example, with its derivatives."""
         return self.loss if isinstance(self.loss, Loss) else LOSSES[self.loss]
 
@@ -98,7 +98,7 @@ class Network:
         """
         validate.examples(x, validate.floats("y", y), self.inputs, self.outputs)
         validate.fitting("theta", theta, self.shapes, x)
-        self.l.check(y)
+        self.example_loss.check(y)
         return Here(self, theta, x, y)
 
     def predict(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
@@ -143,18 +143,18 @@ class Here:
 
     def __init__(self, network: Network, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.network, self.theta, self.x, self.y = network, theta, x, y
-        self.p, self.l, self.n = dict(theta.items()), network.l, y.shape[-2]
+        self.p, self.example_loss, self.n = dict(theta.items()), network.example_loss, y.shape[-2]
         self.prediction, self.tape = network.body.forward(self.p, x)  # (T, n, d_L): values, or logits
 
     @cached_property
     def loss(self) -> np.ndarray:
         """The mean over the n examples of the loss of each: (T,), a scalar for one task."""
-        return self.l.value(self.prediction, self.y).sum(-1) / self.n
+        return self.example_loss.value(self.prediction, self.y).sum(-1) / self.n
 
     @cached_property
     def slope(self) -> np.ndarray:
         """dL/d(prediction): the D from which all others follow."""
-        return self.l.gradient(self.prediction, self.y) / self.n  # eq. 2   (T, n, d_L)
+        return self.example_loss.gradient(self.prediction, self.y) / self.n  # eq. 2   (T, n, d_L)
 
     @cached_property
     def gradient(self) -> Parameters:
@@ -208,7 +208,7 @@ class Along:
         self.network, self.here = here.network, here
         body, p, v = here.network.body, here.p, dict(v.items())
         Rz, self.tape = body.R_forward(p, v, here.tape, None)
-        RD = here.l.hvp(here.prediction, here.y, Rz) / here.n  # eq. 6   (T, n, d_L)
+        RD = here.example_loss.hvp(here.prediction, here.y, Rz) / here.n  # eq. 6   (T, n, d_L)
         self.hvp = _in_order(here.network, body.R_backward(p, v, here.tape, self.tape, here.slope, RD)[1])
 
     @cached_property

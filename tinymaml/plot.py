@@ -15,21 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from tinymaml.evaluation import Curve
+from tinymaml.look import Look
+from tinymaml.methods import METHODS
+from tinymaml.tasks import FAMILIES
 
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito's set
 ORANGE, PURPLE, GREY = "#E69F00", "#CC79A7", "#777777"
 
-# one look for a method in all figures: label, colour (Okabe and Ito's set), line style, marker
-LOOKS = {
-    "maml": ("MAML", "#0072B2", "-", "o"),
-    "first-order": ("first-order MAML", "#56B4E9", "--", "s"),
-    "pretraining": ("pre-trained", "#D55E00", "-.", "^"),
-    "scratch": ("from scratch", "#777777", ":", "v"),
-    "oracle": ("oracle (told A and phase)", "#009E73", (0, (5, 1)), "D"),
-    "task-blind": ("task-blind optimum", "#CC79A7", (0, (3, 1, 1, 1)), None),
-    "transfer": ("transfer, new head", "#E69F00", (0, (3, 1, 1, 1, 1, 1)), "P"),
-    "nearest": ("nearest neighbour", "#332288", (0, (8, 2)), None),
-    "chance": ("chance", "#000000", (0, (1, 3)), None),
+# what every method and every reference looks like in all figures
+LOOKS = {method.name: method.look for method in METHODS} | {
+    reference.name: reference.look for family in FAMILIES for reference in family.references
 }
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
 STEP_LOOKS = {0: ("#999999", ":"), 1: ("#56B4E9", "--"), 10: ("#0072B2", "-")}
@@ -66,17 +61,17 @@ def fit(x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], suppor
     return ax
 
 
-def fits_of_tasks(panels: Mapping[str, list[tuple]]) -> Figure:
+def fits_of_tasks(panels: Mapping[str, list[tuple]], looks: Mapping[str, Look] = LOOKS) -> Figure:
     """One row a method, one column a task; each panel a tuple (x, truth, fits, support) for `fit`."""
     columns = max(len(row) for row in panels.values())
     figure, grid = plt.subplots(
         len(panels), columns, figsize=(3.2 * columns, 2.4 * len(panels) + 0.5), sharex=True, sharey=True,
         squeeze=False, layout="constrained",
     )
-    for axes, (key, row) in zip(grid, panels.items(), strict=True):
-        for ax, panel in zip(axes, row, strict=True):
+    for panel_row, (key, row) in zip(grid, panels.items(), strict=True):
+        for ax, panel in zip(panel_row, row, strict=True):
             fit(*panel, ax=ax)
-        axes[0].set_ylabel(f"{LOOKS[key][0]}\n\ny")
+        panel_row[0].set_ylabel(f"{looks[key].label}\n\ny")
     for ax in grid[-1]:
         ax.set_xlabel("x")
     reach = 1.3 * max(np.abs(truth).max() for row in panels.values() for _, truth, _, _ in row)
@@ -85,11 +80,17 @@ def fits_of_tasks(panels: Mapping[str, list[tuple]]) -> Figure:
     return figure
 
 
-def curves(by_method: Mapping[str, Curve], ax: Axes | None = None, ylabel: str = "mean squared error", log: bool = True) -> Axes:
+def curves(
+    by_method: Mapping[str, Curve],
+    ax: Axes | None = None,
+    ylabel: str = "mean squared error",
+    log: bool = True,
+    looks: Mapping[str, Look] = LOOKS,
+) -> Axes:
     """The mean over tasks against adaptation steps, with its 95 % interval, one line a method."""
     ax = axes(ax)
     for key, curve in by_method.items():
-        label, colour, style, marker = LOOKS[key]
+        label, colour, style, marker = looks[key]
         steps = np.arange(len(curve.mean))
         ax.plot(steps, curve.mean, color=colour, linestyle=style, marker=marker, markersize=5, label=label)
         if marker:
@@ -102,11 +103,11 @@ def curves(by_method: Mapping[str, Curve], ax: Axes | None = None, ylabel: str =
     return ax
 
 
-def training(by_method: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
+def training(by_method: Mapping[str, np.ndarray], ax: Axes | None = None, looks: Mapping[str, Look] = LOOKS) -> Axes:
     """The loss of every batch against iterations, smoothed over windows of about a hundredth of the run."""
     ax = axes(ax)
     for key, losses in by_method.items():
-        label, colour, style, _ = LOOKS[key]
+        label, colour, style, _ = looks[key]
         window = max(1, len(losses) // 100)
         whole = losses[:len(losses) // window * window].reshape(-1, window).mean(1)
         ax.plot(window * (np.arange(len(whole)) + 0.5), whole, color=colour, linestyle=style, label=label)
@@ -122,7 +123,7 @@ def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> F
 
     points and labels: of the support set, drawn large, and of the query set, drawn small.
     """
-    figure, axes = plt.subplots(
+    figure, panels = plt.subplots(
         1, len(classify), figsize=(4 * len(classify), 4), sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
     reach = 1.15 * max(np.abs(p).max() for p in points)
@@ -130,7 +131,7 @@ def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> F
     grid = np.stack(np.meshgrid(side, side), axis=-1)
     colours = ListedColormap([CLASS_COLOURS[i % len(CLASS_COLOURS)] for i in range(labels[0].max() + 1)])
     look = {"cmap": colours, "vmin": 0, "vmax": colours.N - 1}
-    for ax, (name, label) in zip(axes[0], classify.items(), strict=True):
+    for ax, (name, label) in zip(panels[0], classify.items(), strict=True):
         where = label(grid.reshape(-1, 2)).reshape(grid.shape[:2])
         ax.imshow(where, extent=(-reach, reach, -reach, reach), origin="lower", alpha=0.3, interpolation="nearest", **look)
         ax.scatter(*points[1].T, c=labels[1], s=14, edgecolors="none", label="query", **look)
@@ -138,8 +139,8 @@ def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> F
         right = (label(points[1]) == labels[1]).mean()
         ax.set_title(f"{name}: {right:.0%} of the noise-free query points right", fontsize="small")
         ax.set_xlabel("first signal dimension")
-    axes[0, 0].set_ylabel("second signal dimension")
-    axes[0, 0].legend(fontsize="small", loc="lower left")
+    panels[0, 0].set_ylabel("second signal dimension")
+    panels[0, 0].legend(fontsize="small", loc="lower left")
     return figure
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from tinymaml import validate
 from tinymaml.parameters import Parameters
+from tinymaml.progress import progress
 
 
 class Diverged(ArithmeticError):
@@ -58,7 +58,7 @@ def train(
     gradient(theta, batch)    an object with `loss` and `gradient`, such as `meta_gradient` with its settings filled in
     sample(rng)               the next batch of tasks
     save(state)               called every `save_every` iterations, at the end, and before any exception leaves here
-    label                     shows a progress bar of this name; None shows none
+    label                     shows progress under this name, a bar or lines in a log; None shows none
 
     A run that is stopped and goes on from its saved state does bit for bit what it would have done unstopped.
     Raises Diverged, with the last good state saved, and never steps along a gradient that is not finite.
@@ -74,7 +74,7 @@ def train(
     def now() -> TrainingState:
         return TrainingState(*done, losses[:done[0]].copy())
 
-    bar = tqdm(total=iterations, initial=state.iteration, desc=label, disable=label is None, dynamic_ncols=True)
+    bar = progress(label, iterations, state.iteration)
     try:
         with np.errstate(all="ignore"):  # overflow is looked for, and reported, below
             for i in range(state.iteration, iterations):
@@ -87,9 +87,10 @@ def train(
                     raise Diverged(i + 1, "the gradient is not finite")
                 theta, moments = optimizer.step(theta, found.gradient, moments)
                 done = (i + 1, theta, moments, rng.bit_generator.state)
-                bar.update()
+                del found  # the next gradient is computed in its memory
                 if (i + 1) % 100 == 0:
                     bar.set_postfix({"meta-loss": f"{losses[max(0, i - 99):i + 1].mean():.3f}"}, refresh=False)
+                bar.update()
                 if (i + 1) % save_every == 0 and i + 1 < iterations:
                     save(now())
     finally:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,21 @@ def one_of(name: str, value: object, known: object) -> None:
     names = list(known)
     if value not in names:
         raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(map(str, names))}")
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False; else TypeError."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, expected True or False: pass one of them")
+    return value
+
+
+def named(what: str, name: object, known: Iterable[Any]) -> Any:
+    """The one of `known`, objects that have a `name`, which has this one; else ValueError with all the names."""
+    for each in (known := tuple(known)):
+        if each.name == name:
+            return each
+    raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(each.name for each in known)}")
 
 
 def floats(name: str, value: object) -> np.ndarray:

@@ -135,7 +135,7 @@ class Derivation:
         return along(lambda theta: self._at(name, theta), self.theta, self.v)
 
     def _loss(self, prediction: np.ndarray) -> np.ndarray:
-        return self.model.l.value(prediction, self.y).mean(-1)
+        return self.model.example_loss.value(prediction, self.y).mean(-1)
 
     def _run(self, value: np.ndarray, theta: Mapping[str, np.ndarray], first: int, last: int | None = None) -> np.ndarray:
         """What the layers after the first `first` make of `value`; copies of value or theta stand along a leading axis."""

@@ -23,7 +23,6 @@ from tinymaml.check.problem import Problem
 from tinymaml.layers import Affine, Chain, Elementwise, Layer
 from tinymaml.losses import LOSSES, Loss
 
-
 # every kind of layer alone, and in chains: what it is made of, and how wide the rows are that it gets
 LAYERS: dict[str, tuple[Layer, int]] = {
     "affine layer": (Affine(3, 4), 3),

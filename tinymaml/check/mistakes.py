@@ -50,7 +50,7 @@ class Wrong:
 
 def made(network: Network, keys: Iterable[str], at: int | str | None = None) -> Network:
     """The network with the mistakes `keys`, in the layers with the name `at` or, with None, wherever they can be made."""
-    layers, loss = list(network.layers), network.l
+    layers, loss = list(network.layers), network.example_loss
     for mistake in (MISTAKES[key] for key in keys):
         if mistake.loss not in ("", loss.name):
             continue

@@ -74,7 +74,7 @@ def random_batch(model: Network, rng: np.random.Generator, *, tasks: int, shots:
     def examples(n: int) -> tuple[np.ndarray, np.ndarray]:
         d, d_out = model.inputs, model.outputs
         x = rng.standard_normal((tasks, n, d))
-        if model.l.name == "cross_entropy":
+        if model.example_loss.name == "cross_entropy":
             return x, np.eye(d_out)[rng.integers(d_out, size=(tasks, n))]
         return x, rng.standard_normal((tasks, n, d_out))
 

@@ -1,9 +1,25 @@
-"""Where tasks come from: a task is a datum, and a batch of them is what one meta-update sees."""
+"""Where tasks come from: a task is a datum, and a batch of them is what one meta-update sees.
 
+One file is one family of tasks, and `FAMILIES` lists them.
+"""
+
+from tinymaml import validate
+from tinymaml.tasks import glyphs, omniglot, planes, sinusoids
 from tinymaml.tasks.batch import TaskBatch
-from tinymaml.tasks.episodes import Episodes, pool, split
+from tinymaml.tasks.episodes import Episodes, nearest_neighbour, pool, split
+from tinymaml.tasks.family import Family
 from tinymaml.tasks.glyphs import Glyphs
 from tinymaml.tasks.planes import Planes
-from tinymaml.tasks.sinusoids import Sinusoid, Sinusoids
+from tinymaml.tasks.sinusoids import Sinusoid, Sinusoids, task_blind, told
 
-__all__ = ["Episodes", "Glyphs", "Planes", "Sinusoid", "Sinusoids", "TaskBatch", "pool", "split"]
+__all__ = [
+    "FAMILIES", "Episodes", "Family", "Glyphs", "Planes", "Sinusoid", "Sinusoids", "TaskBatch", "named", "nearest_neighbour",
+    "pool", "split", "task_blind", "told",
+]  # fmt: skip
+
+FAMILIES = (sinusoids.FAMILY, planes.FAMILY, glyphs.FAMILY, omniglot.FAMILY)  # the first is taken when none is asked
+
+
+def named(name: str) -> Family:
+    """The family of this name; ValueError with all names if there is none."""
+    return validate.named("family", name, FAMILIES)

@@ -110,6 +110,19 @@ def split(rng: np.random.Generator, array: np.ndarray, train: int) -> tuple[np.n
     return array[np.sort(order[:train])], array[np.sort(order[train:])]
 
 
+def nearest_neighbour(batch: TaskBatch) -> np.ndarray:
+    """The target of the nearest support example of each query example, one-hot (T, N * Q, N) like y_query.
+
+    Nearest in Euclidean distance of the inputs; of equally near ones the first. It learns nothing. The accuracy is
+    that of any prediction: `(prediction.argmax(-1) == batch.y_query.argmax(-1)).mean()`.
+    """
+    tasks = len(batch)
+    support, query = (x.reshape(tasks, x.shape[1], -1) for x in (batch.x_support, batch.x_query))
+    # |q - s|^2 without |q|^2, which is the same for every s
+    distance = (support**2).sum(-1)[:, None] - 2 * query @ support.swapaxes(-1, -2)  # (T, N * Q, N * K)
+    return np.take_along_axis(batch.y_support, distance.argmin(-1)[..., None], axis=1)
+
+
 def _distinct(rng: np.random.Generator, below: int, shape: tuple[int, ...]) -> np.ndarray:
     """Whole numbers from 0 to below - 1; along the last axis all differ, and every order of every choice is as likely."""
     n = shape[-1]

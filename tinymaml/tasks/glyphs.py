@@ -8,13 +8,22 @@ Gaussian, which is a function of x times a function of y, so a whole image is on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.streams import stream
+from tinymaml.tasks import fewshot
+from tinymaml.tasks.episodes import pool, split
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
 
 STROKES, CONTROLS, DOTS = 3, 5, 36  # at most so many strokes; each has so many control points and is drawn as so many dots
 EDGE = 1.5  # the paper reaches from -EDGE to EDGE; a character as it is meant from -1 to 1
+NEW = 500  # characters to test on
 CHUNK = 256  # images drawn at a time, few enough for the processor's cache
 
 
@@ -116,3 +125,25 @@ def _catmull_rom(controls: int, dots: int) -> np.ndarray:
 
 
 CURVE = _catmull_rom(CONTROLS, DOTS)
+
+
+@lru_cache(maxsize=1)
+def _pools(seed: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """`classes` characters to train on and 500 others to test on, drawn once for each seed."""
+    rng = stream(seed, "classes")
+    return split(rng, pool(Glyphs(), rng, classes=classes + NEW, examples=fewshot.EXAMPLES), classes)
+
+
+def _training(settings: Settings) -> np.ndarray:
+    return _pools(settings.seed, settings.options["classes"])[0]
+
+
+FAMILY = fewshot.classification(
+    "glyphs",
+    "N-way K-shot classification of invented handwriting, 16 x 16 pixels",
+    inputs=Glyphs.size**2,
+    training=_training,
+    testing=lambda settings: _pools(settings.seed, settings.options["classes"])[1],
+    classes=_training,
+    defaults={"iterations": 3000, "outer_lr": 0.003, "half_life": 1000, "hidden": (64, 64), "classes": 2000},
+)

@@ -19,13 +19,19 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image  # decodes PNG, which NumPy cannot; it comes with matplotlib, and only who wants Omniglot imports this file
 
 from tinymaml.files import write_whole
-from tinymaml.tasks import episodes
+from tinymaml.option import Option
+from tinymaml.streams import stream
+from tinymaml.tasks import episodes, fewshot
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
 
 SETS = {"images_background": 964, "images_evaluation": 659}  # characters
 DRAWINGS, ORIGINAL, SIDE = 20, 105, 28
@@ -173,6 +179,8 @@ def _decode(place: Path, name: str, files: list[str], read: Callable[[str], byte
 
 def _drawing(place: Path, file: str, read: Callable[[str], bytes]) -> np.ndarray:
     """One drawing as it is in the archive, (105, 105), 1 where there is ink."""
+    from PIL import Image  # decodes PNG, which NumPy cannot; it comes with matplotlib, and only who reads an archive needs it
+
     data = read(file)
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -197,3 +205,40 @@ def _cover(original: int, side: int) -> np.ndarray:
 
 
 _COVER = _cover(ORIGINAL, SIDE)
+
+
+# -- the family --------------------------------------------------------------------------------------------
+
+
+def _folder(name: str, value: str) -> str:
+    """The setting `data`, which nobody can do without."""
+    if not value:
+        raise ValueError("omniglot needs --data FOLDER, the folder that holds images_background.zip")
+    return str(value)
+
+
+@lru_cache(maxsize=1)
+def _characters(seed: int, classes: int, data: str) -> tuple[np.ndarray, np.ndarray]:
+    """The characters to train on and those to test on, all of them turned by 0, 90, 180 and 270 degrees."""
+    train, test = load(data).split(stream(seed, "classes"), classes or None)
+    return rotations(train), rotations(test)
+
+
+def _classes(settings: Settings, part: int = 0) -> np.ndarray:
+    return _characters(settings.seed, settings.options["classes"], settings.options["data"])[part]
+
+
+FAMILY = fewshot.classification(
+    "omniglot",
+    "N-way K-shot classification of handwritten characters of 50 alphabets, with their rotations as further classes",
+    inputs=SIDE**2,
+    training=_classes,
+    testing=lambda settings: _classes(settings, 1),
+    classes=_classes,
+    shots=(),
+    defaults={
+        "iterations": 12_000, "outer_lr": 0.003, "half_life": 3000, "hidden": (256, 128, 64, 64), "tasks": 16, "queries": 3,
+    },
+    options=(Option("data", "", "the folder that holds images_background.zip", _folder),),
+    paper={(1, "maml"): {1: 89.7}, (5, "maml"): {1: 97.5}},
+)  # fmt: skip

@@ -9,13 +9,21 @@ found the plane, over many tasks, needs a single example of each class.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.streams import stream
+from tinymaml.tasks import fewshot
+from tinymaml.tasks.episodes import pool
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
 
 SIGNAL, NUISANCE = 2, 8  # dimensions
+LABELLED = 200  # classes to train one classifier on, where there is no end of them
 
 
 @dataclass(frozen=True)
@@ -65,3 +73,46 @@ class Planes:
     def plane(self, x: np.ndarray) -> np.ndarray:
         """Where inputs (..., 10) lie in the signal plane, (..., 2): the inverse of `inputs`, blind to the noise."""
         return x @ self.rotation[:SIGNAL].T.astype(x.dtype)
+
+
+@lru_cache(maxsize=1)
+def _pool(seed: int, classes: int) -> np.ndarray:
+    """The training classes of one seed, drawn once: (classes, examples, 10)."""
+    return pool(Planes(), stream(seed, "classes"), classes=classes, examples=fewshot.EXAMPLES)
+
+
+def _training(settings: Settings) -> Planes | np.ndarray:
+    """Classes without end, unless a number of them was asked."""
+    if settings.options["classes"]:
+        return _pool(settings.seed, settings.options["classes"])
+    if settings.options["unshuffled"]:
+        raise ValueError("--unshuffled needs classes that come back, and there is no end of planes: add --classes 5")
+    return Planes()
+
+
+def picture(found: Any) -> Any:
+    """What a method makes of the signal plane before and after its first step, of the first that sees the inputs as they are."""
+    from tinymaml import plot
+
+    start = next((start for start in found.starts.values() if start.batch is found.batch), None)
+    if start is None:
+        return None
+    planes = Planes()
+    points = planes.plane(found.batch.x_support[0]), planes.plane(found.batch.x_query[0])
+    classify = {
+        name: lambda p, theta=theta: start.model.predict(theta, planes.inputs(p)).argmax(-1)
+        for name, theta in fewshot.steps(start).items()
+    }
+    return plot.regions(classify, points, fewshot.labels(found.batch))
+
+
+FAMILY = fewshot.classification(
+    "planes",
+    "N-way K-shot classification of points whose class shows in a plane hidden among eight dimensions of noise",
+    inputs=SIGNAL + NUISANCE,
+    training=_training,
+    testing=lambda settings: Planes(),
+    classes=lambda settings: _pool(settings.seed, settings.options["classes"] or LABELLED),
+    defaults={"iterations": 3000},
+    picture=picture,
+)

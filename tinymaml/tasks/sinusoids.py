@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.evaluation import Measure, loss
+from tinymaml.look import Look
+from tinymaml.maml import adapt
 from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.family import Family, Reference, Sizes
 
 
 @dataclass(frozen=True)
@@ -69,3 +74,71 @@ class Sinusoids:
 
     def _points(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
         return rng.uniform(*self.x, shape).astype(dtype, copy=False)
+
+
+def told(batch: TaskBatch) -> TaskBatch:
+    """The oracle's view of sinusoid tasks: amplitude and phase stand beside x, which becomes (T, n, 3)."""
+
+    def with_task(x: np.ndarray) -> np.ndarray:
+        facts = np.concatenate([batch.hidden.amplitude, batch.hidden.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
+        return np.concatenate([x, np.broadcast_to(facts, (*x.shape[:2], 2))], axis=-1)
+
+    return replace(batch, x_support=with_task(batch.x_support), x_query=with_task(batch.x_query))
+
+
+def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
+    """E[y | x], the best prediction without knowing the task: for the paper's ranges -(2/pi) E[A] cos x = -1.623 cos x.
+
+    E[A sin(x - phi)] = E[A] (cos(x - phi_high) - cos(x - phi_low)) / (phi_high - phi_low), as A and phi are
+    independent and uniform. It is what pre-training converges to.
+    """
+    low, high = tasks.phase
+    mean_wave = (np.cos(x - high) - np.cos(x - low)) / (high - low) if high > low else np.sin(x - low)
+    return np.mean(tasks.amplitude) * mean_wave
+
+
+def picture(found: Any, tasks: int = 3) -> Any:
+    """Single new sinusoids after 0, 1 and 10 steps, for MAML and for pre-training where both were compared."""
+    from tinymaml import plot
+
+    wanted = [name for name in ("maml", "pretraining") if name in found.starts] or list(found.starts)[:2]
+    x = np.linspace(-5, 5, 200, dtype=found.batch.x_query.dtype)
+    panels = {}
+    for name in wanted:
+        start = found.starts[name]
+        net, batch = start.model, start.batch[:tasks]
+        fits = {0: np.repeat(net.predict(start.theta, x[:, None])[None], tasks, axis=0)}
+        for k in (1, 10):
+            adapted = adapt(net, start.theta, batch.x_support, batch.y_support, inner_lr=start.inner_lr, steps=k)
+            fits[k] = net.predict(adapted, np.broadcast_to(x[:, None], (tasks, len(x), 1)))
+        panels[name] = [
+            (
+                x, batch.hidden[t](x), {k: fit[t, :, 0] for k, fit in fits.items()},
+                (batch.x_support[t, :, 0], batch.y_support[t, :, 0]),
+            )
+            for t in range(tasks)
+        ]  # fmt: skip
+    return plot.fits_of_tasks(panels, looks=found.looks) if panels else None
+
+
+FAMILY = Family(
+    "sinusoids",
+    "regression of sine waves of unknown amplitude and phase, the paper's",
+    title=lambda settings: f"{settings.shots}-shot sinusoids",
+    sizes=lambda settings: Sizes(1, 1, "squared_error"),
+    measure=Measure("mean squared error", loss),
+    training=lambda settings: Sinusoids(),
+    testing=lambda settings: Sinusoids(),
+    test_tasks=1000,
+    test_queries=100,
+    picture=("fits.png", picture),
+    references=(
+        Reference(
+            "task-blind",
+            Look("task-blind optimum", "#CC79A7", (0, (3, 1, 1, 1))),
+            lambda batch: ((task_blind(Sinusoids(), batch.x_query) - batch.y_query) ** 2).mean((1, 2)),
+        ),
+    ),
+    paper={(5, "maml"): {1: 0.67, 5: 0.38, 10: 0.35}, (5, "pretraining"): {1: 2.41, 5: 2.23, 10: 2.19}},
+    told=told,
+)

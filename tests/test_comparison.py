@@ -1,0 +1,242 @@
+"""The comparison: every method and every reference in the table, in the JSON and in the figure, one new file at a time."""
+
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from tinymaml import Parameters, comparison, meta_gradient, methods, plot, pretraining_gradient, tasks, validate
+from tinymaml.cli import main
+from tinymaml.comparison import run_comparison, table
+from tinymaml.evaluation import Measure, evaluate
+from tinymaml.look import Look
+from tinymaml.methods import Method
+from tinymaml.option import Option
+from tinymaml.run import reopen, run
+from tinymaml.settings import settings_for_each
+from tinymaml.tasks import Family, Sinusoids
+from tinymaml.tasks.family import Reference, Sizes
+
+TINY = {"iterations": 3, "tasks": 3, "shots": 2, "queries": 2, "hidden": (5,)}
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What is drawn into each file, by its name."""
+    seen, save = {}, plot.save
+
+    def watched(figure, path):
+        seen[path.name] = [line.get_label() for ax in getattr(figure, "figure", figure).axes for line in ax.lines]
+        save(figure, path)
+
+    monkeypatch.setattr(plot, "save", watched)
+    return seen
+
+
+def compared(family, folder, several=None, **asked):
+    found = run_comparison(settings_for_each(family, several, **TINY | asked), folder, progress=False)
+    return found, json.loads((folder / "results.json").read_text())
+
+
+def few(monkeypatch, name="sinusoids"):
+    """The family of this name with few new tasks."""
+    known = [replace(each, test_tasks=6, test_queries=4) if each.name == name else each for each in tasks.FAMILIES]
+    monkeypatch.setattr(tasks, "FAMILIES", tuple(known))
+
+
+# -- a new method ------------------------------------------------------------------------------------------------
+
+
+def lazy_gradient(model, settings):
+    """Pre-training that does only a part of what it should."""
+
+    def gradient(theta, batch):
+        found = pretraining_gradient(model, theta, batch)
+        return replace(found, gradient=settings.options["zeal"] * found.gradient)
+
+    return gradient
+
+
+LAZY = Method(
+    "lazy", "pre-training at a fraction of the effort", Look("lazy learner", "#123456", "--", "x"), lazy_gradient,
+    options=(Option("zeal", 0.5, "the part of the gradient that is taken", validate.rate),),
+)  # fmt: skip
+
+
+def test_a_new_method_is_trained_judged_shown_and_can_be_set(tmp_path, monkeypatch, drawn, capsys):
+    few(monkeypatch)
+    monkeypatch.setattr(methods, "METHODS", (*methods.METHODS, LAZY))
+    found, results = compared("sinusoids", tmp_path, zeal=0.25)
+    assert found.histories["lazy"].shape == (3,) and found.runs["lazy"].options == {"zeal": 0.25}
+    assert "lazy learner  " in table(found) and "lazy learner 0 s" in table(found)
+    assert len(results["methods"]["lazy"]["mean"]) == 11 and "lazy" in results["training_seconds"]
+    assert results["settings"]["options"]["lazy"] == {"zeal": 0.25}
+    assert "lazy learner" in drawn["steps.png"] and "lazy learner" in drawn["training.png"]
+    # on the command line: its option is its own, and the checkpoint is opened with it
+    argv = ["train", "--method", "lazy", "--iterations", "2", "--quiet", "--out", str(tmp_path / "alone")]
+    assert main([*argv, "--zeal", "0.75"]) == 0
+    assert main(["evaluate", str(tmp_path / "alone" / "lazy.npz"), "--tasks", "4", "--steps", "1"]) == 0
+    assert "lazy learner, 2 iterations" in capsys.readouterr().out
+    assert main(["compare", "--methods", "maml", "--zeal", "0.5"]) == 2
+    assert "--zeal is for lazy, not for maml" in capsys.readouterr().err
+    assert main([*argv, "--zeal", "0.5", "--resume"]) == 2
+    assert "was trained with zeal 0.75, asked for was 0.5" in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class Found:
+    loss: float
+    gradient: Parameters
+
+
+def without_rate(trained):
+    return Parameters({name: array for name, array in trained.items() if name != "inner/rate"})
+
+
+def learning_gradient(model, settings):
+    """First-order MAML whose rate shrinks by itself, for want of its true gradient."""
+
+    def gradient(trained, batch):
+        rate = trained["inner/rate"]
+        meta = meta_gradient(model, without_rate(trained), batch, inner_lr=rate.item(), first_order=True)
+        return Found(meta.loss, Parameters({**meta.gradient, "inner/rate": rate}))
+
+    return gradient
+
+
+LEARNING = Method(
+    "learning", "first-order MAML that trains a rate beside theta", Look("learned rate", "#123456", "--", "x"), learning_gradient,
+    initial=lambda model, s, rng: Parameters({**model.init(rng), "inner/rate": np.full((1, 1), s.inner_lr)}),
+    start=lambda family, s, trained: replace(
+        trained, theta=without_rate(trained.theta), inner_lr=trained.theta["inner/rate"].item()
+    ),
+)  # fmt: skip
+
+
+def test_what_a_method_trains_beside_theta_is_in_its_checkpoint_and_used_on_new_tasks(tmp_path, monkeypatch):
+    few(monkeypatch)
+    monkeypatch.setattr(methods, "METHODS", (*methods.METHODS, LEARNING))
+    found = compared("sinusoids", tmp_path, ["learning"])[0]
+    state, settings = reopen(tmp_path / "learning.npz")
+    rate = state.theta["inner/rate"].item()
+    assert 0 < rate < settings.inner_lr == 0.01 and found.starts["learning"].inner_lr == rate
+    begun = found.starts["learning"]
+    expected = evaluate(begun.model, without_rate(state.theta), found.batch, inner_lr=rate, steps=10)
+    np.testing.assert_array_equal(found.curves["learning"].values, expected.values)
+    more = replace(settings, iterations=6)
+    run(more, tmp_path / "whole.npz", progress=False)
+    run(more, tmp_path / "learning.npz", resume=True, progress=False)
+    one, other = (reopen(tmp_path / f"{name}.npz")[0].theta for name in ("whole", "learning"))
+    np.testing.assert_array_equal(one.flat, other.flat)
+
+
+def test_a_method_that_is_not_compared_by_default_is_when_it_is_named(tmp_path, monkeypatch):
+    few(monkeypatch)
+    monkeypatch.setattr(methods, "METHODS", (replace(LAZY, compared=False), *methods.METHODS))
+    assert "lazy" not in settings_for_each("sinusoids")
+    assert list(compared("sinusoids", tmp_path, ["lazy"])[1]["methods"]) == ["lazy", "task-blind"]
+
+
+# -- a new family ------------------------------------------------------------------------------------------------
+
+def picture(found):
+    """Every start, as a line."""
+    ax = plot.axes()
+    for name, begun in found.starts.items():
+        ax.plot(begun.theta.flat, label=name)
+    return ax
+
+
+LINES = Family(
+    "lines", "regression of sine waves so slow that they look like lines",
+    title=lambda s: f"{s.shots}-shot lines of slope {s.options['slope']:g}",
+    sizes=lambda s: Sizes(1, 1, "squared_error"),
+    measure=Measure("return", lambda here: -here.loss, digits=3, diverges=False, log=False),
+    training=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
+    testing=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
+    test_tasks=7, test_queries=3, picture=("lines.png", picture), defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
+    options=(Option("slope", 1.0, "the largest slope", validate.rate),),
+    references=(Reference("still", Look("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
+    paper={(2, "maml"): {1: -0.125}},
+)  # fmt: skip
+
+
+def test_a_new_family_is_trained_on_judged_by_its_measure_and_shown(tmp_path, monkeypatch, drawn, capsys):
+    monkeypatch.setattr(tasks, "FAMILIES", (*tasks.FAMILIES, LINES))
+    found, results = compared("lines", tmp_path)
+    # it tells no answer and has no classes: neither the oracle nor transfer apply
+    assert list(found.runs) == ["maml", "first-order", "pretraining", "scratch"]
+    assert found.settings.outer_lr == 0.01 and found.settings.options["slope"] == 2.0
+    assert (found.curves["maml"].values < 0).all() and found.curves["maml"].values.shape == (11, 7)
+    printed = table(found)
+    assert printed.startswith("2-shot lines of slope 2: return on 7 new tasks") and "diverged" not in printed
+    assert "stands still" in printed and "-0.125" in printed
+    assert results["measure"] == "return" and results["test"] == {"tasks": 7, "queries": 3, "steps": 10}
+    assert list(results["methods"]) == ["maml", "first-order", "pretraining", "scratch", "still"]
+    assert "stands still" in drawn["steps.png"] and drawn["lines.png"] == ["maml", "first-order", "pretraining", "scratch"]
+    argv = ["compare", "lines", "--iterations", "2", "--quiet", "--slope", "3", "--out", str(tmp_path / "more")]
+    assert main(argv) == 0
+    printed = capsys.readouterr().out
+    assert "1-shot lines of slope 3" in printed and "2-shot lines of slope 3" in printed
+    assert main(["compare", "--slope", "3"]) == 2
+    assert "--slope is for lines, not for sinusoids" in capsys.readouterr().err
+
+
+# -- what holds for all ------------------------------------------------------------------------------------------
+
+
+def test_every_trained_method_is_judged_and_in_the_order_that_was_asked(tmp_path, monkeypatch):
+    few(monkeypatch)
+    found, results = compared("sinusoids", tmp_path)
+    trained = [method.name for method in methods.METHODS if method.gradient and method.applies(tasks.named("sinusoids"))]
+    assert list(found.histories) == trained and set(trained) <= set(results["methods"])
+    some = compared("sinusoids", tmp_path / "some", ["scratch", "pretraining"])[1]
+    assert list(some["methods"]) == ["scratch", "pretraining", "task-blind"]
+    for name, curve in some["methods"].items():
+        assert curve == results["methods"][name]  # whoever else is compared changes nothing
+
+
+def test_nothing_needs_to_be_trained(tmp_path, monkeypatch, drawn):
+    few(monkeypatch)
+    found, results = compared("sinusoids", tmp_path, ["scratch"])
+    assert "training took" not in table(found) and results["training_seconds"] == {}
+    assert set(drawn) == {"steps.png", "fits.png"}
+
+
+@pytest.mark.parametrize("several", [["oracle"], ["first-order", "scratch"]])
+def test_the_picture_is_of_what_was_compared(tmp_path, monkeypatch, drawn, several):
+    few(monkeypatch)
+    compared("sinusoids", tmp_path, several)
+    assert ("fits.png" in drawn) == (several != ["oracle"])
+
+
+@pytest.mark.parametrize("family", ["planes", "glyphs"])
+def test_an_episode_is_drawn_whichever_methods_are_compared(tmp_path, monkeypatch, drawn, family):
+    few(monkeypatch, family)
+    compared(family, tmp_path / "one", ["transfer"], classes=6)
+    # after transfer the adapted head sees no inputs, so that there is no plane to colour
+    assert ("episode.png" in drawn) == (family == "glyphs")
+    compared(family, tmp_path / "two", ["transfer", "pretraining"], classes=6)
+    assert "episode.png" in drawn
+
+
+def test_what_cannot_be_tested_on_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "run", partial(pytest.fail, "trained"))
+    with pytest.raises(ValueError, match="each class has 20 examples"):
+        compared("glyphs", tmp_path, shots=6, classes=6)
+
+
+def test_methods_under_different_settings_are_not_compared(tmp_path):
+    runs = settings_for_each("sinusoids", ["maml", "pretraining"], **TINY)
+    runs["pretraining"] = replace(runs["pretraining"], seed=1)
+    with pytest.raises(ValueError, match="pretraining and maml differ in more than their options"):
+        run_comparison(runs, tmp_path)
+
+
+def test_json_knows_no_infinity(tmp_path, monkeypatch):
+    few(monkeypatch)
+    results = compared("sinusoids", tmp_path, ["scratch"], inner_lr=1e200)[1]
+    assert results["methods"]["scratch"]["median"][-1] is None and results["methods"]["scratch"]["diverged"][-1] > 0
+    assert np.isfinite(results["methods"]["task-blind"]["mean"]).all()

@@ -1,0 +1,102 @@
+"""The families of tasks: each is a whole of its own, gives every method the same tasks, and tests on what is new."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinymaml
+from tinymaml import methods, tasks
+from tinymaml.run import new_tasks, sampler, stream
+from tinymaml.settings import FIELDS, declared, settings_for
+
+GENERATED = [family.name for family in tasks.FAMILIES if "data" not in declared(family)]
+ABOVE = sorted(Path(tinymaml.__file__).parent.glob("*.py"))
+
+
+def small(family, method="maml", **more):
+    few = {"classes": 12} if family == "glyphs" else {}
+    return settings_for(family, method, tasks=3, queries=2, hidden=(6, 6), **few, **more)
+
+
+def test_names_are_unique_and_every_family_says_what_it_is():
+    assert len({family.name for family in tasks.FAMILIES}) == len(tasks.FAMILIES)
+    assert all(len(family.help.split()) > 4 for family in tasks.FAMILIES)
+    with pytest.raises(ValueError, match="unknown family 'chess': choose one of sinusoids, planes, glyphs, omniglot"):
+        tasks.named("chess")
+
+
+@pytest.mark.parametrize("family", tasks.FAMILIES, ids=lambda family: family.name)
+def test_a_family_changes_only_defaults_that_there_are(family):
+    known = {*FIELDS, *declared(family, *methods.METHODS)}
+    assert set(family.defaults) <= known
+    assert {name for _, name in family.paper} <= {method.name for method in methods.METHODS}
+
+
+@pytest.mark.parametrize("family", GENERATED)
+def test_all_methods_meet_the_same_tasks(family):
+    one, other = small(family), small(family, "first-order", inner_lr=0.001)
+    batches = [sampler(settings)(stream(settings.seed, "training tasks")) for settings in (one, other)]
+    np.testing.assert_array_equal(batches[0].x_query, batches[1].x_query)
+    np.testing.assert_array_equal(new_tasks(one, 3, 2).y_query, new_tasks(other, 3, 2).y_query)
+
+
+@pytest.mark.parametrize("family", GENERATED)
+def test_references_have_one_number_for_each_task(family):
+    chosen, batch = tasks.named(family), new_tasks(small(family), 4, 3)
+    for reference in chosen.references:
+        assert reference.value(batch).shape == (4,) and np.isfinite(reference.value(batch)).all()
+
+
+def test_new_classes_are_never_training_classes():
+    settings = small("glyphs")
+    trained = {drawing.tobytes() for drawing in tasks.named("glyphs").classes(settings).reshape(-1, 256)}
+    tested = new_tasks(settings, 20, 5)
+    assert not trained & {image.tobytes() for image in tested.x_query.reshape(-1, 256)}
+
+
+def test_planes_come_without_end_unless_a_number_is_asked():
+    endless, nine = (tasks.named("planes").training(small("planes", **more)).source for more in ({}, {"classes": 9}))
+    assert isinstance(endless, tasks.Planes) and nine.shape == (9, 20, 10)
+    assert len(tasks.named("planes").classes(small("planes"))) == 200
+    with pytest.raises(ValueError, match="add --classes 5"):
+        tasks.named("planes").training(small("planes", unshuffled=True))
+    assert not tasks.named("planes").training(small("planes", classes=5, unshuffled=True)).shuffled
+
+
+def test_importing_the_package_imports_neither_pillow_nor_matplotlib():
+    code = "import sys, tinymaml.settings, tinymaml.run; print(sorted({'PIL', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def literals(source):
+    """Every string constant of a module but for docstrings, with its line."""
+    tree = ast.parse(source)
+    bodies = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docs = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, bodies) and isinstance(node.body[0], ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.lineno, node.value
+
+
+def naming(source):
+    """The lines whose string constants name a method or a family, as a word or part of one that is."""
+    names = [each.name for each in (*methods.METHODS, *tasks.FAMILIES)]
+    word = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, names))})(?![\w-])")
+    return [f"line {line}: {text}" for line, text in literals(source) if word.search(text)]
+
+
+@pytest.mark.parametrize("module", ABOVE, ids=lambda path: path.stem)
+def test_no_file_above_names_a_method_or_a_family(module):
+    assert naming(module.read_text(encoding="utf-8")) == []
+
+
+def test_a_file_that_did_would_be_found():
+    assert naming('if settings.method == "maml":\n    print(f"the {x} oracle is told")') != []
+    assert len(naming('a = {"first-order": 1}\nb = f"on planes, {a}"')) == 2
+    assert naming('"""As the oracle does."""\nprint("tinymaml makes an oracles-choice of order first")') == []

@@ -1,0 +1,70 @@
+"""What can be set: defaults by family, options where they belong, and one sentence for what makes no sense."""
+
+import pytest
+
+from tinymaml import methods, tasks
+from tinymaml.settings import Settings, differences, settings_for, settings_for_each
+
+
+def test_nothing_asked_is_the_papers_setting():
+    s = Settings()
+    assert (s.family, s.method, s.shots, s.tasks, s.inner_lr, s.outer_lr) == ("sinusoids", "maml", 5, 25, 0.01, 0.001)
+    assert s.hidden == (40, 40) and s.options == {"steps": 1}
+    assert s == settings_for("sinusoids")
+
+
+def test_a_family_changes_defaults_and_what_is_asked_changes_them_again():
+    s = settings_for("glyphs", "first-order", ways=3, shots=2, hidden=[8])
+    assert (s.inner_lr, s.iterations, s.dtype, s.shots, s.hidden) == (0.4, 3000, "float32", 2, (8,))
+    assert s.options == {"ways": 3, "classes": 2000, "unshuffled": False, "steps": 1}
+
+
+@pytest.mark.parametrize("wrong", [
+    {"method": "magic"}, {"shots": 0}, {"inner_lr": -0.1}, {"outer_lr": float("nan")}, {"activation": "cube"},
+    {"dtype": "int64"}, {"seed": -1}, {"iterations": 0}, {"half_life": -1}, {"family": "chess"}, {"tasks": 0}, {"queries": 0},
+])
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Settings(**wrong)
+
+
+@pytest.mark.parametrize(("family", "method", "wrong", "sentence"), [
+    ("sinusoids", "maml", {"steps": 0}, "steps is 0, expected at least 1"),
+    ("planes", "maml", {"ways": 1}, "ways is 1, expected at least 2"),
+    ("planes", "maml", {"classes": -1}, "classes is -1"),
+    ("planes", "oracle", {}, "method oracle does not apply to planes: choose one of maml, first-order, pretraining, transfer"),
+    ("sinusoids", "transfer", {}, "method transfer does not apply to sinusoids"),
+    ("omniglot", "maml", {}, "omniglot needs --data FOLDER"),
+    ("sinusoids", "maml", {"ways": 3}, "--ways is for planes, glyphs, omniglot, not for sinusoids: leave it out"),
+    ("planes", "maml", {"data": "x"}, "--data is for omniglot, not for planes"),
+    ("sinusoids", "pretraining", {"steps": 2}, "--steps is for maml, first-order, not for pretraining"),
+    ("sinusoids", "maml", {"width": 2}, "there is no setting 'width': choose among shots, queries"),
+])
+def test_an_option_is_checked_by_whoever_declares_it_and_refused_elsewhere(family, method, wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        settings_for(family, method, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"unshuffled": 1}, {"ways": 2.5}])
+def test_an_option_has_one_type(wrong):
+    with pytest.raises(TypeError, match=next(iter(wrong))):
+        settings_for("planes", **wrong)
+
+
+def test_several_methods_share_everything_but_their_own_options():
+    runs = settings_for_each("sinusoids", steps=3, shots=10)
+    assert list(runs) == [method.name for method in methods.METHODS if method.applies(tasks.named("sinusoids"))]
+    assert runs["maml"].options == {"steps": 3} and runs["pretraining"].options == {}
+    assert {s.shots for s in runs.values()} == {10}
+    assert list(settings_for_each("planes", ["pretraining", "maml"])) == ["pretraining", "maml"]
+    with pytest.raises(ValueError, match="--steps is for maml, first-order, not for pretraining and scratch"):
+        settings_for_each("sinusoids", ["pretraining", "scratch"], steps=3)
+    with pytest.raises(ValueError, match="unknown method 'magic'"):
+        settings_for_each("sinusoids", ["maml", "magic"])
+
+
+def test_differences_see_options_like_fields():
+    one, other = settings_for("planes"), settings_for("planes", ways=3, seed=4)
+    assert sorted(differences(one, other)) == ["seed", "ways"] and other.options["ways"] == 3
+    assert differences(one, settings_for("planes")) == []
+    assert differences(Settings(), Settings(method="pretraining")) == ["method", "steps"]

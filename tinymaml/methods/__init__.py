@@ -1,0 +1,15 @@
+"""What is trained and compared: one file is one method, and `METHODS` lists them in the order of every table."""
+
+from tinymaml import validate
+from tinymaml.methods import first_order, maml, oracle, pretraining, scratch, transfer
+from tinymaml.methods.method import Method
+from tinymaml.methods.pretraining import pretraining_gradient
+
+__all__ = ["METHODS", "Method", "named", "pretraining_gradient"]
+
+METHODS = (maml.METHOD, first_order.METHOD, pretraining.METHOD, transfer.METHOD, scratch.METHOD, oracle.METHOD)
+
+
+def named(name: str) -> Method:
+    """The method of this name; ValueError with all names if there is none."""
+    return validate.named("method", name, METHODS)

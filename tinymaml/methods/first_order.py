@@ -1,0 +1,29 @@
+"""First-order MAML: the gradient at the adapted copy is taken for the meta-gradient, and every Hessian of eq. 12 is dropped."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tinymaml.look import Look
+from tinymaml.maml import meta_gradient
+from tinymaml.methods.maml import STEPS
+from tinymaml.methods.method import Gradient, Method
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
+
+
+def gradient(model: Any, settings: Settings) -> Gradient:
+    """The mean over tasks of u_K (the paper's section 5.2)."""
+    return partial(meta_gradient, model, inner_lr=settings.inner_lr, steps=settings.options["steps"], first_order=True)
+
+
+METHOD = Method(
+    "first-order",
+    "MAML without its Hessians: the gradient of the query loss at the adapted copy",
+    Look("first-order MAML", "#56B4E9", "--", "s"),
+    gradient,
+    rate="inner_lr",
+    options=(STEPS,),
+)

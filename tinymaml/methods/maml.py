@@ -1,0 +1,32 @@
+"""MAML: theta moves along the exact gradient of the loss after adaptation, eqs. 11-13."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tinymaml import validate
+from tinymaml.look import Look
+from tinymaml.maml import meta_gradient
+from tinymaml.methods.method import Gradient, Method
+from tinymaml.option import Option
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
+
+STEPS = Option("steps", 1, "gradient steps of the inner loop in training", validate.count)
+
+
+def gradient(model: Any, settings: Settings) -> Gradient:
+    """The meta-gradient, with every Hessian."""
+    return partial(meta_gradient, model, inner_lr=settings.inner_lr, steps=settings.options["steps"])
+
+
+METHOD = Method(
+    "maml",
+    "the exact gradient of the query loss after adaptation to the support set",
+    Look("MAML", "#0072B2", "-", "o"),
+    gradient,
+    rate="inner_lr",
+    options=(STEPS,),
+)

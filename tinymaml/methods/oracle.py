@@ -1,0 +1,46 @@
+"""The oracle: one network that is told which task it is, at its inputs, and so has nothing to adapt to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinymaml.look import Look
+from tinymaml.methods.method import Method, Sample, Start, tasks_of_family
+from tinymaml.methods.pretraining import gradient
+from tinymaml.tasks.family import Family, Sizes
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
+
+
+def sizes(family: Family, settings: Settings) -> Sizes:
+    """The family's, with room for the answer beside the inputs."""
+    one = family.training(settings).sample(np.random.default_rng(0), tasks=1, shots=1, queries=1, dtype=settings.dtype)
+    return replace(family.sizes(settings), inputs=family.told(one).x_support.shape[-1])
+
+
+def shown(family: Family, settings: Settings) -> Sample:
+    """The family's tasks, each with its answer."""
+    sample = tasks_of_family(family, settings)
+    return lambda rng: family.told(sample(rng))
+
+
+def start(family: Family, settings: Settings, trained: Start) -> Start:
+    """The trained network, which is told its task here too."""
+    return replace(trained, batch=family.told(trained.batch))
+
+
+METHOD = Method(
+    "oracle",
+    "one network that is told at its inputs which task it is; it does not adapt",
+    Look("oracle (told the task)", "#009E73", (0, (5, 1)), "D"),
+    gradient,
+    sizes=sizes,
+    shown=shown,
+    start=start,
+    adapts=False,
+    applies=lambda family: family.told is not None,
+)

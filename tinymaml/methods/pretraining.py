@@ -1,0 +1,49 @@
+"""Pre-training: one network for every task, trained to be good now and not after adaptation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinymaml.look import Look
+from tinymaml.methods.method import Gradient, Method
+from tinymaml.parameters import Parameters
+from tinymaml.tasks.batch import TaskBatch
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
+
+
+@dataclass(frozen=True)
+class PretrainingGradient:
+    """The loss now, without adaptation, and its gradient at theta."""
+
+    loss: float
+    gradient: Parameters
+
+
+def pretraining_gradient(model: Any, theta: Parameters, batch: TaskBatch) -> PretrainingGradient:
+    """The gradient of the mean loss of theta itself on all points of all tasks: one network for every task.
+
+    It sees the same points as MAML, support and query (T, K + Q, ...), as one set of T (K + Q) examples.
+    """
+    x = np.concatenate([batch.x_support, batch.x_query], axis=1)
+    y = np.concatenate([batch.y_support, batch.y_query], axis=1)
+    here = model.at(theta, x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:]))
+    return PretrainingGradient(here.loss, here.gradient)
+
+
+def gradient(model: Any, settings: Settings) -> Gradient:
+    """That gradient, for which nothing can be set."""
+    return partial(pretraining_gradient, model)
+
+
+METHOD = Method(
+    "pretraining",
+    "one network for all tasks, on support and query sets alike, fine-tuned on the support set of a new task",
+    Look("pre-trained", "#D55E00", "-.", "^"),
+    gradient,
+)

@@ -1,0 +1,11 @@
+"""From scratch: new tasks are adapted to from the random parameters that training starts from."""
+
+from tinymaml.look import Look
+from tinymaml.methods.method import Method
+
+METHOD = Method(
+    "scratch",
+    "no training: adaptation from the random initialisation",
+    Look("from scratch", "#777777", ":", "v"),
+    gradient=None,
+)

@@ -1,0 +1,66 @@
+"""Transfer: one classifier of all training classes, whose head makes way for a new one on every new task.
+
+It uses what MAML is never told, which class an example belongs to across tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinymaml.look import Look
+from tinymaml.methods.method import Method, Sample, Start
+from tinymaml.methods.pretraining import gradient
+from tinymaml.parameters import Parameters
+from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.family import Family, Sizes
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
+
+
+def sizes(family: Family, settings: Settings) -> Sizes:
+    """As many outputs as there are training classes."""
+    return replace(family.sizes(settings), outputs=len(family.classes(settings)))
+
+
+def shown(family: Family, settings: Settings) -> Sample:
+    """Labelled examples, as many in one batch as `tasks` tasks have labels, twice: as its support and as its query set."""
+    return partial(labelled, family.classes(settings), settings.tasks * family.sizes(settings).outputs, settings.dtype)
+
+
+def labelled(classes: np.ndarray, count: int, dtype: str, rng: np.random.Generator) -> TaskBatch:
+    """One task with a class for every label, of `count` support and `count` query examples of classes (C, examples, ...)."""
+    parts = []
+    for _ in range(2):
+        label, which = (rng.integers(below, size=count) for below in classes.shape[:2])
+        x = classes[label, which]
+        x = np.multiply(x, 1 / 255, dtype=dtype) if x.dtype == np.uint8 else x.astype(dtype)
+        y = np.zeros((1, count, len(classes)), dtype)
+        y[0, np.arange(count), label] = 1
+        parts += [x[None], y]
+    return TaskBatch(*parts)
+
+
+def start(family: Family, settings: Settings, trained: Start) -> Start:
+    """A new head, one layer from zeros, on what the trained network below its own head makes of the inputs."""
+    features = lambda x: trained.model.features(trained.theta, x)  # (T, n, d_{L-1})
+    batch = replace(trained.batch, x_support=features(trained.batch.x_support), x_query=features(trained.batch.x_query))
+    head = replace(family.sizes(settings), inputs=batch.x_support.shape[-1]).network((), settings.activation)
+    zeros = Parameters({name: np.zeros(shape, settings.dtype) for name, shape in head.shapes.items()})
+    return replace(trained, model=head, theta=zeros, batch=batch)
+
+
+METHOD = Method(
+    "transfer",
+    "one classifier of all training classes, with a new head from zeros for every new task",
+    Look("transfer, new head", "#E69F00", (0, (3, 1, 1, 1, 1, 1)), "P"),
+    gradient,
+    sizes=sizes,
+    shown=shown,
+    start=start,
+    applies=lambda family: family.classes is not None,
+)

@@ -1,0 +1,127 @@
+"""From settings to a run on disk: begun, or resumed from its checkpoint, and opened again to be judged on new tasks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from tinymaml import checkpoint, methods, tasks
+from tinymaml.evaluation import Curve, constant, evaluate
+from tinymaml.methods.method import Gradient, Sample, Start
+from tinymaml.network import Network
+from tinymaml.optimizers import Adam
+from tinymaml.parameters import Parameters
+from tinymaml.settings import Settings, differences, flattened
+from tinymaml.streams import stream
+from tinymaml.tasks import TaskBatch
+from tinymaml.training import Diverged, TrainingState, begin, train
+
+# -- what the settings mean ----------------------------------------------------------------------------------
+
+
+def model(settings: Settings) -> Network:
+    """The network that is trained: what the method makes of what the family needs."""
+    sizes = methods.named(settings.method).sizes(tasks.named(settings.family), settings)
+    return sizes.network(settings.hidden, settings.activation)
+
+
+def initialisation(settings: Settings) -> Parameters:
+    """What training starts from: a random theta, and whatever else the method trains."""
+    return methods.named(settings.method).initial(model(settings), settings, stream(settings.seed, "initialisation"))
+
+
+def sampler(settings: Settings) -> Sample:
+    """sample(rng): the next batch of training tasks, as the method is shown it."""
+    return methods.named(settings.method).shown(tasks.named(settings.family), settings)
+
+
+def gradient(settings: Settings) -> Gradient:
+    """gradient(theta, batch): what the method moves theta along. ValueError for one that is not trained."""
+    method = methods.named(settings.method)
+    if method.gradient is None:
+        trained = ", ".join(each.name for each in methods.METHODS if each.gradient)
+        raise ValueError(f"method {method.name} is not trained: choose one of {trained}")
+    return method.gradient(model(settings), settings)
+
+
+def new_tasks(settings: Settings, count: int, queries: int) -> TaskBatch:
+    """`count` tasks that no method has trained on, the same for all; of classes never seen, where there are classes.
+
+    queries: of a task, or of each of its classes.
+    """
+    source = tasks.named(settings.family).testing(settings)
+    counts = {"tasks": count, "shots": settings.shots, "queries": queries, "dtype": settings.dtype}
+    return source.sample(stream(settings.seed, "testing tasks"), **counts)
+
+
+def start(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
+    """What new tasks are adapted with, given what training ended with."""
+    trained = Start(model(settings), theta, batch, settings.inner_lr)
+    return methods.named(settings.method).start(tasks.named(settings.family), settings, trained)
+
+
+def judge(settings: Settings, begun: Start, steps: int) -> Curve:
+    """The family's measure after 0..steps steps; of a method that does not adapt, as it stands."""
+    measure = tasks.named(settings.family).measure
+    if methods.named(settings.method).adapts:
+        return evaluate(begun.model, begun.theta, begun.batch, inner_lr=begun.inner_lr, steps=steps, measure=measure)
+    here = begun.model.at(begun.theta, begun.batch.x_query, begun.batch.y_query)
+    return constant(measure.value(here), steps, diverges=measure.diverges)
+
+
+# -- on disk -------------------------------------------------------------------------------------------------
+
+
+def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool = True) -> TrainingState:
+    """Train as the settings say, with the checkpoint in `path`; `resume` goes on from it if it is there.
+
+    ValueError if the checkpoint is of other settings; Diverged says which rate to lower. An existing checkpoint is
+    never overwritten by a run that does not resume it.
+    """
+    path, method = Path(path), methods.named(settings.method)
+    optimizer, moves = Adam(settings.outer_lr, settings.half_life), gradient(settings)
+    if path.exists():
+        if not resume:
+            raise ValueError(f"{path} holds an earlier run: add --resume to go on with it, or choose another folder")
+        state = _restore(path, settings)
+    else:
+        state = begin(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
+    try:
+        return train(
+            moves,
+            sampler(settings),
+            state,
+            optimizer=optimizer,
+            iterations=settings.iterations,
+            save=lambda state: checkpoint.save(path, state, asdict(settings)),
+            label=method.look.label if progress else None,
+        )
+    except Diverged as error:
+        rate = flattened(settings)[method.rate]
+        hint = f"{error.what} with {method.rate} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
+        raise Diverged(error.iteration, hint) from error
+
+
+def reopen(path: Path) -> tuple[TrainingState, Settings]:
+    """A trained run with its own settings. ValueError for a checkpoint that does not fit what they describe."""
+    state, stored = checkpoint.load(path)
+    try:
+        settings = Settings(**stored)
+        expected = {name: array.shape for name, array in initialisation(settings).items()}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds settings that make no sense here ({error}): name another file") from error
+    got = {name: array.shape for name, array in state.theta.items()}
+    if got != expected:
+        raise ValueError(f"{path} holds a network of another architecture, {got}, expected {expected}: name another file")
+    return state, settings
+
+
+def _restore(path: Path, settings: Settings) -> TrainingState:
+    """The state in `path`, which must come from the same settings; more iterations may be asked."""
+    state, stored = reopen(path)
+    for name in differences(replace(stored, iterations=settings.iterations), settings):
+        had, asked = (flattened(each).get(name) for each in (stored, settings))
+        raise ValueError(
+            f"{path} was trained with {name} {had}, asked for was {asked}: ask for the same, or choose another folder"
+        )
+    return state

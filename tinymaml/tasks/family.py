@@ -1,0 +1,90 @@
+"""What a family of tasks says of itself: all that training, comparison, figures and the command line need to know of it.
+
+A new family is a new file beside this one that ends in `FAMILY = Family(...)`, and one name in `tinymaml/tasks/__init__.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from tinymaml.evaluation import Measure
+from tinymaml.look import Look
+from tinymaml.models import MLP
+from tinymaml.network import Network
+from tinymaml.option import Option
+from tinymaml.tasks.batch import TaskBatch
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
+
+
+class Source(Protocol):
+    """Where tasks come from: `shots` and `queries` are of a task, or of each of its classes."""
+
+    def sample(self, rng: np.random.Generator, *, tasks: int, shots: int, queries: int, dtype: str) -> TaskBatch: ...
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a network must fit: the width of its inputs, of its outputs, and the loss."""
+
+    inputs: int
+    outputs: int
+    loss: str
+
+    def network(self, hidden: tuple[int, ...], activation: str) -> Network:
+        """The network of these sizes with `hidden` layers in between."""
+        return MLP((self.inputs, *hidden, self.outputs), activation, self.loss)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A predictor that neither trains nor adapts: value(batch) is its measure on every task's query set, (T,)."""
+
+    name: str
+    look: Look
+    value: Callable[[TaskBatch], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of tasks.
+
+    name, help      what it is called, and a sentence on it for --help
+    title           title(settings): what tables call its tasks, such as "5-shot sinusoids"
+    sizes           sizes(settings): what a network must fit, `Sizes` or another object with its method `network`
+    measure         what new tasks are judged by
+    training        training(settings): a source of tasks to train on
+    testing         testing(settings): a source of new tasks, the same for every method
+    test_tasks, test_queries    how many of them a comparison draws, with how many query examples
+    defaults        the settings whose defaults it changes
+    shots           those that a comparison runs when none are asked, if not only the default
+    options         the settings that it has and not every family has
+    references      what does not adapt
+    paper           what Finn, Abbeel and Levine (2017) report: {(shots, method): {steps: value as in our tables}}
+    picture         a file name, and picture(comparison): the figure to put there, or None if there is nothing to draw
+    told            told(batch): the batch with the answer to "which task is this?" beside the inputs, if there is one
+    classes         classes(settings): the training classes (classes, examples, ...), if the tasks are made of classes
+    """
+
+    name: str
+    help: str
+    title: Callable[[Settings], str]
+    sizes: Callable[[Settings], Sizes]
+    measure: Measure
+    training: Callable[[Settings], Source]
+    testing: Callable[[Settings], Source]
+    test_tasks: int
+    test_queries: int
+    picture: tuple[str, Callable[[Any], Any]]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    shots: tuple[int, ...] = ()
+    options: tuple[Option, ...] = ()
+    references: tuple[Reference, ...] = ()
+    paper: Mapping[tuple[int, str], Mapping[int, float]] = field(default_factory=dict)
+    told: Callable[[TaskBatch], TaskBatch] | None = None
+    classes: Callable[[Settings], np.ndarray] | None = None

@@ -1,0 +1,107 @@
+"""What all families of N-way K-shot classification share: their settings, their references, the picture of an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinymaml import validate
+from tinymaml.evaluation import ACCURACY
+from tinymaml.look import Look
+from tinymaml.maml import adapt
+from tinymaml.option import Option
+from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.episodes import Episodes, nearest_neighbour
+from tinymaml.tasks.family import Family, Reference, Sizes
+
+if TYPE_CHECKING:
+    from tinymaml.settings import Settings
+
+EXAMPLES = 20  # of each class in a pool, as many as Omniglot has
+
+OPTIONS = (
+    Option("ways", 5, "classes of a task, N", partial(validate.count, least=2)),
+    Option("classes", 0, "how many classes to train on (0: as many as there are)", partial(validate.count, least=0)),
+    Option("unshuffled", False, "one label for every training class for ever: MAML memorises (needs --classes)", validate.flag),
+)
+
+
+def right(batch: TaskBatch) -> np.ndarray:
+    """The accuracy of the nearest support example on each task, (T,)."""
+    return (nearest_neighbour(batch).argmax(-1) == batch.y_query.argmax(-1)).mean(-1)
+
+
+def chance(batch: TaskBatch) -> np.ndarray:
+    """The accuracy of a guess among the N classes of each task, (T,)."""
+    return np.full(len(batch), 1 / batch.y_query.shape[-1])
+
+
+REFERENCES = (
+    Reference("nearest", Look("nearest neighbour", "#332288", (0, (8, 2))), right),
+    Reference("chance", Look("chance", "#000000", (0, (1, 3))), chance),
+)
+
+
+def steps(start: Any) -> dict[str, Any]:
+    """Parameters for the first of the new tasks, by name: before adaptation and after its first step."""
+    first = start.batch[:1]
+    adapted = adapt(start.model, start.theta, first.x_support, first.y_support, inner_lr=start.inner_lr)
+    return {"before": start.theta, "after 1 step": adapted.task(0)}
+
+
+def labels(batch: TaskBatch) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of the support and of the query examples of the first task."""
+    return batch.y_support[0].argmax(-1), batch.y_query[0].argmax(-1)
+
+
+def episode(found: Any) -> Any:
+    """The images of one new episode, and what the first method takes them for before and after its first step."""
+    from tinymaml import plot
+
+    start = next(iter(found.starts.values()), None)
+    if start is None:
+        return None
+    predicted = {name: start.model.predict(theta, start.batch.x_query[0]).argmax(-1) for name, theta in steps(start).items()}
+    return plot.episode((found.batch.x_support[0], found.batch.x_query[0]), labels(found.batch), predicted)
+
+
+def classification(
+    name: str,
+    help: str,
+    *,
+    inputs: int,
+    training: Callable[[Settings], Any],
+    testing: Callable[[Settings], Any],
+    classes: Callable[[Settings], np.ndarray],
+    defaults: Mapping[str, Any],
+    options: tuple[Option, ...] = (),
+    shots: tuple[int, ...] = (1, 5),
+    picture: Callable[[Any], Any] = episode,
+    paper: Mapping[tuple[int, str], Mapping[int, float]] = MappingProxyType({}),
+) -> Family:
+    """The family of N-way tasks whose classes come from `training(settings)` and, new ones, from `testing(settings)`.
+
+    Both are sources for `Episodes`. classes(settings) is an array of training classes; `inputs` the width of an example.
+    """
+    return Family(
+        name,
+        help,
+        title=lambda s: f"{s.options['ways']}-way {s.shots}-shot {name}",
+        sizes=lambda s: Sizes(inputs, s.options["ways"], "cross_entropy"),
+        measure=ACCURACY,
+        training=lambda s: Episodes(training(s), s.options["ways"], not s.options["unshuffled"]),
+        testing=lambda s: Episodes(testing(s), s.options["ways"]),
+        test_tasks=600,
+        test_queries=15,
+        picture=("episode.png", picture),
+        defaults={"shots": 1, "queries": 5, "inner_lr": 0.4, "activation": "tanh", "dtype": "float32"} | defaults,
+        shots=shots,
+        options=(*OPTIONS, *options),
+        references=REFERENCES,
+        paper=paper,
+        classes=classes,
+    )
