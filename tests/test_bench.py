@@ -45,7 +45,8 @@ def test_multiply_adds_are_those_that_the_factored_form_does_on_all_rows(steps):
     theta, batch = load.made()
     counting = theta.map(lambda array: array.view(Counting))
     Counting.done = 0
-    meta_gradient(load.model, counting, batch, inner_lr=load.inner_lr, steps=steps, fast_weights=True).gradient
+    meta = meta_gradient(load.model, counting, batch, inner_lr=load.inner_lr, steps=steps, fast_weights=True)
+    assert meta.gradient.keys() == theta.keys()  # and so it has been made
     assert Counting.done == load.multiply_adds
 
 

@@ -177,7 +177,7 @@ def test_a_mistake_at_one_layer_leaves_the_others_right():
     wrong = mistakes.made(deep.model, ["s'"], at=1)
     assert relative_error(mistakes.quantity("D[2]", wrong, *at), mistakes.quantity("D[2]", deep.model, *at)) == 0
     assert relative_error(mistakes.quantity("D[1]", wrong, *at), mistakes.quantity("D[1]", deep.model, *at)) > 1e-3
-    with pytest.raises(WrongAnswer, match="s' is missing in eq. 4"):
+    with pytest.raises(WrongAnswer, match=r"s' is missing in eq\. 4"):
         derivation_of(deep).check("D[1]", mistakes.quantity("D[1]", wrong, *at))
 
 

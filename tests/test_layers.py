@@ -51,7 +51,7 @@ def test_gradients_of_a_layer_that_stands_twice_are_added():
     once, twice = Affine(3, 3, "a"), Chain([Affine(3, 3, "a"), Affine(3, 3, "a")])
     assert twice.shapes == once.shapes
     p, a, D = twice.init(np.random.default_rng(0)), np.ones((1, 2, 3)), np.ones((1, 2, 3))
-    out, tape = twice.forward(p, a)
+    _, tape = twice.forward(p, a)
     _, gradient = twice.backward(p, tape, D, False)
     upper = once.backward(p, tape.outputs[0], D)
     lower = once.backward(p, a, upper[0])
@@ -77,7 +77,7 @@ def test_below_the_first_layer_that_learns_nothing_is_computed():
         ([], "a chain of no layers"),
         ([Affine(2, 3, 1), Affine(4, 1, 2)], r"layer 2 of the chain is Affine\(inputs=4, .*\) and gets rows of 3: make the two"),
         ([Affine(2, 3, 1), Elementwise("tanh"), Affine(4, 1, 2)], r"layer 3 of the chain is .* gets rows of 3"),
-        ([Affine(2, 3, 1), Affine(3, 1, 1)], r"two layers have a parameter W1, of shapes \(2, 3\) and \(3, 1\): name one"),
+        ([Affine(2, 3, 1), Affine(3, 1, 1)], r"two layers have a parameter W1, \(2, 3\) and \(3, 1\): name one"),
     ],
 )
 def test_chains_that_cannot_be(layers, sentence):

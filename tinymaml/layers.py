@@ -153,7 +153,7 @@ class Chain:
         for layer in self.layers:
             for name, shape in _shapes(layer).items():
                 if seen.setdefault(name, shape) != shape:
-                    raise ValueError(f"two layers have a parameter {name}, of shapes {seen[name]} and {shape}: name one differently")
+                    raise ValueError(f"two layers have a parameter {name}, {seen[name]} and {shape}: name one differently")
 
     def forward(self, p, a):
         outputs, tapes = [], []

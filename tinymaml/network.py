@@ -40,7 +40,7 @@ class Network:
             validate.one_of("loss", self.loss, LOSSES)
         for end in ("inputs", "outputs"):
             if getattr(self.body, end, None) is None:
-                raise ValueError(f"no layer of the network has `{end}`, the width of its rows: an Affine has, or give your layer one")
+                raise ValueError(f"no layer of the network has `{end}`, the width of its rows: give it one, as Affine has")
 
     @property
     def example_loss(self) -> Loss:

@@ -99,7 +99,9 @@ def check_outer_step(answer: Callable, rng: np.random.Generator) -> None:
 # -- 6.3: present and potential ------------------------------------------------------------------------------
 
 
-def present_and_potential(model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int) -> tuple[float, float]:
+def present_and_potential(
+    model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int
+) -> tuple[float, float]:
     """The mean query loss over tasks before adaptation, and after it."""
     adapted = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)
     query = lambda theta: float(model.at(theta, batch.x_query, batch.y_query).loss.mean())

@@ -58,7 +58,8 @@ def check_model(
     findings, note = examine(model, rng, theta=theta, batch=batch, inner_lr=inner_lr)
     failures = {name: finding.failure for name, finding in findings.items() if finding.failure}
     lines = [f"{name:<24}{'wrong' if name in failures else 'right'}" for name in findings]
-    report = "\n".join([f"check_model: {getattr(model, 'title', type(model).__name__)}", *lines, *([f"note: {note}"] if note else [])])
+    title = getattr(model, "title", type(model).__name__)
+    report = "\n".join([f"check_model: {title}", *lines, *([f"note: {note}"] if note else [])])
     if failures:
         details = "".join(f"\n\n{name}: {message}" for name, message in failures.items())
         raise ModelRejected(f"{len(failures)} of {len(CHECKS)} checks failed\n{report}{details}", failures)

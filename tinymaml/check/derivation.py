@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -110,15 +110,20 @@ class Derivation:
     def _moved(self) -> dict[str, Callable[[Parameters], np.ndarray]]:
         """The derivatives of the loss by name, as functions of theta: in an output, or in one array of theta."""
         moved = {}
-        for name, i in self._outputs.items():
-            symbol, of = name.split("[")
-            loss = lambda theta, i=i: lambda output: self._loss(self._run(output, theta, i))
-            moved[f"{slope_of(symbol)}[{of}"] = lambda theta, i=i, loss=loss: gradient_at_once(loss(theta), self._run(self.x, theta, 0, i))
+        for output, i in self._outputs.items():
+            symbol, of = output.split("[")
+            moved[f"{slope_of(symbol)}[{of}"] = partial(self._in_output, i)
         for layer in self.model.layers:
             for symbol, name in names_of(layer).items():
-                at = lambda theta, name: lambda copies: self._loss(self._run(self.x, {**theta, name: copies}, 0))
-                moved[f"d{symbol}[{layer.name}]"] = lambda theta, name=name, at=at: gradient_at_once(at(theta, name), theta[name])
+                moved[f"d{symbol}[{layer.name}]"] = partial(self._in_parameter, name)
         return moved
+
+    def _in_output(self, i: int, theta: Parameters) -> np.ndarray:
+        """dL/d(what comes out of layer i)."""
+        return gradient_at_once(lambda output: self._loss(self._run(output, theta, i)), self._run(self.x, theta, 0, i))
+
+    def _in_parameter(self, name: str, theta: Parameters) -> np.ndarray:
+        return gradient_at_once(lambda copies: self._loss(self._run(self.x, {**theta, name: copies}, 0)), theta[name])
 
     def _at(self, name: str, theta: Parameters) -> Any:
         """The quantity `name` at theta."""

@@ -133,15 +133,15 @@ def _mean_over_rows(right: Callable, layer: Affine, *given: Any) -> tuple:
     return below, gradient | {layer.b: gradient[layer.b] / n}
 
 
-def _with_RD_W(right: Callable, layer: Affine, p: Any, v: Any, a: np.ndarray, Ra: np.ndarray, D: np.ndarray, RD: np.ndarray) -> tuple:
-    below, gradient = right(p, v, a, Ra, D, RD)
-    return below if below is None else _carry(below, right(p, with_zero(v, layer.W), a, Ra, D, RD)[0]), gradient
+def _with_RD_W(right: Callable, layer: Affine, p: Any, v: Any, *given: Any) -> tuple:
+    below, gradient = right(p, v, *given)
+    return below if below is None else _carry(below, right(p, with_zero(v, layer.W), *given)[0]), gradient
 
 
 def _bend(bend: Callable) -> Mapping[type, Mapping[str, Callable]]:
     """Eq. 8 of an elementwise layer with another s'' term: bend(s1, s2, D, RD, Rz)."""
 
-    def rule(right: Callable, layer: Elementwise, p: Any, v: Any, tape: tuple, Rz: np.ndarray, D: np.ndarray, RD: np.ndarray) -> tuple:
+    def rule(right: Callable, layer: Elementwise, p: Any, v: Any, tape: tuple, Rz: Any, D: Any, RD: Any) -> tuple:
         z, a, s1 = tape
         return np.asarray(RD * s1 + bend(s1, layer.s.second(z, a), D, RD, Rz)), {}
 
@@ -189,7 +189,8 @@ MISTAKES = {
                  _loss(*ALL, factor=lambda z, y: 1 / 2), "squared_error"),
     "y - z": Mistake("the sign is turned: eqs. 9 and 10 have the prediction minus the target",
                      _loss("gradient", factor=lambda z, y: -1)),
-    "y": Mistake("the target is missing in dl/dz (eqs. 9 and 10)", {Loss: {"gradient": lambda right, loss, z, y: right(z, 0 * y)}}),
+    "y": Mistake("the target is missing in dl/dz (eqs. 9 and 10)",
+                 {Loss: {"gradient": lambda right, loss, z, y: right(z, 0 * y)}}),
     "softmax": Mistake("the softmax is missing: dl/dz = p - y with p = softmax(z) (eq. 10)",
                        {Loss: {"gradient": lambda right, loss, z, y: z - y}}, "cross_entropy"),
     "W": Mistake("W is not transposed in eq. 4", {Affine: W_turned}),
@@ -199,12 +200,12 @@ MISTAKES = {
     "z for a": Mistake("z stands where a belongs in dW (eq. 3)", {
         Affine: {"backward": _z_for_a}, Elementwise: {"forward": _forward_with_z}}),
     "db mean": Mistake("db is the sum of D over the examples, not the mean: 1/n is in D already (eq. 3)", {
-        Affine: {"backward": lambda right, layer, p, a, D, below=True: _mean_over_rows(partial(right, below=below), layer, p, a, D),
-                 "R_backward": _mean_over_rows}}),
+        Affine: {"backward": _mean_over_rows, "R_backward": _mean_over_rows}}),
     "Ra W": Mistake("the term Ra W of eq. 5 is missing", _R_forward(p=lambda p, layer: with_zero(p, layer.W))),
     "a V": Mistake("the term a V of eq. 5 is missing", _R_forward(v=lambda v, layer: with_zero(v, layer.W))),
     "c": Mistake("the direction of the bias, c, is missing in eq. 5", _R_forward(v=lambda v, layer: with_zero(v, layer.b))),
-    "s' of Ra": Mistake("s' is missing in Ra (eq. 5)", {Elementwise: {"R_forward": lambda right, layer, p, v, tape, Rz: (Rz, Rz)}}),
+    "s' of Ra": Mistake("s' is missing in Ra (eq. 5)",
+                        {Elementwise: {"R_forward": lambda right, layer, p, v, tape, Rz: (Rz, Rz)}}),
     "R 1/n": Mistake("a factor 1/n is missing in eq. 6", _loss("hvp", factor=rows)),
     "d2l": Mistake("the second derivative of the loss is missing in eq. 6", {Loss: {"hvp": lambda right, loss, z, y, r: r}}),
     "p sum": Mistake("the term p * sum(p * r) of eq. 10 is missing",
@@ -214,7 +215,8 @@ MISTAKES = {
                     _R_backward(lambda layer, p, v, a, Ra: (p, v, a, None if Ra is None else 0 * Ra))),
     "RD W": Mistake("the term RD W^T of eq. 8 is missing",
                     _R_backward(lambda layer, p, v, a, Ra: (with_zero(p, layer.W), v, a, Ra))),
-    "D V": Mistake("the V-term of eq. 8, D V^T, is missing", _R_backward(lambda layer, p, v, a, Ra: (p, with_zero(v, layer.W), a, Ra))),
+    "D V": Mistake("the V-term of eq. 8, D V^T, is missing",
+                   _R_backward(lambda layer, p, v, a, Ra: (p, with_zero(v, layer.W), a, Ra))),
     "V": Mistake("V is not transposed in eq. 8", _R_backward(lambda layer, p, v, a, Ra: (p, turned(v, layer.W), a, Ra))),
     "s' of 8": Mistake("s' is missing in eq. 8", _bend(lambda s1, s2, D, RD, Rz: RD * (1 - s1) + D * s2 * Rz)),
     "s''": Mistake("s'' is missing in eq. 8", _bend(lambda s1, s2, D, RD, Rz: 0)),
@@ -223,5 +225,6 @@ MISTAKES = {
     "Rz of 8": Mistake("Rz is missing beside s'' in eq. 8", _bend(lambda s1, s2, D, RD, Rz: D * s2)),
     "Rda for da": Mistake("the s'' term of eq. 8 needs D, not RD", _bend(lambda s1, s2, D, RD, Rz: RD * s2 * Rz)),
     "RD for D": Mistake("the s'' term of eq. 8 needs D, not RD",
-                        _bend(lambda s1, s2, D, RD, Rz: getattr(RD, "carried", RD) * s2 * Rz) | {Affine: {"R_backward": _with_RD_W}}),
+                        {**_bend(lambda s1, s2, D, RD, Rz: getattr(RD, "carried", RD) * s2 * Rz),
+                         Affine: {"R_backward": _with_RD_W}}),
 }  # fmt: skip

@@ -201,9 +201,9 @@ def _rates(case: Case) -> float:
     of_rates = lambda rates: np.asarray(
         meta_gradient(case.model, case.theta, case.batch, inner_lr=rates, steps=2, first_order=True).loss
     )
-    along = [case.one_name(name) for name in case.theta]
-    reference = Parameters({name: np.array([case.derivative(of_rates, rates, v)]) for name, v in zip(case.theta, along, strict=True)})
-    found = Parameters({name: np.array([mine.dot(v)]) for name, v in zip(case.theta, along, strict=True)})
+    along = {name: case.one_name(name) for name in case.theta}
+    reference = Parameters({name: np.array([case.derivative(of_rates, rates, v)]) for name, v in along.items()})
+    found = Parameters({name: np.array([mine.dot(v)]) for name, v in along.items()})
     return _judge(case, "the derivative in the rates is not that of the meta-loss (eq. 20)", found, reference)
 
 
@@ -237,7 +237,7 @@ def _first_order(case: Case) -> float:
     errors += [
         _same(exact.gradient, first - turn, "the exact meta-gradient is not the first-order one minus the curvature term"),
         _same(exact.curvature, turn, "the curvature is not the sum of alpha H_S(theta_k) u_{k+1}"),
-        _same(exact.gradient, exact.first_order - exact.curvature, "the meta-gradient is not its first_order minus its curvature"),
+        _same(exact.gradient, exact.first_order - exact.curvature, "the meta-gradient is not first_order minus curvature"),
     ]
     if relative_error(turn, 0 * turn) > 0.1:  # there is curvature to speak of
         same = relative_error(exact.gradient, first) <= 1e-9

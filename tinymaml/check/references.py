@@ -69,7 +69,9 @@ def query_gradient(
     return gradient_at_once(query_losses, theta)
 
 
-def meta_gradient_by_complex_step(model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int) -> Parameters:
+def meta_gradient_by_complex_step(
+    model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int
+) -> Parameters:
     """The gradient of the meta-loss, every entry of theta at once: what eq. 13 should give, to rounding.
 
     It differentiates the inner loop as it runs, `adapt`, and so trusts the model's gradient (check that first), but no
