@@ -153,7 +153,7 @@ LINES = Family(
     "lines", "regression of sine waves so slow that they look like lines",
     title=lambda s: f"{s.shots}-shot lines of slope {s.options['slope']:g}",
     sizes=lambda s: Sizes(1, 1, "squared_error"),
-    measure=Measure("return", lambda here: -here.loss, digits=3, diverges=False, log=False),
+    measure=Measure("return", lambda here, y: -here.loss, digits=3, diverges=False, log=False),
     training=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
     testing=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
     test_tasks=7, test_queries=3, picture=("lines.png", picture), defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),

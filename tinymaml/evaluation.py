@@ -51,14 +51,14 @@ class Curve:
         return np.array([statistic(row[~lost]) if not lost.all() else np.nan for row, lost in rows])
 
 
-def loss(here: Any) -> np.ndarray:
+def loss(here: Any, y: np.ndarray) -> np.ndarray:
     """The loss of each task, (T,)."""
     return here.loss
 
 
-def accuracy(here: Any) -> np.ndarray:
-    """The part of each task's examples whose largest logit is that of their class, (T,); not finite counts as wrong."""
-    right = here.prediction.argmax(-1) == here.y.argmax(-1)
+def accuracy(here: Any, y: np.ndarray) -> np.ndarray:
+    """The part of each task's examples whose largest logit is that of their class, (T,); not finite is wrong."""
+    right = here.prediction.argmax(-1) == y.argmax(-1)
     return (right & np.isfinite(here.prediction).all(-1)).mean(-1)
 
 
@@ -67,7 +67,7 @@ class Measure:
     """What new tasks are judged by.
 
     name        in tables, in figures and in results.json
-    value       value(here): one number for each task, (T,), from what the model saw on the query sets
+    value       value(here, y): one number for each task, (T,), from what the model sees on the query sets, and the targets
     percent     whether tables show it times 100, as a percentage
     digits      behind the point, in tables
     diverges    whether a task can be lost: see `Curve`. An accuracy is a number from 0 to 1 whatever happens
@@ -75,7 +75,7 @@ class Measure:
     """
 
     name: str
-    value: Callable[[Any], np.ndarray]
+    value: Callable[[Any, np.ndarray], np.ndarray]
     percent: bool = False
     digits: int = 2
     diverges: bool = True
@@ -102,7 +102,7 @@ def evaluate(
             theta_k = in_form(model, theta, steps * part.x_support.shape[1])
             values = []
             for k in range(steps + 1):
-                values.append(measure.value(model.at(theta_k, part.x_query, part.y_query)))
+                values.append(measure.value(model.at(theta_k, part.x_query, part.y_query), part.y_query))
                 if k < steps:
                     theta_k = adapt(model, theta_k, part.x_support, part.y_support, inner_lr=inner_lr)
             columns.append(np.array(values))

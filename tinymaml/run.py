@@ -66,7 +66,7 @@ def judge(settings: Settings, begun: Start, steps: int) -> Curve:
     if methods.named(settings.method).adapts:
         return evaluate(begun.model, begun.theta, begun.batch, inner_lr=begun.inner_lr, steps=steps, measure=measure)
     here = begun.model.at(begun.theta, begun.batch.x_query, begun.batch.y_query)
-    return constant(measure.value(here), steps, diverges=measure.diverges)
+    return constant(measure.value(here, begun.batch.y_query), steps, diverges=measure.diverges)
 
 
 # -- on disk -------------------------------------------------------------------------------------------------
