@@ -16,11 +16,11 @@ def forward(Rz="Ra @ W + a @ V + c", Ra="s1 * Rz"):
 
     def answer(here, v):
         speeds, of_a = {}, {0: np.zeros_like(here.x)}
-        for l in range(1, here.L + 1):
+        for l in range(1, here.depth + 1):
             names = {"W": here.theta[f"W{l}"], "b": here.theta[f"b{l}"], "V": v[f"W{l}"], "c": v[f"b{l}"]}
             names |= {"a": here.a[l - 1], "z": here.z.get(l - 1, here.x), "Ra": of_a[l - 1]}
             speeds[l] = eval(Rz, {}, names)
-            if l < here.L:
+            if l < here.depth:
                 of_a[l] = eval(Ra, {"tanh": np.tanh}, {"s1": here.s1[l], "s2": here.s2[l], "Rz": speeds[l]})
         return speeds, of_a
 
@@ -42,7 +42,7 @@ def gradient(W="a.T @ RD + Ra.T @ D", b="RD.sum(0, keepdims=True)"):
 
     def answer(here, Ra, RD):
         Hv = {}
-        for l in range(1, here.L + 1):
+        for l in range(1, here.depth + 1):
             names = {"a": here.a[l - 1], "Ra": Ra[l - 1], "D": here.D[l], "RD": RD[l], "n": here.n}
             Hv[f"W{l}"], Hv[f"b{l}"] = eval(W, {}, names), eval(b, {}, names)
         return Hv

@@ -190,7 +190,7 @@ class Here:
         return {layer.name: layer.s.second(*kept[:2]) for layer, kept in layers if isinstance(layer, Elementwise)}
 
     @property
-    def L(self) -> int:
+    def depth(self) -> int:
         """The number of affine layers."""
         return self.network.depth
 
