@@ -67,9 +67,9 @@ def test_steps_are_steps_of_the_inner_loop():
 def test_a_new_head_stands_on_what_the_trained_network_makes_of_the_inputs():
     settings = small("planes", "transfer", classes=9)
     net, theta, batch = model(settings), initialisation(settings), new_tasks(settings, 2, 2)
-    assert net.widths == (10, 6, 6, 9)
+    assert (net.inputs, net.outputs, net.shapes["W2"]) == (10, 9, (6, 6))
     begun = start(settings, theta, batch)
-    assert begun.model.widths == (6, 5) and not begun.theta.flat.any() and begun.theta.dtype == np.float32
+    assert begun.model.shapes == {"W1": (6, 5), "b1": (1, 5)} and not begun.theta.flat.any() and begun.theta.dtype == np.float32
     assert begun.batch.x_support.shape == (2, 5, 6)
     logits = begun.batch.x_query @ theta["W3"] + theta["b3"]
     np.testing.assert_allclose(logits, net.predict(theta, batch.x_query), rtol=1e-5)
@@ -86,7 +86,7 @@ def test_transfer_is_shown_labelled_examples_of_all_training_classes():
 
 def test_the_oracle_is_told_its_task_in_training_and_on_new_tasks():
     settings = small("sinusoids", "oracle")
-    assert model(settings).widths == (3, 6, 6, 1)
+    assert (model(settings).inputs, model(settings).outputs) == (3, 1)
     shown, plain = (sampler(each)(np.random.default_rng(1)) for each in (settings, small("sinusoids", "maml")))
     np.testing.assert_array_equal(shown.x_support, told(plain).x_support)
     batch = new_tasks(settings, 2, 3)

@@ -349,7 +349,7 @@ def test_every_method_is_compared_on_what_was_loaded(tmp_path, monkeypatch):
     found = run_comparison(runs, tmp_path, progress=False)
     assert list(found.curves) == ["maml", "first-order", "pretraining", "transfer", "scratch", "nearest", "chance"]
     assert found.starts["transfer"].batch.x_query.shape == (3, 10, 5) and found.batch.x_query.max() == 1
-    assert model(runs["transfer"]).widths == (784, 5, 24)  # six characters in four directions
+    assert model(runs["transfer"]).shapes["W2"] == (5, 24)  # six characters in four directions
     assert (tmp_path / "episode.png").exists()
 
 

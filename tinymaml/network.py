@@ -63,7 +63,7 @@ class Network:
 
     @property
     def depth(self) -> int:
-        """L, the number of affine layers."""
+        """The number of affine layers."""
         return sum(getattr(layer, "symbol", "") == "z" for layer in self.layers)
 
     @property

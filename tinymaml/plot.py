@@ -30,7 +30,7 @@ CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00
 STEP_LOOKS = {0: ("#999999", ":"), 1: ("#56B4E9", "--"), 10: ("#0072B2", "-")}
 
 
-def axes(ax: Axes | None, size: tuple[float, float] = (7.2, 4)) -> Axes:
+def axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
     """The axes that are given, or new ones of this size in inches."""
     return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
