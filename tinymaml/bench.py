@@ -78,11 +78,11 @@ class Workload:
 
     def meta_gradient(self, form: str = "chosen") -> Callable:
         """The call that is timed."""
-        theta, batch = self.made()
+        model, (theta, batch) = self.model, self.made()
         inner = {"inner_lr": self.inner_lr, "steps": self.steps, "fast_weights": FORMS[form]}
 
         def call() -> MetaGradient:
-            found = meta_gradient(self.model, theta, batch, **inner)
+            found = meta_gradient(model, theta, batch, **inner)
             _ = found.gradient  # which is made when it is asked for
             return found
 
