@@ -82,7 +82,7 @@ MUTANTS = [
     Mutant("eq. 13", "the meta-gradient is scaled by 1.001", "maml",
            "return self.u[0].mean()", "return 1.001 * self.u[0].mean()"),
     Mutant("eq. 13", "first-order is u_0", "maml", "return self.u[-1].mean()", "return self.u[0].mean()"),
-    Mutant("eq. 14", "the factors are added, not subtracted", "fast_weights", "self + other * -1.0", "self + other * 1.0"),
+    Mutant("eq. 14", "the factors are added, not subtracted", "fast_weights", "(left, right, -scale)", "(left, right, scale)"),
     Mutant("eqs. 1, 5", "of one column: the row is lost", "fast_weights", "0 if plus is None else plus", "0"),
     Mutant("eqs. 1, 5", "of many columns: the first of two products is lost", "fast_weights", "into(product, total)", "product"),
     Mutant("eq. 8", "of one column: the second of two products is lost", "fast_weights", "= a, W\n", "= a, (1 - i) * W\n"),

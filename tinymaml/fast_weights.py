@@ -77,11 +77,14 @@ class Factored:
         return Factored(shared, self.pairs + other.pairs)
 
     def __sub__(self, other: Factored) -> Factored:
-        return self + other * -1.0
+        minus = tuple((left, right, -scale) for left, right, scale in other.pairs)
+        return self + Factored(None if other.shared is None else -other.shared, minus)
 
     def __mul__(self, scalar: float) -> Factored:
         shared = None if self.shared is None else self.shared * scalar
-        return Factored(shared, tuple((left, right, scale * scalar) for left, right, scale in self.pairs))
+        if self.pairs:
+            left, right, scale = self.joined  # once: u and alpha o u of eq. 12 share what is joined
+        return Factored(shared, ((left, right, scale * scalar),) if self.pairs else ())
 
     def sum(self, axis: int = 0) -> np.ndarray:
         """The sum over tasks, formed: sum_t left_t^T right_t is ONE product of the stacked rows (eq. 15)."""
