@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tinymaml import checkpoint
+from tinymaml.choices import settings_for
 from tinymaml.run import reopen, run
-from tinymaml.settings import Settings, settings_for
 
-SMALL = Settings(iterations=12, hidden=(6, 6), tasks=3, shots=2, queries=2)
+SMALL = settings_for("sinusoids", iterations=12, hidden=(6, 6), tasks=3, shots=2, queries=2)
 
 
 def test_the_settings_come_back_with_their_options(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tinymaml import Parameters, comparison, meta_gradient, methods, plot, pretraining_gradient, tasks, validate
+from tinymaml.choices import settings_for_each
 from tinymaml.cli import main
 from tinymaml.comparison import run_comparison, table
 from tinymaml.evaluation import Measure, evaluate
@@ -15,7 +16,6 @@ from tinymaml.look import Look
 from tinymaml.methods import Method
 from tinymaml.option import Option
 from tinymaml.run import reopen, run
-from tinymaml.settings import settings_for_each
 from tinymaml.tasks import Family, Sinusoids
 from tinymaml.tasks.family import Reference, Sizes
 

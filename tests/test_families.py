@@ -11,8 +11,9 @@ import pytest
 
 import tinymaml
 from tinymaml import methods, tasks
+from tinymaml.choices import declared, settings_for
 from tinymaml.run import new_tasks, sampler, stream
-from tinymaml.settings import FIELDS, declared, settings_for
+from tinymaml.settings import FIELDS
 
 GENERATED = [family.name for family in tasks.FAMILIES if "data" not in declared(family)]
 ABOVE = sorted(Path(tinymaml.__file__).parent.glob("*.py"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tinymaml import MLP, methods, pretraining_gradient, tasks
+from tinymaml.choices import settings_for
 from tinymaml.run import gradient, initialisation, model, new_tasks, sampler, start, stream
-from tinymaml.settings import settings_for
 from tinymaml.tasks import Sinusoids, told
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 from strategies import quick, seeds
 
 from tinymaml import tasks
+from tinymaml.choices import settings_for_each
 from tinymaml.comparison import run_comparison
 from tinymaml.run import model
-from tinymaml.settings import settings_for_each
 from tinymaml.tasks import Episodes, omniglot
 from tinymaml.tasks.omniglot import Omniglot, load, rotations
 

@@ -7,6 +7,7 @@ import pytest
 from tinymaml import plot
 from tinymaml.evaluation import curve
 from tinymaml.look import Look
+from tinymaml.methods import LOOKS
 
 
 @pytest.fixture(autouse=True)
@@ -21,13 +22,13 @@ def test_functions_draw_on_the_axes_they_get_and_return_them():
     assert plot.fit(x, np.sin(x), {0: 0 * x, 1: x, 10: -x}, (x[:3], x[:3]), ax=ax) is ax
     assert [line.get_label() for line in ax.lines] == ["truth", "before", "after 1 step", "after 10 steps", "support points"]
     np.testing.assert_array_equal(ax.lines[3].get_ydata(), -x)
-    assert plot.training({"maml": np.ones(500)}).figure is not ax.figure
+    assert plot.training({"maml": np.ones(500)}, LOOKS).figure is not ax.figure
 
 
 def test_curves_show_mean_and_interval():
     values = np.random.default_rng(0).uniform(1, 2, (4, 50))
     found = curve(values)
-    ax = plot.curves({"maml": found, "task-blind": found})
+    ax = plot.curves({"maml": found, "task-blind": found}, LOOKS)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), values.mean(1))
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert band.max() == pytest.approx((found.mean + found.interval).max())
@@ -38,7 +39,7 @@ def test_a_look_that_is_passed_is_taken_before_the_known_ones():
     ax = plot.curves({"mine": curve(np.ones((3, 4)))}, looks=looks)
     assert ax.lines[0].get_label() == "my method" and ax.lines[0].get_linestyle() == "--"
     assert plot.training({"mine": np.ones(5)}, looks=looks).lines[0].get_color() == "#123456"
-    assert plot.LOOKS["maml"].label == plot.LOOKS["maml"][0] == "MAML" and "chance" in plot.LOOKS
+    assert LOOKS["maml"].label == LOOKS["maml"][0] == "MAML" and "chance" in LOOKS
 
 
 def test_helpers_for_figures_of_ones_own():
@@ -52,13 +53,13 @@ def test_helpers_for_figures_of_ones_own():
 
 def test_a_history_is_smoothed_without_losing_its_mean():
     losses = np.random.default_rng(0).uniform(1, 3, 1000)
-    line = plot.training({"maml": losses}).lines[0]
+    line = plot.training({"maml": losses}, LOOKS).lines[0]
     assert line.get_ydata().mean() == pytest.approx(losses.mean())
     assert 0 < line.get_xdata()[0] < line.get_xdata()[-1] < 1000
 
 
 def test_a_saved_figure_is_a_png_and_is_closed(tmp_path):
-    ax = plot.training({"maml": np.ones(3)})
+    ax = plot.training({"maml": np.ones(3)}, LOOKS)
     plot.save(ax, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert not plt.fignum_exists(ax.figure.number)

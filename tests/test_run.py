@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tinymaml import checkpoint, methods, tasks
+from tinymaml.choices import declared, settings_for
 from tinymaml.run import initialisation, judge, new_tasks, reopen, run, start, stream
-from tinymaml.settings import Settings, declared, settings_for
 from tinymaml.streams import PURPOSES
 from tinymaml.training import Diverged
 
@@ -102,9 +102,9 @@ def test_ctrl_c_inside_an_iteration_saves_the_last_whole_one(tmp_path, monkeypat
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
 def test_a_process_that_is_killed_resumes_as_if_never_stopped(tmp_path, blow):
     path = tmp_path / "maml.npz"
-    settings = "Settings(iterations={}, hidden=(6, 6), tasks=3, shots=2, queries=2)"
+    settings = "settings_for('sinusoids', iterations={}, hidden=(6, 6), tasks=3, shots=2, queries=2)"
     code = (
-        "from functools import partial; import tinymaml.run as module; from tinymaml.settings import Settings;"
+        "from functools import partial; import tinymaml.run as module; from tinymaml.choices import settings_for;"
         "module.train = partial(module.train, save_every=5);"  # so that many kills fall into writing
         f"module.run({settings.format(10**6)}, {str(path)!r}, progress=False)"
     )
@@ -182,7 +182,7 @@ def errors_after_one_step(folder, seed, iterations=3000):
     """The mean squared error of MAML and of pre-training on the same 300 new tasks, after one step of the same training."""
     mean = {}
     for method in ("maml", "pretraining"):
-        settings = Settings(method=method, iterations=iterations, shots=10, outer_lr=0.003, seed=seed)
+        settings = settings_for("sinusoids", method, iterations=iterations, shots=10, outer_lr=0.003, seed=seed)
         state = run(settings, folder / f"{method}-{seed}.npz", progress=False)
         batch = new_tasks(settings, 300, 100)
         mean[method] = judge(settings, start(settings, state.theta, batch), 1).mean[1]

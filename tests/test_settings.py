@@ -3,14 +3,15 @@
 import pytest
 
 from tinymaml import methods, tasks
-from tinymaml.settings import Settings, differences, settings_for, settings_for_each
+from tinymaml.choices import settings_for, settings_for_each
+from tinymaml.settings import differences
 
 
 def test_nothing_asked_is_the_papers_setting():
-    s = Settings()
+    s = settings_for("sinusoids")
     assert (s.family, s.method, s.shots, s.tasks, s.inner_lr, s.outer_lr) == ("sinusoids", "maml", 5, 25, 0.01, 0.001)
     assert s.hidden == (40, 40) and s.options == {"steps": 1}
-    assert s == settings_for("sinusoids")
+    assert s == settings_for("sinusoids", "maml")
 
 
 def test_a_family_changes_defaults_and_what_is_asked_changes_them_again():
@@ -25,7 +26,7 @@ def test_a_family_changes_defaults_and_what_is_asked_changes_them_again():
 ])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Settings(**wrong)
+        settings_for(**{"family": "sinusoids", "method": "maml"} | wrong)
 
 
 @pytest.mark.parametrize(("family", "method", "wrong", "sentence"), [
@@ -67,4 +68,4 @@ def test_differences_see_options_like_fields():
     one, other = settings_for("planes"), settings_for("planes", ways=3, seed=4)
     assert sorted(differences(one, other)) == ["seed", "ways"] and other.options["ways"] == 3
     assert differences(one, settings_for("planes")) == []
-    assert differences(Settings(), Settings(method="pretraining")) == ["method", "steps"]
+    assert differences(settings_for("sinusoids"), settings_for("sinusoids", "pretraining")) == ["method", "steps"]

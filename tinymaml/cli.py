@@ -17,8 +17,9 @@ import numpy as np
 
 from tinymaml import methods, tasks, validate
 from tinymaml.arguments import asked, parser
+from tinymaml.choices import settings_for, settings_for_each
 from tinymaml.process import keep_freed_memory
-from tinymaml.settings import Settings, settings_for, settings_for_each
+from tinymaml.settings import Settings
 from tinymaml.training import Diverged
 
 

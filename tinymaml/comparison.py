@@ -135,9 +135,9 @@ def write(found: Comparison, folder: Path) -> None:
     }
     write_whole(folder / "results.json", lambda file: file.write(json.dumps(results, indent=1, allow_nan=False).encode()))
     ylabel = f"{family.measure.name} on new tasks"
-    plot.save(plot.curves(found.curves, ylabel=ylabel, log=family.measure.log, looks=found.looks), folder / "steps.png")
+    plot.save(plot.curves(found.curves, found.looks, ylabel=ylabel, log=family.measure.log), folder / "steps.png")
     if found.histories:
-        plot.save(plot.training(found.histories, looks=found.looks), folder / "training.png")
+        plot.save(plot.training(found.histories, found.looks), folder / "training.png")
     name, picture = family.picture
     with np.errstate(all="ignore"):  # a fit that runs away may leave the picture
         drawn = picture(found)

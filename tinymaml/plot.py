@@ -16,16 +16,10 @@ from matplotlib.ticker import LogLocator
 
 from tinymaml.evaluation import Curve
 from tinymaml.look import Look
-from tinymaml.methods import METHODS
-from tinymaml.tasks import FAMILIES
 
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito's set
 ORANGE, PURPLE, GREY = "#E69F00", "#CC79A7", "#777777"
 
-# what every method and every reference looks like in all figures
-LOOKS = {method.name: method.look for method in METHODS} | {
-    reference.name: reference.look for family in FAMILIES for reference in family.references
-}
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
 STEP_LOOKS = {0: ("#999999", ":"), 1: ("#56B4E9", "--"), 10: ("#0072B2", "-")}
 
@@ -61,7 +55,7 @@ def fit(x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], suppor
     return ax
 
 
-def fits_of_tasks(panels: Mapping[str, list[tuple]], looks: Mapping[str, Look] = LOOKS) -> Figure:
+def fits_of_tasks(panels: Mapping[str, list[tuple]], looks: Mapping[str, Look]) -> Figure:
     """One row a method, one column a task; each panel a tuple (x, truth, fits, support) for `fit`."""
     columns = max(len(row) for row in panels.values())
     figure, grid = plt.subplots(
@@ -82,12 +76,13 @@ def fits_of_tasks(panels: Mapping[str, list[tuple]], looks: Mapping[str, Look] =
 
 def curves(
     by_method: Mapping[str, Curve],
+    looks: Mapping[str, Look],
+    *,
     ax: Axes | None = None,
     ylabel: str = "mean squared error",
     log: bool = True,
-    looks: Mapping[str, Look] = LOOKS,
 ) -> Axes:
-    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method."""
+    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method; `looks` as in `methods.LOOKS`."""
     ax = axes(ax)
     for key, curve in by_method.items():
         label, colour, style, marker = looks[key]
@@ -103,7 +98,7 @@ def curves(
     return ax
 
 
-def training(by_method: Mapping[str, np.ndarray], ax: Axes | None = None, looks: Mapping[str, Look] = LOOKS) -> Axes:
+def training(by_method: Mapping[str, np.ndarray], looks: Mapping[str, Look], *, ax: Axes | None = None) -> Axes:
     """The loss of every batch against iterations, smoothed over windows of about a hundredth of the run."""
     ax = axes(ax)
     for key, losses in by_method.items():

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from tinymaml import checkpoint, methods, tasks
+from tinymaml.choices import checked
 from tinymaml.evaluation import Curve, constant, evaluate
 from tinymaml.methods.method import Gradient, Sample, Start
 from tinymaml.network import Network
@@ -106,7 +107,7 @@ def reopen(path: Path) -> tuple[TrainingState, Settings]:
     """A trained run with its own settings. ValueError for a checkpoint that does not fit what they describe."""
     state, stored = checkpoint.load(path)
     try:
-        settings = Settings(**stored)
+        settings = checked(Settings(**stored))
         expected = {name: array.shape for name, array in initialisation(settings).items()}
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} holds settings that make no sense here ({error}): name another file") from error

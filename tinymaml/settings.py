@@ -1,16 +1,13 @@
-"""What can be set in a training run: what all runs have, and the options of the family and of the method."""
+"""What can be set in a training run: what all runs have. What only some families or methods have stands in `options`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from tinymaml import methods, tasks, validate
+from tinymaml import validate
 from tinymaml.activations import ACTIVATIONS
-from tinymaml.methods import Method
-from tinymaml.option import Option
-from tinymaml.tasks import Family
 
 
 @dataclass(frozen=True)
@@ -21,11 +18,12 @@ class Settings:
     inner_lr                 the rate of the inner loop, in training and on new tasks
     outer_lr, half_life      the outer loop: Adam's rate, and in how many iterations it falls to a half (0: never)
     hidden, activation       the widths of the hidden layers and what follows them
-    options                  the settings that the family or the method declares: those not given have their defaults
+    options                  the settings that the family or the method declares
+    `settings_for` (choices.py) makes them for a family and a method, with the defaults of both.
     """
 
-    family: str = tasks.FAMILIES[0].name
-    method: str = methods.METHODS[0].name
+    family: str
+    method: str
     shots: int = 5
     queries: int = 10
     tasks: int = 25
@@ -40,10 +38,6 @@ class Settings:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        family, method = tasks.named(self.family), methods.named(self.method)
-        if not method.applies(family):
-            able = ", ".join(each.name for each in methods.METHODS if each.applies(family))
-            raise ValueError(f"method {method.name} does not apply to {family.name}: choose one of {able}")
         validate.one_of("activation", self.activation, ACTIVATIONS)
         validate.one_of("dtype", self.dtype, ("float64", "float32"))
         for name in ("shots", "queries", "tasks", "iterations"):
@@ -53,63 +47,9 @@ class Settings:
         for name in ("inner_lr", "outer_lr"):
             validate.rate(name, getattr(self, name))
         object.__setattr__(self, "hidden", tuple(validate.count("width", width) for width in self.hidden))
-        object.__setattr__(self, "options", _completed(self.options, family, method))
 
 
 FIELDS = tuple(each.name for each in fields(Settings) if each.name not in ("family", "method", "options"))
-
-
-def declared(*several: Family | Method) -> dict[str, Option]:
-    """The options of some families and methods, by name."""
-    return {option.name: option for each in several for option in each.options}
-
-
-def refusal(name: str, family: Family, several: Sequence[Method]) -> str:
-    """What to say of an option that neither the family nor any of the methods declares."""
-    families = [each.name for each in tasks.FAMILIES if name in declared(each)]
-    able = [each.name for each in methods.METHODS if name in declared(each)]
-    if not families and not able:
-        known = (*FIELDS, *declared(*tasks.FAMILIES, *methods.METHODS))
-        return f"there is no setting {name!r}: choose among {', '.join(known)}"
-    lacking = family.name if families else " and ".join(method.name for method in several)
-    return f"--{name.replace('_', '-')} is for {', '.join(families + able)}, not for {lacking}: leave it out"
-
-
-def _completed(given: Mapping[str, Any], family: Family, method: Method) -> dict[str, Any]:
-    """The value of every option that the two declare, checked; ValueError for one that neither does."""
-    known = declared(family, method)
-    for name in given:
-        if name not in known:
-            raise ValueError(refusal(name, family, [method]))
-    values = {name: option.default for name, option in known.items()}
-    values |= {name: value for name, value in family.defaults.items() if name in known}
-    return {name: known[name].check(name, value) for name, value in (values | dict(given)).items()}
-
-
-def settings_for(family: str, method: str = methods.METHODS[0].name, **asked: Any) -> Settings:
-    """The settings of a family and a method as they are when nothing is asked, but for what is asked: fields or options."""
-    values = {name: value for name, value in tasks.named(family).defaults.items() if name in FIELDS} | asked
-    options = {name: values.pop(name) for name in list(values) if name not in FIELDS}
-    return Settings(family=family, method=method, options=options, **values)
-
-
-def settings_for_each(family: str, several: Sequence[str] | None = None, **asked: Any) -> dict[str, Settings]:
-    """The settings of several methods on one family, by method; by default of all that a comparison includes.
-
-    An option that some of them have is theirs only; ValueError for one that none has.
-    """
-    chosen = tasks.named(family)
-    if several is None:
-        several = [method.name for method in methods.METHODS if method.compared and method.applies(chosen)]
-    found = [methods.named(name) for name in several]
-    for name in asked:
-        if name not in FIELDS and name not in declared(chosen, *found):
-            raise ValueError(refusal(name, chosen, found))
-    own = {method.name: {*FIELDS, *declared(chosen, method)} for method in found}
-    return {
-        name: settings_for(family, name, **{key: value for key, value in asked.items() if key in known})
-        for name, known in own.items()
-    }
 
 
 def differences(one: Settings, other: Settings) -> list[str]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from figures import counted
 from tinymaml import Parameters, adapt, meta_gradient, plot
-from tinymaml.plot import LOOKS
+from tinymaml.methods import LOOKS
 from tinymaml.tasks import TaskBatch
 
 EXACT, FIRST_ORDER = LOOKS["maml"][1], LOOKS["first-order"][1]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from figures import POINTS, counted, legend_above
 from tinymaml import Parameters, adapt, plot
-from tinymaml.plot import LOOKS
+from tinymaml.methods import LOOKS
 from tinymaml.tasks import Sinusoids, TaskBatch
 
 X = np.linspace(-5, 5, 200)[:, None]

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 
 from tinymaml import plot
 from tinymaml.evaluation import Curve
+from tinymaml.methods import LOOKS
 from tinymaml.tasks import TaskBatch
 
 # what does not adapt: label, colour, line style
 FLAT = {
-    "told": ("nearest neighbour,\ntold the plane", *plot.LOOKS["oracle"][1:3]),
-    "neighbour": plot.LOOKS["nearest"][:3],
-    "chance": plot.LOOKS["chance"][:3],
+    "told": ("nearest neighbour,\ntold the plane", *LOOKS["oracle"][1:3]),
+    "neighbour": LOOKS["nearest"][:3],
+    "chance": LOOKS["chance"][:3],
 }
 CLASS_COLOURS = [plot.BLUE, plot.ORANGE, plot.GREEN, plot.PURPLE, plot.GREY]
 CLASS_MARKERS = ["o", "s", "^", "D", "v"]
@@ -52,7 +53,7 @@ def accuracy(curves: Mapping[str, Curve], flat: Mapping[str, float], ax: Axes | 
     for name, value in flat.items():
         label, colour, style = FLAT[name]
         ax.axhline(value, color=colour, linestyle=style, linewidth=1.5, label=label)
-    plot.curves(curves, ax=ax, ylabel="accuracy on the query set", log=False)
+    plot.curves(curves, LOOKS, ax=ax, ylabel="accuracy on the query set", log=False)
     ax.set_ylim(0, 1)
     ax.xaxis.get_major_locator().set_params(integer=True)
     return ax
@@ -102,7 +103,7 @@ def directions(by_method: Mapping[str, np.ndarray], signal: int = 2, ax: Axes | 
     ax = plot.axes(ax, (8, 3))
     width = 0.8 / len(by_method)
     for i, ((key, lengths), hatch) in enumerate(zip(by_method.items(), ["", "//", ".."], strict=False)):
-        label, colour, _, _ = plot.LOOKS[key]
+        label, colour, _, _ = LOOKS[key]
         places = np.arange(len(lengths)) + (i - (len(by_method) - 1) / 2) * width
         ax.bar(places, lengths, width, color=colour, hatch=hatch, edgecolor="white", label=label)
     ax.axvline(signal - 0.5, color="black", linewidth=0.8)

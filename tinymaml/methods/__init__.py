@@ -4,10 +4,16 @@ from tinymaml import validate
 from tinymaml.methods import first_order, maml, oracle, pretraining, scratch, transfer
 from tinymaml.methods.method import Method
 from tinymaml.methods.pretraining import pretraining_gradient
+from tinymaml.tasks import FAMILIES
 
-__all__ = ["METHODS", "Method", "named", "pretraining_gradient"]
+__all__ = ["LOOKS", "METHODS", "Method", "named", "pretraining_gradient"]
 
 METHODS = (maml.METHOD, first_order.METHOD, pretraining.METHOD, transfer.METHOD, scratch.METHOD, oracle.METHOD)
+
+# what every method and every reference looks like in all tables and figures
+LOOKS = {method.name: method.look for method in METHODS} | {
+    reference.name: reference.look for family in FAMILIES for reference in family.references
+}
 
 
 def named(name: str) -> Method:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinymaml.look import Look
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
+from tinymaml.settings import Settings
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinymaml import validate
 from tinymaml.look import Look
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.option import Option
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
+from tinymaml.settings import Settings
 
 STEPS = Option("steps", 1, "gradient steps of the inner loop in training", validate.count)
 

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinymaml.look import Look
 from tinymaml.option import Option
 from tinymaml.parameters import Parameters
+from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Sizes
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
 
 Gradient = Callable[[Parameters, TaskBatch], Any]  # gradient(theta, batch): an object with `loss` and `gradient`
 Sample = Callable[[np.random.Generator], TaskBatch]  # sample(rng): the next batch of training tasks

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinymaml.look import Look
 from tinymaml.methods.method import Method, Sample, Start, tasks_of_family
 from tinymaml.methods.pretraining import gradient
+from tinymaml.settings import Settings
 from tinymaml.tasks.family import Family, Sizes
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
 
 
 def sizes(family: Family, settings: Settings) -> Sizes:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinymaml.look import Look
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.parameters import Parameters
+from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
 
 
 @dataclass(frozen=True)

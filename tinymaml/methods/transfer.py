@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,11 +14,9 @@ from tinymaml.look import Look
 from tinymaml.methods.method import Method, Sample, Start
 from tinymaml.methods.pretraining import gradient
 from tinymaml.parameters import Parameters
+from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Sizes
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
 
 
 def sizes(family: Family, settings: Settings) -> Sizes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,10 +16,8 @@ from tinymaml.look import Look
 from tinymaml.models import MLP
 from tinymaml.network import Network
 from tinymaml.option import Option
+from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
 
 
 class Source(Protocol):

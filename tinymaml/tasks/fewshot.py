@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +14,10 @@ from tinymaml.evaluation import ACCURACY
 from tinymaml.look import Look
 from tinymaml.maml import adapt
 from tinymaml.option import Option
+from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour
 from tinymaml.tasks.family import Family, Reference, Sizes
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
 
 EXAMPLES = 20  # of each class in a pool, as many as Omniglot has
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.settings import Settings
 from tinymaml.streams import stream
 from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool, split
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
 
 STROKES, CONTROLS, DOTS = 3, 5, 36  # at most so many strokes; each has so many control points and is drawn as so many dots
 EDGE = 1.5  # the paper reaches from -EDGE to EDGE; a character as it is meant from -1 to 1

@@ -21,17 +21,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinymaml.files import write_whole
 from tinymaml.option import Option
+from tinymaml.settings import Settings
 from tinymaml.streams import stream
 from tinymaml.tasks import episodes, fewshot
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
 
 SETS = {"images_background": 964, "images_evaluation": 659}  # characters
 DRAWINGS, ORIGINAL, SIDE = 20, 105, 28

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.settings import Settings
 from tinymaml.streams import stream
 from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool
-
-if TYPE_CHECKING:
-    from tinymaml.settings import Settings
 
 SIGNAL, NUISANCE = 2, 8  # dimensions
 LABELLED = 200  # classes to train one classifier on, where there is no end of them

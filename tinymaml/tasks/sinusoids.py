@@ -118,7 +118,7 @@ def picture(found: Any, tasks: int = 3) -> Any:
             )
             for t in range(tasks)
         ]  # fmt: skip
-    return plot.fits_of_tasks(panels, looks=found.looks) if panels else None
+    return plot.fits_of_tasks(panels, found.looks) if panels else None
 
 
 FAMILY = Family(

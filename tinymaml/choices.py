@@ -1,0 +1,74 @@
+"""Which settings a family of tasks and a method can be given, with their defaults; anything else is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tinymaml import methods, tasks
+from tinymaml.methods import Method
+from tinymaml.option import Option
+from tinymaml.settings import FIELDS, Settings
+from tinymaml.tasks import Family
+
+
+def declared(*several: Family | Method) -> dict[str, Option]:
+    """The options of some families and methods, by name."""
+    return {option.name: option for each in several for option in each.options}
+
+
+def refusal(name: str, family: Family, several: Sequence[Method]) -> str:
+    """What to say of an option that neither the family nor any of the methods declares."""
+    families = [each.name for each in tasks.FAMILIES if name in declared(each)]
+    able = [each.name for each in methods.METHODS if name in declared(each)]
+    if not families and not able:
+        known = (*FIELDS, *declared(*tasks.FAMILIES, *methods.METHODS))
+        return f"there is no setting {name!r}: choose among {', '.join(known)}"
+    lacking = family.name if families else " and ".join(method.name for method in several)
+    return f"--{name.replace('_', '-')} is for {', '.join(families + able)}, not for {lacking}: leave it out"
+
+
+def checked(settings: Settings) -> Settings:
+    """The same settings with every option that the family and the method declare, those not given at their defaults.
+
+    ValueError for a method that does not apply to the family, for an option that neither declares, and for bad values.
+    """
+    family, method, given = tasks.named(settings.family), methods.named(settings.method), settings.options
+    if not method.applies(family):
+        able = ", ".join(each.name for each in methods.METHODS if each.applies(family))
+        raise ValueError(f"method {method.name} does not apply to {family.name}: choose one of {able}")
+    known = declared(family, method)
+    for name in given:
+        if name not in known:
+            raise ValueError(refusal(name, family, [method]))
+    values = {name: option.default for name, option in known.items()}
+    values |= {name: value for name, value in family.defaults.items() if name in known}
+    values |= given
+    return replace(settings, options={name: known[name].check(name, value) for name, value in values.items()})
+
+
+def settings_for(family: str, method: str = methods.METHODS[0].name, **asked: Any) -> Settings:
+    """The settings of a family and a method as they are when nothing is asked, but for what is asked: fields or options."""
+    values = {name: value for name, value in tasks.named(family).defaults.items() if name in FIELDS} | asked
+    options = {name: values.pop(name) for name in list(values) if name not in FIELDS}
+    return checked(Settings(family=family, method=method, options=options, **values))
+
+
+def settings_for_each(family: str, several: Sequence[str] | None = None, **asked: Any) -> dict[str, Settings]:
+    """The settings of several methods on one family, by method; by default of all that a comparison includes.
+
+    An option that some of them have is theirs only; ValueError for one that none has.
+    """
+    chosen = tasks.named(family)
+    if several is None:
+        several = [method.name for method in methods.METHODS if method.compared and method.applies(chosen)]
+    found = [methods.named(name) for name in several]
+    for name in asked:
+        if name not in FIELDS and name not in declared(chosen, *found):
+            raise ValueError(refusal(name, chosen, found))
+    own = {method.name: {*FIELDS, *declared(chosen, method)} for method in found}
+    return {
+        name: settings_for(family, name, **{key: value for key, value in asked.items() if key in known})
+        for name, known in own.items()
+    }
