@@ -104,17 +104,21 @@ def test_a_process_that_is_killed_resumes_as_if_never_stopped(tmp_path, blow):
     path = tmp_path / "maml.npz"
     settings = "settings_for('sinusoids', iterations={}, hidden=(6, 6), tasks=3, shots=2, queries=2)"
     code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"  # in the background a shell ignores it
         "from functools import partial; import tinymaml.run as module; from tinymaml.choices import settings_for;"
         "module.train = partial(module.train, save_every=5);"  # so that many kills fall into writing
         f"module.run({settings.format(10**6)}, {str(path)!r}, progress=False)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.2)
-    process.send_signal(blow)
-    process.wait(60)
+    try:
+        deadline = time.monotonic() + 60
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(blow)
+        process.wait(60)
+    finally:
+        process.kill()  # nothing that a test has started outlives it
     done = checkpoint.load(path)[0].iteration
     more = replace(SMALL, iterations=done + 20)
     assert same(run(more, path, resume=True, progress=False), run(more, tmp_path / "whole.npz", progress=False))
