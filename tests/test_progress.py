@@ -57,3 +57,11 @@ def test_a_terminal_gets_a_bar_and_without_a_label_nothing_is_said(capsys, monke
     bar.update()
     bar.close()
     assert "MAML" in capsys.readouterr().err and bar.n == 4
+
+
+def test_that_a_kernel_could_be_started_makes_no_notebook(capsys, clock):
+    import ipykernel  # as other tests do
+
+    assert ipykernel
+    progress("MAML", 1, 0).update()
+    assert told(capsys) == ["MAML: 1 of 1 iterations, 0 s"]

@@ -13,9 +13,15 @@ LONG, SHORT = 30.0, 1.0  # seconds: a line is due after the one, and at every te
 
 def progress(label: str | None, total: int, done: int) -> Any:
     """What is told of every iteration by `update()`, and of the loss by `set_postfix`; nothing is shown without a label."""
-    if label is not None and not sys.stderr.isatty() and "ipykernel" not in sys.modules:
+    if label is not None and not sys.stderr.isatty() and not _in_a_notebook():
         return Lines(label, total, done)
     return tqdm(total=total, initial=done, desc=label, disable=label is None, dynamic_ncols=True)
+
+
+def _in_a_notebook() -> bool:
+    ipython = sys.modules.get("IPython")  # whoever has not imported it is no notebook
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and "IPKernelApp" in shell.config
 
 
 class Lines:
