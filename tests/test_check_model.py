@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from strategies import few, linear_batch, problems
 
 from tinymaml import MLP, Parameters, meta_gradient
@@ -21,11 +21,15 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@few
+@settings(few, max_examples=10)
 @given(problems())
 def test_every_mlp_passes(problem):
-    check_model(problem.model, np.random.default_rng(problem.seed))
     check_model(problem.model, np.random.default_rng(problem.seed), theta=problem.theta, batch=problem.batch)
+
+
+def test_an_mlp_needs_neither_theta_nor_data():
+    for activation, loss in (("relu", "squared_error"), ("softplus", "cross_entropy")):
+        check_model(MLP([2, 3, 3, 2], activation, loss), rng())
 
 
 def test_a_model_of_ones_own_passes_and_the_report_says_what_was_checked(capsys):
