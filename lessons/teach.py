@@ -1,0 +1,202 @@
+"""For teachers: copies of the lessons to hand out, and the grading of what comes back.
+
+    python lessons/teach.py handout FOLDER                 the lessons without solutions, outputs and spoilers
+    python lessons/teach.py grade FOLDER --seed 7          run FOLDER/STUDENT/*.ipynb: a table, and FOLDER/grades.csv
+    python lessons/teach.py refresh                        write the notation of reference.md and alt texts into every lesson
+
+`grade` executes what students wrote, with your rights: look at the notebooks first, or run it in a container.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import re
+import shutil
+import zlib
+from pathlib import Path
+
+LESSONS = Path(__file__).resolve().parent
+FIGURE = "**What the figure shows.**"
+
+
+def notebooks(folder: Path = LESSONS) -> list[Path]:
+    """The lessons of a folder, in order."""
+    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+
+
+def read(path: Path) -> list[dict]:
+    """The cells of a notebook, each source one string."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell | {"source": "".join(cell["source"])} for cell in cells]
+
+
+def rewrite(path: Path, cells: list[dict], into: Path) -> None:
+    """The notebook with these cells, as Jupyter writes it: a version control sees what has changed and no more."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["cells"] = [cell | {"source": cell["source"].splitlines(keepends=True)} for cell in cells]
+    into.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def tags(cell: dict) -> list[str]:
+    return cell["metadata"].get("tags", [])
+
+
+# -- the notation --------------------------------------------------------------------------------------------
+
+
+def notation() -> str:
+    """The section of reference.md that stands in every lesson."""
+    sheet = (LESSONS / "reference.md").read_text(encoding="utf-8")
+    return re.search(r"<!-- notation -->\n(.*?)\n<!-- end of notation -->", sheet, re.DOTALL)[1]
+
+
+def refresh() -> None:
+    """Write the cell with the title Notation in every lesson, and what a figure is for those who cannot see it."""
+    for path in notebooks():
+        cells = read(path)
+        for i, cell in enumerate(cells):
+            if cell["source"].startswith("## Notation"):
+                cell["source"] = notation()
+            if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+                cell["metadata"] = cell["metadata"] | {"alt": _said_of_the_figure(cells[i:])}
+        rewrite(path, cells, path)
+
+
+def _said_of_the_figure(cells: list[dict]) -> str:
+    """The paragraph of the next "What the figure shows", without Markdown: exported pages have it as alt text."""
+    told = next(cell["source"] for cell in cells if FIGURE in cell["source"]).partition(FIGURE)[2].strip().partition("\n\n")[0]
+    return re.sub(r"[$*`\\{}]", "", " ".join(told.split()))
+
+
+# -- handing out ---------------------------------------------------------------------------------------------
+
+STUDENTS_README = """# tinymaml: the lessons
+
+Needs Python 3.11 or newer. In this folder, one line installs everything and opens the lessons:
+
+```sh
+python3 -m venv .venv && .venv/bin/python -m pip install -q . && .venv/bin/python -m jupyter lab
+```
+
+On Windows, write `python` for `python3` and `.venv\\Scripts\\python` for `.venv/bin/python`.
+
+Start with lesson 01, and run its cells one after another with Shift+Enter. What comes after a prediction is folded: predict, run,
+then open it. In an exercise, replace the line `raise NotImplementedError(...)`, and run it and the check below it. Skip one,
+and the lesson goes on with the library's version. All symbols, equations and words are in [reference.md](reference.md).
+
+Hand in the notebooks, under their own names.
+"""
+
+# The module that finds the packed checks; below it stands exercises/__init__.py as it is in the lessons.
+UNPACK = '''"""The checks of the exercises. The modules beside this one are packed, so that nobody reads an answer by accident."""
+
+import base64
+import sys
+import zlib
+from importlib.abc import Loader, MetaPathFinder
+from importlib.util import spec_from_loader
+from pathlib import Path
+
+
+class _Packed(MetaPathFinder, Loader):
+    def find_spec(self, name, path=None, target=None):
+        return spec_from_loader(name, self) if name.startswith("exercises.") and _file(name).exists() else None
+
+    def exec_module(self, module):
+        source = zlib.decompress(base64.b85decode(_file(module.__name__).read_bytes()))
+        exec(compile(source, f"<{module.__name__}>", "exec"), module.__dict__)
+
+
+def _file(name):
+    return Path(__file__).with_name(name.rpartition(".")[2] + ".packed")
+
+
+sys.meta_path.insert(0, _Packed())
+
+'''
+
+
+def handout(folder: Path) -> None:
+    """Write the students' copies into a new folder: lessons, packed checks, figures, reference sheet and the package."""
+    if folder.exists() and any(folder.iterdir()):
+        raise SystemExit(f"{folder} is not empty: name a new folder")
+    root, nothing = LESSONS.parent, shutil.ignore_patterns("__pycache__")
+    for name in ("exercises", "figures"):
+        shutil.copytree(LESSONS / name, folder / name, ignore=nothing, dirs_exist_ok=True)
+    shutil.copytree(root / "tinymaml", folder / "tinymaml", ignore=nothing)
+    for file in (root / "pyproject.toml", root / "LICENSE", LESSONS / "reference.md"):
+        shutil.copy(file, folder)
+    sheet = (folder / "reference.md").read_text(encoding="utf-8")
+    sheet = re.sub(r"<!--.*?-->\n", "", sheet)
+    (folder / "reference.md").write_text(sheet, encoding="utf-8")
+    (folder / "README.md").write_text(STUDENTS_README, encoding="utf-8")
+    for path in notebooks():
+        rewrite(path, students_cells(read(path)), folder / path.name)
+    _pack(folder / "exercises")
+    print(f"{len(notebooks())} lessons in {folder}. Students begin with {folder / 'README.md'}.")
+
+
+def students_cells(cells: list[dict]) -> list[dict]:
+    """The cells without solutions and outputs; what tells how a prediction came out is folded."""
+    kept, asked = [], False
+    for cell in cells:
+        if "solution" in tags(cell):
+            continue
+        if cell["cell_type"] == "code":
+            cell = cell | {"outputs": [], "execution_count": None}
+            if "spoiler" in tags(cell):
+                cell["metadata"] = cell["metadata"] | {"jupyter": {"source_hidden": True}}
+            asked = asked or "exercises.prediction(" in cell["source"]
+        elif asked or "spoiler" in tags(cell) or FIGURE in cell["source"]:
+            cell, asked = cell | {"source": _folded(cell["source"])}, False
+        kept.append(cell)
+    return kept
+
+
+def _folded(source: str) -> str:
+    """The text up to the next heading inside <details>."""
+    told, heading, rest = re.match(r"(.*?)(^#+ .*)?\Z", source, re.DOTALL | re.MULTILINE).group(1, 2, 0)
+    if not told.strip():
+        return rest
+    return f"<details><summary>After you have run it</summary>\n\n{told.strip()}\n\n</details>\n\n{heading or ''}".rstrip()
+
+
+def _pack(folder: Path) -> None:
+    """Put every module but the first into a form that is not read at a glance. It is no lock, and README.md says so."""
+    for module in folder.glob("*.py"):
+        if module.name != "__init__.py":
+            module.with_suffix(".packed").write_bytes(base64.b85encode(zlib.compress(module.read_bytes(), 9)))
+            module.unlink()
+    first = folder / "__init__.py"
+    source = first.read_text(encoding="utf-8").split("from __future__ import annotations\n", 1)[1]
+    first.write_text(UNPACK + source, encoding="utf-8")
+
+
+# -- the command line ----------------------------------------------------------------------------------------
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    out = commands.add_parser("handout", help="copies of the lessons without solutions, outputs and spoilers")
+    out.add_argument("folder", type=Path, help="a new folder")
+    back = commands.add_parser("grade", help="run what students handed in, and check it")
+    back.add_argument("folder", type=Path, help="holds a folder for each student, with their notebooks")
+    back.add_argument("--seed", type=int, required=True, help="of the numbers that the checks draw; the lessons use 0")
+    back.add_argument("--timeout", type=float, default=60.0, help="seconds for each cell (default 60)")
+    commands.add_parser("refresh", help="write the notation of reference.md and alt texts into every lesson")
+    asked = parser.parse_args(arguments)
+    if asked.command == "handout":
+        handout(asked.folder)
+    elif asked.command == "grade":
+        from grading import grade  # which starts kernels: nothing else here needs Jupyter
+
+        grade(asked.folder, asked.seed, asked.timeout)
+    else:
+        refresh()
+
+
+if __name__ == "__main__":
+    main()
