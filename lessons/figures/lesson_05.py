@@ -23,7 +23,7 @@ def arrow(ax: Axes, start: np.ndarray, way: np.ndarray, colour: str, style: Any,
     """An arrow from `start` along `way`, both (2,), and, given a label, its line for the legend."""
     looks = {"arrowstyle": "-|>", "color": colour, "linestyle": style, "linewidth": width, "shrinkA": 0, "shrinkB": 0,
              "mutation_scale": 14}  # fmt: skip
-    drawn = ax.annotate("", xytext=start, xy=start + way, arrowprops=looks, zorder=4)
+    drawn = ax.annotate("", xytext=start, xy=start + way, arrowprops=looks, zorder=4, annotation_clip=False)
     drawn.arrow_patch.set_clip_path(ax.patch)  # a long arrow leaves the picture, not the panel
     if label:
         ax.plot([], [], color=colour, linestyle=style, linewidth=width, label=label)
@@ -36,6 +36,19 @@ def point(ax: Axes, where: np.ndarray, name: str, marker: str = "o", colour: str
     ax.plot(*where, marker, color=colour, markeredgecolor="white", markersize=13 if marker == "*" else 8, zorder=5)
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
     ax.annotate(name, where, xytext=(8, -17 if below else 8), textcoords="offset points", zorder=6, bbox=box)
+
+
+def around(points: list[np.ndarray], window: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The window, or the smallest of its shape that holds it and all points (2,), with a margin."""
+    corners = np.array([window[::2], window[1::2]])  # lower left, upper right
+    size = corners[1] - corners[0]
+    if np.all((points >= corners[0]) & (points <= corners[1])):
+        return window
+    together = np.concatenate([corners, points])
+    low, high = together.min(0), together.max(0)
+    half = 1.12 * size / 2 * max((high - low) / size)
+    (left, bottom), (right, top) = (low + high) / 2 - half, (low + high) / 2 + half
+    return left, right, bottom, top
 
 
 def surface(ax: Axes, loss: Callable, window: tuple[float, float, float, float]) -> None:
@@ -60,6 +73,7 @@ def two_gradients(
 
     Left: the inner steps from theta to theta', and the descent of the query loss at theta'. Right: the same arrow at
     theta, the curvature term added at its tip, and their sum, the exact descent of the meta-loss. `best` marks the task.
+    Both panels show the window, and more of the plane if an arrow or theta' would leave it.
     """
     inner = {"inner_lr": inner_lr, "steps": steps}
     meta = meta_gradient(model, theta, task, **inner)
@@ -68,6 +82,7 @@ def two_gradients(
                             for k in range(steps)]  # fmt: skip
     first, exact, curvature = (-outer_lr * flat(part) for part in (meta.first_order, meta.gradient, meta.curvature))
 
+    window = around([*path, path[-1] + first, path[0] + first, path[0] + exact], window)
     many = lambda array, copies: np.broadcast_to(array, (copies, *array.shape[1:]))
 
     def query_loss(thetas: Parameters) -> np.ndarray:
