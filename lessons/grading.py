@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -162,7 +163,8 @@ class Kernel:
 
         path = os.pathsep.join([str(LESSONS), str(LESSONS.parent)])
         environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        self.manager, self.client = start_new_kernel(kernel_name="python3", cwd=str(self.place), env=environment)
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # what a cell prints comes as messages
+        self.manager, self.client = start_new_kernel(kernel_name="python3", cwd=str(self.place), env=environment, **silent)
         return self
 
     def __exit__(self, *_: Any) -> None:

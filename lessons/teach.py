@@ -2,7 +2,7 @@
 
     python lessons/teach.py handout FOLDER                 the lessons without solutions, outputs and spoilers
     python lessons/teach.py grade FOLDER --seed 7          run FOLDER/STUDENT/*.ipynb: a table, and FOLDER/grades.csv
-    python lessons/teach.py notation                       write the notation of reference.md into every lesson
+    python lessons/teach.py refresh                        write the notation of reference.md and alt texts into every lesson
 
 `grade` executes what students wrote, with your rights: look at the notebooks first, or run it in a container.
 """
@@ -18,6 +18,7 @@ import zlib
 from pathlib import Path
 
 LESSONS = Path(__file__).resolve().parent
+FIGURE = "**What the figure shows.**"
 
 
 def notebooks(folder: Path = LESSONS) -> list[Path]:
@@ -51,11 +52,22 @@ def notation() -> str:
     return re.search(r"<!-- notation -->\n(.*?)\n<!-- end of notation -->", sheet, re.DOTALL)[1]
 
 
-def write_notation() -> None:
-    """Replace the cell with the title Notation in every lesson."""
+def refresh() -> None:
+    """Write the cell with the title Notation in every lesson, and what a figure is for those who cannot see it."""
     for path in notebooks():
-        titled = lambda cell: cell["source"].startswith("## Notation")
-        rewrite(path, [cell | {"source": notation()} if titled(cell) else cell for cell in read(path)], path)
+        cells = read(path)
+        for i, cell in enumerate(cells):
+            if cell["source"].startswith("## Notation"):
+                cell["source"] = notation()
+            if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+                cell["metadata"] = cell["metadata"] | {"alt": _said_of_the_figure(cells[i:])}
+        rewrite(path, cells, path)
+
+
+def _said_of_the_figure(cells: list[dict]) -> str:
+    """The paragraph of the next "What the figure shows", without Markdown: exported pages have it as alt text."""
+    told = next(cell["source"] for cell in cells if FIGURE in cell["source"]).partition(FIGURE)[2].strip().partition("\n\n")[0]
+    return re.sub(r"[$*`\\{}]", "", " ".join(told.split()))
 
 
 # -- handing out ---------------------------------------------------------------------------------------------
@@ -137,7 +149,7 @@ def students_cells(cells: list[dict]) -> list[dict]:
             if "spoiler" in tags(cell):
                 cell["metadata"] = cell["metadata"] | {"jupyter": {"source_hidden": True}}
             asked = asked or "exercises.prediction(" in cell["source"]
-        elif asked or "spoiler" in tags(cell) or "**What the figure shows.**" in cell["source"]:
+        elif asked or "spoiler" in tags(cell) or FIGURE in cell["source"]:
             cell, asked = cell | {"source": _folded(cell["source"])}, False
         kept.append(cell)
     return kept
@@ -174,7 +186,7 @@ def main(arguments: list[str] | None = None) -> None:
     back.add_argument("folder", type=Path, help="holds a folder for each student, with their notebooks")
     back.add_argument("--seed", type=int, required=True, help="of the numbers that the checks draw; the lessons use 0")
     back.add_argument("--timeout", type=float, default=60.0, help="seconds for each cell (default 60)")
-    commands.add_parser("notation", help="write the notation of reference.md into every lesson")
+    commands.add_parser("refresh", help="write the notation of reference.md and alt texts into every lesson")
     asked = parser.parse_args(arguments)
     if asked.command == "handout":
         handout(asked.folder)
@@ -183,7 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         grade(asked.folder, asked.seed, asked.timeout)
     else:
-        write_notation()
+        refresh()
 
 
 if __name__ == "__main__":

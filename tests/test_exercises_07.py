@@ -17,116 +17,177 @@ SEEDS = [0, 1, 7, 12345]
 # -- 7.1 ---------------------------------------------------------------------------------------------------------
 
 
-def made(array, ways, shots, queries, rng, *, slip=""):
-    """An episode, with one mistake made on purpose."""
-    if slip == "own rng":
-        rng = np.random.default_rng(5)
-    if slip == "global rng":
-        rng = np.random.default_rng()
+def made(array, ways, shots, queries, rng, *, classes=None, draw=None, split=None):
+    """An episode; `classes`, `draw` and `split` are the places where a mistake can be made on purpose."""
     C, M, _ = array.shape
-    classes = rng.choice(C - (slip == "not all classes"), ways, replace=slip == "classes repeated")
-    if slip == "never permuted":
-        classes = np.sort(classes)
-    if slip == "first classes":
-        classes = np.arange(ways)
-    if slip == "modulo":
-        classes = np.arange(ways) + ways * rng.integers(0, C // ways, ways)
-    support, query = [], []
-    for c in classes:
-        drawn = rng.choice(M, shots + queries, replace=slip == "examples repeated")
-        if slip == "first examples":
-            drawn = np.arange(shots + queries)
-        s, q = drawn[:shots], drawn[shots:]
-        if slip == "shared":
-            s, q = rng.choice(M, shots, replace=False), rng.choice(M, queries, replace=False)
+    chosen = classes(rng, C, ways) if classes else rng.choice(C, ways, replace=False)
+    same, support, query = rng.permutation(M), [], []
+    for c in chosen:
+        drawn = draw(rng, M, shots + queries, same) if draw else rng.permutation(M)[:shots + queries]
+        s, q = split(drawn, shots, queries, rng) if split else (drawn[:shots], drawn[shots:])
         support.append(array[c, s])
         query.append(array[c, q])
-    x_support, x_query = np.concatenate(support), np.concatenate(query)
-    labels = np.arange(ways)
-    if slip == "two permutations":
-        labels = np.roll(labels, 1)
-    y_support, y_query = np.repeat(np.eye(ways), shots, axis=0), np.repeat(np.eye(ways)[labels], queries, axis=0)
-    match slip:
-        case "integers":
-            y_support = np.repeat(np.arange(ways), shots)
-        case "three axes":
-            x_support = x_support.reshape(ways, shots, -1)
-        case "scaled":
-            x_query = 2 * x_query
-        case "labels from one":
-            y_support = np.repeat(np.eye(ways + 1)[1:], shots, axis=0)
-        case "not one-hot":
-            y_query = 0.5 * y_query
-        case "tiled":
-            y_support = np.tile(np.eye(ways), (shots, 1))
-        case "pooled":
-            chosen = rng.choice(C * M, ways * (shots + queries), replace=False)
-            x = array.reshape(C * M, -1)[chosen]
-            x_support, x_query = x[:ways * shots], x[ways * shots:]
-        case "one class more often":
-            y_support = y_support.copy()
-            y_support[-1] = y_support[0]
-        case "swapped":
-            return x_support, x_query, y_support, y_query
-    return x_support, y_support, x_query, y_query
+    y_support, y_query = (np.repeat(np.eye(ways), count, axis=0) for count in (shots, queries))
+    parts = np.concatenate(support), y_support, np.concatenate(query), y_query
+    return parts
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+def one_by_one(array, ways, shots, queries, rng):
+    """The classes sorted and the labels permuted, row after row."""
+    parts = [[], [], [], []]
+    for c, label in zip(np.sort(rng.permutation(len(array))[:ways]), rng.permutation(ways), strict=True):
+        for place, m in enumerate(rng.permutation(array.shape[1])[:shots + queries]):
+            at = 0 if place < shots else 2
+            parts[at].append(array[c, m])
+            parts[at + 1].append(np.eye(ways)[label])
+    return [np.array(part) for part in parts]
+
+
+def by_sorting_noise(array, ways, shots, queries, rng):
+    """No loop, and the rows in any order."""
+    classes = rng.random(len(array)).argsort()[:ways]
+    x = array[classes[:, None], rng.random((ways, array.shape[1])).argsort(1)]  # (N, M, d)
+    order = rng.permutation(ways * shots)
+    labels, labels_q = (np.arange(ways).repeat(count) for count in (shots, queries))
+    one_hot = lambda labels: (labels[:, None] == np.arange(ways)).astype(float)
+    x_support, x_query = x[:, :shots].reshape(-1, array.shape[2]), x[:, shots:shots + queries].reshape(-1, array.shape[2])
+    return x_support[order], one_hot(labels[order]), x_query, one_hot(labels_q)
+
+
+@pytest.mark.parametrize("seed", range(5))
 def test_an_episode_is_right_in_any_order_of_rows_and_as_a_list(seed, capsys):
-    def in_any_order(array, ways, shots, queries, rng):
-        x, y, xq, yq = made(array, ways, shots, queries, rng)
-        order, order_q = rng.permutation(len(x)), rng.permutation(len(xq))
-        return [x[order], y[order].astype(int), xq[order_q], yq[order_q] > 0]
-
-    for answer in (made, in_any_order):
+    for answer in (made, one_by_one, by_sorting_noise):
         exercises.check("7.1", answer, seed=seed)
         printed = capsys.readouterr().out
         assert printed.count("right") == 7 and "Exercise 7.1 is right." in printed
 
 
+ascending = lambda rng, C, N: np.sort(rng.permutation(C)[:N])
+
+
+def two_swapped(rng, C, N):
+    classes, places = ascending(rng, C, N), rng.permutation(N)[:2]
+    classes[places] = classes[places[::-1]]
+    return classes
+
+
+# What is wrong, and the words of its diagnosis.
 SLIPS = {
-    "own rng": "every episode is the same",
-    "global rng": "two calls with the same seed",
-    "not all classes": "the classes [11] never come",
-    "classes repeated": "one is repeated",
-    "never permuted": "the labels are not permuted",
-    "first classes": "never come",
-    "modulo": "the labels are not permuted",
-    "examples repeated": "example",
-    "first examples": "of a class never come",
-    "shared": "support and query share an example",
-    "two permutations": "permute the labels once an episode",
-    "integers": "np.eye(ways)[labels]",
-    "three axes": "rows are examples",
-    "scaled": "is no example of the array",
-    "labels from one": "np.eye(ways)[labels]",
-    "not one-hot": "its rows are not one 1 among zeros",
-    "tiled": "is the classes",
-    "pooled": "is the classes",
-    "one class more often": "the same number of every class",
-    "swapped": "it has shape",
+    "sorted": ({"classes": ascending}, "they are not permuted: of any two classes"),
+    "rolled": ({"classes": lambda rng, C, N: np.roll(ascending(rng, C, N), rng.integers(N))}, "only rolled: of the 24 orders"),
+    "two swapped": ({"classes": two_swapped}, "not permuted at random: of the 24 orders of 4 classes only 6 come"),
+    "half the time": (
+        {"classes": lambda rng, C, N: rng.permutation(C)[:N] if rng.random() < 0.5 else ascending(rng, C, N)},
+        "some orders come far too often",
+    ),
+    "not all classes": ({"classes": lambda rng, C, N: rng.permutation(C - 1)[:N]}, "the classes [11] never come"),
+    "one class always": (
+        {"classes": lambda rng, C, N: rng.permutation(np.append(0, 1 + rng.permutation(C - 1)[:N - 1]))},
+        "class 0 comes in 600 of 600 episodes",
+    ),
+    "classes repeated": ({"classes": lambda rng, C, N: rng.integers(C, size=N)}, "one is repeated: draw with replace=False"),
+    "one index for all": ({"draw": lambda rng, M, count, same: same[:count]}, "examples of the same numbers"),
+    "window": ({"draw": lambda rng, M, count, same: rng.integers(M - count + 1) + np.arange(count)}, "always neighbours"),
+    "window around": ({"draw": lambda rng, M, count, same: (rng.integers(M) + np.arange(count)) % M}, "always neighbours"),
+    "every second": (
+        {"draw": lambda rng, M, count, same: (rng.integers(M) + 2 * np.arange(count)) % M},
+        "the examples [0, 1] of a class never come together",
+    ),
+    "drawn and sorted": ({"draw": lambda rng, M, count, same: np.sort(rng.permutation(M)[:count])}, "before you sort it"),
+    "not all examples": ({"draw": lambda rng, M, count, same: rng.permutation(M - 1)[:count]}, "the examples [8] of a class"),
+    "first examples": ({"draw": lambda rng, M, count, same: np.arange(count)}, "of a class never come"),
+    "two halves": (
+        {"split": lambda drawn, K, Q, rng: (rng.permutation(4)[:K], 4 + rng.permutation(5)[:Q])},
+        "it takes the examples [0, 1, 2, 3] of a class only",
+    ),
+    "examples repeated": ({"draw": lambda rng, M, count, same: rng.integers(M, size=count)}, "example"),
+    "off by one": ({"split": lambda drawn, K, Q, rng: (drawn[:K], drawn[K - 1:-1])}, "support and query share an example"),
+}
+# Applied to a right episode: x_support, y_support, x_query, y_query, then N, K, Q and the array.
+CHANGES = {
+    "two permutations": (lambda x, y, xq, yq, *_: (x, y, xq, np.roll(yq, 1, axis=1)), "permute the labels once an episode"),
+    "tile for repeat": (lambda x, y, xq, yq, N, K, Q, _: (x, np.tile(np.eye(N), (K, 1)), xq, yq), "np.repeat, not np.tile"),
+    "repeat for tile": (
+        lambda x, y, xq, yq, N, K, Q, _: (x.reshape(N, K, -1).swapaxes(0, 1).reshape(N * K, -1), y, xq, yq),
+        "np.tile, not np.repeat",
+    ),
+    "x shuffled alone": (lambda x, y, xq, yq, N, K, *_: (np.roll(x, 1, axis=0), y, xq, yq), "are not in the same order"),
+    "whole numbers": (lambda x, y, xq, yq, *_: (x, y.astype(int), xq, yq), "it holds whole numbers, and a network takes float64"),
+    "float32": (lambda *parts: tuple(part.astype(np.float32) for part in parts[:4]), "it holds numbers in float32"),
+    "labels": (lambda x, y, xq, yq, *_: (x, y.argmax(1), xq, yq), "make them one-hot: np.eye(ways)[labels]"),
+    "labels from one": (lambda x, y, xq, yq, N, *_: (x, np.pad(y, ((0, 0), (1, 0))), xq, yq), "np.eye(ways)[labels]"),
+    "not one-hot": (lambda x, y, xq, yq, *_: (x, y, xq, 0.5 * yq), "its rows are not one 1 among zeros"),
+    "class numbers": (
+        lambda x, y, xq, yq, N, K, Q, array: (x, np.eye(12)[y.argmax(1)], xq, yq),
+        "not the number of the class in the array",
+    ),
+    "transposed": (lambda x, y, xq, yq, *_: (x, y.T, xq, yq), "it is transposed"),
+    "three axes": (lambda x, y, xq, yq, N, K, *_: (x.reshape(N, K, -1), y, xq, yq), "np.concatenate, not np.stack"),
+    "queries in all": (lambda x, y, xq, yq, N, K, Q, _: (x, y, xq[::N], yq[::N]), "queries counts the examples of each class"),
+    "not split": (lambda x, y, xq, yq, *_: (np.concatenate([x, xq]), y, xq, yq), "both in it: split them"),
+    "another order": (lambda x, y, xq, yq, *_: (x, xq, y, yq), "it comes in the order x_support, x_query, y_support, y_query"),
+    "query first": (lambda x, y, xq, yq, *_: (xq, yq, x, y), "it comes in the order x_query, y_query, x_support, y_support"),
+    "scaled": (lambda x, y, xq, yq, *_: (x, y, 2 * xq, yq), "is no example of the array"),
+    "one class more often": (
+        lambda x, y, xq, yq, *_: (x, np.concatenate([y[:-1], y[:1]]), xq, yq),
+        "the same number of every class",
+    ),
+}
+
+
+def axes_exchanged(array, ways, shots, queries, rng):
+    return made(array.swapaxes(0, 1), ways, shots, queries, rng)
+
+
+def classes_drawn_twice(array, ways, shots, queries, rng):
+    support, query = (made(array, ways, shots, queries, rng) for _ in range(2))
+    return *support[:2], *query[2:]
+
+
+def pooled(array, ways, shots, queries, rng):
+    x = array.reshape(-1, array.shape[2])[rng.permutation(108)[:ways * (shots + queries)]]
+    y_support, y_query = (np.repeat(np.eye(ways), count, axis=0) for count in (shots, queries))
+    return x[:ways * shots], y_support, x[ways * shots:], y_query
+
+
+OTHERS = {
+    "axis 0 of the array is the class and axis 1 the example": axes_exchanged,
+    "draw the classes once, for both sets": classes_drawn_twice,
+    "draw 4 classes first": pooled,
+    "every episode is the same": lambda array, ways, shots, queries, rng: made(
+        array, ways, shots, queries, np.random.default_rng(5)
+    ),
+    "two calls with the same seed": lambda array, ways, shots, queries, rng: made(
+        array, ways, shots, queries, np.random.default_rng()
+    ),
 }
 
 
 @pytest.mark.parametrize("seed", SEEDS[:2])
-@pytest.mark.parametrize("slip", SLIPS)
-def test_every_mistake_in_an_episode_has_its_diagnosis(slip, seed):
-    refused("7.1", lambda *args, **kwargs: made(*args, **kwargs, slip=slip), SLIPS[slip], seed=seed)
+def test_every_mistake_in_an_episode_has_its_diagnosis(seed):
+    for slip, words in SLIPS.values():
+        refused("7.1", lambda *given, slip=slip, **named: made(*given, **named, **slip), words, seed=seed)
+    for change, words in CHANGES.values():
+
+        def answer(array, ways, shots, queries, rng, change=change):
+            return change(*made(array, ways, shots, queries, rng), ways, shots, queries, array)
+
+        refused("7.1", answer, words, seed=seed)
+    for words, answer in OTHERS.items():
+        refused("7.1", answer, words, seed=seed)
 
 
 def test_wrong_shapes_say_both_shapes():
-    said = refused("7.1", lambda array, ways, shots, queries, rng: [np.zeros((1, 3))] * 4, "it has shape (1, 3), expected (")
-    assert said
+    refused("7.1", lambda array, ways, shots, queries, rng: [np.zeros((1, 3))] * 4, "it has shape (1, 3), expected (8, 3)")
     refused("7.2", lambda z, y, r: (z[:, :1], r), "the answer has shape (4, 1), expected (4, 3)")
-    refused("7.3", lambda p: p, "the answer has shape (2,), expected ()")
-    refused("7.3", lambda p: -np.log(p), "it has shape (2,), expected ()", "take their mean")
+    refused("7.3", lambda p: -np.log(p), "it has shape (5,), expected ()", "take their mean")
 
 
 @pytest.mark.parametrize("value", ["labels", (1, 2, 3)])
 def test_none_and_the_wrong_kind_get_a_sentence(value):
     refused("7.1", lambda *args, **kwargs: value, "expected 4 things: end with `return x_support, y_support, x_query, y_query`")
     refused("7.2", lambda z, y, r: value, "expected 2 things: end with `return gradient, hvp`")
-    refused("7.2", lambda z, y, r: (None, None), "the answer is None, expected numbers of shape (4, 3)")
+    refused("7.2", lambda z, y, r: (None, None), "it is None, expected an array of numbers")
     refused("7.1", lambda *args, **kwargs: (None,) * 4, "it is None, expected an array of numbers")
 
 
@@ -138,10 +199,20 @@ def twice(z, y, r):
     return p - y, p * (r - (p * r).sum(-1, keepdims=True))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+def with_matrices(z, y, r):
+    """One example at a time, by the whole Hessian."""
+    gradient, hvp = np.empty_like(z), np.empty_like(z)
+    for i in range(len(z)):
+        p = np.exp(z[i] - z[i].max() - np.log(np.exp(z[i] - z[i].max()).sum()))
+        gradient[i], hvp[i] = p - y[i], (np.diag(p) - np.outer(p, p)) @ r[i]
+    return [gradient, hvp]
+
+
+@pytest.mark.parametrize("seed", range(5))
 def test_the_cross_entropy_twice(seed, capsys):
-    exercises.check("7.2", twice, seed=seed)
-    assert capsys.readouterr().out.count("right") == 5
+    for answer in (twice, with_matrices):
+        exercises.check("7.2", answer, seed=seed)
+        assert capsys.readouterr().out.count("right") == 13
 
 
 GRADIENTS = {
@@ -150,7 +221,17 @@ GRADIENTS = {
     "(axis 0)": lambda z, y, p: np.exp(z) / np.exp(z).sum(0) - y,
     "over all numbers of z": lambda z, y, p: np.exp(z) / np.exp(z).sum() - y,
     "divided by n": lambda z, y, p: (p - y) / len(z),
-    "dl/dp": lambda z, y, p: -y / p,
+    "divided by N": lambda z, y, p: (p - y) / z.shape[1],
+    "a sigmoid stands where the softmax belongs": lambda z, y, p: 1 / (1 + np.exp(-z)) - y,
+    "the logarithm of the softmax stands where p belongs": lambda z, y, p: np.log(p) - y,
+    "the largest probability is made 1": lambda z, y, p: np.eye(z.shape[1])[z.argmax(1)] - y,
+    "this is p (1 - p)": lambda z, y, p: p * (1 - p),
+    "the largest logit is taken over the examples": lambda z, y, p: softmax(z - z.max(0)) - y,
+    "eq. 9, of the squared error": lambda z, y, p: 2 * (z - y),
+    "this is the loss -y ln p": lambda z, y, p: -y * np.log(p),
+    "this is the mean over the examples": lambda z, y, p: (p - y).mean(0),
+    "holds NaN or infinite numbers, for small logits already": lambda z, y, p: np.full_like(z, np.nan),
+    "dE/dp": lambda z, y, p: -y / p,
     "only the logit of the right class": lambda z, y, p: y * (p - y),
     "not normalised": lambda z, y, p: np.exp(z) - y,
     "the sign is turned": lambda z, y, p: y - p,
@@ -164,8 +245,16 @@ HVPS = {
     "runs over the examples (axis 0)": lambda p, y, r: p * (r - (p * r).sum(0)),
     "the factor p before the bracket": lambda p, y, r: r - (p * r).sum(-1, keepdims=True),
     "the two terms are added": lambda p, y, r: p * (r + (p * r).sum(-1, keepdims=True)),
+    "the sum of r is not weighted": lambda p, y, r: p * (r - r.sum(-1, keepdims=True)),
+    "the mean of p * r over the classes": lambda p, y, r: p * (r - (p * r).mean(-1, keepdims=True)),
+    "the second term lost its factor p": lambda p, y, r: p * r - (p * r).sum(-1, keepdims=True),
+    "eq. 9, of the squared error": lambda p, y, r: 2 * r,
+    "this is the gradient again": lambda p, y, r: p - y,
+    "these are the derivatives of p without r": lambda p, y, r: p * (1 - p),
+    "a matrix for each example, multiply it by r": lambda p, y, r: p[:, :, None] * (np.eye(3) - p[:, None]),
+    "the product with r a second time": lambda p, y, r: (r * p * (r - (p * r).sum(-1, keepdims=True))).sum(-1),
     "p - y stands where p belongs": lambda p, y, r: (p - y) * (r - ((p - y) * r).sum(-1, keepdims=True)),
-    "y stands where p belongs: ": lambda p, y, r: y * (r - (y * r).sum(-1, keepdims=True)),
+    "every number is 0, as with y where p belongs": lambda p, y, r: y * (r - (y * r).sum(-1, keepdims=True)),
     "this is r itself": lambda p, y, r: r,
     "the gradient times r": lambda p, y, r: (p - y) * r,
     "divided by n": lambda p, y, r: p * (r - (p * r).sum(-1, keepdims=True)) / len(p),
@@ -173,42 +262,47 @@ HVPS = {
 }
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:2])
 @pytest.mark.parametrize("words", GRADIENTS)
 def test_every_mistake_in_the_gradient_has_its_diagnosis(words, seed):
     answer = lambda z, y, r: (GRADIENTS[words](z, y, softmax(z)), twice(z, y, r)[1])
-    said = refused("7.2", answer, "gradient is wrong", words, seed=seed)
+    said = refused("7.2", answer, "gradient", words, seed=seed)
     assert "; or" not in said
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:2])
 @pytest.mark.parametrize("words", HVPS)
 def test_every_mistake_in_the_second_derivative_has_its_diagnosis(words, seed):
     answer = lambda z, y, r: (softmax(z) - y, HVPS[words](softmax(z), y, r))
-    said = refused("7.2", answer, "hvp is wrong", words, seed=seed)
+    said = refused("7.2", answer, "hvp", words, seed=seed)
     assert "; or" not in said
 
 
-def test_the_wrong_order_and_an_overflow_are_named():
-    refused("7.2", lambda z, y, r: twice(z, y, r)[::-1], "return gradient, hvp in this order")
+SHIFTS = {
+    "e^z overflows for logits near 1000": lambda z: np.zeros_like(z),
+    "one number is taken from the logits of all examples": lambda z: z.max(),
+    "one number is taken from the logits of all examples, ": lambda z: z.mean(),
+    "is not the largest of them": lambda z: z.mean(-1, keepdims=True),
+    "is not the largest of them, ": lambda z: z.min(-1, keepdims=True),
+    "is not the largest of them, and": lambda z: z[:, :1],
+}
 
-    def overflows(z, y, r):
-        p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
-        return p - y, p * (r - (p * r).sum(-1, keepdims=True))
 
-    refused("7.2", overflows, "subtract the largest logit of every row")
+@pytest.mark.parametrize("words", SHIFTS)
+def test_a_shift_that_is_not_the_own_largest_logit_is_named(words):
+    """Tried on large logits, on rows of very different height, and on logits far from one another."""
 
-    def one_maximum_for_all(z, y, r):  # right as well, for logits of one size
-        p = np.exp(z - z.max())
+    def shifted(z, y, r):
+        p = np.exp(z - SHIFTS[words](z))
         p /= p.sum(-1, keepdims=True)
         return p - y, p * (r - (p * r).sum(-1, keepdims=True))
 
-    exercises.check("7.2", one_maximum_for_all)
+    refused("7.2", shifted, "holds NaN or infinite numbers", words.rstrip(", "), "z.max(-1, keepdims=True)")
 
-    def cut(z, y, r):
-        return twice(np.minimum(z, 500), y, r)
 
-    refused("7.2", cut, "a constant added to all logits of an example changes no p")
+def test_the_wrong_order_and_logits_cut_off_are_named():
+    refused("7.2", lambda z, y, r: twice(z, y, r)[::-1], "return gradient, hvp in this order")
+    refused("7.2", lambda z, y, r: twice(np.minimum(z, 500), y, r), "a constant added to all logits of an example changes no p")
 
 
 # -- 7.3 ---------------------------------------------------------------------------------------------------------
@@ -223,6 +317,22 @@ BLIND = {
     "base 10": lambda p: -np.log10(p).mean(),
     "the expected error rate": lambda p: 1 - p.mean(),
     "the sign is turned": lambda p: np.log(p).mean(),
+    "divided by N twice": lambda p: -np.log(p).mean() / len(p),
+    "divided by N - 1": lambda p: -np.log(p).sum() / (len(p) - 1),
+    "the entropy of p, divided by N": lambda p: -(p * np.log(p)).mean(),
+    "this is ln N": lambda p: np.log(len(p)),
+    "the unlikeliest label only": lambda p: -np.log(p.min()),
+    "the last label only": lambda p: -np.log(p[-1]),
+    "this is the median": lambda p: -np.median(np.log(p)),
+    "p is taken for logits": lambda p: -np.log(softmax(p)).mean(),
+    "ln N is taken off": lambda p: -np.log(p).mean() - np.log(len(p)),
+    "ln N minus the entropy": lambda p: np.log(len(p)) + (p * np.log(p)).sum(),
+    "the logarithm is missing": lambda p: p.mean(),
+    "e to the loss": lambda p: np.exp(-np.log(p).mean()),
+    "-ln(1 - p)": lambda p: -np.log(1 - p).mean(),
+    "a small number is added to p": lambda p: -np.log(p + 1e-8).mean(),
+    "or p is cut off": lambda p: -np.log(np.clip(p, 1e-3, 1)).mean(),
+    "expected one number, (): it is the mean over the labels, without an axis": lambda p: -np.log(p).mean(keepdims=True),
 }
 
 
@@ -230,13 +340,13 @@ BLIND = {
 def test_the_loss_of_a_task_blind_network(seed, capsys):
     exercises.check("7.3", lambda p: -np.log(p).mean(), seed=seed)
     exercises.check("7.3", lambda p: sum(-np.log(p_i) for p_i in p) / len(p), seed=seed)
-    assert capsys.readouterr().out.count("relative error") == 6
+    assert capsys.readouterr().out.count("relative error") == 8
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("words", BLIND)
 def test_every_mistake_in_the_blind_loss_has_its_diagnosis(words, seed):
-    refused("7.3", BLIND[words], words, seed=seed)
+    assert "; or" not in refused("7.3", BLIND[words], words, seed=seed)
 
 
 # -- all ---------------------------------------------------------------------------------------------------------

@@ -115,7 +115,8 @@ def test_is_stored_with_the_outputs_of_a_clean_run(path):
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     assert not any(output["output_type"] == "error" for cell in cells for output in cell["outputs"])
-    assert any("image/png" in output.get("data", {}) for cell in cells for output in cell["outputs"])
+    drawn = [cell for cell in cells if any("image/png" in output.get("data", {}) for output in cell["outputs"])]
+    assert drawn and all(cell["metadata"].get("alt") for cell in drawn), "write them with `python lessons/teach.py refresh`"
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=NAMES)
@@ -150,7 +151,7 @@ def test_the_set_up_cell_comes_before_numpy(monkeypatch):
 
 
 def test_setup_and_notation_are_the_same_in_all_lessons():
-    """The notation has one source, reference.md: change it there, then `python lessons/teach.py notation`."""
+    """The notation has one source, reference.md: change it there, then `python lessons/teach.py refresh`."""
     setups, notations = set(), set()
     for path in LESSONS:
         notebook = read(path)

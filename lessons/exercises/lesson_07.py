@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 
-from exercises.answers import judge, refuse, several
+from exercises.answers import judge, one_number, refuse, several
 from tinymaml.check import compare, complex_step, gradient_at_once
+from tinymaml.check.compare import close
 from tinymaml.losses import cross_entropy, softmax
 
-EPISODES = 200  # so many that whatever may happen does
-
+EPISODES = 600  # so many that whatever may happen does
+OWN_LARGEST = "subtract the largest logit of every example first, z.max(-1, keepdims=True), which changes no p"
 
 # -- 7.1: an episode -----------------------------------------------------------------------------------------
 
 
 def check_episode(answer: Callable, rng: np.random.Generator) -> None:
-    """`episode(array, ways, shots, queries, rng)` on an array in which every example can be recognised."""
-    array = rng.standard_normal((12, 9, 3))
-    ways, shots, queries = (int(rng.integers(low, high + 1)) for low, high in ((3, 5), (2, 3), (4, 5)))
-    seeds = rng.integers(2**31, size=EPISODES)
-    sizes = {"ways": ways, "shots": shots, "queries": queries}
-    made = [_Episode(answer(array, **sizes, rng=np.random.default_rng(seed)), array, sizes) for seed in seeds]
-    again = _Episode(answer(array, **sizes, rng=np.random.default_rng(seeds[0])), array, sizes)
-
-    for check in (_labels_mean_one_class, _nothing_twice):
-        for episode in made:
-            check(episode)
-    _right("x_support", made[0].shapes["x_support"], f"{shots} of each class, from the array")
-    _right("y_support", made[0].shapes["y_support"], "one-hot, each label one class")
-    _right("x_query", made[0].shapes["x_query"], f"{queries} others of the same classes")
-    _right("y_query", made[0].shapes["y_query"], "the same label for the same class")
-    _drawn_from_the_rng(made, again)
-    _right("examples", "", f"every one is drawn at some time, in {EPISODES} episodes")
-    _labels_are_permuted(made)
-    _right("labels", "", "permuted in every episode")
+    """`episode(array, ways, shots, queries, rng)` on arrays in which every example can be recognised."""
+    for ways, shots, queries, count in ((4, 2, 5, EPISODES), (3, 1, 2, 30), (5, 3, 1, 30)):
+        array = rng.standard_normal((12, 9, 3))
+        seeds = rng.integers(2**31, size=count)
+        sizes = {"ways": ways, "shots": shots, "queries": queries}
+        made = [_Episode(answer(array, **sizes, rng=np.random.default_rng(seed)), array, sizes) for seed in seeds]
+        again = _Episode(answer(array, **sizes, rng=np.random.default_rng(seeds[0])), array, sizes)
+        for check in (_labels_mean_one_class, _nothing_twice):
+            for episode in made:
+                check(episode)
+        _drawn_from_the_rng(made, again)
+        if count == EPISODES:
+            first = made
+            _everything_comes(made)
+            _each_class_draws_its_own(made)
+            _labels_are_permuted(made)
+    _right("x_support", first[0].shapes["x_support"], "2 of each class, from the array")
+    _right("y_support", first[0].shapes["y_support"], "one-hot, each label one class")
+    _right("x_query", first[0].shapes["x_query"], "5 others of the same classes")
+    _right("y_query", first[0].shapes["y_query"], "the same label for the same class")
+    _right("examples", "", f"every pair comes at some time, in {EPISODES} episodes")
+    _right("labels", "", "all orders equally often")
 
 
 class _Episode:
@@ -44,51 +51,107 @@ class _Episode:
 
     def __init__(self, value: Any, array: np.ndarray, sizes: dict[str, int]):
         names = ["x_support", "y_support", "x_query", "y_query"]
-        parts = dict(zip(names, several(value, *names), strict=True))
+        parts = {name: _numbers(name, part) for name, part in zip(names, several(value, *names), strict=True)}
         N, d = sizes["ways"], array.shape[-1]
         self.N, self.total = N, array.shape[:2]
-        self.shapes, self.classes, self.examples, self.labels = {}, {}, {}, {}
-        for part, count in (("support", sizes["shots"]), ("query", sizes["queries"])):
-            x, y = (_numbers(name, parts[name]) for name in (f"x_{part}", f"y_{part}"))
-            _shape(f"x_{part}", x, (N * count, d), "rows are examples, N * count of them")
+        counts = {"support": sizes["shots"], "query": sizes["queries"]}
+        wanted = {f"{axis}_{part}": (N * count, {"x": d, "y": N}[axis]) for part, count in counts.items() for axis in "xy"}
+        _shapes(parts, wanted, sizes, len(array))
+        self.shapes, self.classes, self.examples, self.labels = wanted, {}, {}, {}
+        for part, count in counts.items():
+            x, y = parts[f"x_{part}"], parts[f"y_{part}"]
             one_hot = "a row is one-hot, as in np.eye(ways)[labels]"
-            _shape(f"y_{part}", y, (N * count, N), one_hot)
             if not (((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all()):
                 refuse(f"y_{part}", f"its rows are not one 1 among zeros: {one_hot}")
+            for name, kept in ((f"x_{part}", x), (f"y_{part}", y)):
+                if kept.dtype != array.dtype:
+                    kind = "whole numbers" if kept.dtype.kind in "biu" else f"numbers in {kept.dtype}"
+                    refuse(name, f"it holds {kind}, and a network takes {array.dtype}, like the array: np.eye(ways) has them")
             found = (x[:, None, None] == array).all(-1)  # (rows, classes, examples)
             if not found.any((1, 2)).all():
                 row = int(np.argmin(found.any((1, 2))))
                 refuse(f"x_{part}", f"row {row} is no example of the array: a row is array[class, example], unchanged")
-            self.shapes |= {f"x_{part}": x.shape, f"y_{part}": y.shape}
             _, self.classes[part], self.examples[part] = np.nonzero(found)
             self.labels[part] = y.argmax(1)
             for label, number in enumerate(np.bincount(self.labels[part], minlength=N)):
                 if number != count:
-                    refuse(
-                        f"y_{part}", f"label {label} has {number} examples, expected {count}: the same number of every class"
-                    )
+                    each = "the same number of every class"
+                    refuse(f"y_{part}", f"label {label} has {number} examples, expected {count}: {each}")
 
     @property
     def class_of(self) -> tuple[int, ...]:
         """The class with label 0, 1, ..., by the support set."""
         return tuple(int(self.classes["support"][self.labels["support"] == label][0]) for label in range(self.N))
 
+    def drawn(self, part: str) -> dict[int, list[int]]:
+        """The examples of each class, in the order in which they come."""
+        return {c: self.examples[part][self.classes[part] == c].tolist() for c in self.class_of}
+
+
+def _shapes(parts: dict[str, np.ndarray], wanted: dict[str, tuple], sizes: dict[str, int], classes: int) -> None:
+    """Refuse other shapes, and say what they look like."""
+    shapes = {name: part.shape for name, part in parts.items()}
+    N, shots, queries = sizes.values()
+    d = wanted["x_support"][1]
+    if shapes == wanted:
+        return
+    for order in ("x_support, x_query, y_support, y_query", "x_query, y_query, x_support, y_support"):
+        if [wanted[name] for name in order.split(", ")] == list(shapes.values()):
+            refuse("the answer", f"it comes in the order {order}: return x_support, y_support, x_query, y_query")
+    name = next(name for name in wanted if shapes[name] != wanted[name])
+    got, (rows, columns), part = shapes[name], wanted[name], name[2:]
+    count = shots if part == "support" else queries
+    why = "rows are examples, N * count of them" if name[0] == "x" else "a row is one-hot, as in np.eye(ways)[labels]"
+    if got == (columns, rows):
+        why = "it is transposed, rows are examples"
+    elif got == (rows, classes):
+        why = "a label is a place among the N classes of the task, not the number of the class in the array"
+    elif got == (rows,):
+        why = "these are labels, make them one-hot: np.eye(ways)[labels]"
+    elif len(got) == 3 and got[:2] in ((N, count), (count, N)):
+        why = "put the classes under one another, in one axis of rows: np.concatenate, not np.stack"
+    elif len(got) == 2 and got[0] == count and N > 1:
+        why = f"{'shots' if part == 'support' else 'queries'} counts the examples of each class, N times as many rows are wanted"
+    elif got in ((N * (shots + queries), columns), (N * (shots + queries), d)):
+        why = "support and query examples are both in it: split them"
+    refuse(name, f"it has shape {got}, expected {(rows, columns)}: {why}")
+
 
 def _labels_mean_one_class(episode: _Episode) -> None:
+    of = {part: episode.classes[part] for part in ("support", "query")}
     for part in ("support", "query"):
-        for label in range(episode.N):
-            classes = sorted(set(episode.classes[part][episode.labels[part] == label].tolist()))
-            if len(classes) > 1:
-                refuse(f"y_{part}", f"label {label} is the classes {classes} at once: draw {episode.N} classes first")
-            if part == "query" and classes[0] != episode.class_of[label]:
-                refuse(
-                    "y_query",
-                    f"label {label} is class {episode.class_of[label]} in the support set and class {classes[0]} in the query "
-                    "set: permute the labels once an episode, for both sets",
-                )
+        each = [set(of[part][episode.labels[part] == label].tolist()) for label in range(episode.N)]
+        mixed = [label for label, classes in enumerate(each) if len(classes) > 1]
+        if mixed:
+            _say_how_they_are_mixed(episode, part, mixed[0], sorted(each[mixed[0]]))
     if len(set(episode.class_of)) < episode.N:
         classes = list(episode.class_of)
         refuse("classes", f"the labels 0, 1, .. are the classes {classes}, one is repeated: draw with replace=False")
+    for label in range(episode.N):
+        there = int(of["query"][episode.labels["query"] == label][0])
+        if there != episode.class_of[label]:
+            told = f"label {label} is class {episode.class_of[label]} in the support set and class {there} in the query set"
+            same = set(of["query"].tolist()) == set(episode.class_of)
+            how = "permute the labels once an episode, for both sets" if same else "draw the classes once, for both sets"
+            refuse("y_query", f"{told}: {how}")
+
+
+def _say_how_they_are_mixed(episode: _Episode, part: str, label: int, classes: list[int]) -> None:
+    at_once = f"label {label} is the classes {classes} at once"
+    rows, labels, count = episode.classes[part], episode.labels[part], len(episode.labels[part]) // episode.N
+    number = np.unique(rows, return_counts=True)[1]
+    examples = [set(episode.examples[part][labels == k].tolist()) for k in range(episode.N)]
+    if len(number) == episode.N and (number == count).all():
+        if (rows.reshape(episode.N, count) == rows.reshape(episode.N, count)[:, :1]).all():
+            around = labels.reshape(count, episode.N)
+            if (around == around[:1]).all():
+                refuse(f"y_{part}", f"{at_once}: x goes class by class and y round and round, np.repeat, not np.tile")
+        elif (rows.reshape(count, episode.N) == rows[: episode.N]).all() and (np.diff(labels) >= 0).all():
+            refuse(f"y_{part}", f"{at_once}: x goes round and round and y class by class, np.tile, not np.repeat")
+        refuse(f"y_{part}", f"{at_once}: the rows of x and of y are not in the same order")
+    if all(len(set_) == 1 for set_ in examples) and count > 1:
+        refuse(f"x_{part}", f"{at_once}: axis 0 of the array is the class and axis 1 the example, they are exchanged")
+    refuse(f"y_{part}", f"{at_once}, and there are {len(number)} classes in the task: draw {episode.N} classes first")
 
 
 def _nothing_twice(episode: _Episode) -> None:
@@ -109,24 +172,62 @@ def _drawn_from_the_rng(made: list[_Episode], again: _Episode) -> None:
         refuse("rng", "two calls with the same seed give two episodes: draw everything from the rng that is passed in")
     if len({key(episode) for episode in made}) == 1:
         refuse("rng", "every episode is the same: draw from the rng that is passed in, make no new one")
-    classes, examples = made[0].total
-    missing = sorted(set(range(classes)) - {c for episode in made for c in episode.class_of})
+
+
+def _everything_comes(made: list[_Episode]) -> None:
+    """Every class equally often, and every example of a class on both sides."""
+    total, examples = made[0].total
+    classes = Counter(c for episode in made for c in episode.class_of)
+    missing = sorted(set(range(total)) - classes.keys())
     if missing:
-        refuse("classes", f"the classes {missing} never come, in {EPISODES} episodes: draw from all {classes}")
-    for part in ("support", "query"):
-        missing = sorted(set(range(examples)) - {int(m) for episode in made for m in episode.examples[part]})
-        if missing:
-            refuse(f"x_{part}", f"the examples {missing} of a class never come: draw at random from all {examples}")
+        refuse("classes", f"the classes {missing} never come, in {EPISODES} episodes: draw from all {total}")
+    often, expected = max(classes, key=classes.__getitem__), EPISODES * made[0].N / total
+    if classes[often] > 1.5 * expected:  # nine standard deviations
+        refuse("classes", f"class {often} comes in {classes[often]} of {EPISODES} episodes, expected about {expected:.0f}")
+    come = {part: {int(m) for episode in made for m in episode.examples[part]} for part in ("support", "query")}
+    missing = sorted(set(range(examples)) - come["support"] - come["query"])
+    if missing:
+        refuse("examples", f"the examples {missing} of a class never come: draw at random from all {examples}")
+    if not come["support"] & come["query"]:
+        only = [str(sorted(part)) for part in come.values()]
+        told = f"it takes the examples {only[0]} of a class only, and the query set {only[1]} only"
+        refuse("x_support", f"{told}: draw both from all {examples}")
+
+
+def _each_class_draws_its_own(made: list[_Episode]) -> None:
+    """The examples of a class are drawn anew for each class, and any two of them may come together."""
+    drawn = [(episode.drawn("support"), episode.drawn("query")) for episode in made]
+    if all(len(set(map(tuple, support.values()))) == 1 for support, _ in drawn):
+        refuse("x_support", "all classes of an episode have examples of the same numbers: draw them anew for each class")
+    pairs = {frozenset(of_class) for support, _ in drawn for of_class in support.values()}
+    examples = made[0].total[1]
+    how = "use rng.choice or rng.permutation"
+    if all(min(abs(a - b), examples - abs(a - b)) == 1 for a, b in pairs):
+        refuse("x_support", f"the examples of a class are always neighbours, a window of the array: {how}")
+    if all(max(support[c]) < min(query[c]) for support, query in drawn for c in support):
+        before = "its examples always stand before those of the query set in the array"
+        refuse("x_support", f"{before}: split what was drawn before you sort it, if you must")
+    apart = next((pair for pair in combinations(range(examples), 2) if frozenset(pair) not in pairs), None)
+    if apart:
+        refuse("x_support", f"the examples {list(apart)} of a class never come together: draw them independently, {how}")
 
 
 def _labels_are_permuted(made: list[_Episode]) -> None:
-    before = {(a, b) for episode in made for i, a in enumerate(episode.class_of) for b in episode.class_of[i + 1:]}
-    if not any((b, a) in before for a, b in before):
-        refuse(
-            "labels",
-            "the labels are not permuted: of any two classes the same one always has the smaller label, "
-            "so a network can memorise labels instead of reading the support set",
-        )
+    """All orders of the N classes are equally likely: Pearson's test, far beyond what chance does."""
+    counts = Counter(tuple(np.argsort(episode.class_of).tolist()) for episode in made)
+    N = made[0].N
+    orders, expected = math.factorial(N), len(made) / math.factorial(N)
+    if sum((counts[order] - expected) ** 2 / expected for order in permutations(range(N))) < 6 * orders:
+        return
+    why = "so a network can memorise labels instead of reading the support set"
+    if len(counts) == 1:
+        refuse("labels", f"they are not permuted: of any two classes the same one always has the smaller label, {why}")
+    place = Counter(order.index(0) for order in counts)
+    if len(counts) == N and len(place) == N:
+        refuse("labels", f"they are only rolled: of the {orders} orders of {N} classes only {N} come, {why}: use rng.permutation")
+    few = f"of the {orders} orders of {N} classes only {len(counts)} come"
+    few = few if len(counts) < orders else "some orders come far too often"
+    refuse("labels", f"they are not permuted at random: {few}, {why}: use rng.permutation")
 
 
 # -- 7.2: the cross-entropy ------------------------------------------------------------------------------------
@@ -134,40 +235,77 @@ def _labels_are_permuted(made: list[_Episode]) -> None:
 
 def check_cross_entropy(answer: Callable, rng: np.random.Generator) -> None:
     """`cross_entropy(z, y, r)`, for each example: the gradient and the Hessian-vector product of eq. 10."""
-    n, ways = 4, 3
+    for n, ways in ((4, 3), (3, 3), (1, 5)):
+        z, y, r = _logits(rng, n, ways)
+        gradient, hvp = several(answer(z, y, r), "gradient", "hvp")
+        own = lambda z, y=y: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1)  # summed: each row moves its own only
+        _each_example("gradient", gradient, gradient_at_once(own, z), r)
+        judge("gradient", gradient, gradient_at_once(own, z), _gradients(z, y, r))
+        bent = complex_step(lambda z, y=y: cross_entropy.gradient(z, y), z, r)
+        _each_example("hvp", hvp, bent, r)
+        judge("hvp", hvp, bent, _hvps(z, y, r))
+
+    z, y, r = _logits(rng, 4, 3)
+    heights = np.array([[0.0], [1500.0], [-1500.0], [700.0]])
+    apart = "one number is taken from the logits of all examples, and some are far from it"
+    not_largest = "what is taken from the logits of an example is not the largest of them, and e^z overflows"
+    for name, large, endless, wrong in (
+        ("z + 1000", z + 1000, "e^z overflows for logits near 1000", "a constant added to all logits of an example changes no p"),
+        ("rows apart", z + heights, apart, "the p of an example must not depend on the logits of the others"),
+        ("wide rows", 2000 * z, not_largest, "where one logit is far above the others, its p is 1"),
+    ):
+        with np.errstate(all="ignore"):
+            mine = several(answer(large, y, r), "gradient", "hvp")
+        p = softmax(large)
+        for part, got, right in zip(("gradient", "hvp"), mine, (p - y, _weighted(p, r)), strict=True):
+            if not np.isfinite(_numbers(part, got)).all():
+                refuse(part, f"it holds NaN or infinite numbers: {endless}; {OWN_LARGEST}")
+            compare(f"{part[:4]} {name}", got, right, tolerance=1e-8, diagnosis=lambda near, wrong=wrong: wrong)
+
+
+def _logits(rng: np.random.Generator, n: int, ways: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     z, r = 2 * rng.standard_normal((n, ways)), rng.standard_normal((n, ways))
-    y = np.eye(ways)[rng.integers(ways, size=n)]
-    names = ["gradient", "hvp"]
-    gradient, hvp = several(answer(z, y, r), *names)
+    return z, np.eye(ways)[rng.integers(ways, size=n)], r
 
-    value = lambda z: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1)  # summed: each row moves its own loss only
-    right = gradient_at_once(value, z)
-    judge("gradient", gradient, right, _gradients(z, y, r))
-    bent = complex_step(lambda z: cross_entropy.gradient(z, y), z, r)
-    judge("hvp", hvp, bent, _hvps(z, y, r))
 
-    with np.errstate(all="ignore"):
-        large = several(answer(z + 1000, y, r), *names)
-    too_large = "e^z overflows for logits near 1000: subtract the largest logit of every row first, which changes no p"
-    no_change = "a constant added to all logits of an example changes no p"
-    for name, mine, true in zip(["grad z+1000", "hvp z+1000"], large, (right, bent), strict=True):
-        if not np.isfinite(_numbers(name, mine)).all():
-            refuse(name, too_large)
-        compare(name, mine, true, tolerance=1e-8, diagnosis=lambda near: no_change)
+def _each_example(name: str, mine: Any, right: np.ndarray, r: np.ndarray) -> None:
+    """Refuse by name what is no row for each example, or not finite."""
+    mine, (n, ways) = _numbers(name, mine), right.shape
+    got = f"it has shape {mine.shape}, expected {right.shape}"
+    if mine.shape == (n, ways, ways):
+        refuse(name, f"{got}: a matrix for each example, multiply it by r")
+    for over, reduced in (
+        ("the sum over the examples", right.sum(0)),
+        ("the mean over the examples", right.mean(0)),
+        ("the sum over the classes", right.sum(1)),
+        ("the product with r a second time, one number for each example", (r * right).sum(1)),
+    ):
+        if mine.size == reduced.size != right.size and close(mine.ravel(), reduced):
+            refuse(name, f"{got}: this is {over}")
+    if mine.shape == right.shape and not np.isfinite(mine).all():
+        refuse(name, f"it holds NaN or infinite numbers, for small logits already: {OWN_LARGEST}")
 
 
 def _gradients(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> list[tuple[str, np.ndarray]]:
     p, over_examples = softmax(z), softmax(z.T).T
     return [
-        ("the softmax is missing: dl/dz = p - y with p = softmax(z) (eq. 10)", z - y),
-        ("the target is missing: dl/dz = p - y (eq. 10)", p),
+        ("the softmax is missing: dE/dz = p - y with p = softmax(z) (eq. 10)", z - y),
+        ("the target is missing: dE/dz = p - y (eq. 10)", p),
         ("the softmax runs over the examples (axis 0): it runs over the classes, axis -1", over_examples - y),
         ("the softmax runs over all numbers of z: take the sum over axis -1, with keepdims", np.exp(z) / np.exp(z).sum() - y),
         ("it is divided by n: eq. 10 is for one example, 1/n enters in eq. 2", (p - y) / len(z)),
-        ("this is dl/dp = -y / p, not dl/dz: the softmax has a derivative too", -y / p),
+        ("it is divided by N: the loss sums over the classes", (p - y) / z.shape[1]),
+        ("this is dE/dp = -y / p, not dE/dz: the softmax has a derivative too", -y / p),
         ("only the logit of the right class gets a gradient: every logit is in the sum of the softmax", y * (p - y)),
         ("the exponential is not normalised: p = e^z / sum e^z", np.exp(z) - y),
-        ("this is the Hessian-vector product: return gradient, hvp in this order", p * (r - (p * r).sum(-1, keepdims=True))),
+        ("a sigmoid stands where the softmax belongs: the N probabilities add up to 1", 1 / (1 + np.exp(-z)) - y),
+        ("the logarithm of the softmax stands where p belongs", np.log(p) - y),
+        ("the largest probability is made 1 and all others 0: p itself belongs here", np.eye(z.shape[1])[z.argmax(1)] - y),
+        ("this is p (1 - p), the derivative of one p in its own logit: dE/dz = p - y (eq. 10)", p * (1 - p)),
+        ("the largest logit is taken over the examples (axis 0), which changes p: over axis -1", softmax(z - z.max(0)) - y),
+        ("this is eq. 9, of the squared error: cross-entropy has p - y (eq. 10)", 2 * (z - y)),
+        ("this is the Hessian-vector product: return gradient, hvp in this order", _weighted(p, r)),
+        ("this is the loss -y ln p, not its derivative", -y * np.log(p)),
     ]
 
 
@@ -178,15 +316,24 @@ def _hvps(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> list[tuple[str, np.nda
         ("the term p * sum(p * r) of eq. 10 is missing: every logit moves the sum in the softmax", p * r),
         ("only the diagonal of the Hessian is there, p (1 - p): the others are -p_i p_j (eq. 10)", p * (1 - p) * r),
         ("the mean of r is not weighted: eq. 10 has sum(p * r)", p * (r - r.mean(-1, keepdims=True))),
+        ("the sum of r is not weighted: eq. 10 has sum(p * r)", p * (r - r.sum(-1, keepdims=True))),
+        ("it is the mean of p * r over the classes: eq. 10 has their sum", p * (r - mean / z.shape[1])),
         ("sum(p * r) runs over all examples: take it over axis -1, with keepdims", p * (r - (p * r).sum())),
         ("sum(p * r) runs over the examples (axis 0): take it over axis -1", p * (r - (p * r).sum(0))),
+        ("the softmax runs over the examples (axis 0): it runs over the classes, axis -1", _weighted(softmax(z.T).T, r)),
         ("the factor p before the bracket is missing (eq. 10)", r - mean),
+        ("the second term lost its factor p: eq. 10 is p * r - p * sum(p * r)", p * r - mean),
         ("the two terms are added: eq. 10 subtracts sum(p * r)", p * (r + mean)),
         ("p - y stands where p belongs: the target drops out of the second derivative", _weighted(p - y, r)),
-        ("y stands where p belongs: the target drops out of the second derivative", _weighted(y, r)),
+        ("every number is 0, as with y where p belongs: the target drops out of the second derivative", _weighted(y, r)),
+        ("this is eq. 9, of the squared error: cross-entropy has p * (r - sum(p * r)) (eq. 10)", 2 * r),
+        ("z stands where p belongs: the softmax is missing", _weighted(z, r)),
         ("the second derivative of the loss is missing: this is r itself", r),
         ("this is the gradient times r: a Hessian-vector product needs the second derivative", (p - y) * r),
+        ("this is the gradient again: eq. 10 has p * (r - sum(p * r)) here", p - y),
         ("it is divided by n: eq. 10 is for one example, 1/n enters in eq. 6", p * (r - mean) / len(z)),
+        ("it is divided by N: eq. 10 has no such factor", p * (r - mean) / z.shape[1]),
+        ("these are the derivatives of p without r, p (1 - p): multiply the Hessian by r", p * (1 - p)),
     ]
 
 
@@ -199,27 +346,50 @@ def _weighted(p: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 def check_blind_loss(answer: Callable, rng: np.random.Generator) -> None:
     """`blind_loss(p)`: the expected cross-entropy of the answer p (N,) when each of N labels is equally likely."""
-    for ways in (2, 5):
-        p = softmax(rng.standard_normal(ways))
+    for ways in (5, 2, 3):
+        p = _probabilities(rng, ways)
         mine, right = answer(p), -np.log(p).mean()
-        if np.shape(mine) == p.shape and np.allclose(mine, -np.log(p)):
+        if np.shape(mine) == p.shape and close(_numbers("blind_loss", mine), -np.log(p)):
             refuse("blind_loss", f"it has shape {p.shape}, expected (): these are losses of single labels, take their mean")
+        one_number("blind_loss", mine, "it is the mean over the labels, without an axis")
         judge(f"loss, N = {ways}", mine, right, _blind(p))
     uniform = np.full(5, 0.2)
     compare("all p = 1/5", answer(uniform), np.log(5))
 
 
+def _probabilities(rng: np.random.Generator, ways: int) -> np.ndarray:
+    """From 0.6 down to 1e-9, in an order in which neither the first nor the last is the largest, smallest or median of five."""
+    logits = np.array([0.0, -1.0, -2.5, -4.0, -20.0]) + 0.2 * rng.random(5)
+    return softmax(logits[[1, 0, 4, 2, 3]][:ways])
+
+
 def _blind(p: np.ndarray) -> list[tuple[str, float]]:
-    log = np.log(p)
+    log, N = np.log(p), len(p)
+    every = "every label comes with probability 1/N"
+    small = "a small number is added to p, or p is cut off, before the logarithm"
     return [
         ("this is the entropy of p: the label is not drawn from p, each of the N has probability 1/N", -(p * log).sum()),
+        ("this is the entropy of p, divided by N: 1/N takes the place of the weight p", -(p * log).mean()),
         ("it is the sum over the labels: the expectation weights each with 1/N", -log.sum()),
-        ("this is -log of the mean of p: the loss is the mean of -log p", -np.log(p.mean())),
-        ("this is the loss of the likeliest label only: every label comes with probability 1/N", -log.max()),
-        ("this is the loss of the first label only: every label comes with probability 1/N", -log[0]),
+        ("it is divided by N twice: the mean has the 1/N in it", -log.mean() / N),
+        ("it is divided by N - 1 and not by N", -log.sum() / (N - 1)),
+        ("this is ln N, or -log of the mean of p: the loss is the mean of -log p", -np.log(p.mean())),
+        (f"this is the loss of the likeliest label only: {every}", -log.max()),
+        (f"this is the loss of the unlikeliest label only: {every}", -log.min()),
+        (f"this is the loss of the first label only: {every}", -log[0]),
+        (f"this is the loss of the last label only: {every}", -log[-1]),
+        ("this is the median: an expectation is a mean", -np.median(log)),
         ("the logarithm has base 2: cross-entropy has the natural one", -np.log2(p).mean()),
         ("the logarithm has base 10: cross-entropy has the natural one", -np.log10(p).mean()),
         ("this is the expected error rate: the loss of a label is -log p", 1 - p.mean()),
+        ("p is taken for logits: it is a probability already, without another softmax", -np.log(softmax(p)).mean()),
+        ("ln N is taken off: this is how much worse p is than 1/N everywhere", -log.mean() - np.log(N)),
+        ("this is ln N minus the entropy of p: each label has probability 1/N, whatever p is", np.log(N) + (p * log).sum()),
+        ("the logarithm is missing: this is the mean of p", p.mean()),
+        ("e to the loss is taken: the loss itself is asked for", np.exp(-log.mean())),
+        ("this is the mean of -ln(1 - p), the loss of what is not the label: of label i it is -ln p_i", -np.log(1 - p).mean()),
+        *((small, -np.log(p + 10.0**-k).mean()) for k in range(2, 16)),
+        *((small, -np.log(np.maximum(p, 10.0**-k)).mean()) for k in range(2, 16)),
     ]
 
 
@@ -235,11 +405,6 @@ def _numbers(name: str, value: Any) -> np.ndarray:
     if array.dtype.kind not in "bif":
         refuse(name, f"it is {value!r}, expected an array of numbers")
     return array
-
-
-def _shape(name: str, array: np.ndarray, wanted: tuple[int, ...], why: str) -> None:
-    if array.shape != wanted:
-        refuse(name, f"it has shape {array.shape}, expected {wanted}: {why}")
 
 
 CHECKS = {"7.1": check_episode, "7.2": check_cross_entropy, "7.3": check_blind_loss}
