@@ -93,14 +93,15 @@ def two_gradients(
         copies = len(thetas["w"])
         return query_loss(adapt(model, thetas, many(task.x_support, copies), many(task.y_support, copies), **inner))
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 5.1))
-    figure.subplots_adjust(left=0.06, right=0.99, bottom=0.2, top=0.88, wspace=0.16)  # fixed: quicker than a layout engine
+    end = "\\theta'" if steps == 1 else f"\\theta_{steps}"
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 4.4))
+    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.22, top=0.87, wspace=0.2)  # fixed: quicker than a layout engine
     surface(left, query_loss, window)
-    left.set_title("taken at $\\theta'$: level lines of $L_Q(\\theta)$", fontsize="medium")
+    left.set_title(f"taken at ${end}$: level lines of $L_Q(\\theta)$", fontsize="medium")
     left.plot(*np.array(path).T, ":o", color=INNER, markersize=4, linewidth=2, label="inner steps, on the support set")
-    arrow(left, path[-1], first, FIRST_ORDER, "--", "first-order: $-\\nabla L_Q(\\theta')$, carried to $\\theta$ on the right")
+    arrow(left, path[-1], first, FIRST_ORDER, "--", f"first-order: $-\\nabla L_Q({end})$, carried to $\\theta$ on the right")
     surface(right, meta_loss, window)
-    right.set_title("moves $\\theta$: level lines of the meta-loss $L_Q(\\theta'(\\theta))$", fontsize="medium")
+    right.set_title(f"moves $\\theta$: level lines of the meta-loss $L_Q({end}(\\theta))$", fontsize="medium")
     arrow(right, path[0], first, FIRST_ORDER, "--", "")
     arrow(right, path[0] + first, -curvature, CURVATURE, (0, (1, 1)), "the curvature term, added")
     arrow(right, path[0], exact, EXACT, "-", "exact: minus the meta-gradient, their sum")
@@ -108,7 +109,7 @@ def two_gradients(
         point(ax, path[0], "$\\theta$")
         if best is not None:
             point(ax, best, "task", marker="*", colour=plot.VERMILION, below=True)
-    point(left, path[-1], "$\\theta'$")
+    point(left, path[-1], f"${end}$")
     figure.suptitle(f"$\\alpha$ = {inner_lr:.1f}, {counted(steps, 'inner step')}", fontsize="medium")
     lines = [line for ax in (left, right) for line in ax.lines if not line.get_label().startswith("_")]
     figure.legend(handles=lines, loc="lower center", ncols=2, frameon=False, handlelength=3.5)
