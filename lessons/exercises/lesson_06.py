@@ -170,7 +170,7 @@ def _reductions(batch: TaskBatch) -> list[tuple[str, Callable]]:
 JUDGED = {"query": "", "support": "it is measured on the support set: the query set judges",
           "both": "it is measured on support and query points together: the query set judges"}  # fmt: skip
 LEARNED = {"support": "", "query": "the copies are adapted on the query set: they may learn from the support set only",
-           "both": "the copies are adapted on support and query points together: they may learn from the support set only"}  # fmt: skip
+           "both": "the copies are adapted on support and query points: they may learn from the support set only"}  # fmt: skip
 
 
 def _loss(model: Network, theta: Parameters, data: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -206,10 +206,9 @@ def wrong_potentials(
             thetas.append(thetas[-1] - sign * inner_lr * model.at(thetas[-1], *sets[learned]).gradient)
         return thetas[k]
 
-    counts = [("", steps)] + [
-        (f"{k} step{'s are' if k > 1 else ' is'} taken, where steps = {steps}" if k else
-         "it is the loss before adaptation: the potential is that of the adapted copies", k) for k in range(max(2 * steps, 3) + 1) if k != steps
-    ]  # fmt: skip
+    taken = lambda k: f"{k} step{'s are' if k > 1 else ' is'} taken, where steps = {steps}"
+    counts = [("", steps), ("it is the loss before adaptation: the potential is that of the adapted copies", 0)]
+    counts += [(taken(k), k) for k in range(1, max(2 * steps, 3) + 1) if k != steps]
     learn, judged = ([(sentence, name) for name, sentence in table.items()] for table in (LEARNED, JUDGED))
     on_query = lambda thetas: [_loss(model, theta, sets["query"]).mean() for theta in thetas]
     along = on_query(after("support", k) for k in range(steps + 1))
@@ -295,7 +294,7 @@ def wrong_differences(first: np.ndarray, second: np.ndarray) -> list[tuple[str, 
 def wrong_halves(first: np.ndarray, second: np.ndarray) -> list[tuple[str, float]]:
     """(sentence, half) of every known mistake."""
     d, T = first - second, len(first)
-    unrelated = "this is the interval of two unrelated sets of tasks: the tasks are the same, so take the spread of the differences"
+    unrelated = "this is the interval of two unrelated sets of tasks: the tasks are the same, take the spread of the differences"
     of_T = "the standard deviation of a sample divides by T - 1: use ddof=1"
     spreads = [
         ("", d.std(ddof=1)),
@@ -324,7 +323,7 @@ def wrong_halves(first: np.ndarray, second: np.ndarray) -> list[tuple[str, float
         ("", 1.96),
         ("this is one standard error: 95 % lie within 1.96 of them", 1.0),
         ("this is the whole interval: give half of it", 3.92),
-        ("it has as many standard errors as Student's t for T - 1 says: the exercise says 1.96", {12: 2.201, 9: 2.306}.get(T, 0.0)),
+        ("it has 2.201 standard errors, as Student's t for 12 tasks says: the exercise says 1.96", 2.201),
         ("it is halved once more", 0.98),
         ("it has 2 standard errors: the exercise says 1.96", 2.0),
         ("it has 1.645 standard errors, which are for 90 %", 1.645),
