@@ -21,6 +21,7 @@ from tinymaml.check import (
     steady_difference,
 )
 from tinymaml.check import ladder as rungs
+from tinymaml.check.compare import diagnose, mismatch
 from tinymaml.check.derivatives import STENCILS, entries
 from tinymaml.check.golden import Linear, fixtures
 from tinymaml.check.model_checks import CHECKS
@@ -136,8 +137,14 @@ def test_the_error_is_the_distance_over_the_larger_norm(size, seed):
     mine = reference * (1 + size)
     assert relative_error(mine, reference) == pytest.approx(size / (1 + size), rel=1e-5)
     assert relative_error(mine, reference) == relative_error(reference, mine)
-    with pytest.raises(WrongAnswer, match=r"error is .*, where 1e-10 would pass\nx .* wrong \(beyond 1e-10\)"):
+    told = "error is .*, where 1e-10 would pass" if size > 2e-5 else "digits are right and the others are lost.*"
+    with pytest.raises(WrongAnswer, match=(told if not 5e-6 < size < 2e-5 else "") + r".*\nx .* wrong \(beyond 1e-10\)"):
         compare("x", mine, reference)
+
+
+def test_an_answer_with_few_digits_is_called_one():
+    with pytest.raises(WrongAnswer, match="about 8 digits are right and the others are lost"):
+        compare("x", np.float32(np.arange(9) / 7), np.arange(9) / 7)
 
 
 def test_rounding_around_zero_is_measured_against_the_floor():
@@ -156,6 +163,11 @@ def test_rounding_around_zero_is_measured_against_the_floor():
         (np.arange(12.0), r"the answer has shape \(12,\), expected \(3, 4\): the numbers are right, keep the axis"),
         (np.zeros((1, 4)), r"the answer has shape \(1, 4\), expected \(3, 4\)$"),
         (0.0, r"the answer has shape \(\), expected \(3, 4\)$"),
+        (np.arange(12.0)[:, None, None] * np.ones((1, 1, 1)), "the numbers are right, and an axis is too many: it must go"),
+        (np.arange(12.0).reshape(2, 6), r"the numbers are right, in another shape: .reshape\(3, 4\)"),
+        (np.stack([np.arange(12.0).reshape(3, 4)] * 5, axis=1), "the right numbers appear when it is averaged over axis 1"),
+        (np.arange(12.0).reshape(3, 4).tolist(), r"the answer is a list of 3, expected an array of shape \(3, 4\): np.array"),
+        ((np.arange(12.0).reshape(3, 4),), "the answer is a tuple of 1, expected an array .*: a comma at the end of the return"),
         (np.array([[None]]), "expected numbers of shape"),
         ("text", "the answer is 'text', expected numbers of shape"),
     ],
@@ -164,6 +176,29 @@ def test_other_shapes_are_refused_not_broadcast(mine, sentence):
     with pytest.raises(WrongAnswer, match=sentence) as caught:
         compare("dW", mine, np.arange(12.0).reshape(3, 4))
     assert caught.value.error == np.inf
+
+
+@pytest.mark.parametrize(
+    ("factor", "told"),
+    [(2.0, "2"), (-0.5, "-0.5"), (1 / 7, "0.142857"), (1.5, "1.5"), (64.0, "64"), (0.999838, ""), (1.7345, ""), (1.01, "")],
+)
+def test_a_factor_is_told_only_if_a_mistake_makes_it(factor, told):
+    sentence = diagnose(factor * 3.1, 3.1, [], tolerance=1e-6)
+    assert sentence == (f"every number is {told} times the right one" if told else "")
+
+
+@pytest.mark.parametrize(
+    ("mine", "reference", "sentence"),
+    [
+        (np.full((1, 1), 3.1), 3.1, "an axis is too many: it must go"),
+        (np.array([3.1, 3.1]), 3.1, "averaged over axis 0"),
+        ([3.1], 3.1, "the answer is a list of 1, expected one number"),
+        (np.ones((4, 4)), np.arange(4.0)[:, None], "broadcasting has paired every number with every other"),
+        (np.arange(4.0) * np.ones((3, 1)), np.arange(4.0), "averaged over axis 0"),
+    ],
+)
+def test_an_axis_too_many_is_told_to_go(mine, reference, sentence):
+    assert sentence in mismatch(mine, reference)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

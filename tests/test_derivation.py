@@ -119,7 +119,7 @@ def test_what_a_student_derives_is_right(name, capsys):
         ("dW[2]", Q["dW[2]"].T, "it is transposed"),
         ("dW[2]", Q["z[1]"].T @ Q["D[2]"], "z stands where a belongs"),
         ("dW[1]", X.T @ Q["da[1]"], "s' is missing in eq. 4"),
-        ("db[2]", Q["D[2]"].mean(0, keepdims=True), "the sum of D over the examples, not the mean"),
+        ("db[2]", Q["D[2]"].mean(0, keepdims=True), "yours is the mean of D over the examples"),
         ("db[2]", Q["D[2]"].sum(0), "keep the axis"),
         ("db[2]", Q["D[2]"], "summed over axis 0"),
         ("Rz[2]", Q["Ra[1]"] @ W2 + NETWORK.v["b2"], "the term a V of eq. 5 is missing"),
@@ -141,7 +141,8 @@ def test_what_a_student_derives_is_right(name, capsys):
         ("RD[1]", -Q["RD[1]"], "the sign is turned"),
         ("RdW[1]", X.T @ (Q["Rda[1]"] * S1), "s'' is missing in eq. 8"),
         ("RD[1]", 5 * Q["Rda[1]"] * S1, "the mean over the examples (eq. 2); and s'' is missing in eq. 8"),
-        ("RD[1]", 1.001 * Q["RD[1]"], "every number is 1.001 times the right one"),
+        ("RD[1]", 0.3 * Q["RD[1]"], "every number is 0.3 times the right one"),
+        ("RD[1]", Q["RD[1]"] / np.linalg.norm(Q["RD[1]"]), "scaled to length one"),
     ],
 )
 def test_a_mistake_made_on_purpose_is_named(name, wrong, diagnosis):

@@ -3,10 +3,15 @@
 import importlib
 
 import exercises
+import nbformat
 import numpy as np
 import pytest
 from answering import LESSONS, printed, refused
-from exercises.answers import guarded
+from exercises.answers import arrays_in, guarded
+from nbclient import NotebookClient
+
+from tinymaml import MLP, Parameters
+from tinymaml.tasks import Sinusoids
 
 PRINTED = printed()
 
@@ -43,17 +48,78 @@ def test_an_error_inside_the_function_says_what_it_was_given():
 
     with pytest.raises(exercises.WrongAnswer) as caught:
         guarded(product)(np.ones((2, 3)), np.ones((2, 3)))
-    assert str(caught.value).startswith("product: it stops with ValueError")
+    assert str(caught.value).startswith("product: it stops in the line `return left @ right` with ValueError")
     assert "It was given left (2, 3), right (2, 3): do the shapes fit" in str(caught.value)
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_a_function_that_writes_into_its_arrays_writes_into_copies():
-    def spoil(array, *, other):
-        array *= 0
-        other *= 0
-        return array
+def spoil_an_array(x, theta, batch, here):
+    x *= 0
+    return theta["w"]
 
-    mine = np.ones(3), np.ones(3)
-    guarded(spoil)(mine[0], other=mine[1])
-    assert mine[0].all() and mine[1].all()
+
+def spoil_parameters(x, theta, batch, here):
+    np.subtract(theta["w"], 1, out=theta["w"])
+    return x
+
+
+def spoil_a_batch(x, theta, batch, here):
+    batch.y_query[0] = 7
+    return x
+
+
+def spoil_what_is_seen_from_theta(x, theta, batch, here):
+    here.z[1][:] = np.tanh(here.z[1])
+    return x
+
+
+def in_single(x, theta, batch, here):
+    return {"w": theta["w"], "b": x.astype(np.float32)}
+
+
+def a_single_number(x, theta, batch, here):
+    return np.float64(1), np.float32(x.mean())
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (spoil_an_array, "spoil_an_array: it changes its argument x in place"),
+        (spoil_parameters, "its argument theta['w'] in place"),
+        (spoil_a_batch, "its argument batch.y_query in place"),
+        (spoil_what_is_seen_from_theta, "its argument here in place"),
+        (in_single, "the answer is in float32, and float64 was given: a precision is lost"),
+        (a_single_number, "a precision is lost"),
+    ],
+)
+def test_what_is_wrong_in_every_exercise_is_refused_by_the_guard(answer, words):
+    rng, model = np.random.default_rng(0), MLP([1, 2, 1])
+    batch = Sinusoids().sample(rng, tasks=2)
+    here = model.at(model.init(rng), batch.x_support[0], batch.y_support[0])
+    given = rng.standard_normal(3), Parameters(w=rng.standard_normal(2)), batch, here
+    before = [array.copy() for _, array in arrays_in(given)]
+    with pytest.raises(exercises.WrongAnswer) as caught:
+        guarded(answer)(*given)
+    assert words in str(caught.value)
+    for (_, array), copy in zip(arrays_in(given), before, strict=True):
+        np.testing.assert_array_equal(array, copy)  # the check goes on with what it had
+
+
+def test_what_the_guard_remembers_is_said_if_nothing_else_is():
+    assert "this is x, as it was given" in refused("1.3", lambda x, amplitude, phase: 1 * x)
+    assert "shape (2,), expected (): this is p, as it was given" in refused("7.3", lambda p: p)
+    told = refused("1.3", lambda x, amplitude, phase: x.round().astype(int))
+    assert "the answer holds whole numbers, int64, where floats are expected" in told
+
+
+def test_a_notebook_shows_the_sentence_and_nothing_of_the_check():
+    """In a real kernel: no traceback, no source, no file."""
+    source = "import exercises\nexercises.check('2.1', lambda z, y: 2 * (z - y))"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    NotebookClient(notebook, timeout=60, allow_errors=True).execute()
+    (error,) = [output for output in notebook.cells[0].outputs if output.output_type == "error"]
+    sentence, line = error.traceback
+    assert sentence == "D[2] is wrong: a factor 1/n is missing: the loss is the mean over the examples (eq. 2)"
+    assert line.startswith("D[2]          (5, 3)        relative error") and line.endswith("wrong (beyond 1e-10)")
+    assert "Traceback" not in sentence and ".py" not in sentence
+    assert error.evalue == f"{sentence}\n{line}"

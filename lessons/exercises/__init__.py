@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from exercises.answers import guarded
+from exercises.answers import explained, guarded, refuse
 from tinymaml.check import WrongAnswer
 
 __all__ = ["WrongAnswer", "check", "prediction"]
@@ -32,8 +32,13 @@ def check(number: str, answer: Callable, *, seed: int = 0) -> None:
     if not callable(answer):
         sentence = f"Exercise {number}: the answer is {answer!r}, expected a function: pass the name of yours"
         raise WrongAnswer(sentence, name=number, error=np.inf)
+    mine = guarded(answer)
     try:
-        lesson.CHECKS[number](guarded(answer), np.random.default_rng(seed))
+        lesson.CHECKS[number](mine, np.random.default_rng(seed))
+        if mine.whole:
+            refuse(f"Exercise {number}", mine.whole)
+    except WrongAnswer as wrong:
+        raise explained(wrong, mine) from wrong.__cause__
     except NotImplementedError:
         print(f"Exercise {number} is not attempted yet: write it in the cell above. The lesson goes on without it.")
     else:

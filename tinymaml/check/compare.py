@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
 
 import numpy as np
 
@@ -10,14 +11,22 @@ from tinymaml.parameters import Parameters
 
 FLOOR = 1e-3  # below this norm a difference is measured against it: rounding around zero, 0 against 1e-16, is no error
 TOLERANCE = 1e-10
+FEW_DIGITS = 1e-5  # an answer that is wrong by less has lost digits
 
 
 class WrongAnswer(AssertionError):
-    """An answer beyond its tolerance. `name`, `error` (relative; inf where it has no meaning) and `diagnosis`, "" if none."""
+    """An answer beyond its tolerance. `name`, `error` (relative; inf where it has no meaning) and `diagnosis`, "" if none.
+
+    A notebook shows its sentence and its line, and no traceback: that would be of the check, not of the answer.
+    """
 
     def __init__(self, sentence: str, *, name: str, error: float, diagnosis: str = "", line: str = ""):
         super().__init__("\n".join(part for part in (sentence, line) if part))
         self.name, self.error, self.diagnosis, self.line = name, error, diagnosis, line
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return str(self).splitlines()
 
 
 class Line(str):
@@ -55,6 +64,11 @@ def compare(
         print(line + "right")
         return Line(line + "right")
     found = diagnosis(max(10 * tolerance, 1e-6)) if np.isfinite(error) else "it holds NaN or infinite numbers"
+    if not found and error < FEW_DIGITS:
+        found = (
+            f"about {-np.log10(error):.0f} digits are right and the others are lost: "
+            "by a rounded number, by float32 on the way, or by a difference quotient"
+        )
     worst = f"its relative error is {error:.1e}, where {tolerance:.0e} would pass{_worst(mine, reference)}"
     line += f"wrong (beyond {tolerance:.0e})"
     raise WrongAnswer(f"{name} is wrong: {found or worst}", name=name, error=error, diagnosis=found, line=line)
@@ -77,20 +91,58 @@ def mismatch(mine: object, reference: object) -> str:
             return f"the answer holds {', '.join(map(str, mine)) or 'nothing'}, expected {', '.join(reference)}"
         told = (mismatch(mine[name], reference[name]) for name in reference)
         return next((f"in {name}, {what}" for name, what in zip(reference, told, strict=True) if what), "")
-    if isinstance(mine, Mapping) or np.asarray(mine).dtype.char not in "?bBhHiIlLqQefdgFDG":
-        return f"the answer is {mine!r}, expected numbers of shape {np.shape(reference)}"
-    got, wanted = np.shape(mine), np.shape(reference)
+    got, wanted = np.shape(mine) if _numeric(mine) else None, np.shape(reference)
+    expected = f"an array of shape {wanted}" if wanted else "one number"
+    if isinstance(mine, list | tuple):
+        one = isinstance(mine, tuple) and len(mine) == 1
+        why = "a comma at the end of the return makes a tuple" if one else "np.array makes an array of a list"
+        return f"the answer is a {type(mine).__name__} of {len(mine)}, expected {expected}{f': {why}' if one or wanted else ''}"
+    if got is None:
+        told = repr(mine)
+        told = told if len(told) <= 60 and "\n" not in told else f"a {type(mine).__name__}"
+        return f"the answer is {told}, expected numbers of shape {wanted}"
     if got == wanted:
         return ""
-    sentence = f"the answer has shape {got}, expected {wanted}"
+    sentence, why = f"the answer has shape {got}, expected {wanted}", _reshaped(mine, reference)
+    return f"{sentence}: {why}" if why else sentence
+
+
+def _numeric(value: object) -> bool:
+    try:
+        return not isinstance(value, Mapping) and np.asarray(value).dtype.char in "?bBhHiIlLqQefdgFDG"
+    except ValueError:  # rows of different lengths
+        return False
+
+
+def _reshaped(mine: object, reference: object) -> str:
+    """How the numbers of an answer of another shape are those of the reference; "" if they are not."""
+    got, wanted = np.shape(mine), np.shape(reference)
     if got == wanted[::-1] and close(np.transpose(mine), reference):
-        return f"{sentence}: it is transposed"
+        return "it is transposed"
     if np.size(mine) == np.size(reference) and close(np.reshape(mine, wanted), reference):
-        return f"{sentence}: the numbers are right, keep the axis (keepdims=True, or a reshape)"
+        if len(got) < len(wanted):
+            return "the numbers are right, keep the axis (keepdims=True, or a reshape)"
+        if len(got) == len(wanted):
+            return f"the numbers are right, in another shape: .reshape{wanted}"
+        go = "no keepdims, or [..., 0]" if wanted else "no keepdims, or .item()"
+        return f"the numbers are right, and an axis is too many: it must go ({go})"
     for axis in range(len(got)):
-        if np.shape(np.sum(mine, axis, keepdims=True)) == wanted and close(np.sum(mine, axis, keepdims=True), reference):
-            return f"{sentence}: the right numbers appear when it is summed over axis {axis}"
-    return sentence
+        for kept in (True, False):
+            for word, total in (("summed", np.sum), ("averaged", np.mean)):
+                value = total(mine, axis, keepdims=kept)
+                if np.shape(value) == wanted and close(value, reference):
+                    return f"the right numbers appear when it is {word} over axis {axis}"
+    if len(got) >= len(wanted) and np.size(mine) > np.size(reference):
+        try:
+            repeated = close(mine, np.broadcast_to(reference, got))
+        except ValueError:
+            repeated = False
+        if repeated:
+            return "the right numbers are there several times: broadcasting has repeated them"
+    n = max(wanted, default=0)
+    if n > 1 and np.size(reference) == n and got == (n, n):
+        return f"an array ({n},) has met an array ({n}, 1), and broadcasting has paired every number with every other"
+    return ""
 
 
 def close(mine: object, reference: object, tolerance: float = 1e-6) -> bool:
@@ -128,10 +180,28 @@ def _turned(reference: object) -> Iterator[tuple[str, object]]:
 
 
 def _scaled(mine: object, reference: object) -> Iterator[tuple[str, object]]:
+    """A constant factor, if it is one that a mistake makes: a whole number, a part of one, or a simple ratio."""
     a, b = numbers(mine), numbers(reference)
-    if a.shape == b.shape and (b @ b) > 0:
-        factor = float((a @ b) / (b @ b))
-        yield f"every number is {factor:.6g} times the right one", factor * reference
+    if a.shape != b.shape or not (b @ b) > 0:
+        return
+    factor = (a @ b) / (b @ b)
+    if np.isfinite(factor) and np.isreal(factor):
+        simple = _simple(float(np.real(factor)))
+        if simple:
+            yield f"every number is {simple:.6g} times the right one", simple * reference
+        if a.size > 1:
+            yield "it is scaled to length one: the length is part of the answer", float(np.linalg.norm(b)) ** -1 * reference
+
+
+def _simple(factor: float) -> float:
+    """The clean number that a factor is but for rounding, -1, n, 1/n or p/q with p and q up to 10; 0 if it is none."""
+    if not 1e-6 < abs(factor) < 1e6:
+        return 0.0
+    ratio = Fraction(factor).limit_denominator(10)
+    whole = Fraction(round(factor)) if abs(factor) >= 1 else 1 / Fraction(round(1 / factor))
+    clean = [whole] if abs(ratio.numerator) > 10 else [ratio, whole]
+    near = (float(one) for one in clean if abs(one - 1) > 0.05 and abs(factor - float(one)) < 1e-6 * abs(factor))
+    return next(near, 0.0)
 
 
 def numbers(value: object) -> np.ndarray:

@@ -199,7 +199,7 @@ MISTAKES = {
     "s for s'": Mistake("s stands where s' belongs (eq. 4)", _slope(lambda s, z, a: a)),
     "z for a": Mistake("z stands where a belongs in dW (eq. 3)", {
         Affine: {"backward": _z_for_a}, Elementwise: {"forward": _forward_with_z}}),
-    "db mean": Mistake("db is the sum of D over the examples, not the mean: 1/n is in D already (eq. 3)", {
+    "db mean": Mistake("yours is the mean of D over the examples: eq. 3 has the sum, as 1/n is in D already", {
         Affine: {"backward": _mean_over_rows, "R_backward": _mean_over_rows}}),
     "Ra W": Mistake("the term Ra W of eq. 5 is missing", _R_forward(p=lambda p, layer: with_zero(p, layer.W))),
     "a V": Mistake("the term a V of eq. 5 is missing", _R_forward(v=lambda v, layer: with_zero(v, layer.W))),
