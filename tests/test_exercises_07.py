@@ -332,7 +332,7 @@ BLIND = {
     "-ln(1 - p)": lambda p: -np.log(1 - p).mean(),
     "a small number is added to p": lambda p: -np.log(p + 1e-8).mean(),
     "or p is cut off": lambda p: -np.log(np.clip(p, 1e-3, 1)).mean(),
-    "expected one number, (): it is the mean over the labels, without an axis": lambda p: -np.log(p).mean(keepdims=True),
+    "an axis is too many: it must go": lambda p: -np.log(p).mean(keepdims=True),
 }
 
 
