@@ -32,6 +32,7 @@ def _central(answer: Callable, rng: np.random.Generator) -> None:
 def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
     here, ahead, behind = f(point), f(point + h * v), f(point + -h * v)
     length = float(np.sqrt((v * v).sum() if isinstance(v, np.ndarray) else v.dot(v)))
+    squares = v * v if isinstance(v, np.ndarray) else v.map(np.square)
     ones = np.ones_like(v) if isinstance(v, np.ndarray) else v.map(np.ones_like)
     known = [
         ("this is the forward difference: its error is of the order h; go to both sides of theta", (ahead - here) / h),
@@ -39,6 +40,15 @@ def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
         ("this is the forward difference with a step of 2h: go to both sides of theta", (f(point + 2 * h * v) - here) / (2 * h)),
         ("the points are theta + h v and theta, which are h apart, and it is divided by 2h", (ahead - here) / (2 * h)),
         ("the points are theta and theta - h v, which are h apart, and it is divided by 2h", (here - behind) / (2 * h)),
+        ("it is the value at theta minus that at theta + h v: the sign is turned, and one side of theta is missing",
+         (here - ahead) / h),
+        ("it is the value at theta - h v minus that at theta: the sign is turned, and one side of theta is missing",
+         (behind - here) / h),
+        ("this is the mean of the two values: take their difference", (ahead + behind) / 2),
+        ("the step is h theta: it goes along v", (f(point + h * point) - f(point + -h * point)) / (2 * h)),
+        ("v is squared: the step is h v", central_difference(f, point, squares, h=h)),
+        ("it is divided by the square of the length of v: divide by 2h", (ahead - behind) / (2 * h * length**2)),
+        ("it is rounded to a whole number", (ahead - behind) // (2 * h)),
         ("it is divided by h: the two points are 2h apart", (ahead - behind) / h),
         ("it is divided by 2 and not by h as well", (ahead - behind) / 2),
         ("it is not divided by 2h", ahead - behind),
@@ -110,6 +120,10 @@ def _mistakes_in_complex_step(f: Callable, point: Any, v: Any, h: float) -> list
         ("it is divided by 2h: nothing is subtracted here, so divide by h", slope / 2),
         ("it is multiplied by h: divide", slope * h * h),
         ("it is divided by h twice", slope / h),
+        ("it is twice too large: the points theta + i h v and theta - i h v are 2h apart", 2 * slope),
+        ("the step has a real part: it has to be i h v", f(point + (1 + 1j) * h * v).imag / h),
+        ("theta is multiplied by i: the point is theta + i h v", f(1j * point + h * v).imag / h),
+        ("the step is i v times the root of h: it has to be i h v", f(point + 1j * np.sqrt(h) * v).imag / h),
         ("the step is i v: it has to be i h v", straight.imag),
         ("the step is i v: it has to be i h v", straight.imag / h),
         ("theta is not used: the point is theta + i h v", f(1j * h * v).imag / h),
@@ -166,6 +180,12 @@ def _mistakes_in_relative_error(mine: np.ndarray, reference: np.ndarray) -> list
         ("it is divided by the square of the norm: take the larger of the two norms", gap / larger**2),
         ("it is divided by the floor: the floor is the least that is divided by, so take the maximum", gap / 1e-3),
         ("it is in percent: leave out the factor 100", 100 * gap / larger),
+        ("it is divided by the root of the sum of both squares: take the larger of the two norms", gap / np.hypot(a, b)),
+        ("it is divided by a standard deviation: take the larger of the two norms", gap / max(mine.std(), reference.std())),
+        ("it is divided by the norm of the larger entries: take the larger of the two norms",
+         gap / _size(np.maximum(mine, reference))),
+        ("this is the mean error of the rows: take the norms of all numbers together",
+         np.mean(norm(mine - reference, axis=-1) / np.maximum(norm(mine, axis=-1), norm(reference, axis=-1)))),
         ("this is its logarithm: leave it as a number", np.log10(gap / larger)),
         ("it is subtracted from 1: take the error itself", 1 - gap / larger),
         ("this is the largest error of an entry: take the norms of all numbers together", entries.max()),
@@ -210,6 +230,8 @@ def _of_equal_shapes(answer: Callable, mine: np.ndarray, reference: np.ndarray, 
         raise
     if isinstance(value, BaseException):
         refuse("the answer", "it returns an error: raise it")
+    if isinstance(value, bool | np.bool_):
+        refuse("the answer", f"it is {value}: return the error itself, a number")
     one_number("the answer", value, "take the norms of all numbers together")
     return value
 
@@ -325,6 +347,8 @@ def _loss(loss: Any, here: Any) -> None:
         "it is halved: the squared error here has no 1/2 (eq. 9)": squares.sum() / n / 2,
         "it is the root of the loss: leave it squared": np.sqrt(squares.sum() / n),
         "these are absolute values: take squares": np.abs(z - y).sum() / n,
+        "only the first output is taken: sum over the outputs": squares[:, 0].mean(),
+        "it is 0: return the loss too": 0.0,
     }
     right = squares.sum() / n
     for sentence, value in known.items():
