@@ -70,7 +70,7 @@ WRONG = {
         (lambda f, t, v, h: my_central_difference(f, t, unit(v), h), "v is scaled to length one"),
         (lambda f, t, v, h: (f(t + v) - f(t - v)) / (2 * h), "the step is h v"),
         (lambda f, t, v, h: (f(t + h / 2 * v) - f(t - h / 2 * v)) / (2 * h), "which are h apart"),
-        (lambda f, t, v, h: h * v, "has shape (3,): the slope along v is one number"),
+        (lambda f, t, v, h: h * v, "has shape (3,), expected one number"),
     ],
     "3.2": [
         (lambda f, t, v, h=1e-30: f(t + 1j * h * v).imag, "the imaginary part has to be divided by h"),
@@ -160,9 +160,9 @@ WRONG["3.1"] += [
     (lambda f, t, v, h: (f(t + h * v) - 2 * f(t) + f(t - h * v)) / h**2, "this is the second derivative"),
     (lambda f, t, v, h: f(t + h * v) - f(t - h * v) / (2 * h), "the last division is of one term only"),
     (lambda f, t, v, h: (f(h * v) - f(-h * v)) / (2 * h), "theta is not used"),
-    (lambda f, t, v, h: np.array([[my_central_difference(f, t, v, h)]]), "the slope along v is one number"),
-    (lambda f, t, v, h: (my_central_difference(f, t, v, h),), "the slope along v is one number"),
-    (lambda f, t, v, h: np.float32(my_central_difference(f, t, v, h)), "the answer is in float32"),
+    (lambda f, t, v, h: np.array([[my_central_difference(f, t, v, h)]]), "expected one number"),
+    (lambda f, t, v, h: (my_central_difference(f, t, v, h),), "expected one number"),
+    (lambda f, t, v, h: np.float32(my_central_difference(f, t, v, h)), "in float32, and float64 was given"),
 ]
 WRONG["3.2"] += [
     (lambda f, t, v, h=1e-30: my_central_difference(f, t, v, 1e-6), "never called at a complex point"),
@@ -170,7 +170,7 @@ WRONG["3.2"] += [
     (lambda f, t, v, h=1e-30: f(t + 1e-20j * v).imag / 1e-20, "h is not used"),
     (lambda f, t, v, h=1e-30: f(1j * h * v).imag / h, "theta is not used"),
     (lambda f, t, v, h=1e-30: np.angle(f(t + 1j * h * v)) / h, "the angle is divided by h"),
-    (lambda f, t, v, h=1e-30: [f(t + 1j * h * v).imag / h], "the slope along v is one number"),
+    (lambda f, t, v, h=1e-30: [f(t + 1j * h * v).imag / h], "expected one number"),
 ]
 WRONG["3.3"] += [
     (unless(lambda m, r: m.ndim != r.ndim), "`ndim` is compared"),
@@ -188,8 +188,8 @@ WRONG["3.4"] += [
     (lambda theta, x, y: backward(theta, x, y, lambda D: D[:1]), "it is the D of one example"),
     (lambda theta, x, y: backward(theta, x, y, loss=lambda z, y: ((z - y) ** 2).sum(1)), "the losses of the 5 examples"),
     (lambda theta, x, y: backward(theta, x, y, loss=lambda z, y: ((z - y) ** 2).mean()), "the mean over examples and outputs"),
-    (steps_in_place, "the answer changes W1 in place"),
-    (single, "it is in float32"),
+    (steps_in_place, "in place, and others still need it"),
+    (single, "in float32, and float64 was given"),
 ]
 RIGHT = [  # written in other ways
     ("3.1", lambda f, t, v, h: ((f(t + h * v) - f(t)) / h + (f(t) - f(t - h * v)) / h) / 2),

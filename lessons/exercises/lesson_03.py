@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from exercises.answers import judge, judge_derived, refuse, several
+from exercises.answers import judge, judge_derived, one_number, refuse, several
 from tinymaml.check import Derivation, Problem, WrongAnswer, central_difference, complex_step
-from tinymaml.check.compare import close
+from tinymaml.check.compare import close, mismatch
 
 
 def _functions(rng: np.random.Generator) -> list[tuple[str, Callable, Any, Any]]:
@@ -26,12 +26,13 @@ def _central(answer: Callable, rng: np.random.Generator) -> None:
     for h in (0.05, 0.02):
         for name, f, point, v in _functions(rng):
             mine = answer(f, point, v, h)
-            _one_number(f"of {name}", mine)
+            _slope(f"of {name}", mine)
             judge(f"of {name}", mine, central_difference(f, point, v, h=h), _mistakes_in_difference(f, point, v, h))
 
 def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
     here, ahead, behind = f(point), f(point + h * v), f(point + -h * v)
     length = float(np.sqrt((v * v).sum() if isinstance(v, np.ndarray) else v.dot(v)))
+    squares = v * v if isinstance(v, np.ndarray) else v.map(np.square)
     ones = np.ones_like(v) if isinstance(v, np.ndarray) else v.map(np.ones_like)
     known = [
         ("this is the forward difference: its error is of the order h; go to both sides of theta", (ahead - here) / h),
@@ -39,6 +40,15 @@ def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
         ("this is the forward difference with a step of 2h: go to both sides of theta", (f(point + 2 * h * v) - here) / (2 * h)),
         ("the points are theta + h v and theta, which are h apart, and it is divided by 2h", (ahead - here) / (2 * h)),
         ("the points are theta and theta - h v, which are h apart, and it is divided by 2h", (here - behind) / (2 * h)),
+        ("it is the value at theta minus that at theta + h v: the sign is turned, and one side of theta is missing",
+         (here - ahead) / h),
+        ("it is the value at theta - h v minus that at theta: the sign is turned, and one side of theta is missing",
+         (behind - here) / h),
+        ("this is the mean of the two values: take their difference", (ahead + behind) / 2),
+        ("the step is h theta: it goes along v", (f(point + h * point) - f(point + -h * point)) / (2 * h)),
+        ("v is squared: the step is h v", central_difference(f, point, squares, h=h)),
+        ("it is divided by the square of the length of v: divide by 2h", (ahead - behind) / (2 * h * length**2)),
+        ("it is rounded to a whole number", (ahead - behind) // (2 * h)),
         ("it is divided by h: the two points are 2h apart", (ahead - behind) / h),
         ("it is divided by 2 and not by h as well", (ahead - behind) / 2),
         ("it is not divided by 2h", ahead - behind),
@@ -63,14 +73,12 @@ def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
     exact = [complex_step(f, point, v), *(central_difference(f, point, v, h=h, points=points) for points in (4, 6, 8))]
     return known + [(all_digits, value) for value in exact]
 
-def _one_number(name: str, mine: Any) -> None:
-    """`WrongAnswer` for a slope that has a shape or has lost digits."""
+def _slope(name: str, mine: Any) -> None:
+    """`WrongAnswer` for a slope that is not one number."""
     if isinstance(mine, Mapping):
         refuse(name, "the answer has a number for each parameter: the slope along v is one number")
-    if np.ndim(mine) > 0:
-        refuse(name, f"the answer has shape {np.shape(mine)}: the slope along v is one number, so no array and no list")
-    if isinstance(mine, np.float32 | np.complex64):
-        refuse(name, "the answer is in float32, which has 7 digits: leave the numbers in float64, as they were given")
+    one_number(name, mine, "the slope along v, whatever the shape of theta")
+
 
 def _complex(answer: Callable, rng: np.random.Generator) -> None:
     for name, f, point, v in _functions(rng):
@@ -112,6 +120,10 @@ def _mistakes_in_complex_step(f: Callable, point: Any, v: Any, h: float) -> list
         ("it is divided by 2h: nothing is subtracted here, so divide by h", slope / 2),
         ("it is multiplied by h: divide", slope * h * h),
         ("it is divided by h twice", slope / h),
+        ("it is twice too large: the points theta + i h v and theta - i h v are 2h apart", 2 * slope),
+        ("the step has a real part: it has to be i h v", f(point + (1 + 1j) * h * v).imag / h),
+        ("theta is multiplied by i: the point is theta + i h v", f(1j * point + h * v).imag / h),
+        ("the step is i v times the root of h: it has to be i h v", f(point + 1j * np.sqrt(h) * v).imag / h),
         ("the step is i v: it has to be i h v", straight.imag),
         ("the step is i v: it has to be i h v", straight.imag / h),
         ("theta is not used: the point is theta + i h v", f(1j * h * v).imag / h),
@@ -123,7 +135,7 @@ def _mistakes_in_complex_step(f: Callable, point: Any, v: Any, h: float) -> list
 
 def _imaginary(name: str, mine: Any, reference: float, at_complex_points: bool) -> None:
     """`WrongAnswer` for a complex answer, for values at real points, and for the two mistakes that leave next to nothing."""
-    _one_number(name, mine)
+    _slope(name, mine)
     if isinstance(mine, str):
         return
     if not at_complex_points:
@@ -145,7 +157,7 @@ def _relative_error(answer: Callable, rng: np.random.Generator) -> None:
     added = ("the floor is added: it is the least that is divided by, so take the maximum", gap / (a + 1e-3))
     smaller = ("it is divided by the smaller of the two norms: take the larger", gap / min(a, b))
     one, other = _of_equal_shapes(answer, mine, reference), _of_equal_shapes(answer, reference, mine)
-    below = smaller if close(other, gap / b) else (by_reference, gap / b)
+    below = smaller if not mismatch(other, gap) and close(other, gap / b) else (by_reference, gap / b)
     judge("mine > ref", one, gap / a, [below, *_mistakes_in_relative_error(mine, reference), added])
     judge("mine < ref", other, gap / a, [(by_mine, gap / b)])
     signs = np.where(np.arange(24) % 3 == 0, -1.0, 1.0).reshape(2, 3, 4)
@@ -168,6 +180,12 @@ def _mistakes_in_relative_error(mine: np.ndarray, reference: np.ndarray) -> list
         ("it is divided by the square of the norm: take the larger of the two norms", gap / larger**2),
         ("it is divided by the floor: the floor is the least that is divided by, so take the maximum", gap / 1e-3),
         ("it is in percent: leave out the factor 100", 100 * gap / larger),
+        ("it is divided by the root of the sum of both squares: take the larger of the two norms", gap / np.hypot(a, b)),
+        ("it is divided by a standard deviation: take the larger of the two norms", gap / max(mine.std(), reference.std())),
+        ("it is divided by the norm of the larger entries: take the larger of the two norms",
+         gap / _size(np.maximum(mine, reference))),
+        ("this is the mean error of the rows: take the norms of all numbers together",
+         np.mean(norm(mine - reference, axis=-1) / np.maximum(norm(mine, axis=-1), norm(reference, axis=-1)))),
         ("this is its logarithm: leave it as a number", np.log10(gap / larger)),
         ("it is subtracted from 1: take the error itself", 1 - gap / larger),
         ("this is the largest error of an entry: take the norms of all numbers together", entries.max()),
@@ -212,10 +230,9 @@ def _of_equal_shapes(answer: Callable, mine: np.ndarray, reference: np.ndarray, 
         raise
     if isinstance(value, BaseException):
         refuse("the answer", "it returns an error: raise it")
-    if isinstance(value, np.float32):
-        refuse("the answer", "it is in float32, which has 7 digits: leave the numbers in float64, as they were given")
-    if np.ndim(value) > 0:
-        refuse("the answer", f"it has shape {np.shape(value)}, expected one number: take the norms of all numbers together")
+    if isinstance(value, bool | np.bool_):
+        refuse("the answer", f"it is {value}: return the error itself, a number")
+    one_number("the answer", value, "take the norms of all numbers together")
     return value
 
 def _floor(answer: Callable) -> None:
@@ -297,19 +314,13 @@ def _mended(answer: Callable, rng: np.random.Generator) -> None:
         x, y = problem.batch.x_support[0], problem.batch.y_support[0]
         derivation = Derivation(problem.model, problem.theta, x, y)
         here = problem.model.at(problem.theta, x, y)
-        theta = problem.theta.map(np.copy)
-        loss, gradient = several(answer(theta, x, y), "loss", "gradient")
-        changed = [name for name in theta if not np.array_equal(theta[name], problem.theta[name])]
-        if changed:
-            refuse("theta", f"the answer changes {changed[0]} in place: it has to return the gradient, and leave theta as it is")
+        loss, gradient = several(answer(problem.theta, x, y), "loss", "gradient")
         if isinstance(loss, Mapping) and not isinstance(gradient, Mapping):
             refuse("the answer", "the two are exchanged: return loss, gradient, in this order")
         if not isinstance(gradient, Mapping) or gradient.keys() != problem.theta.keys():
             holds = ", ".join(map(str, gradient)) if isinstance(gradient, Mapping) else f"a {type(gradient).__name__}"
             refuse("the gradient", f"it holds {holds or 'nothing'}, expected a dict with {', '.join(problem.theta)}")
         print(f"on a network {' - '.join(map(str, widths))}:")
-        if any(getattr(array, "dtype", None) == np.float32 for array in (loss, *gradient.values())):
-            refuse("the answer", "it is in float32, which has 7 digits: leave the numbers in float64, as they were given")
         _loss(loss, here)
         derivation.check("loss", loss)
         for l in (2, 1):
@@ -336,6 +347,8 @@ def _loss(loss: Any, here: Any) -> None:
         "it is halved: the squared error here has no 1/2 (eq. 9)": squares.sum() / n / 2,
         "it is the root of the loss: leave it squared": np.sqrt(squares.sum() / n),
         "these are absolute values: take squares": np.abs(z - y).sum() / n,
+        "only the first output is taken: sum over the outputs": squares[:, 0].mean(),
+        "it is 0: return the loss too": 0.0,
     }
     right = squares.sum() / n
     for sentence, value in known.items():

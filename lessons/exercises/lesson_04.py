@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from exercises.answers import judge_derived, refuse
+from exercises.answers import Known, judge_derived, refuse
+from exercises.terms import Formula
 from tinymaml import MLP, Parameters
 from tinymaml.check import Derivation, WrongAnswer, mistakes
 
@@ -29,15 +30,21 @@ def problem(
 
 def _two_networks(rng: np.random.Generator) -> Iterator[Derivation]:
     for widths, activation in (SQUARE, OTHER):
-        print(f"on a network {' - '.join(map(str, widths))}, {activation}:")
         yield problem(rng, widths, activation)
+
+
+def _title(derivation: Derivation) -> None:
+    affine = [array.shape for name, array in derivation.theta.items() if name[0] == "W"]
+    widths = " - ".join(str(width) for width in (affine[0][0], *(d for _, d in affine)))
+    print(f"on a network {widths}, {derivation.model.layers[1].s.name}:")
 
 
 def forward_sweep(answer: Callable, rng: np.random.Generator) -> None:
     """4.1: Rz and Ra of every layer, eq. 5."""
     for derivation in _two_networks(rng):
-        here, depth, theta, v = _here(derivation), derivation.model.depth, derivation.theta, derivation.v
+        here, depth, v = _here(derivation), derivation.model.depth, derivation.v
         mine = _called(answer, here, v)
+        _title(derivation)
         if not (isinstance(mine, tuple | list) and len(mine) == 2 and all(isinstance(part, Mapping) for part in mine)):
             refuse("Rz, Ra", f"the answer is a {type(mine).__name__}, expected two dictionaries: return Rz, Ra")
         Rz, Ra = mine
@@ -52,61 +59,53 @@ def forward_sweep(answer: Callable, rng: np.random.Generator) -> None:
             refuse("Ra[0]", f"{what}: a[0] is x, and data do not move, so Ra[0] is zero (eq. 5)")
         true_Ra = {0: 0 * here.x} | _all(derivation, "Ra")
         for l in range(1, depth + 1):
-            true_Rz = derivation.reference(f"Rz[{l}]")
-            judge_derived(derivation, f"Rz[{l}]", Rz[l], _mistakes_in_Rz(here, theta, v, true_Ra[l - 1], l))
+            _judge(derivation, f"Rz[{l}]", Rz[l], _mistakes_in_Rz, here, v, true_Ra, l)
             if l < depth:
-                s1, z, a = here.s1[l], here.z[l], here.a[l]
-                judge_derived(derivation, f"Ra[{l}]", Ra[l], [
-                    ("s'' stands where s' belongs in Ra (eq. 5)", here.s2[l] * true_Rz),
-                    ("this is s(Rz): Ra is s'(z) * Rz (eq. 5)", derivation.model.layers[1].s.value(true_Rz)),
-                    ("s' is taken at Rz, not at z (eq. 5)", _slope(derivation, true_Rz) * true_Rz),
-                    ("s' is taken at a, not at z (eq. 5)", _slope(derivation, a) * true_Rz),
-                    ("s' is written as 1 - a^2, which is true of tanh only: here.s1 has it for all", (1 - a**2) * true_Rz),
-                    ("s stands where s' belongs in Ra (eq. 5)", a * true_Rz),
-                    ("s'(z) is there twice: Ra is s'(z) * Rz (eq. 5)", s1 * s1 * true_Rz),
-                    ("z stands where Rz belongs in Ra (eq. 5)", s1 * z),
-                    ("this is s'(z) alone: it multiplies Rz (eq. 5)", s1),
-                    ("Rz is added to s', where s' multiplies it (eq. 5)", s1 + true_Rz),
-                    *_fitting((f"s' is taken in layer {k}: Ra[{l}] needs here.s1[{l}]", s1_k, true_Rz)
-                              for k, s1_k in here.s1.items() if k != l),
-                ])  # fmt: skip
+                _judge(derivation, f"Ra[{l}]", Ra[l], _mistakes_in_Ra, here, v, l)
 
 
-def _mistakes_in_Rz(here: Any, theta: Parameters, v: Parameters, Ra: np.ndarray, l: int) -> list:
-    W, V, b, c, a, n = theta[f"W{l}"], v[f"W{l}"], theta[f"b{l}"], v[f"b{l}"], here.a[l - 1], here.n
-    known = [
-        (f"theta's bias b_{l} stands where its direction c_{l} belongs (eq. 5)", Ra @ W + a @ V + b),
-        (f"theta's bias b_{l} is added: R b_{l} is c_{l} alone (eq. 5)", Ra @ W + a @ V + b + c),
-        ("z stands where a belongs in the term a V (eq. 5)", Ra @ W + (here.z[l - 1] if l > 1 else a) @ V + c),
-        ("W stands where V belongs: the term is a V (eq. 5)", Ra @ W + a @ W + c),
-        ("V stands where W belongs: the term is Ra W (eq. 5)", Ra @ V + a @ V + c),
-        ("a term Ra V is added: by the product rule one factor moves at a time (eq. 5)", (Ra + a) @ V + Ra @ W + c),
-        (f"this is z_{l} and not its speed", a @ W + b),
-        ("the term a V has the wrong sign: eq. 5 adds it", Ra @ W - a @ V + c),
-        ("the direction of the bias is subtracted: eq. 5 adds c", Ra @ W + a @ V - c),
-        ("c is there twice (eq. 5)", Ra @ W + a @ V + 2 * c),
-        ("c is divided by n: eq. 5 has it whole", Ra @ W + a @ V + c / n),
-    ]
-    known += [(f"a[{k}] stands where a[{l - 1}] belongs (eq. 5)", Ra @ W + other @ V + c)
-              for k, other in here.a.items() if k != l - 1 and other.shape == a.shape]  # fmt: skip
+def _mistakes_in_Rz(here: Any, v: Parameters, Ra: dict, l: int, by_two: bool) -> Iterator[Known]:
+    W, V, b, c = here.theta[f"W{l}"], v[f"W{l}"], here.theta[f"b{l}"], v[f"b{l}"]
+    values = {"Ra": Ra[l - 1], "W": W, "a": here.a[l - 1], "V": V, "c": c}
     if l == 1:
-        known += [("Ra_0 is taken to be x: data do not move, Ra_0 = 0 (eq. 5)", a @ W + a @ V + c)]
-        known += [("Ra_0 is taken to be one: data do not move, Ra_0 = 0 (eq. 5)", np.ones_like(a) @ W + a @ V + c)]
-    else:
-        moving = here.along(v)
-        known += [
-            ("both factors move at once, Ra V: by the product rule one moves at a time (eq. 5)", Ra @ V + c),
-            ("Rz stands where Ra belongs: the term is Ra W (eq. 5)", moving.Rz[l - 1] @ W + a @ V + c),
-        ]
-        if l > 2 and moving.Ra[l - 2].shape == Ra.shape:
-            known += [(f"Ra[{l - 2}] stands where Ra[{l - 1}] belongs (eq. 5)", moving.Ra[l - 2] @ W + a @ V + c)]
-    if W.shape[0] == W.shape[1]:
-        known += [
-            ("W is transposed: eq. 5 has Ra W", Ra @ W.T + a @ V + c),
-            ("V is transposed: eq. 5 has a V", Ra @ W + a @ V.T + c),
-            ("W and V are transposed: eq. 5 has Ra W + a V", Ra @ W.T + a @ V.T + c),
-        ]
-    return known
+        yield "Ra_0 is taken to be x: data do not move, Ra_0 = 0 (eq. 5)", here.x @ W + here.x @ V + c
+        yield "Ra_0 is taken to be one: data do not move, Ra_0 = 0 (eq. 5)", np.ones_like(here.x) @ W + here.x @ V + c
+    if l == 2:
+        yield "the term Ra W of eq. 5 is missing, or it takes Ra[0], which is zero, for Ra[1]", here.a[1] @ V + c
+    yield f"this is z_{l} and not its speed", here.z[l]
+    product = lambda *factors: factors[0] @ factors[1] if len(factors) == 2 else np.broadcast_to(factors[0], here.z[l].shape)
+    formula = Formula("eq. 5", {"Ra W": ("Ra", "W"), "a V": ("a", "V"), "c": ("c",)}, values, product, here.n)
+    swaps = {
+        "Ra": {"Rz": here.along(v).Rz.get(l - 1, Ra[0]), **_others("Ra", Ra, l - 1)},
+        "W": {"V": V, **_turned("W", W), **_others("W", _weights(here.theta), l)},
+        "a": {"z": here.z.get(l - 1, here.x), "Ra": Ra[l - 1], **_others("a", here.a | {here.depth: here.prediction}, l - 1)},
+        "V": {"W": W, **_turned("V", V), **_others("V", _weights(v), l)},
+        "c": {f"theta's bias b_{l}": b, "the mean of c": c.mean() + 0 * c, "the first number of c": c[:, :1] + 0 * c},
+    }
+    extras = {f"theta's bias b_{l}": 0 * here.z[l] + b, "Ra V": Ra[l - 1] @ V, "a W": here.a[l - 1] @ W}
+    below = here.along(v).Rz.get(l - 1, here.x)
+    extras |= {f"Rz[{l - 1}]": below}
+    yield from formula.two_mistakes(swaps, extras) if by_two else formula.mistakes(swaps, extras)
+
+
+def _mistakes_in_Ra(here: Any, v: Parameters, l: int, by_two: bool) -> Iterator[Known]:
+    s, z, a, Rz = here.network.layers[1].s, here.z[l], here.a[l], here.along(v).Rz[l]
+    slope = lambda z: s.first(z, s.value(z))
+    yield "s' is missing in Ra (eq. 5)", Rz
+    yield "this is s'(z) alone: it multiplies Rz (eq. 5)", here.s1[l]
+    yield "this is s(Rz): Ra is s'(z) * Rz (eq. 5)", s.value(Rz)
+    yield "Rz is added to s', where s' multiplies it (eq. 5)", here.s1[l] + Rz
+    yield "s' is taken at Rz, not at z (eq. 5)", slope(Rz) * Rz
+    yield "s' is taken at a, not at z (eq. 5)", slope(a) * Rz
+    yield "s' is written as 1 - a^2, which is true of tanh only: here.s1 has it for all", (1 - a**2) * Rz
+    formula = Formula("eq. 5", {"s' Rz": ("s'", "Rz")}, {"s'": here.s1[l], "Rz": Rz}, np.multiply, here.n)
+    swaps = {
+        "s'": {"s''": here.s2[l], "s": a, "z": z, "D": here.D[l], "s' s'": here.s1[l] ** 2, "s' s''": here.s1[l] * here.s2[l],
+               **_others("s'", here.s1, l)},
+        "Rz": {"z": z, "a": a, **_others("Rz", here.along(v).Rz, l)},
+    }  # fmt: skip
+    extras = {"a": a, "Rz": Rz, "s'": here.s1[l]}
+    yield from formula.two_mistakes(swaps, extras) if by_two else formula.mistakes(swaps, extras)
 
 
 def one_layer_back(answer: Callable, rng: np.random.Generator) -> None:
@@ -117,84 +116,57 @@ def one_layer_back(answer: Callable, rng: np.random.Generator) -> None:
         for l in range(2, depth + 1):
             given = {k: true_RD[k] for k in range(l, depth + 1)}
             mine = _called(answer, here, derivation.v, dict(Rz), given, l)
+            if l == 2:
+                _title(derivation)
             if isinstance(mine, Mapping | tuple | list):
                 refuse(f"RD[{l - 1}]", f"the answer is a {type(mine).__name__}, expected one array, of shape {Rz[l - 1].shape}")
-            judge_derived(derivation, f"RD[{l - 1}]", mine, _mistakes_in_RD(derivation, here, Rz, true_RD, l))
+            _judge(derivation, f"RD[{l - 1}]", mine, _mistakes_in_RD, here, derivation.v, Rz, true_RD, l)
 
 
-def _mistakes_in_RD(derivation: Derivation, here: Any, speeds: dict, true_RD: dict, l: int) -> list:
-    W, V, D, RD, r = derivation.theta[f"W{l}"], derivation.v[f"W{l}"], here.D[l], true_RD[l], speeds[l - 1]
-    s1, s2, a, n = here.s1[l - 1], here.s2[l - 1], here.a[l - 1], here.n
-    two, bend = RD @ W.T + D @ V.T, (D @ W.T) * s2 * r
+def _mistakes_in_RD(here: Any, v: Parameters, Rz: dict, RD: dict, l: int, by_two: bool) -> Iterator[Known]:
+    W, V, s1, s2, a = here.theta[f"W{l}"].T, v[f"W{l}"].T, here.s1[l - 1], here.s2[l - 1], here.a[l - 1]
+    two, bend = RD[l] @ W + here.D[l] @ V, (here.D[l] @ W) * s2 * Rz[l - 1]
     brackets = "s' multiplies one of the two terms only: it needs brackets, (RD W^T + D V^T) * s' (eq. 8)"
-    not_turned, of_tanh = "W is not transposed in eq. 8", "is written for tanh, as a function of a: here.s1 and here.s2 have both"
-    known = [
-        (brackets, RD @ W.T + (D @ V.T) * s1 + bend),
-        (brackets, (RD @ W.T) * s1 + D @ V.T + bend),
-        ("the factor D W^T is missing beside s'' (eq. 8)", two * s1 + s2 * r),
-        ("s'' Rz stands beside D V^T: it belongs to D W^T (eq. 8)", two * s1 + (D @ V.T) * s2 * r),
-        ("s'' Rz stands beside all of the two terms: it belongs to D W^T (eq. 8)", two * s1 + two * s2 * r),
-        ("the s'' term has s' in it as well, as D[l-1] and Ra have: it is (D W^T) * s'' * Rz (eq. 8)", two * s1 + bend * s1),
-        ("V stands where W belongs: the first term is RD W^T (eq. 8)", (RD @ V.T + D @ V.T) * s1 + bend),
-        ("RD V^T stands where D W^T belongs beside s'' (eq. 8)", two * s1 + (RD @ V.T) * s2 * r),
-        ("W stands where V belongs: the second term is D V^T (eq. 8)", (RD @ W.T + D @ W.T) * s1 + bend),
-        ("W and V are exchanged: the terms are RD W^T and D V^T (eq. 8)", (RD @ V.T + D @ W.T) * s1 + bend),
-        ("both factors move at once, RD V^T: by the product rule one moves at a time (eq. 8)", (RD @ W.T + RD @ V.T) * s1 + bend),
-        ("both factors move at once, RD V^T: by the product rule one moves at a time (eq. 8)", (RD @ V.T) * s1 + bend),
-        ("D stands where RD belongs: the first term is RD W^T (eq. 8)", (D @ W.T + D @ V.T) * s1 + bend),
-        ("s' is missing, and so is s'': R acts on D W^T only (eq. 8)", two),
-        ("this is RD W^T alone: s' and two terms of eq. 8 are missing", RD @ W.T),
-        ("this is the s'' term alone: eq. 8 has two more", bend),
-        ("s'' is missing, and so is the V-term: this is eq. 4 with RD for D", (RD @ W.T) * s1),
-        ("the s'' term is there twice (eq. 8)", two * s1 + 2 * bend),
-        ("the s'' term has D V^T too: it is (D W^T) * s'' * Rz (eq. 8)", two * s1 + bend + (D @ V.T) * s2 * r),
-        ("it is multiplied by n: eq. 8 has no such factor", (two * s1 + bend) * n),
-        ("Rz stands where s'' Rz belongs (eq. 8)", two * s1 + (D @ W.T) * r),
-        ("s'' is squared (eq. 8)", two * s1 + bend * s2),
-        ("the term D V^T has the wrong sign: eq. 8 adds it", (RD @ W.T - D @ V.T) * s1 + bend),
-        ("it is divided by n: 1/n is in D and RD already (eqs. 2 and 6)", (two * s1 + bend) / n),
-        (f"s' {of_tanh}", two * (1 - a**2) + bend),
-        (f"s'' {of_tanh}", two * s1 + (D @ W.T) * (-2 * a * (1 - a**2)) * r),
-        (f"s'' {of_tanh}", two * s1 + (D @ W.T) * (-2 * a * s1) * r),
-        (f"s' {of_tanh}", two * (1 - a**2) + (D @ W.T) * (-2 * a * (1 - a**2)) * r),
-        ("the s'' term is written without the factor -2 or without a: here.s2 has s''", two * s1 + (D @ W.T) * a * s1 * r),
-        ("the s'' term is written without the factor -2: here.s2 has s''", two * s1 - (D @ W.T) * a * s1 * r),
-    ]
+    yield brackets, RD[l] @ W + (here.D[l] @ V) * s1 + bend
+    yield brackets, (RD[l] @ W) * s1 + here.D[l] @ V + bend
+    yield "RD and D are exchanged, or W and V: the terms are RD W^T and D V^T (eq. 8)", (RD[l] @ V + here.D[l] @ W) * s1 + bend
+    yield "s' is missing in eq. 8", two + bend
+    yield "s' is missing, and so is s'': R acts on D W^T only (eq. 8)", two
+    yield "s'' is missing in eq. 8", two * s1
+    yield "s'' is missing, and so is the V-term: this is eq. 4 with RD for D", (RD[l] @ W) * s1
+    yield "this is RD W^T alone: s' and two terms of eq. 8 are missing", RD[l] @ W
+    yield "the factor D W^T is missing beside s'' (eq. 8)", two * s1 + s2 * Rz[l - 1]
+    yield "the s'' term has s' in it as well, as D[l-1] and Ra have: it is (D W^T) * s'' * Rz (eq. 8)", two * s1 + bend * s1
+    tanh1, tanh2, told = 1 - a**2, -2 * a * (1 - a**2), "written for tanh, as a function of a: here.s1 and here.s2 have both"
+    yield f"s' is {told}", two * tanh1 + bend
+    yield f"s' and s'' are {told}", two * tanh1 + (here.D[l] @ W) * tanh2 * Rz[l - 1]
+    yield f"s'' is {told}", two * s1 + (here.D[l] @ W) * tanh2 * Rz[l - 1]
+    yield f"s'' is {told}", two * s1 + (here.D[l] @ W) * -2 * a * s1 * Rz[l - 1]
     if W.shape[0] == W.shape[1]:
-        known += [
-            (not_turned, (RD @ W + D @ V.T) * s1 + bend),
-            (not_turned, two * s1 + (D @ W) * s2 * r),
-            (not_turned, (RD @ W + D @ V.T) * s1 + (D @ W) * s2 * r),
-            ("neither W nor V is transposed in eq. 8", (RD @ W + D @ V) * s1 + (D @ W) * s2 * r),
-            ("neither W nor V is transposed in eq. 8", (RD @ W + D @ V) * s1 + bend),
-        ]
-        if l in here.s1:
-            late1, late2, late_r = here.s1[l], here.s2[l], speeds[l]
-            early = f"eq. 8 takes the layer below, [{l - 1}]"
-            known += [
-                (f"s' is taken in layer {l}: {early}", two * late1 + bend),
-                (f"s'' is taken in layer {l}: {early}", two * s1 + (D @ W.T) * late2 * r),
-                (f"s' and s'' are taken in layer {l}: {early}", two * late1 + (D @ W.T) * late2 * r),
-                (f"s', s'' and Rz are taken in layer {l}: {early}", two * late1 + (D @ W.T) * late2 * late_r),
-            ]
-        known += [(f"Rz is taken in layer {l}: eq. 8 takes Rz[{l - 1}]", two * s1 + (D @ W.T) * s2 * speeds[l])]
-        for k in (k for k in here.D if k != l and k > 1):  # the layer is written as a number
-            other = _right_RD(derivation, here, speeds, true_RD, k)
-            if other.shape == s1.shape:
-                known += [(f"this is RD[{k - 1}]: take the layer that is asked for, l = {l}", other)]
-        theta, v = derivation.theta, derivation.v
-        for k in (k for k in here.D if k != l and theta[f"W{k}"].shape == W.shape):
-            U, X, where = theta[f"W{k}"], v[f"W{k}"], f"of layer {k}: eq. 8 takes the layer that is asked for, l = {l}"
-            known += [(f"W is that {where}", (RD @ U.T + D @ V.T) * s1 + (D @ U.T) * s2 * r)]
-            known += [(f"V is that {where}", (RD @ W.T + D @ X.T) * s1 + bend)]
-            known += [(f"RD is that {where}", (true_RD[k] @ W.T + D @ V.T) * s1 + bend)]
-    return known
-
-
-def _right_RD(derivation: Derivation, here: Any, speeds: dict, true_RD: dict, l: int) -> np.ndarray:
-    W, V = derivation.theta[f"W{l}"], derivation.v[f"W{l}"]
-    bend = (here.D[l] @ W.T) * here.s2[l - 1] * speeds[l - 1]
-    return (true_RD[l] @ W.T + here.D[l] @ V.T) * here.s1[l - 1] + bend
+        yield "W is not transposed in eq. 8", (RD[l] @ W.T + here.D[l] @ V) * s1 + (here.D[l] @ W.T) * s2 * Rz[l - 1]
+        yield "V is not transposed in eq. 8", (RD[l] @ W + here.D[l] @ V.T) * s1 + bend
+        yield "neither W nor V is transposed in eq. 8", (RD[l] @ W.T + here.D[l] @ V.T) * s1 + (here.D[l] @ W.T) * s2 * Rz[l - 1]
+    terms = {"(RD W^T) s'": ("RD", "W^T", "s'"), "(D V^T) s'": ("D", "V^T", "s'"), "(D W^T) s'' Rz": ("D", "W^T", "s''", "Rz")}
+    values = {"RD": RD[l], "W^T": W, "D": here.D[l], "V^T": V, "s'": s1, "s''": s2, "Rz": Rz[l - 1]}
+    product = lambda D, W, *factors: (D @ W) * np.prod(factors, axis=0)
+    layer = lambda arrays: {k: array.T for k, array in arrays.items()}
+    swaps = {
+        "RD": {"D": here.D[l], **_others("RD", RD, l)},
+        "D": {"RD": RD[l], **_others("D", here.D, l)},
+        "W^T": {"V^T": V, **_turned("W^T", W, "W"), **_others("W^T", layer(_weights(here.theta)), l)},
+        "V^T": {"W^T": W, **_turned("V^T", V, "V"), **_others("V^T", layer(_weights(v)), l)},
+        "s'": {"1": np.ones_like(s1), "s''": s2, "s": a, "s' s'": s1 * s1, "Rz": Rz[l - 1], "s'' Rz": s2 * Rz[l - 1],
+               **_others("s'", here.s1, l - 1)},
+        "s''": {"s'": s1, "1": np.ones_like(s1), "s'' s''": s2 * s2, "a s'": a * s1, **_others("s''", here.s2, l - 1)},
+        "Rz": {"z": here.z[l - 1], "a": a, "1": np.ones_like(a), "Rz Rz": Rz[l - 1] ** 2, **_others("Rz", Rz, l - 1)},
+    }  # fmt: skip
+    extras = {
+        f"D[{l - 1}]": here.D[l - 1], f"c_{l - 1}": 0 * a + v[f"b{l - 1}"], "(RD V^T) s'": (RD[l] @ V) * s1,
+        "(D W^T) Rz": (here.D[l] @ W) * Rz[l - 1], "(D V^T) s'' Rz": (here.D[l] @ V) * s2 * Rz[l - 1],
+        "(RD W^T) s'' Rz": (RD[l] @ W) * s2 * Rz[l - 1],
+    }  # fmt: skip
+    formula = Formula("eq. 8", terms, values, product, here.n)
+    yield from formula.two_mistakes(swaps, extras) if by_two else formula.mistakes(swaps, extras)
 
 
 def r_gradient(answer: Callable, rng: np.random.Generator) -> None:
@@ -203,6 +175,7 @@ def r_gradient(answer: Callable, rng: np.random.Generator) -> None:
         here, depth, theta = _here(derivation), derivation.model.depth, derivation.theta
         Ra, true_RD = {0: np.zeros_like(here.x), **_all(derivation, "Ra")}, _all(derivation, "RD")
         mine = _called(answer, here, dict(Ra), dict(true_RD))
+        _title(derivation)
         if not isinstance(mine, Mapping):
             refuse("hvp", f"the answer is a {type(mine).__name__}, expected Parameters or a dict with {', '.join(theta)}")
         lost = [name for name in theta if name not in mine]
@@ -210,57 +183,32 @@ def r_gradient(answer: Callable, rng: np.random.Generator) -> None:
             holds = ", ".join(map(str, mine)) or "nothing"
             refuse("hvp", f"the answer holds {holds}, expected {', '.join(theta)}: {lost[0]} is missing")
         for l in range(depth, 0, -1):
-            judge_derived(derivation, f"RdW[{l}]", mine[f"W{l}"], _mistakes_in_RdW(derivation, here, Ra, true_RD, l))
+            _judge(derivation, f"RdW[{l}]", mine[f"W{l}"], _mistakes_in_RdW, here, derivation.v, Ra, true_RD, l)
             _bias_of_r_gradient(derivation, here, mine[f"b{l}"], true_RD[l], l)
         judge_derived(derivation, "hvp", mine)
 
 
-def _mistakes_in_RdW(derivation: Derivation, here: Any, speeds: dict, true_RD: dict, l: int) -> list:
-    a, Ra, D, RD, n = here.a[l - 1], speeds[l - 1], here.D[l], true_RD[l], here.n
-    right, together = a.T @ RD + Ra.T @ D, "both factors move at once, Ra^T RD: by the product rule one moves at a time (eq. 7)"
-    known = [
-        (together, Ra.T @ RD),
-        (together, a.T @ RD + Ra.T @ RD),
-        (together, right + Ra.T @ RD),
-        ("this is the gradient plus a^T RD: the second term is Ra^T D (eq. 7)", a.T @ RD + a.T @ D),
-        ("the gradient is added: R of it is a^T RD + Ra^T D alone (eq. 7)", right + a.T @ D),
-        ("the term Ra^T D has the wrong sign: eq. 7 adds it", a.T @ RD - Ra.T @ D),
-        ("it is divided by n once more: 1/n is in D and RD already (eqs. 2 and 6)", right / n),
-        ("it is multiplied by n: eq. 7 has no factor", right * n),
-        ("the term a^T RD is there twice (eq. 7)", right + a.T @ RD),
-        ("the term Ra^T D is there twice (eq. 7)", right + Ra.T @ D),
-        ("the term a^T RD is divided by n: 1/n is in RD already (eq. 6)", a.T @ RD / n + Ra.T @ D),
-        ("the term Ra^T D is divided by n: 1/n is in D already (eq. 2)", a.T @ RD + Ra.T @ D / n),
-        ("the terms are halved: the product rule adds them", right / 2),
-        ("the weights of the examples are lost: the rows of a and Ra are averaged first", a.mean(0, keepdims=True).T @ RD.sum(
-            0, keepdims=True) + Ra.mean(0, keepdims=True).T @ D.sum(0, keepdims=True)),
-    ]  # fmt: skip
-    if l > 1:
-        z = here.z[l - 1]
-        known += [
-            ("z stands where a belongs in the term a^T RD (eq. 7)", z.T @ RD + Ra.T @ D),
-            ("a stands where Ra belongs, and Ra where a belongs: the terms are a^T RD and Ra^T D (eq. 7)", Ra.T @ RD + a.T @ D),
-        ]
-    if a.shape[1] == D.shape[1]:
-        known += [
-            ("the term Ra^T D is transposed (eq. 7)", a.T @ RD + D.T @ Ra),
-            ("the term a^T RD is transposed (eq. 7)", RD.T @ a + Ra.T @ D),
-            ("it is transposed: eq. 7 has a^T RD + Ra^T D", right.T),
-        ]
-        below = here.a | {here.depth: here.prediction}
-        known += [(f"a[{l}] stands where a[{l - 1}] belongs (eq. 7)", below[l].T @ RD + Ra.T @ D)]
-        for k in (k for k in here.a if k != l - 1 and here.a[k].shape == a.shape):
-            known += [
-                (f"a[{k}] stands where a[{l - 1}] belongs (eq. 7)", here.a[k].T @ RD + Ra.T @ D),
-                (f"a[{k}] and Ra[{k}] stand where layer {l - 1} belongs (eq. 7)", here.a[k].T @ RD + speeds[k].T @ D),
-            ]
-            known += [(f"Ra[{k}] stands where Ra[{l - 1}] belongs (eq. 7)", a.T @ RD + speeds[k].T @ D)] if k > 0 else []
-        for k in (k for k in here.D if k != l and here.D[k].shape == D.shape):
-            known += [
-                (f"D[{k}] stands where D[{l}] belongs (eq. 7)", a.T @ RD + Ra.T @ here.D[k]),
-                (f"RD[{k}] stands where RD[{l}] belongs (eq. 7)", a.T @ true_RD[k] + Ra.T @ D),
-            ]
-    return known
+def _mistakes_in_RdW(here: Any, v: Parameters, Ra: dict, RD: dict, l: int, by_two: bool) -> Iterator[Known]:
+    a, D, moves = here.a[l - 1].T, here.D[l], Ra[l - 1].T
+    together = "both factors move at once, Ra^T RD: by the product rule one moves at a time (eq. 7)"
+    yield together, moves @ RD[l]
+    yield together, a @ RD[l] + moves @ RD[l]
+    yield together, a @ RD[l] + moves @ D + moves @ RD[l]
+    yield "this is the gradient plus a^T RD: the second term is Ra^T D (eq. 7)", a @ RD[l] + a @ D
+    yield "the gradient is added: R of it is a^T RD + Ra^T D alone (eq. 7)", a @ RD[l] + moves @ D + a @ D
+    terms = {"a^T RD": ("a^T", "RD"), "Ra^T D": ("Ra^T", "D")}
+    values = {"a^T": a, "RD": RD[l], "Ra^T": moves, "D": D}
+    turned = lambda arrays: {k: array.T for k, array in arrays.items()}
+    swaps = {
+        "a^T": {"z^T": here.z.get(l - 1, here.x).T, "Ra^T": moves,
+                **_others("a^T", turned(here.a | {here.depth: here.prediction}), l - 1)},
+        "RD": {"D": D, **_others("RD", RD, l)},
+        "Ra^T": {"a^T": a, "Rz^T": here.along(v).Rz.get(l - 1, 0 * here.x).T, **_others("Ra^T", turned(Ra), l - 1, zero=False)},
+        "D": {"RD": RD[l], **_others("D", here.D, l)},
+    }  # fmt: skip
+    swaps["a^T"]["the mean of a^T"] = np.tile(a.mean(1, keepdims=True), here.n)
+    formula, extras = Formula("eq. 7", terms, values, np.matmul, here.n), {"Ra^T Ra": moves @ moves.T}
+    yield from formula.two_mistakes(swaps, extras) if by_two else formula.mistakes(swaps, extras)
 
 
 def _bias_of_r_gradient(derivation: Derivation, here: Any, mine: Any, RD: np.ndarray, l: int) -> None:
@@ -301,7 +249,7 @@ SMALL = 1e-4  # a relative error that a check has to see, far above rounding
 def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     """4.4: a function that tells right Hessian-vector products from wrong ones."""
     problems = [problem(rng, *network) for network in NETWORKS]
-    said = lambda d, Hv, model=None: _verdict(_unchanged(answer, model or d.model, d.theta, d.x, d.y, d.v, Hv))
+    said = lambda d, Hv, model=None: _verdict(answer(model or d.model, d.theta, d.x, d.y, d.v, Hv))
     right = [_here(d).hvp(d.v) for d in problems]
     for d, Hv in zip(problems, right, strict=True):
         if not said(d, Hv):
@@ -458,11 +406,9 @@ def _verdict(said: Any) -> bool:
 
 
 def _called(answer: Callable, here: Any, *given: Any) -> Any:
-    """The answer, or a sentence about a layer that it asked for in vain, or about an array of `here` that it changed."""
-    kept = {f"here.{name}[{l}]": array for name in ("a", "z", "D", "s1") for l, array in getattr(here, name).items()}
-    before = {name: array.copy() for name, array in kept.items()}
+    """The answer, or a sentence about a layer that it asked for in vain."""
     try:
-        mine = _unchanged(answer, here, *given)
+        return answer(here, *given)
     except WrongAnswer as wrong:
         asked = wrong.__cause__.args[0] if isinstance(wrong.__cause__, KeyError) else None
         if isinstance(asked, int | np.integer):
@@ -470,45 +416,35 @@ def _called(answer: Callable, here: Any, *given: Any) -> Any:
             has = f"a has the layers 0 to {top - 1}, s1 and s2 have 1 to {top - 1}, z and D have 1 to {top}"
             refuse("the answer", f"it asks for layer [{asked}] of something that has none: {has}")
         raise
-    for name, array in kept.items():
-        if not np.array_equal(array, before[name]):
-            refuse("the answer", f"it changes {name} in place: work on a copy, or make a new array")
-    parts = mine if isinstance(mine, tuple | list) else [mine]
-    for part in parts:
-        arrays = part.values() if isinstance(part, Mapping) else [part]
-        if any(getattr(array, "dtype", None) == np.float32 for array in arrays):
-            refuse("the answer", "it is in float32, which has 7 digits: leave the numbers in float64, as they were given")
-    return mine
 
 
-def _unchanged(answer: Callable, *given: Any) -> Any:
-    """The answer for copies of the arrays that are given; a sentence if it has changed one of them."""
-    copied = [_copy(thing) for thing in given]
-    mine = answer(*copied)
-    for old, new in zip(given, copied, strict=True):
-        for name in old if isinstance(old, Mapping) else ():
-            if not np.array_equal(old[name], new[name], equal_nan=True):
-                refuse("the answer", f"it changes an array that it is given, [{name!r}], in place: work on a copy")
-    return mine
+def _judge(derivation: Derivation, name: str, mine: Any, mistakes_in: Callable, *given: Any) -> None:
+    """One mistake, of this exercise or of the library; two of this exercise if none explains the answer."""
+    try:
+        judge_derived(derivation, name, mine, mistakes_in(*given, by_two=False))
+    except WrongAnswer as wrong:
+        if wrong.diagnosis:
+            raise
+        judge_derived(derivation, name, mine, mistakes_in(*given, by_two=True))
 
 
-def _copy(thing: Any) -> Any:
-    if isinstance(thing, Parameters):
-        return thing.map(np.copy)
-    return {name: array.copy() for name, array in thing.items()} if isinstance(thing, dict) else thing
+def _others(symbol: str, arrays: Mapping[int, np.ndarray], l: int, zero: bool = True) -> dict[str, np.ndarray]:
+    """The same quantity in all other layers, with its layer in its name; zero: also where it is zero."""
+    return {f"{symbol}[{k}]": array for k, array in arrays.items() if k != l and (zero or np.any(array))}
 
 
-def _slope(derivation: Derivation, z: np.ndarray) -> np.ndarray:
-    s = derivation.model.layers[1].s
-    return s.first(z, s.value(z))
+def _turned(symbol: str, W: np.ndarray, other: str = "") -> dict[str, np.ndarray]:
+    return {other or f"{symbol}^T": W.T} if W.shape[0] == W.shape[1] else {}
 
 
-def _fitting(candidates: Iterator[tuple[str, np.ndarray, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
-    return [(sentence, one * other) for sentence, one, other in candidates if one.shape == other.shape]
+def _weights(theta: Parameters) -> dict[int, np.ndarray]:
+    return {int(name[1:]): array for name, array in theta.items() if name[0] == "W"}
 
 
 def _here(derivation: Derivation) -> Any:
-    return derivation.model.at(derivation.theta, derivation.x, derivation.y)
+    here = derivation.model.at(derivation.theta, derivation.x, derivation.y)
+    _ = here.gradient  # with every D, so that a change of one in place is seen
+    return here
 
 
 def _all(derivation: Derivation, kind: str) -> dict[int, np.ndarray]:
