@@ -12,6 +12,7 @@ from exercises.meta import Inner, check_update, part_of_curvature, same, slips
 from tinymaml import MLP, Parameters
 from tinymaml.check import MetaDerivation, Problem, WrongAnswer
 from tinymaml.check.compare import mismatch
+from tinymaml.check.meta_derivation import SLIPS, outer_loop
 from tinymaml.tasks import TaskBatch
 
 
@@ -45,16 +46,20 @@ class OneTask:
         try:
             judge_derived(self, name, mine, known)
         except WrongAnswer as wrong:
-            sentence = str(wrong).removesuffix(wrong.line).rstrip()
-            for general, here in (FOR_ONE_STEP if self.inner.steps == 1 else FOR_STEPS).items():
-                sentence = sentence.replace(general, here)
+            sentence = _in_words(str(wrong).removesuffix(wrong.line).rstrip(), self.inner.steps)
             raise WrongAnswer(sentence, name=name, error=wrong.error, diagnosis=wrong.diagnosis, line=wrong.line) from None
 
 
 # the library speaks of any number of steps, or of one: theta_{k+1} is theta' where there is one step
 FOR_ONE_STEP = {"theta_{k+1}": "theta'", "theta_k": "theta", "theta_K": "theta'", "u_{k+1}": "u_1", "u_K": "u_1",
-                "theta[1]": "theta'", "u[1]": "u_1"}  # fmt: skip
+                "theta[1]": "theta'"}  # fmt: skip
 FOR_STEPS = {"theta'": "theta_K"}
+
+
+def _in_words(sentence: str, steps: int) -> str:
+    for general, here in (FOR_ONE_STEP if steps == 1 else FOR_STEPS).items():
+        sentence = sentence.replace(general, here)
+    return sentence
 
 
 def one_step(answer: Callable, rng: np.random.Generator) -> None:
@@ -120,11 +125,20 @@ def _back_through(answer: Callable, task: OneTask, K: int) -> None:
         refuse("u", f"they come in the order of the way back: u[{K}], the first to be found, must stand at {K}, and u[0] at 0")
     if all(same(value, theta) for value, theta in zip((mine[k] for k in sorted(mine)), _thetas(task, K), strict=True)):
         refuse("u", "these are theta_0, ..., theta_K: u[k] is the gradient with respect to theta_k")
-    for sentence, wrong in slips(task.inner):  # all u[k] at once: one mistake explains them together
+    for sentence, wrong in _ways(task):  # all u[k] at once: one mistake explains them together
         if all(same(mine[k], wrong[k]) for k in right) and not all(same(wrong[k], right[k]) for k in right):
-            refuse("u", sentence)
+            refuse("u", _in_words(sentence, K))
     for k in range(K, -1, -1):
         task.judge(f"u[{k}]", mine[k], _back_slips(task, mine, k))
+
+
+def _ways(task: OneTask) -> Iterator[tuple[str, dict[int, Parameters]]]:
+    """(sentence, {k: u_k}) of every known mistake that is made at all steps."""
+    of, K = task.derivation, task.inner.steps
+    for key, sentence in SLIPS.items():
+        made = outer_loop(of.model, of.theta, of.batch, of.inner_lr, K, [key])
+        yield sentence, {k: made[f"u[{k}]"].task(0) for k in range(K + 1)}
+    yield from slips(task.inner)
 
 
 def _thetas(task: OneTask, K: int) -> list[Parameters]:
@@ -151,9 +165,9 @@ def _keys(task: OneTask, mine: Mapping, right: Mapping) -> str:
 
 def _back_slips(task: OneTask, mine: Mapping, k: int) -> Iterator[Known]:
     K, inner = task.inner.steps, task.inner
-    for sentence, u in slips(inner):
-        yield sentence, u[k]
-    if k < K:
+    if k == K:
+        yield from ((sentence, u[K]) for sentence, u in slips(inner))
+    else:
         later = task.reference(f"u[{k + 1}]")
         end = inner.at(task.reference(f"theta[{K}]"), inner.query)
         yield QUERY_HESSIAN, later - end.hvp(inner.alpha * later)
