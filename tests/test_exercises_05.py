@@ -136,7 +136,7 @@ WRONG = [
     ("5.2", lambda *given: k_steps()(*given[:-1], given[-1] + 1), "this is the answer for 4 steps"),
     ("5.2", lambda *given: [k_steps()(*given)[k] for k in range(4)], "with 3 it was right. Is a number in the place of `steps`?"),
     ("5.2", k_steps(pick=lambda u: {k + 1: u[k] for k in u}), "they are off by one, what stands at k + 1 is u_k"),
-    ("5.2", k_steps(pick=lambda u: dict.fromkeys(u, spoil(u[0]))), "all u[k] are one object that was changed in place"),
+    ("5.2", k_steps(pick=lambda u: dict.fromkeys(u, spoil(u[0]))), "all u[k] are one object"),
     ("5.2", k_steps("u[K] - a * tape[k - 1].hvp(u[k])"), "each step back starts from u_K"),
     ("5.2", k_steps("u[k] - a / 4 * tape[k - 1].hvp(u[k])"), "your curvature term is 0.25 times the right one"),
     ("5.1", one_step("(spoil(theta), u - a * here.hvp(u))[1]"), "changes its argument theta['W1'] in place"),
