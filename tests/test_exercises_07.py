@@ -112,9 +112,9 @@ CHANGES = {
         "np.tile, not np.repeat",
     ),
     "x shuffled alone": (lambda x, y, xq, yq, N, K, *_: (np.roll(x, 1, axis=0), y, xq, yq), "are not in the same order"),
-    "whole numbers": (lambda x, y, xq, yq, *_: (x, y.astype(int), xq, yq), "it holds whole numbers, and a network takes float64"),
-    "float32": (lambda *parts: tuple(part.astype(np.float32) for part in parts[:4]), "it holds numbers in float32"),
-    "labels": (lambda x, y, xq, yq, *_: (x, y.argmax(1), xq, yq), "make them one-hot: np.eye(ways)[labels]"),
+    "whole numbers": (lambda x, y, xq, yq, *_: (x, y.astype(int), xq, yq), "whole numbers"),
+    "float32": (lambda *parts: tuple(part.astype(np.float32) for part in parts[:4]), "float32"),
+    "labels": (lambda x, y, xq, yq, *_: (x, 1.0 * y.argmax(1), xq, yq), "make them one-hot: np.eye(ways)[labels]"),
     "labels from one": (lambda x, y, xq, yq, N, *_: (x, np.pad(y, ((0, 0), (1, 0))), xq, yq), "np.eye(ways)[labels]"),
     "not one-hot": (lambda x, y, xq, yq, *_: (x, y, xq, 0.5 * yq), "its rows are not one 1 among zeros"),
     "class numbers": (
@@ -332,7 +332,7 @@ BLIND = {
     "-ln(1 - p)": lambda p: -np.log(1 - p).mean(),
     "a small number is added to p": lambda p: -np.log(p + 1e-8).mean(),
     "or p is cut off": lambda p: -np.log(np.clip(p, 1e-3, 1)).mean(),
-    "expected one number, (): it is the mean over the labels, without an axis": lambda p: -np.log(p).mean(keepdims=True),
+    "an axis is too many: it must go": lambda p: -np.log(p).mean(keepdims=True),
 }
 
 
