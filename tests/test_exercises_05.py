@@ -187,7 +187,9 @@ def test_where_the_rate_is_one_number_it_may_stand_before_the_product_too():
         ("5.3", update("u0.mean().flat"), "the answer is a ndarray, expected Parameters"),
         ("5.3", update("(theta - beta * u0.mean()).map(lambda array: array.T)"), "shape (3, 2), expected (2, 3)"),
         ("5.3", update("theta - beta * u0.mean() * float('nan')"), "NaN"),
-        ("5.3", update("theta - 2.5 * (u0.mean() + theta)"), "theta moved along something else"),
+        ("5.3", update("theta - beta * (2 * u1.mean() + theta)"), "theta moved along 2 u_1 + theta, where eq. 13 has"),
+        ("5.3", update("theta - beta * theta.map(np.sin)"), "theta moved along something else"),
+        ("5.1", one_step("2 * u - here.gradient"), "it is 2 u_1 - grad L_S(theta), where eq. 12 has u_1 - H_S(theta)(alpha u_1)"),
     ],
 )
 def test_answers_of_the_wrong_kind_are_refused_in_words(number, answer, words):

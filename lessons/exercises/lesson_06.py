@@ -96,7 +96,9 @@ def wrong_starts(a: np.ndarray, c: np.ndarray, inner_lr: float, steps: int) -> l
         ("it is multiplied by the number of tasks: sums above and below, or means above and below", best * T),
         ("this is the c of the task with the largest weight: all tasks count", float(c[np.argmax(a * r ** (2 * K))])),
         ("this is the c of the steepest task: all tasks count", float(c[np.argmax(a)])),
-        *_mixed_starts(a, c, inner_lr, K),
+        ("it is rounded to a whole number", float(np.trunc(best))),
+        ("a stands above the fraction once more than below", float((a**2 * r ** (2 * K) * c).sum() / (a * r ** (2 * K)).sum())),
+        ("this is the mean of theta_K after steps from 0: the best start was asked for", float((c + r**K * (0 - c)).mean())),
         ("this is the mean of theta_K, where the tasks end: the start was asked for", float((c + r**K * (best - c)).mean())),
         ("this is the least potential: give the theta where it lies", float((a * (r**K * (best - c)) ** 2).mean())),
     ]  # fmt: skip
@@ -137,8 +139,9 @@ def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
         for value, (a, *_) in zip(mine, problems, strict=True):
             _number("the best start", value, f"one for all {len(a)} tasks")
         right = np.array([best_start(*problem) for problem in problems])
-        sentences = [sentence for sentence, _ in wrong_starts(*problems[0])]
-        values = np.transpose([[value for _, value in wrong_starts(*problem)] for problem in problems])
+        wrong = [wrong_starts(*problem) + list(_mixed_starts(*problem)) for problem in problems]
+        sentences = [sentence for sentence, _ in wrong[0]]
+        values = np.transpose([[value for _, value in of_problem] for of_problem in wrong])
         judge(f"start, K = {steps}", np.array(mine), right, list(zip(sentences, values, strict=True)))
 
 
