@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from exercises.answers import Known, judge_derived, refuse
-from exercises.meta import Inner, check_update, part_of_curvature, same, slips
+from exercises.meta import Inner, check_update, in_parts, part_of_curvature, parts_of_step, same, slips
 from tinymaml import MLP, Parameters
 from tinymaml.check import MetaDerivation, Problem, WrongAnswer
 from tinymaml.check.compare import mismatch
+from tinymaml.check.meta_derivation import SLIPS, outer_loop
 from tinymaml.tasks import TaskBatch
 
 
@@ -40,21 +41,32 @@ class OneTask:
             refuse(name, different)
         self.derivation.check(name, {key: np.asarray(array)[None] for key, array in mine.items()})
 
-    def judge(self, name: str, mine: Any, known: Iterator[Known]) -> None:
+    def judge(self, name: str, mine: Any, known: Iterator[Known], k: int) -> None:
         """`judge_derived`, in the words of the exercise."""
         try:
             judge_derived(self, name, mine, known)
         except WrongAnswer as wrong:
-            sentence = str(wrong).removesuffix(wrong.line).rstrip()
-            for general, here in (FOR_ONE_STEP if self.inner.steps == 1 else FOR_STEPS).items():
-                sentence = sentence.replace(general, here)
+            sentence, K = str(wrong).removesuffix(wrong.line).rstrip(), self.inner.steps
+            if not wrong.diagnosis and k < K:
+                path = [self.reference(f"theta[{i}]") for i in range(K + 1)]
+                made = in_parts(mine, parts_of_step(self.inner, k, self.reference(f"u[{k + 1}]"), path))
+                where = "" if K == 1 else f", with k = {k}"
+                told = f"it is {made}, where eq. 12 has u_{{k+1}} - H_S(theta_k)(alpha u_{{k+1}}){where}"
+                sentence = f"{name} is wrong: {told}" if made else sentence
+            sentence = _in_words(sentence, K)
             raise WrongAnswer(sentence, name=name, error=wrong.error, diagnosis=wrong.diagnosis, line=wrong.line) from None
 
 
 # the library speaks of any number of steps, or of one: theta_{k+1} is theta' where there is one step
 FOR_ONE_STEP = {"theta_{k+1}": "theta'", "theta_k": "theta", "theta_K": "theta'", "u_{k+1}": "u_1", "u_K": "u_1",
-                "theta[1]": "theta'", "u[1]": "u_1"}  # fmt: skip
+                "theta[1]": "theta'"}  # fmt: skip
 FOR_STEPS = {"theta'": "theta_K"}
+
+
+def _in_words(sentence: str, steps: int) -> str:
+    for general, here in (FOR_ONE_STEP if steps == 1 else FOR_STEPS).items():
+        sentence = sentence.replace(general, here)
+    return sentence
 
 
 def one_step(answer: Callable, rng: np.random.Generator) -> None:
@@ -62,7 +74,7 @@ def one_step(answer: Callable, rng: np.random.Generator) -> None:
     for widths, inner_lr in (((2, 3, 2), 0.3), ((3, 4, 1), 0.1)):
         task = OneTask(rng, 1, widths, inner_lr)
         mine = answer(*task.given)
-        task.judge("u[0]", mine, _one_step_slips(task, mine))
+        task.judge("u[0]", mine, _one_step_slips(task, mine), 0)
 
 
 def _one_step_slips(task: OneTask, mine: Any) -> Iterator[Known]:
@@ -114,17 +126,26 @@ def _back_through(answer: Callable, task: OneTask, K: int) -> None:
         if mismatch(value, right[k]):
             refuse(f"u[{k}]", mismatch(value, right[k]))
     if _one_object(mine[0], mine[K]) and not same(mine[K], right[K]):
-        refuse("u", "all u[k] are one object that was changed in place, and hold the numbers of the last change: "
-                    "each step back must make new ones, as `u[k + 1] - ...` does")  # fmt: skip
+        refuse("u", "all u[k] are one object, with the numbers of one: was it changed in place? "
+                    "Each step back must make a new one, as `u[k + 1] - ...` does")  # fmt: skip
     if all(same(mine[K - k], right[k]) for k in right):
         refuse("u", f"they come in the order of the way back: u[{K}], the first to be found, must stand at {K}, and u[0] at 0")
     if all(same(value, theta) for value, theta in zip((mine[k] for k in sorted(mine)), _thetas(task, K), strict=True)):
         refuse("u", "these are theta_0, ..., theta_K: u[k] is the gradient with respect to theta_k")
-    for sentence, wrong in slips(task.inner):  # all u[k] at once: one mistake explains them together
+    for sentence, wrong in _ways(task):  # all u[k] at once: one mistake explains them together
         if all(same(mine[k], wrong[k]) for k in right) and not all(same(wrong[k], right[k]) for k in right):
-            refuse("u", sentence)
+            refuse("u", _in_words(sentence, K))
     for k in range(K, -1, -1):
-        task.judge(f"u[{k}]", mine[k], _back_slips(task, mine, k))
+        task.judge(f"u[{k}]", mine[k], _back_slips(task, mine, k), k)
+
+
+def _ways(task: OneTask) -> Iterator[tuple[str, dict[int, Parameters]]]:
+    """(sentence, {k: u_k}) of every known mistake that is made at all steps."""
+    of, K = task.derivation, task.inner.steps
+    for key, sentence in SLIPS.items():
+        made = outer_loop(of.model, of.theta, of.batch, of.inner_lr, K, [key])
+        yield sentence, {k: made[f"u[{k}]"].task(0) for k in range(K + 1)}
+    yield from slips(task.inner)
 
 
 def _thetas(task: OneTask, K: int) -> list[Parameters]:
@@ -151,9 +172,9 @@ def _keys(task: OneTask, mine: Mapping, right: Mapping) -> str:
 
 def _back_slips(task: OneTask, mine: Mapping, k: int) -> Iterator[Known]:
     K, inner = task.inner.steps, task.inner
-    for sentence, u in slips(inner):
-        yield sentence, u[k]
-    if k < K:
+    if k == K:
+        yield from ((sentence, u[K]) for sentence, u in slips(inner))
+    else:
         later = task.reference(f"u[{k + 1}]")
         end = inner.at(task.reference(f"theta[{K}]"), inner.query)
         yield QUERY_HESSIAN, later - end.hvp(inner.alpha * later)

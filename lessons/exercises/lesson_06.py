@@ -9,7 +9,7 @@ import numpy as np
 
 from exercises.answers import Known, one_number, refuse, several
 from exercises.meta import check_update
-from tinymaml import MLP, adapt
+from tinymaml import MLP, adapt, meta_gradient
 from tinymaml.check import compare
 from tinymaml.check.compare import close
 from tinymaml.network import Network
@@ -66,8 +66,6 @@ def wrong_starts(a: np.ndarray, c: np.ndarray, inner_lr: float, steps: int) -> l
         ("it is the plain mean of c: the tasks have different weights", float(c.mean())),
         ("it is the median of c: the tasks have different weights", float(np.median(c))),
         ("a factor 2 is missing: the derivative of a (theta - c)^2 is 2 a (theta - c)", at(a * (1 - inner_lr * a) ** (2 * K))),
-        ("the factor a is missing in the step: the derivative of a (theta - c)^2 is 2 a (theta - c)",
-         at(a * (1 - 2 * inner_lr) ** (2 * K))),
         ("the learning rate is missing in the step: theta_1 is theta minus alpha times the derivative",
          at(a * (1 - 2 * a) ** (2 * K))),
         ("the steps go uphill: theta_1 is theta minus alpha times the derivative", at(a * (2 - r) ** (2 * K))),
@@ -98,14 +96,41 @@ def wrong_starts(a: np.ndarray, c: np.ndarray, inner_lr: float, steps: int) -> l
         ("it is multiplied by the number of tasks: sums above and below, or means above and below", best * T),
         ("this is the c of the task with the largest weight: all tasks count", float(c[np.argmax(a * r ** (2 * K))])),
         ("this is the c of the steepest task: all tasks count", float(c[np.argmax(a)])),
-        ("this is the c of the shallowest task: all tasks count", float(c[np.argmin(a)])),
+        ("it is rounded to a whole number", float(np.trunc(best))),
+        ("a stands above the fraction once more than below", float((a**2 * r ** (2 * K) * c).sum() / (a * r ** (2 * K)).sum())),
+        ("this is the mean of theta_K after steps from 0: the best start was asked for", float((c + r**K * (0 - c)).mean())),
         ("this is the mean of theta_K, where the tasks end: the start was asked for", float((c + r**K * (best - c)).mean())),
         ("this is the least potential: give the theta where it lies", float((a * (r**K * (best - c)) ** 2).mean())),
     ]  # fmt: skip
 
 
+def _mixed_starts(a: np.ndarray, c: np.ndarray, inner_lr: float, K: int) -> Iterator[tuple[str, float]]:
+    """(sentence, theta) of weights with one or more wrong parts: prefix * factor ** exponent."""
+    one = np.ones_like(a)
+    prefixes = [("", a), ("the factor a is missing among the weights", one), ("a stands among the weights twice", a**2)]
+    factors = [
+        ("", 2 * a),
+        ("a factor 2 is missing in the step", a),
+        ("a factor 2 too many stands in the step", 4 * a),
+        ("a stands in the step twice", 2 * a**2),
+        ("the steps are added up", 2 * a * K),
+        ("the steps go uphill", -2 * a),
+    ]
+    exponents = [("", 2 * K)] + [(f"the exponent is {name}, not 2 K", n) for name, n in (("K", K), ("2", 2), ("2^K", 2**K))]
+    divisors = [
+        ("", lambda w: w.sum()),
+        ("the sum is not divided by the sum of the weights", lambda w: 1.0),
+        ("it is divided by the sum of the squared weights", lambda w: (w * w).sum()),
+        ("it is halved", lambda w: 2 * w.sum()),
+        ("it is divided by the sum of a", lambda w: a.sum()),
+    ]
+    for sentence, (prefix, slope, exponent, divisor) in combined(prefixes, factors, exponents, divisors):
+        w = prefix * (1 - inner_lr * slope) ** exponent
+        yield sentence, float((w * c).sum() / divisor(w))
+
+
 def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
-    for steps in (3, 1, 0, 2):
+    for steps in (7, 1, 0, 2):  # with 7 the exponents of all known mistakes differ
         problems = [
             (rng.uniform(0.5, 4, T), rng.uniform(-5, 5, T), rng.uniform(low, low + 0.05), steps)
             for T, low in ((3, 0.05), (2, 0.05), (5, 0.15), (4, 0.02))
@@ -114,8 +139,9 @@ def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
         for value, (a, *_) in zip(mine, problems, strict=True):
             _number("the best start", value, f"one for all {len(a)} tasks")
         right = np.array([best_start(*problem) for problem in problems])
-        sentences = [sentence for sentence, _ in wrong_starts(*problems[0])]
-        values = np.transpose([[value for _, value in wrong_starts(*problem)] for problem in problems])
+        wrong = [wrong_starts(*problem) + list(_mixed_starts(*problem)) for problem in problems]
+        sentences = [sentence for sentence, _ in wrong[0]]
+        values = np.transpose([[value for _, value in of_problem] for of_problem in wrong])
         judge(f"start, K = {steps}", np.array(mine), right, list(zip(sentences, values, strict=True)))
 
 
@@ -159,6 +185,8 @@ def _reductions(batch: TaskBatch) -> list[tuple[str, Callable]]:
         ("it is the sum over the examples: a loss is a mean over them", lambda losses: m * losses.mean()),
         ("it is divided by the number of examples, of which the loss is the mean already", lambda losses: losses.mean() / m),
         ("it is divided by the number of tasks twice", lambda losses: losses.mean() / T),
+        ("it is a logarithm: give the loss itself", lambda losses: np.log(losses.mean())),
+        ("it is one over the loss: give the loss itself", lambda losses: 1 / losses.mean()),
         ("it is that of the first task: take the mean over all", lambda losses: losses[0]),
         ("it is that of the last task: take the mean over all", lambda losses: losses[-1]),
         ("it is the standard deviation over the tasks: take the mean", np.std),
@@ -181,10 +209,13 @@ def wrong_presents(model: Network, theta: Parameters, batch: TaskBatch, inner_lr
     """(sentence, present) of every known mistake."""
     sets = _sets(batch)
     losses = [(sentence, _loss(model, theta, sets[name])) for name, sentence in JUDGED.items()]
+    adapted = adapt(model, theta, *sets["support"], inner_lr=inner_lr, steps=steps)
+    after = "it is the loss after adaptation, on the support set: the present is that of theta, on the query set"
     _, potential = present_and_potential(model, theta, batch, inner_lr, steps)
     now = losses[0][1].mean()
     return [
         ("it is the loss after adaptation: the present is that of theta", potential),
+        (after, _loss(model, adapted, sets["support"]).mean()),
         ("it is the change by adaptation: the present is the loss before", potential - now),
         ("it is the gain by adaptation: the present is the loss before", now - potential),
         ("it is the mean of support and query loss: the query set judges", (now + losses[1][1].mean()) / 2),
@@ -221,6 +252,14 @@ def wrong_potentials(
          on_query([theta - inner_lr * model.at(theta, *sets["support"]).gradient.mean()])[0]),
         ("the learning rate is 0.01: it is given as inner_lr",
          on_query([adapt(model, theta, *sets["support"], inner_lr=0.01, steps=steps)])[0]),
+        ("the losses of the query and of the support set are added: the query set judges",
+         now[1] + _loss(model, copies, sets["support"]).mean()),
+        ("each step is twice as long as inner_lr says",
+         on_query([adapt(model, theta, *sets["support"], inner_lr=2 * inner_lr, steps=steps)])[0]),
+        ("each step is half as long as inner_lr says",
+         on_query([adapt(model, theta, *sets["support"], inner_lr=inner_lr / 2, steps=steps)])[0]),
+        ("it is the loss after a step of the outer loop: the copies of the tasks were asked for",
+         on_query([theta - inner_lr * meta_gradient(model, theta, batch, inner_lr=inner_lr, steps=steps).gradient])[0]),
         ("it is the least of all steps: the potential is the loss after the last", min(along)),
         ("it is the loss of one network, the mean of the adapted copies: every task has its own", on_query([copies.mean()])[0]),
         ("it is the loss of one network, the copy of the first task: every task has its own", on_query([copies.task(0)])[0]),
@@ -238,9 +277,14 @@ def wrong_potentials(
 def check_present_and_potential(answer: Callable, rng: np.random.Generator) -> None:
     model = MLP([1, 6, 1], activation="tanh")
     problems = []
-    for T, steps in ((3, 3), (4, 1), (5, 2)):
-        batch = Sinusoids(amplitude=(0.5, 3.0)).sample(rng, tasks=T, shots=4, queries=6)
-        problems.append((model, model.init(rng), batch, 0.05, steps))
+    for T, steps in ((4, 3), (5, 1), (6, 2)):
+        theta = model.init(rng)
+        ends_are_middling = False
+        while not ends_are_middling:  # neither the first nor the last task is the best or the worst
+            batch = Sinusoids(amplitude=(0.5, 3.0)).sample(rng, tasks=T, shots=4, queries=6)
+            losses = _loss(model, theta, _sets(batch)["query"])
+            ends_are_middling = {losses.argmin(), losses.argmax()}.isdisjoint({0, T - 1})
+        problems.append((model, theta, batch, 0.05, steps))
     for problem in problems:
         mine = several(answer(*problem), "present", "potential")
         for name, value in zip(("present", "potential"), mine, strict=True):
@@ -272,7 +316,6 @@ def wrong_differences(first: np.ndarray, second: np.ndarray) -> list[tuple[str, 
     mean, half = paired(first, second)
     return [
         ("it is turned round: first minus second", -mean),
-        ("its sign is lost: it is the mean of first - second, which may be negative", abs(mean)),
         ("the mean of the absolute differences is taken: keep their signs", np.abs(d).mean()),
         ("it is the sum of the differences: take the mean", T * mean),
         ("it is divided by T - 1: a mean divides by T", T * mean / (T - 1)),
@@ -317,6 +360,7 @@ def wrong_halves(first: np.ndarray, second: np.ndarray) -> list[tuple[str, float
         ("the mean is not subtracted in the standard deviation", np.sqrt((d**2).sum() / (T - 1))),
         ("the mean is not subtracted in the standard deviation", np.sqrt((d**2).mean())),
         ("the root of the standard deviation is taken", np.sqrt(d.std(ddof=1))),
+        ("the mean absolute difference stands where the standard deviation belongs", np.abs(d).mean()),
         ("the mean absolute deviation stands where the standard deviation belongs", np.abs(d - d.mean()).mean()),
     ]  # fmt: skip
     factors = [
@@ -338,6 +382,7 @@ def wrong_halves(first: np.ndarray, second: np.ndarray) -> list[tuple[str, float
         ("it is divided by sqrt(T - 1), which the standard deviation has already: divide by sqrt(T)", np.sqrt(T - 1)),
         ("it is multiplied by sqrt(T): divide by it", 1 / np.sqrt(T)),
         ("it is divided by sqrt(12), whatever T is", np.sqrt(12)),
+        ("it is divided by sqrt(T - 2): divide by sqrt(T)", np.sqrt(T - 2)),
         ("it is divided by sqrt(2 T): there are T differences", np.sqrt(2 * T)),
         ("it is divided by sqrt(T) twice, and by 2", 2 * T),
         ("it is divided by sqrt(T / 2): there are T differences", np.sqrt(T / 2)),
@@ -358,6 +403,8 @@ def check_paired(answer: Callable, rng: np.random.Generator) -> None:
             refuse("the pair", "the two are exchanged: the difference comes first")
         if np.allclose(mine, (mean - half, mean + half)):
             refuse("the pair", "these are the ends of the interval: give its middle and half its length")
+        if mean < 0 and np.isclose(mine[0], -mean):  # where the mean was positive, it was right
+            refuse("difference", "its sign is lost: the mean of first - second may be negative")
         judge("difference", mine[0], mean, wrong_differences(first, second))
         judge("half", mine[1], half, wrong_halves(first, second))
 

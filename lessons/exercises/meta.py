@@ -171,6 +171,45 @@ def part_of_curvature(mine: Any, first: Parameters, turn: Parameters, alpha: flo
         yield f"your curvature term is {c:.6g} times the right one", first - c * turn
 
 
+def in_parts(mine: Any, parts: Mapping[str, Parameters]) -> str:
+    """An answer as a sum of known vectors, `2 u_1 - 0.5 grad L_S(theta)`; "" if it is no sum of at most four of them."""
+    if any(mismatch(mine, part) for part in parts.values()):
+        return ""
+    target, columns = numbers(mine), np.stack([numbers(part) for part in parts.values()], axis=1)
+    if not np.isfinite(target).all():
+        return ""
+    scale = np.linalg.norm(columns, axis=0) + 1e-30
+    found = np.linalg.lstsq(columns / scale, target, rcond=1e-9)[0] / scale
+    size = np.linalg.norm(target)
+    if not 0 < np.linalg.norm(columns @ found - target) + 1e-30 < 1e-7 * size:
+        return ""
+    used = [(c, name) for c, name, length in zip(found, parts, scale, strict=True) if abs(c) * length > 1e-6 * size]
+    if len(used) > 4:
+        return ""
+    terms = [f"{'-' if c < 0 else '+'} {'' if abs(abs(c) - 1) < 1e-6 else f'{abs(c):.4g} '}{name}" for c, name in used]
+    return " ".join(terms).removeprefix("+ ")
+
+
+def parts_of_step(task: Inner, k: int, later: Parameters, path: list[Parameters]) -> dict[str, Parameters]:
+    """What a step back from u_{k+1} = `later` may be made of."""
+    a, end = task.alpha, path[-1]
+    here, next_, there = task.at(path[k], task.support), task.at(path[k + 1], task.support), task.at(end, task.query)
+    g, now = here.gradient, task.at(path[k], task.query).gradient
+    return {
+        "u_{k+1}": later,
+        "H_S(theta_k)(alpha u_{k+1})": here.hvp(a * later),
+        "H_S(theta_{k+1})(alpha u_{k+1})": next_.hvp(a * later),
+        "H_Q(theta_K)(alpha u_{k+1})": there.hvp(a * later),
+        "grad L_S(theta_k)": g,
+        "grad L_S(theta_{k+1})": next_.gradient,
+        "grad L_Q(theta_k)": now,
+        "H_S(theta_k)(alpha grad L_S(theta_k))": here.hvp(a * g),
+        "H_S(theta_k)(alpha H_S(theta_k)(alpha u_{k+1}))": here.hvp(a * here.hvp(a * later)),
+        "theta_k": path[k],
+        "H_S(theta_k)(alpha theta_k)": here.hvp(a * path[k]),
+    }
+
+
 # -- one step of the outer loop ----------------------------------------------------------------------------------
 
 
@@ -192,6 +231,9 @@ def check_update(answer: Callable, model: Any, theta: Parameters, batch: TaskBat
         derivation.check("gradient", moved_along)
     except WrongAnswer as wrong:
         told = next(_gradients(model, theta, batch, alpha, moved_along), "") or wrong.diagnosis
+        if not told:
+            made = in_parts(moved_along, _parts(model, theta, batch, alpha))
+            told = f"theta moved along {made}, where eq. 13 has the mean of u_0" if made else told
         told = told or "theta moved along something else: is it theta - outer_lr * (mean over tasks of u_0)?"
         sentence = f"the gradient that moved theta is wrong: {told}"
         raise WrongAnswer(sentence, name="gradient", error=wrong.error, diagnosis=told, line=wrong.line) from None
@@ -205,6 +247,22 @@ def _kind(mine: Any) -> str:
     if isinstance(mine, tuple):
         return f"; {len(mine)} things were returned, one was asked for"
     return ""
+
+
+def _parts(model: Any, theta: Parameters, batch: TaskBatch, alpha: float) -> dict[str, Parameters]:
+    """What the gradient that moved theta may be made of: means over the tasks."""
+    S, Q = (batch.x_support, batch.y_support), (batch.x_query, batch.y_query)
+    here = model.at(theta, *S)
+    copies = theta - alpha * here.gradient
+    at_copies = model.at(copies, *Q).gradient
+    return {
+        "u_1": at_copies.mean(),
+        "H_S(alpha u_1)": here.hvp(alpha * at_copies).mean(),
+        "grad L_S(theta)": here.gradient.mean(),
+        "grad L_Q(theta)": model.at(theta, *Q).gradient.mean(),
+        "grad L_S(theta')": model.at(copies, *S).gradient.mean(),
+        "theta": theta,
+    }
 
 
 def _gradients(model: Any, theta: Parameters, batch: TaskBatch, alpha: float, mine: Parameters) -> Iterator[str]:
@@ -233,6 +291,17 @@ def _gradients(model: Any, theta: Parameters, batch: TaskBatch, alpha: float, mi
         yield ("the mean over the tasks is taken before the step back: each task has its own Hessian, so the mean comes last",
                mean - here.hvp(alpha * mean).mean())  # fmt: skip
         yield "it is divided by the number of tasks twice", right / T
+        yield "the median over the tasks is taken: eq. 13 takes the mean", u[0].map(lambda array: np.median(array, axis=0))
+        yield "the largest of the tasks is taken: eq. 13 takes the mean", u[0].map(lambda array: array.max(axis=0))
+        yield "the least of the tasks is taken: eq. 13 takes the mean", u[0].map(lambda array: array.min(axis=0))
+        meta = meta_gradient(model, theta, batch, inner_lr=alpha)
+        yield "the gradient is multiplied by the loss", meta.loss * right
+        yield "this is the slope with respect to the inner learning rate", meta.rates
+        for steps in (2, 3, 4, 5, 10):
+            many = meta_gradient(model, theta, batch, inner_lr=alpha, steps=steps)
+            yield f"the inner loop takes {steps} steps, where 1 was asked for", many.gradient
+            missing = "where 1 was asked for, and the curvature term is missing"
+            yield f"the inner loop takes {steps} steps, {missing}", many.first_order
         yield "the support gradient at theta is added, and the curvature term is missing", (u[1] + here.gradient).mean()
         for t in range(T):
             yield "only one task is used: eq. 13 takes the mean over all", u[0].task(t)

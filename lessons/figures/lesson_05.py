@@ -94,7 +94,7 @@ def two_gradients(
         return query_loss(adapt(model, thetas, many(task.x_support, copies), many(task.y_support, copies), **inner))
 
     end = "\\theta'" if steps == 1 else f"\\theta_{steps}"
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 4.4))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 4.2))
     figure.subplots_adjust(left=0.08, right=0.99, bottom=0.22, top=0.87, wspace=0.2)  # fixed: quicker than a layout engine
     surface(left, query_loss, window)
     left.set_title(f"taken at ${end}$: level lines of $L_Q(\\theta)$", fontsize="medium")
