@@ -32,7 +32,7 @@ STEP_LOOKS = {  # teal, darker with every step: no method and no reference has i
 }
 
 
-def axes(ax: Axes | None, size: tuple[float, float] = (7.2, 4)) -> Axes:
+def axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
     """The axes that are given, or new ones of this size in inches."""
     return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
