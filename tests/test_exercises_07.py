@@ -171,8 +171,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("seed", SEEDS[:2])
-def test_every_mistake_in_an_episode_has_its_diagnosis(seed):
+def test_every_mistake_in_an_episode_has_its_diagnosis(seed=1):
     for slip, words in SLIPS.values():
         refused("7.1", lambda *given, slip=slip, **named: made(*given, **named, **slip), words, seed=seed)
     for change, words in CHANGES.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 from itertools import combinations, permutations
 from typing import Any
 
@@ -74,7 +75,7 @@ class _Episode:
                     each = "the same number of every class"
                     refuse(f"y_{part}", f"label {label} has {number} examples, expected {count}: {each}")
 
-    @property
+    @cached_property
     def class_of(self) -> tuple[int, ...]:
         """The class with label 0, 1, ..., by the support set."""
         return tuple(int(self.classes["support"][self.labels["support"] == label][0]) for label in range(self.N))
