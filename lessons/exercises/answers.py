@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import itertools
+import operator
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any, NoReturn
 
 import numpy as np
@@ -150,6 +153,16 @@ def one_number(name: str, value: Any, why: str) -> None:
         refuse(name, f"the answer has shape {np.shape(value)}, expected one number, (): {why}")
 
 
+def combined(*parts: Sequence[Known], join: Callable[..., Any] = operator.mul) -> Iterator[Known]:
+    """Every way to put an answer together, one entry of each part, with the sentences of what is wrong in it.
+
+    The first entry of a part is the right one and has no sentence. Fewer mistakes come first.
+    """
+    ways = sorted(itertools.product(*parts), key=lambda way: sum(bool(sentence) for sentence, _ in way))
+    told = lambda way: "; and ".join(sentence for sentence, _ in way if sentence)
+    yield from ((told(way), reduce(join, (value for _, value in way))) for way in ways if told(way))
+
+
 def judge(
     name: str, mine: Any, right: Any, known: Iterable[Known] = (), *, tolerance: float = 1e-9, floor: float = 1e-3
 ) -> None:
@@ -157,6 +170,15 @@ def judge(
     _real(name, mine, right)
     explain = lambda closeness: diagnose(mine, right, known, tolerance=closeness)
     compare(name, mine, right, tolerance=tolerance, floor=floor, diagnosis=explain)
+
+
+def of_another_shape(name: str, mine: Any, right: np.ndarray, known: Callable[[], Iterable[Known]]) -> None:
+    """Refuse an answer that a known mistake has given another shape."""
+    if not isinstance(mine, np.ndarray | np.generic) or mismatch(mine, right) == "" or ": " in mismatch(mine, right):
+        return
+    for sentence, value in known():
+        if not mismatch(mine, value) and close(mine, value):
+            refuse(name, f"the answer has shape {np.shape(mine)}, expected {np.shape(right)}: {sentence}")
 
 
 def judge_derived(derivation: Any, name: str, mine: Any, known: Iterable[Known] = ()) -> None:

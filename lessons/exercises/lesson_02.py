@@ -1,43 +1,161 @@
-"""The checks of lesson 02: the gradient of a network, eqs. 2-4, one line after another."""
+"""The checks of lesson 02: the gradient of a network, eqs. 2-4, one line after another.
+
+A wrong answer is told by what was done in it. So the tables put answers together from right and wrong parts (`combined`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from exercises.answers import judge_derived, refuse, several
-from tinymaml.check import Derivation, Problem
-from tinymaml.check.compare import close
+from exercises.answers import Known, combined, judge, of_another_shape, refuse, several
+from tinymaml.check import Derivation, Problem, gradient_at_once
 from tinymaml.losses import softmax
 
-
-def setting(rng: np.random.Generator, widths: tuple[int, ...], loss: str = "squared_error") -> tuple[Derivation, Any]:
-    """A random tanh network on five examples, its derivation, and what the library sees there."""
-    problem = Problem(widths=widths, loss=loss, shots=5, seed=int(rng.integers(2**31)))
-    x, y = problem.batch.x_support[0], problem.batch.y_support[0]
-    return Derivation(problem.model, problem.theta, x, y), problem.model.at(problem.theta, x, y)
+# -- 2.1: where the way back begins ----------------------------------------------------------------------------
 
 
 def _last_D(answer: Callable, rng: np.random.Generator) -> None:
-    for d in (3, 1):
-        derivation, here = setting(rng, (2, 4, d))
-        judge_derived(derivation, "D[2]", answer(here.z[2], here.y))
+    for n, d in ((5, 3), (4, 1), (3, 3)):
+        z, y = 2 * rng.standard_normal((2, n, d))
+        right = gradient_at_once(lambda z, y=y: ((z - y) ** 2).sum((-2, -1)) / len(y), z)
+        _judge(f"D, ({n}, {d})", answer(z, y), right, lambda z=z, y=y: _wrong_last_D(z, y))
+
+
+NO_N = "a factor 1/n is missing: the loss is the mean over the examples (eq. 2)"
+NO_2 = "a factor 2 is missing: the squared error of eq. 9 has no 1/2"
+
+
+def _wrong_last_D(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
+    (n, d), entries = z.shape, (z - y)
+    factors = [
+        ("", 2 / n),
+        (NO_N, 2),
+        (NO_2, 1 / n),
+        ("it is divided by the number of outputs: eq. 9 sums over them", 2 / (n * d)),
+        ("it is divided by n twice: 1/n enters once, in eq. 2", 2 / n**2),
+        ("it is divided by the number of outputs d, where the number of examples n belongs", 2 / d),
+        (f"{NO_N}; and {NO_2}", 1),
+        ("it is divided by the number of outputs: eq. 9 sums over them; and " + NO_2, 1 / (n * d)),
+        ("it is divided by the number of outputs d, where the number of examples n belongs; and " + NO_2, 1 / d),
+        ("it is divided by n twice: 1/n enters once, in eq. 2; and " + NO_2, 1 / n**2),
+        ("a factor 1/2 stands where the derivative of a square has 2", 1 / (2 * n)),
+        ("the factor 2 is there twice", 4 / n),
+        ("it is multiplied by n, where it has to be divided by n", 2 * n),
+        ("it is divided by n - 1: the mean is over n examples", 2 / (n - 1 or 1)),
+    ]
+    ahead = np.tanh(z)
+    forms = [
+        ("", entries),
+        ("the sign is turned: eq. 9 has the prediction minus the target", -entries),
+        ("the target is missing in dE/dz (eq. 9)", z),
+        ("the prediction is missing in dE/dz (eq. 9)", y),
+        ("the prediction is missing in dE/dz (eq. 9)", -y),
+        ("the two are added: eq. 9 has their difference", z + y),
+        ("the square is not differentiated: this is the squared error of every number", entries**2),
+        ("an absolute value stands where the difference belongs, so that its sign is lost", np.abs(entries)),
+        ("only the sign of the difference is left: that belongs to the absolute error", np.sign(entries)),
+        ("an activation is applied to z: the prediction is z itself", ahead - y),
+        ("s' is there: nothing comes between z and the loss in the last layer", entries * (1 - ahead**2)),
+        ("the softmax is there: it belongs to the cross-entropy (eq. 10), and this is eq. 9", softmax(z) - y),
+        ("every row has the mean of the rows: each example has a D of its own",
+         np.broadcast_to(entries.mean(0, keepdims=True), z.shape)),
+        ("every row has the sum of the rows: each example has a D of its own",
+         np.broadcast_to(entries.sum(0, keepdims=True), z.shape)),
+        ("all outputs of an example have their sum: each number has a D of its own",
+         np.broadcast_to(entries.sum(1, keepdims=True), z.shape)),
+        ("the mean over the examples is taken off", entries - entries.mean(0)),
+    ]  # fmt: skip
+    whole = [("this is the loss: take its derivative in every number of z", (entries**2).sum() / n),
+             ("this is the loss of every example: take the derivative in every number of z", (entries**2).sum(1)),
+             *((f"it is summed over the {word}: every number of z has a derivative of its own",
+                2 / n * entries.sum(axis, keepdims=kept))
+               for axis, word in ((0, "examples"), (1, "outputs")) for kept in (True, False))]  # fmt: skip
+    yield from [*combined(factors, forms), *whole]
+
+
+# -- 2.2: one layer back ---------------------------------------------------------------------------------------
 
 
 def _back_through(answer: Callable, rng: np.random.Generator) -> None:
     derivation, here = setting(rng, (2, 3, 3, 2))
     for l in (2, 3):  # the square W_2 first: there a lost transpose gives numbers, and is named
-        D, W, z, s1 = here.D[l], here.theta[f"W{l}"], here.z[l - 1], here.s1[l - 1]
-        known = [("tanh is missing in s': it is 1 - tanh(z)^2, not 1 - z^2 (eq. 4)", D @ W.T * (1 - z**2))]
-        if l == 2:
-            known += [
-                ("s' comes after W^T, not before: it belongs to layer l-1 (eq. 4)", (D * s1) @ W.T),
-                ("W is not transposed in eq. 4; and s' is missing in eq. 4", D @ W),
-                ("W is not transposed in eq. 4; and tanh is missing in s'", D @ W * (1 - z**2)),
-            ]
-        judge_derived(derivation, f"D[{l - 1}]", answer(D, W, z), known)
+        D, W, z = here.D[l], here.theta[f"W{l}"], here.z[l - 1]
+        right = derivation.reference(f"D[{l - 1}]")
+        _judge(f"D[{l - 1}]", answer(D, W, z), right, lambda D=D, W=W, z=z: _wrong_back(D, W, z))
+
+
+def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
+    a, s1, n = np.tanh(z), 1 - np.tanh(z) ** 2, len(z)
+    da = D @ W.T
+    products = [("", da)]
+    slopes = [
+        ("", s1),
+        ("s' is missing in eq. 4", np.ones_like(z)),
+        ("tanh is missing in s': you have 1 - z^2, and it is 1 - tanh(z)^2 (eq. 4)", 1 - z**2),
+        ("s stands where s' belongs (eq. 4)", a),
+        ("s' is taken at a, not at z (eq. 4)", 1 - np.tanh(a) ** 2),
+        ("s' is there twice (eq. 4)", s1**2),
+        ("s'' stands where s' belongs (eq. 4)", -2 * a * s1),
+        ("the square is missing in s': you have 1 - tanh(z)", 1 - a),
+        ("the square stands outside in s': you have (1 - tanh(z))^2", (1 - a) ** 2),
+        ("the square is taken of z in s': you have 1 - tanh(z^2)", 1 - np.tanh(z**2)),
+        ("tanh(z) is doubled where it has to be squared in s'", 1 - 2 * a),
+        ("the 1 is missing in s': you have tanh(z)^2", a**2),
+        ("the 1 is missing in s': you have -tanh(z)^2", -(a**2)),
+        ("a plus stands where s' has a minus: you have 1 + tanh(z)^2", 1 + a**2),
+        ("the sign of s' is turned: you have tanh(z)^2 - 1", -s1),
+        ("the square root of s' is taken: you have 1 / cosh(z)", np.sqrt(s1)),
+        ("it is divided by s': eq. 4 multiplies", 1 / s1),
+        ("the slope of a ReLU stands where that of tanh belongs", (z > 0) * 1.0),
+        ("the slope of the logistic function stands where that of tanh belongs", np.exp(-z) / (1 + np.exp(-z)) ** 2),
+        ("the slope tanh(z) (1 - tanh(z)) has the form of the logistic function's: tanh has 1 - tanh(z)^2", a * (1 - a)),
+        ("z stands where s' belongs (eq. 4)", z),
+        ("s' is that of the first example for all: every example has its own z", s1[:1] * np.ones_like(z)),
+        ("s' is averaged over the examples: every example has its own z", s1.mean(0) * np.ones_like(z)),
+    ]
+    if W.shape[0] == W.shape[1]:
+        products += [
+            ("W is not transposed in eq. 4", D @ W),
+            ("the product with W^T is missing in eq. 4", D),
+            ("W^T is multiplied with twice (eq. 4)", da @ W.T),
+            ("it is multiplied by the inverse of W: eq. 4 has the transpose", D @ np.linalg.inv(W)),
+        ]
+    after_n = [("", 1.0),
+               ("it is divided by n twice: 1/n is in D already (eq. 2)", 1 / n),
+               ("it is multiplied by n: 1/n in D stays (eq. 2)", n),
+               ("the sign is turned: eq. 4 has no minus", -1.0),
+               ("a factor 2 is too many: it is in D already", 2.0)]  # fmt: skip
+    more = [
+        ("the last minus is outside: s' needs its own parentheses, (1 - tanh(z)^2)", da - a**2),
+        ("the last minus is outside: s' needs its own parentheses, (1 - tanh(z)^2)", da - z**2),
+        ("s' is added: eq. 4 multiplies by it", da + s1),
+        ("s' is subtracted: eq. 4 multiplies by it", da - s1),
+        ("s' is taken at D W^T: it belongs at z", da * (1 - np.tanh(da) ** 2)),
+        ("s' is taken at D W^T: it belongs at z, and multiplies", 1 - np.tanh(da) ** 2),
+        ("tanh is applied to D W^T: eq. 4 multiplies by s'(z)", np.tanh(da)),
+        ("the step forward is taken: this is D times s(z), and s' belongs there", da * a),
+        ("this is s'(z) alone: eq. 4 multiplies it with D W^T", s1),
+        ("the sum over the examples is taken: D has a row for each", (da * s1).sum(0)),
+        ("the sum over the examples is taken: D has a row for each", (da * s1).sum(0, keepdims=True)),
+        ("the units are averaged: D has a number for each", (da * s1).mean(1, keepdims=True) * np.ones_like(z)),
+    ]
+    if D.shape == z.shape:
+        late = "s' comes after W^T, not before: it belongs to layer l-1 (eq. 4)"
+        more = [(late, (D * s1) @ W.T), (f"{late}; and W is not transposed in eq. 4", (D * s1) @ W), *more]
+    yield from [*combined(products, slopes, after_n), *more]
+
+
+def setting(rng: np.random.Generator, widths: tuple[int, ...]) -> tuple[Derivation, Any]:
+    """A random tanh network on five examples, its derivation, and what the library sees there."""
+    problem = Problem(widths=widths, shots=5, seed=int(rng.integers(2**31)))
+    x, y = problem.batch.x_support[0], problem.batch.y_support[0]
+    return Derivation(problem.model, problem.theta, x, y), problem.model.at(problem.theta, x, y)
+
+
+# -- 2.3: the weights and the bias -----------------------------------------------------------------------------
 
 
 def _weight_and_bias(answer: Callable, rng: np.random.Generator) -> None:
@@ -45,40 +163,151 @@ def _weight_and_bias(answer: Callable, rng: np.random.Generator) -> None:
     for l in (3, 2):
         a, D = here.a[l - 1], here.D[l]
         dW, db = several(answer(a, D), "dW", "db")
-        if np.shape(dW) == (len(a), *here.theta[f"W{l}"].shape):
-            shapes = f"the answer has shape {np.shape(dW)}, expected {dW.shape[1:]}"
-            refuse(f"dW[{l}]", f"{shapes}: it holds one matrix for each example: sum them (a.T @ D does)")
-        sums = "is the sum over the examples, not the mean: 1/n is in D already (eq. 3)"
-        judge_derived(derivation, f"dW[{l}]", dW, [(f"dW {sums}", a.T @ D / len(a))])
-        _axis(f"db[{l}]", db, D)
-        judge_derived(derivation, f"db[{l}]", db, [(f"db {sums}", D.mean(0, keepdims=True))])
+        right_dW, right_db = (derivation.reference(f"{name}[{l}]") for name in ("dW", "db"))
+        if np.shape(dW) == right_db.shape and np.shape(db) == right_dW.shape:
+            refuse("the answer", f"the first has shape {np.shape(dW)}, the second {np.shape(db)}: return dW, db in this order")
+        _judge(f"dW[{l}]", dW, right_dW, lambda a=a, D=D: _wrong_dW(a, D))
+        _judge(f"db[{l}]", db, right_db, lambda a=a, D=D: _wrong_db(a, D))
 
 
-def _axis(name: str, db: Any, D: np.ndarray) -> None:
-    """`WrongAnswer` for a bias gradient that is a sum over the units, or over everything."""
+MEAN = "you took the mean over the examples: eq. 3 has the sum, as 1/n is in D already"
+
+
+def _times(n: int, name: str) -> list[Known]:
+    return [
+        ("", 1.0), (f"{name}: {MEAN}", 1 / n), ("it is multiplied by n: 1/n in D stays", n), ("the sign is turned", -1.0),
+        ("a factor 2 is too many: it is in D already", 2.0), ("a factor 1/2 has slipped in", 0.5),
+    ]  # fmt: skip
+
+
+def _wrong_dW(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
+    n = len(a)
+    outer = lambda one, two: one.reshape(-1, 1) * two.reshape(1, -1)
+    parts = [
+        ("", a.T @ D),
+        ("it is transposed: eq. 3 has a^T D, and you have D^T a", (a.T @ D).T),
+        ("this is one matrix for each example: sum them (a.T @ D does)", np.einsum("ij,ik->ijk", a, D)),
+        ("this is one matrix for each example: sum them (a.T @ D does)", np.einsum("ij,ik->jki", a, D)),
+        ("both are summed over the examples first: the products are summed, example by example", outer(a.sum(0), D.sum(0))),
+        ("a is averaged over the examples first: the products are summed, example by example", outer(a.mean(0), D.sum(0))),
+        ("a is averaged over the examples first: the products are summed, example by example", outer(a.mean(0), D.mean(0))),
+        ("only the first example is counted: it is a sum over all of them", outer(a[0], D[0])),
+        ("only the last example is counted: it is a sum over all of them", outer(a[-1], D[-1])),
+        ("the last example is left out: it is a sum over all of them", a[:-1].T @ D[:-1]),
+        ("the first example is left out: it is a sum over all of them", a[1:].T @ D[1:]),
+        ("an activation is applied to a: a has been through it already", np.tanh(a).T @ D),
+        ("s' is there: it belongs to eq. 4, and is no part of eq. 3", (1 - a**2).T @ D),
+        ("s' is there: it belongs to eq. 4, and is no part of eq. 3", (a * (1 - a**2)).T @ D),
+        ("the rows are in the opposite order on one side: row i of a belongs to row i of D", a[::-1].T @ D),
+        ("a is missing: this is a sum of D alone", np.ones_like(a).T @ D),
+        ("D is missing: this is a sum of a alone", a.T @ np.ones_like(D)),
+        ("D stands in the place of a, too", D.T @ D),
+        ("a stands in the place of D, too", a.T @ a),
+        ("absolute values are summed, so that signs are lost", np.abs(a.T @ D)),
+    ]
+    if a.shape == D.shape:
+        parts += [("the two are multiplied entry by entry: eq. 3 has a matrix product", a * D)]
+    yield from combined(parts, _times(n, "dW"))
+
+
+def _wrong_db(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
     n, d = D.shape
-    over_units, over_all = D.sum(1), D.sum()
-    sentence = ""
-    if np.size(db) == n and close(np.ravel(db), over_units):
-        sentence = f"it is summed over the units (axis 1), expected over the {n} examples (axis 0)"
-    elif np.size(db) == 1 and close(np.ravel(db), np.ravel(over_all)):
-        sentence = "it is summed over examples and units: a bias gradient has one number for each unit, so sum over axis 0 only"
-    if sentence:
-        refuse(name, f"the answer has shape {np.shape(db)}, expected {(1, d)}: {sentence}")
+    rows = lambda value: [value, np.reshape(value, -1)]
+    units = f"it is summed over the units (axis 1), where the {n} examples (axis 0) are to be summed"
+    both = "it is summed over examples and units: a bias gradient has one number for each unit, so sum over axis 0 only"
+    parts: list[Known] = [("", D.sum(0, keepdims=True))]
+    parts += [(units, value) for value in (D.sum(1, keepdims=True), D.sum(1), D.sum(1)[None])]
+    parts += [(both, value) for value in (D.sum(), D.sum(keepdims=True), D.sum(keepdims=True)[0], np.full((1, d), D.sum()))]
+    one = "only the {} example is counted: it is a sum over all of them"
+    for row, which in ((D[:1], "first"), (D[-1:], "last")):
+        parts += [(one.format(which), value) for value in rows(row)]
+    for part, which in ((D[:-1], "last"), (D[1:], "first")):
+        parts += [(f"the {which} example is left out: it is a sum over all of them", part.sum(0, keepdims=True))]
+    for value in rows(a.sum(0, keepdims=True)):
+        parts += [("it is a sum of a: eq. 3 sums D", value)]
+    for value in rows((a.T @ D).sum(0, keepdims=True)):
+        parts += [("it is the sum of the rows of dW: the input of a bias is 1, not a", value)]
+    for value in rows(np.abs(D).sum(0, keepdims=True)):
+        parts += [("absolute values are summed, so that signs are lost", value)]
+    for value in rows(D.max(0, keepdims=True)):
+        parts += [("it is the largest over the examples: eq. 3 sums them", value)]
+    parts += [
+        ("the numbers are those of the right answer, in a column: one row is expected, so keep axis 0", D.sum(0)[:, None]),
+        ("every example has the whole sum: one row is enough, broadcasting does the rest", D.sum(0) * np.ones((n, 1))),
+        ("s' is there: it belongs to eq. 4, and is no part of eq. 3", (D * (1 - a**2)).sum(0, keepdims=True))
+        if a.shape == D.shape else ("", parts[0][1]),
+        ("it is ones: eq. 3 sums D", np.ones((1, d))),
+        ("it is zeros: eq. 3 sums D", np.zeros((1, d))),
+    ]  # fmt: skip
+    yield from combined(parts, _times(n, "db"))
+
+
+# -- 2.4: another loss -----------------------------------------------------------------------------------------
 
 
 def _cross_entropy_D(answer: Callable, rng: np.random.Generator) -> None:
-    derivation, here = setting(rng, (2, 4, 3), loss="cross_entropy")
-    z, y = here.z[2], here.y
-    p, columns, block = softmax(z), softmax(z.T).T, np.exp(z) / np.exp(z).sum()
-    known = [
-        ("the softmax goes over the wrong axis: the classes of one example are a row (eq. 10)", (columns - y) / len(z)),
-        ("the softmax is over all numbers at once: each example, a row, has its own (eq. 10)", (block - y) / len(z)),
-        ("this is dL/dp: one more factor, dp/dz, leads to the logits (eq. 10)", -y / p / len(z)),
-        ("a factor 2 is too many: it belongs to the squared error (eq. 9)", 2 * (p - y) / len(z)),
-        ("the logarithm does not belong here: eq. 10 has p, not log p", (np.log(p) - y) / len(z)),
+    for n, d, height in ((5, 3, 0), (4, 4, 0), (6, 2, 30)):  # at last, rows of very different height
+        z = rng.standard_normal((n, d)) + height * rng.uniform(-1, 1, (n, 1))
+        y = np.eye(d)[rng.integers(d, size=n)]
+        loss = lambda z, y=y: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1) / len(y)
+        _judge(f"D, ({n}, {d})", answer(z, y), gradient_at_once(loss, z), lambda z=z, y=y: _wrong_cross_entropy(z, y))
+
+
+def _wrong_cross_entropy(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
+    n, d = z.shape
+    e, p, columns = np.exp(z), softmax(z), softmax(z.T).T
+    forms = [
+        ("", p - y),
+        ("the sign is turned: eq. 10 has the prediction minus the target", y - p),
+        ("the softmax is missing: dE/dz = p - y with p = softmax(z) (eq. 10)", z - y),
+        ("the target is missing in dE/dz (eq. 10)", p),
+        ("the softmax goes over the wrong axis: the classes of one example are a row (eq. 10)", columns - y),
+        ("the softmax is over all numbers at once: each example, a row, has its own (eq. 10)", e / e.sum() - y),
+        ("the exponentials are not divided by their sum: this is no softmax yet (eq. 10)", e - y),
+        ("the exponentials are divided by the mean of their row: the softmax has the sum", d * p - y),
+        ("the softmax is taken of -z", softmax(-z) - y),
+        ("the softmax is taken twice", softmax(p) - y),
+        ("each number has its own logistic function: the softmax divides by the sum of the row (eq. 10)", 1 / (1 + 1 / e) - y),
+        ("the exponential is missing: the softmax divides e^z, not z, by the sum of the row", z / z.sum(1, keepdims=True) - y),
+        ("the logarithm does not belong here: eq. 10 has p, not log p", np.log(p) - y),
+        ("this is dE/dp = -y/p: one more factor, dp/dz, leads to the logits (eq. 10)", -y / p),
+        ("this is y/p: the derivative goes on to the logits, and has p - y (eq. 10)", y / p),
+        ("only the logit of the right class is moved: every logit is in the sum of the softmax", y * (p - 1)),
+        ("1 is subtracted from every class: the target is 1 for the right class only", p - 1),
+        ("this is the derivative of the squared error of p: eq. 10 is the cross-entropy", (p - y) * p * (1 - p)),
+        ("s' of a logistic function is there: with the cross-entropy p - y is all (eq. 10)", (1 / (1 + 1 / e) - y) * p * (1 - p)),
+        ("only the diagonal of dp/dz is used: p of one class depends on all logits", -y * (1 - p)),
+        ("it is the loss of every number, -y log p: take the derivative", -y * np.log(p)),
+        ("p is rounded to the likeliest class: eq. 10 has the probabilities", np.eye(d)[p.argmax(1)] - y),
+        ("it is squared: eq. 10 has p - y", (p - y) ** 2),
+        ("absolute values lose the sign: eq. 10 has p - y", np.abs(p - y)),
+        ("p (1 - p) is the slope of the softmax in its own logit: eq. 10 has p - y", p * (1 - p)),
+        ("the two are added: eq. 10 has their difference", p + y),
+        ("the two are multiplied: eq. 10 has their difference", p * y),
     ]
-    judge_derived(derivation, "D[2]", answer(z, y), known)
+    two = "a factor 2 is too many: it belongs to the squared error (eq. 9)"
+    factors = [
+        ("", 1 / n), (NO_N, 1.0), (two, 2 / n), (f"{NO_N}; and {two}", 2.0),
+        ("it is divided by the number of classes too: eq. 10 sums over them", 1 / (n * d)),
+        ("it is divided by the number of classes d, where the number of examples n belongs", 1 / d),
+        ("it is divided by n twice: 1/n enters once, in eq. 2", 1 / n**2),
+        ("a factor 1/2 has slipped in", 1 / (2 * n)),
+    ]  # fmt: skip
+    added = "a small number is added to the sum in the softmax, and changes p where a row is low: leave it out"
+    more = [(added, (e / (e.sum(1, keepdims=True) + small) - y) / n) for small in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15)]
+    more += [("it is the loss of every example: take the derivative", -(y * np.log(p)).sum(1)),
+             ("it is the loss: take the derivative", -(y * np.log(p)).sum(1).mean()),
+             ("it is summed over the examples: every number of z has a derivative of its own", (p - y).sum(0) / n),
+             ("it is summed over the examples: every number of z has a derivative of its own",
+              (p - y).sum(0, keepdims=True) / n)]  # fmt: skip
+    yield from [*combined(factors, forms), *more]
+
+
+def _judge(name: str, mine: Any, right: np.ndarray, known: Callable[[], Iterator[Known]]) -> None:
+    """`judge`, which knows mistakes that give another shape too; `known` is asked about a wrong answer only."""
+    with np.errstate(all="ignore"):  # a mistake may divide by zero
+        of_another_shape(name, mine, right, known)
+        judge(name, mine, right, known(), tolerance=1e-10)
 
 
 CHECKS = {"2.1": _last_D, "2.2": _back_through, "2.3": _weight_and_bias, "2.4": _cross_entropy_D}

@@ -2,114 +2,235 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from exercises.answers import judge_derived, refuse
-from tinymaml import MLP
-from tinymaml.check import Derivation, mistakes
+from exercises.answers import Known, judge_derived, refuse
+from exercises.terms import Formula
+from tinymaml import MLP, Parameters
+from tinymaml.check import Derivation, WrongAnswer, mistakes
 
-WIDTHS = (2, 3, 3, 3)  # square matrices, so that a lost transpose has numbers to be known by
+SQUARE, OTHER = ((3, 3, 3, 3), "tanh"), ((2, 4, 1), "sigmoid")  # where a lost transpose has numbers to be known by; any sizes
 
 
-def problem(rng: np.random.Generator, activation: str = "tanh") -> Derivation:
-    """A small network with 5 examples and a direction, every intermediate derivative known."""
-    model = MLP(WIDTHS, activation=activation)
+def problem(
+    rng: np.random.Generator, widths: tuple[int, ...], activation: str, loss: str = "squared_error", n: int = 5
+) -> Derivation:
+    """A small network with n examples and a direction, every intermediate derivative known."""
+    model = MLP(widths, activation=activation, loss=loss)
     normal = lambda array: rng.standard_normal(array.shape)
     theta = model.init(rng).map(lambda array: array + 0.3 * normal(array))
-    x, y = rng.standard_normal((5, WIDTHS[0])), rng.standard_normal((5, WIDTHS[-1]))
+    x, y = rng.standard_normal((n, widths[0])), rng.standard_normal((n, widths[-1]))
+    if loss == "cross_entropy":
+        y = np.eye(widths[-1])[rng.integers(widths[-1], size=n)]
     return Derivation(model, theta, x, y, v=theta.map(normal))
+
+
+def _two_networks(rng: np.random.Generator) -> Iterator[Derivation]:
+    for widths, activation in (SQUARE, OTHER):
+        yield problem(rng, widths, activation)
+
+
+def _title(derivation: Derivation) -> None:
+    affine = [array.shape for name, array in derivation.theta.items() if name[0] == "W"]
+    widths = " - ".join(str(width) for width in (affine[0][0], *(d for _, d in affine)))
+    print(f"on a network {widths}, {derivation.model.layers[1].s.name}:")
 
 
 def forward_sweep(answer: Callable, rng: np.random.Generator) -> None:
     """4.1: Rz and Ra of every layer, eq. 5."""
-    derivation = problem(rng)
-    here, L, theta, v = _here(derivation), derivation.model.depth, derivation.theta, derivation.v
-    mine = answer(here, v)
-    if not (isinstance(mine, tuple) and len(mine) == 2 and all(isinstance(part, Mapping) for part in mine)):
-        refuse("Rz, Ra", f"the answer is a {type(mine).__name__}, expected two dictionaries: return Rz, Ra")
-    Rz, Ra = mine
-    for what, got, wanted in (("Rz", Rz, range(1, L + 1)), ("Ra", Ra, range(1, L))):
-        lost = [l for l in wanted if l not in got]
-        if lost:
-            refuse(what, f"it has the layers {sorted(got)}, expected {list(wanted)}: {what}[{lost[0]}] is missing")
-    true_Ra = {0: 0 * here.x} | {l: derivation.reference(f"Ra[{l}]") for l in range(1, L)}
-    for l in range(1, L + 1):
-        W, V, c = theta[f"W{l}"], v[f"W{l}"], v[f"b{l}"]
-        z_for_a = here.z[l - 1] if l > 1 else here.x
-        judge_derived(derivation, f"Rz[{l}]", Rz[l], [
-            (f"theta's bias b_{l} stands where its direction c_{l} belongs (eq. 5)", true_Ra[l - 1] @ W + here.a[l - 1] @ V
-             + theta[f"b{l}"]),
-            ("z stands where a belongs in the term a V (eq. 5)", true_Ra[l - 1] @ W + z_for_a @ V + c),
-            ("W stands where V belongs: the term is a V (eq. 5)", true_Ra[l - 1] @ W + here.a[l - 1] @ W + c),
-            ("V stands where W belongs: the term is Ra W (eq. 5)", true_Ra[l - 1] @ V + here.a[l - 1] @ V + c),
-        ])  # fmt: skip
-        if l < L:
-            true_Rz = derivation.reference(f"Rz[{l}]")
-            judge_derived(derivation, f"Ra[{l}]", Ra[l], [
-                ("s'' stands where s' belongs in Ra (eq. 5)", here.s2[l] * true_Rz),
-                ("this is s(Rz): Ra is s'(z) * Rz (eq. 5)", np.tanh(true_Rz)),
-                ("s' is taken at Rz, not at z (eq. 5)", (1 - np.tanh(true_Rz) ** 2) * true_Rz),
-            ])  # fmt: skip
+    for derivation in _two_networks(rng):
+        here, depth, v = _here(derivation), derivation.model.depth, derivation.v
+        mine = _called(answer, here, v)
+        _title(derivation)
+        if not (isinstance(mine, tuple | list) and len(mine) == 2 and all(isinstance(part, Mapping) for part in mine)):
+            refuse("Rz, Ra", f"the answer is a {type(mine).__name__}, expected two dictionaries: return Rz, Ra")
+        Rz, Ra = mine
+        if depth not in Rz and depth in Ra:
+            refuse("Rz, Ra", "the two are exchanged: return Rz, Ra, in this order")
+        for what, got, wanted in (("Rz", Rz, range(1, depth + 1)), ("Ra", Ra, range(1, depth))):
+            lost = [l for l in wanted if l not in got]
+            if lost:
+                refuse(what, f"it has the layers {list(got)}, expected {list(wanted)}: {what}[{lost[0]}] is missing")
+        if np.any(Ra.get(0, 0)):
+            what = "it is x" if np.array_equal(Ra[0], here.x) else "it is not zero"
+            refuse("Ra[0]", f"{what}: a[0] is x, and data do not move, so Ra[0] is zero (eq. 5)")
+        true_Ra = {0: 0 * here.x} | _all(derivation, "Ra")
+        for l in range(1, depth + 1):
+            _judge(derivation, f"Rz[{l}]", Rz[l], _mistakes_in_Rz, here, v, true_Ra, l)
+            if l < depth:
+                _judge(derivation, f"Ra[{l}]", Ra[l], _mistakes_in_Ra, here, v, l)
+
+
+def _mistakes_in_Rz(here: Any, v: Parameters, Ra: dict, l: int, by_two: bool) -> Iterator[Known]:
+    W, V, b, c = here.theta[f"W{l}"], v[f"W{l}"], here.theta[f"b{l}"], v[f"b{l}"]
+    values = {"Ra": Ra[l - 1], "W": W, "a": here.a[l - 1], "V": V, "c": c}
+    if l == 1:
+        yield "Ra_0 is taken to be x: data do not move, Ra_0 = 0 (eq. 5)", here.x @ W + here.x @ V + c
+        yield "Ra_0 is taken to be one: data do not move, Ra_0 = 0 (eq. 5)", np.ones_like(here.x) @ W + here.x @ V + c
+    if l == 2:
+        yield "the term Ra W of eq. 5 is missing, or it takes Ra[0], which is zero, for Ra[1]", here.a[1] @ V + c
+    yield f"this is z_{l} and not its speed", here.z[l]
+    product = lambda *factors: factors[0] @ factors[1] if len(factors) == 2 else np.broadcast_to(factors[0], here.z[l].shape)
+    formula = Formula("eq. 5", {"Ra W": ("Ra", "W"), "a V": ("a", "V"), "c": ("c",)}, values, product, here.n)
+    swaps = {
+        "Ra": {"Rz": here.along(v).Rz.get(l - 1, Ra[0]), **_others("Ra", Ra, l - 1)},
+        "W": {"V": V, **_turned("W", W), **_others("W", _weights(here.theta), l)},
+        "a": {"z": here.z.get(l - 1, here.x), "Ra": Ra[l - 1], **_others("a", here.a | {here.depth: here.prediction}, l - 1)},
+        "V": {"W": W, **_turned("V", V), **_others("V", _weights(v), l)},
+        "c": {f"theta's bias b_{l}": b, "the mean of c": c.mean() + 0 * c, "the first number of c": c[:, :1] + 0 * c},
+    }
+    extras = {f"theta's bias b_{l}": 0 * here.z[l] + b, "Ra V": Ra[l - 1] @ V, "a W": here.a[l - 1] @ W}
+    below = here.along(v).Rz.get(l - 1, here.x)
+    extras |= {f"Rz[{l - 1}]": below}
+    yield from formula.two_mistakes(swaps, extras) if by_two else formula.mistakes(swaps, extras)
+
+
+def _mistakes_in_Ra(here: Any, v: Parameters, l: int, by_two: bool) -> Iterator[Known]:
+    s, z, a, Rz = here.network.layers[1].s, here.z[l], here.a[l], here.along(v).Rz[l]
+    slope = lambda z: s.first(z, s.value(z))
+    yield "s' is missing in Ra (eq. 5)", Rz
+    yield "this is s'(z) alone: it multiplies Rz (eq. 5)", here.s1[l]
+    yield "this is s(Rz): Ra is s'(z) * Rz (eq. 5)", s.value(Rz)
+    yield "Rz is added to s', where s' multiplies it (eq. 5)", here.s1[l] + Rz
+    yield "s' is taken at Rz, not at z (eq. 5)", slope(Rz) * Rz
+    yield "s' is taken at a, not at z (eq. 5)", slope(a) * Rz
+    yield "s' is written as 1 - a^2, which is true of tanh only: here.s1 has it for all", (1 - a**2) * Rz
+    formula = Formula("eq. 5", {"s' Rz": ("s'", "Rz")}, {"s'": here.s1[l], "Rz": Rz}, np.multiply, here.n)
+    swaps = {
+        "s'": {"s''": here.s2[l], "s": a, "z": z, "D": here.D[l], "s' s'": here.s1[l] ** 2, "s' s''": here.s1[l] * here.s2[l],
+               **_others("s'", here.s1, l)},
+        "Rz": {"z": z, "a": a, **_others("Rz", here.along(v).Rz, l)},
+    }  # fmt: skip
+    extras = {"a": a, "Rz": Rz, "s'": here.s1[l]}
+    yield from formula.two_mistakes(swaps, extras) if by_two else formula.mistakes(swaps, extras)
 
 
 def one_layer_back(answer: Callable, rng: np.random.Generator) -> None:
     """4.2: RD_{l-1} from RD_l, eq. 8 with its three terms."""
-    derivation = problem(rng)
-    here, L = _here(derivation), derivation.model.depth
-    Rz, true_RD = _all(derivation, "Rz"), _all(derivation, "RD")
-    for l in range(L, 1, -1):
-        mine = answer(here, derivation.v, dict(Rz), {k: true_RD[k] for k in range(l, L + 1)}, l)
-        W, V, D, RD, r = derivation.theta[f"W{l}"], derivation.v[f"W{l}"], here.D[l], true_RD[l], Rz[l - 1]
-        s1, s2 = here.s1[l - 1], here.s2[l - 1]
-        bend = (D @ W.T) * s2 * r
-        judge_derived(derivation, f"RD[{l - 1}]", mine, [
-            ("s' multiplies one of the two terms only: it needs brackets, (RD W^T + D V^T) * s' (eq. 8)",
-             RD @ W.T + (D @ V.T) * s1 + bend),
-            ("s' multiplies one of the two terms only: it needs brackets, (RD W^T + D V^T) * s' (eq. 8)",
-             (RD @ W.T) * s1 + D @ V.T + bend),
-            ("W is not transposed in eq. 8", (RD @ W + D @ V.T) * s1 + bend),
-            ("W is not transposed in eq. 8", (RD @ W.T + D @ V.T) * s1 + (D @ W) * s2 * r),
-            ("W is not transposed in eq. 8", (RD @ W + D @ V.T) * s1 + (D @ W) * s2 * r),
-            ("the factor D W^T is missing beside s'' (eq. 8)", (RD @ W.T + D @ V.T) * s1 + s2 * r),
-            ("s'' Rz stands beside D V^T: it belongs to D W^T (eq. 8)", (RD @ W.T + D @ V.T) * s1 + (D @ V.T) * s2 * r),
-            ("Ra stands where Rz belongs beside s'' (eq. 8)", (RD @ W.T + D @ V.T) * s1 + bend * s1),
-            ("V stands where W belongs: the first term is RD W^T (eq. 8)", (RD @ V.T + D @ V.T) * s1 + bend),
-            ("W stands where V belongs: the second term is D V^T (eq. 8)", (RD @ W.T + D @ W.T) * s1 + bend),
-            ("s' is missing, and so is s'': R acts on D W^T only (eq. 8)", RD @ W.T + D @ V.T),
-            ("this is RD W^T alone: s' and two terms of eq. 8 are missing", RD @ W.T),
-            ("this is the s'' term alone: eq. 8 has two more", bend),
-            ("s'' is missing, and so is the V-term: this is eq. 4 with RD for D", (RD @ W.T) * s1),
-        ])  # fmt: skip
+    for derivation in _two_networks(rng):
+        here, depth = _here(derivation), derivation.model.depth
+        Rz, true_RD = _all(derivation, "Rz"), _all(derivation, "RD")
+        for l in range(2, depth + 1):
+            given = {k: true_RD[k] for k in range(l, depth + 1)}
+            mine = _called(answer, here, derivation.v, dict(Rz), given, l)
+            if l == 2:
+                _title(derivation)
+            if isinstance(mine, Mapping | tuple | list):
+                refuse(f"RD[{l - 1}]", f"the answer is a {type(mine).__name__}, expected one array, of shape {Rz[l - 1].shape}")
+            _judge(derivation, f"RD[{l - 1}]", mine, _mistakes_in_RD, here, derivation.v, Rz, true_RD, l)
+
+
+def _mistakes_in_RD(here: Any, v: Parameters, Rz: dict, RD: dict, l: int, by_two: bool) -> Iterator[Known]:
+    W, V, s1, s2, a = here.theta[f"W{l}"].T, v[f"W{l}"].T, here.s1[l - 1], here.s2[l - 1], here.a[l - 1]
+    two, bend = RD[l] @ W + here.D[l] @ V, (here.D[l] @ W) * s2 * Rz[l - 1]
+    brackets = "s' multiplies one of the two terms only: it needs brackets, (RD W^T + D V^T) * s' (eq. 8)"
+    yield brackets, RD[l] @ W + (here.D[l] @ V) * s1 + bend
+    yield brackets, (RD[l] @ W) * s1 + here.D[l] @ V + bend
+    yield "RD and D are exchanged, or W and V: the terms are RD W^T and D V^T (eq. 8)", (RD[l] @ V + here.D[l] @ W) * s1 + bend
+    yield "s' is missing in eq. 8", two + bend
+    yield "s' is missing, and so is s'': R acts on D W^T only (eq. 8)", two
+    yield "s'' is missing in eq. 8", two * s1
+    yield "s'' is missing, and so is the V-term: this is eq. 4 with RD for D", (RD[l] @ W) * s1
+    yield "this is RD W^T alone: s' and two terms of eq. 8 are missing", RD[l] @ W
+    yield "the factor D W^T is missing beside s'' (eq. 8)", two * s1 + s2 * Rz[l - 1]
+    yield "the s'' term has s' in it as well, as D[l-1] and Ra have: it is (D W^T) * s'' * Rz (eq. 8)", two * s1 + bend * s1
+    tanh1, tanh2, told = 1 - a**2, -2 * a * (1 - a**2), "written for tanh, as a function of a: here.s1 and here.s2 have both"
+    yield f"s' is {told}", two * tanh1 + bend
+    yield f"s' and s'' are {told}", two * tanh1 + (here.D[l] @ W) * tanh2 * Rz[l - 1]
+    yield f"s'' is {told}", two * s1 + (here.D[l] @ W) * tanh2 * Rz[l - 1]
+    yield f"s'' is {told}", two * s1 + (here.D[l] @ W) * -2 * a * s1 * Rz[l - 1]
+    if W.shape[0] == W.shape[1]:
+        yield "W is not transposed in eq. 8", (RD[l] @ W.T + here.D[l] @ V) * s1 + (here.D[l] @ W.T) * s2 * Rz[l - 1]
+        yield "V is not transposed in eq. 8", (RD[l] @ W + here.D[l] @ V.T) * s1 + bend
+        yield "neither W nor V is transposed in eq. 8", (RD[l] @ W.T + here.D[l] @ V.T) * s1 + (here.D[l] @ W.T) * s2 * Rz[l - 1]
+    terms = {"(RD W^T) s'": ("RD", "W^T", "s'"), "(D V^T) s'": ("D", "V^T", "s'"), "(D W^T) s'' Rz": ("D", "W^T", "s''", "Rz")}
+    values = {"RD": RD[l], "W^T": W, "D": here.D[l], "V^T": V, "s'": s1, "s''": s2, "Rz": Rz[l - 1]}
+    product = lambda D, W, *factors: (D @ W) * np.prod(factors, axis=0)
+    layer = lambda arrays: {k: array.T for k, array in arrays.items()}
+    swaps = {
+        "RD": {"D": here.D[l], **_others("RD", RD, l)},
+        "D": {"RD": RD[l], **_others("D", here.D, l)},
+        "W^T": {"V^T": V, **_turned("W^T", W, "W"), **_others("W^T", layer(_weights(here.theta)), l)},
+        "V^T": {"W^T": W, **_turned("V^T", V, "V"), **_others("V^T", layer(_weights(v)), l)},
+        "s'": {"1": np.ones_like(s1), "s''": s2, "s": a, "s' s'": s1 * s1, "Rz": Rz[l - 1], "s'' Rz": s2 * Rz[l - 1],
+               **_others("s'", here.s1, l - 1)},
+        "s''": {"s'": s1, "1": np.ones_like(s1), "s'' s''": s2 * s2, "a s'": a * s1, **_others("s''", here.s2, l - 1)},
+        "Rz": {"z": here.z[l - 1], "a": a, "1": np.ones_like(a), "Rz Rz": Rz[l - 1] ** 2, **_others("Rz", Rz, l - 1)},
+    }  # fmt: skip
+    extras = {
+        f"D[{l - 1}]": here.D[l - 1], f"c_{l - 1}": 0 * a + v[f"b{l - 1}"], "(RD V^T) s'": (RD[l] @ V) * s1,
+        "(D W^T) Rz": (here.D[l] @ W) * Rz[l - 1], "(D V^T) s'' Rz": (here.D[l] @ V) * s2 * Rz[l - 1],
+        "(RD W^T) s'' Rz": (RD[l] @ W) * s2 * Rz[l - 1],
+    }  # fmt: skip
+    formula = Formula("eq. 8", terms, values, product, here.n)
+    yield from formula.two_mistakes(swaps, extras) if by_two else formula.mistakes(swaps, extras)
 
 
 def r_gradient(answer: Callable, rng: np.random.Generator) -> None:
     """4.3: R of the gradient, eq. 7 at every layer: the Hessian-vector product."""
-    derivation = problem(rng)
-    here, L, theta = _here(derivation), derivation.model.depth, derivation.theta
-    Ra, true_RD = {0: np.zeros_like(here.x), **_all(derivation, "Ra")}, _all(derivation, "RD")
-    mine = answer(here, dict(Ra), dict(true_RD))
-    if not isinstance(mine, Mapping):
-        refuse("hvp", f"the answer is a {type(mine).__name__}, expected Parameters or a dict with {', '.join(theta)}")
-    lost = [name for name in theta if name not in mine]
-    if lost:
-        holds = ", ".join(map(str, mine)) or "nothing"
-        refuse("hvp", f"the answer holds {holds}, expected {', '.join(theta)}: {lost[0]} is missing")
-    for l in range(L, 0, -1):
-        a, D, RD = here.a[l - 1], here.D[l], true_RD[l]
-        judge_derived(derivation, f"RdW[{l}]", mine[f"W{l}"], [
-            ("both factors move at once, Ra^T RD: by the product rule one moves at a time (eq. 7)", Ra[l - 1].T @ RD),
-            ("both factors move at once, Ra^T RD: by the product rule one moves at a time (eq. 7)", a.T @ RD + Ra[l - 1].T @ RD),
-            ("this is the gradient plus a^T RD: the second term is Ra^T D (eq. 7)", a.T @ RD + a.T @ D),
-            ("the term Ra^T D has the wrong sign: eq. 7 adds it", a.T @ RD - Ra[l - 1].T @ D),
-            ("it is divided by n once more: 1/n is in D and RD already (eqs. 2 and 6)", (a.T @ RD + Ra[l - 1].T @ D) / here.n),
-        ])  # fmt: skip
-        judge_derived(derivation, f"Rdb[{l}]", mine[f"b{l}"], [
-            ("it is the mean over the examples: Rdb is the sum, 1/n is in RD already (eq. 7)", RD.mean(0, keepdims=True)),
-        ])  # fmt: skip
-    judge_derived(derivation, "hvp", mine)
+    for derivation in _two_networks(rng):
+        here, depth, theta = _here(derivation), derivation.model.depth, derivation.theta
+        Ra, true_RD = {0: np.zeros_like(here.x), **_all(derivation, "Ra")}, _all(derivation, "RD")
+        mine = _called(answer, here, dict(Ra), dict(true_RD))
+        _title(derivation)
+        if not isinstance(mine, Mapping):
+            refuse("hvp", f"the answer is a {type(mine).__name__}, expected Parameters or a dict with {', '.join(theta)}")
+        lost = [name for name in theta if name not in mine]
+        if lost:
+            holds = ", ".join(map(str, mine)) or "nothing"
+            refuse("hvp", f"the answer holds {holds}, expected {', '.join(theta)}: {lost[0]} is missing")
+        for l in range(depth, 0, -1):
+            _judge(derivation, f"RdW[{l}]", mine[f"W{l}"], _mistakes_in_RdW, here, derivation.v, Ra, true_RD, l)
+            _bias_of_r_gradient(derivation, here, mine[f"b{l}"], true_RD[l], l)
+        judge_derived(derivation, "hvp", mine)
+
+
+def _mistakes_in_RdW(here: Any, v: Parameters, Ra: dict, RD: dict, l: int, by_two: bool) -> Iterator[Known]:
+    a, D, moves = here.a[l - 1].T, here.D[l], Ra[l - 1].T
+    together = "both factors move at once, Ra^T RD: by the product rule one moves at a time (eq. 7)"
+    yield together, moves @ RD[l]
+    yield together, a @ RD[l] + moves @ RD[l]
+    yield together, a @ RD[l] + moves @ D + moves @ RD[l]
+    yield "this is the gradient plus a^T RD: the second term is Ra^T D (eq. 7)", a @ RD[l] + a @ D
+    yield "the gradient is added: R of it is a^T RD + Ra^T D alone (eq. 7)", a @ RD[l] + moves @ D + a @ D
+    terms = {"a^T RD": ("a^T", "RD"), "Ra^T D": ("Ra^T", "D")}
+    values = {"a^T": a, "RD": RD[l], "Ra^T": moves, "D": D}
+    turned = lambda arrays: {k: array.T for k, array in arrays.items()}
+    swaps = {
+        "a^T": {"z^T": here.z.get(l - 1, here.x).T, "Ra^T": moves,
+                **_others("a^T", turned(here.a | {here.depth: here.prediction}), l - 1)},
+        "RD": {"D": D, **_others("RD", RD, l)},
+        "Ra^T": {"a^T": a, "Rz^T": here.along(v).Rz.get(l - 1, 0 * here.x).T, **_others("Ra^T", turned(Ra), l - 1, zero=False)},
+        "D": {"RD": RD[l], **_others("D", here.D, l)},
+    }  # fmt: skip
+    swaps["a^T"]["the mean of a^T"] = np.tile(a.mean(1, keepdims=True), here.n)
+    formula, extras = Formula("eq. 7", terms, values, np.matmul, here.n), {"Ra^T Ra": moves @ moves.T}
+    yield from formula.two_mistakes(swaps, extras) if by_two else formula.mistakes(swaps, extras)
+
+
+def _bias_of_r_gradient(derivation: Derivation, here: Any, mine: Any, RD: np.ndarray, l: int) -> None:
+    D, n, name = here.D[l], here.n, f"Rdb[{l}]"
+    units = "it is summed over the units, a number for each example: sum over the examples, axis 0 (eq. 7)"
+    for sentence, value in (
+        (units, RD.sum(1)), (units, RD.sum(1, keepdims=True)),
+        ("it is the sum over examples and units: sum over the examples only, axis 0 (eq. 7)", RD.sum()),
+        ("it is the sum over examples and units: sum over the examples only, axis 0 (eq. 7)", RD.sum(keepdims=True)),
+        ("these are the rows of RD, one for each example: add them up (eq. 7)", RD),
+    ):  # fmt: skip
+        right = np.shape(value) == (1, RD.shape[1])
+        if not right and np.shape(mine) == np.shape(value) and np.allclose(mine, value, rtol=1e-6, atol=1e-9):
+            refuse(name, sentence)
+    judge_derived(derivation, name, mine, [
+        ("it is the mean over the examples: Rdb is the sum, 1/n is in RD already (eq. 7)", RD.mean(0, keepdims=True)),
+        ("it is multiplied by n: Rdb is the sum over the examples (eq. 7)", n * RD.sum(0, keepdims=True)),
+        ("the gradient is added: Rdb is 1^T RD alone (eq. 7)", (RD + D).sum(0, keepdims=True)),
+        ("only the first example is taken: sum over all (eq. 7)", RD[:1]),
+        ("only the last example is taken: sum over all (eq. 7)", RD[-1:]),
+        ("every unit has the sum over all units: sum over the examples only, axis 0 (eq. 7)", RD.sum() + 0 * RD[:1]),
+    ])  # fmt: skip
 
 
 BUGS = {  # what a student's check is shown, by its key in `mistakes.MISTAKES`
@@ -118,43 +239,212 @@ BUGS = {  # what a student's check is shown, by its key in `mistakes.MISTAKES`
     "Ra D": "it lets pass a product whose term Ra^T D in eq. 7 is lost",
     "R 1/n": "it lets pass a product in which 1/n is lost in eq. 6",
 }
+NETWORKS = [
+    ((2, 3, 3, 3), "tanh", "squared_error", 5), ((1, 4, 1), "sigmoid", "squared_error", 3),
+    ((3, 2, 4), "softplus", "cross_entropy", 6), ((2, 5, 3, 2), "relu", "squared_error", 4),
+] * 2  # fmt: skip
+SMALL = 1e-4  # a relative error that a check has to see, far above rounding
 
 
 def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     """4.4: a function that tells right Hessian-vector products from wrong ones."""
-    for activation in ("tanh", "relu"):
-        for _ in range(5):
-            derivation = problem(rng, activation)
-            asked = (derivation.model, derivation.theta, derivation.x, derivation.y, derivation.v)
-            if not _verdict(answer(*asked, derivation.model.at(*asked[1:4]).hvp(derivation.v))):
-                refuse(
-                    "the check",
-                    f"it refuses a right product, on a {activation} network: is the tolerance below rounding (about 1e-15), "
-                    "the step of a difference too long, or the comparison turned around?",
-                )
-    print("right products                accepted, 10 of 10")
-    passed = []
+    problems = [problem(rng, *network) for network in NETWORKS]
+    said = lambda d, Hv, model=None: _verdict(answer(model or d.model, d.theta, d.x, d.y, d.v, Hv))
+    right = [_here(d).hvp(d.v) for d in problems]
+    for d, Hv in zip(problems, right, strict=True):
+        if not said(d, Hv):
+            sentence = f"it refuses a right product, on a {d.model.layers[1].s.name} network"
+            if said(d, -1 * Hv):
+                refuse("the check", f"{sentence}, and accepts a wrong one: the comparison is turned around")
+            if said(d, _here(d).gradient):
+                refuse("the check", f"{sentence}, and accepts the gradient: Hv is how the gradient changes along v")
+            why = "is the tolerance below rounding (about 1e-15), the step of a difference too long, or theta another point?"
+            refuse("the check", f"{sentence}: {why}")
+    _own_product(said, problems, right)
+    print(f"right products                  accepted, {len(problems)} of {len(problems)}")
+
+    passed = {}  # the number of wrong products that it lets pass, by what is wrong with them
+    curved = [(d, Hv) for d, Hv in zip(problems, right, strict=True) if d.model.layers[1].s.curved]
     for bug in BUGS:
-        asked = [(d.model, d.theta, d.x, d.y, d.v) for d in (problem(rng) for _ in range(10))]
-        wrong = lambda model, theta, x, y, v, bug=bug: mistakes.made(model, [bug]).at(theta, x, y).hvp(v)
-        seen = sum(not _verdict(answer(*one, wrong(*one))) for one in asked)
-        print(f"products without {bug:<12} refused, {seen} of 10")
-        passed += [bug] if seen < 10 else []
-    if len(passed) == len(BUGS):
-        told = "it must return False when Hv is not the change of the gradient along v"
-        refuse("the check", f"it lets every wrong product pass: {told}")
-    if passed:
-        refuse("the check", BUGS[passed[0]])
+        wrong = [mistakes.made(d.model, [bug]).at(d.theta, d.x, d.y).hvp(d.v) for d, _ in curved]
+        passed[f"without {bug}"] = sum(said(d, product) for (d, _), product in zip(curved, wrong, strict=True))
+    for what, alter in ALTERED.items():
+        passed[what] = sum(said(d, alter(d, Hv, rng)) for d, Hv in curved)
+    watched = [(d, *_directions(answer, d, Hv)) for d, Hv in curved]
+    passed["sideways"] = sum(said(d, Hv + _sideways(Hv, looked, rng)) for d, Hv, looked in watched if len(looked) < Hv.size)
+    blind = {name for d, Hv in curved for name in Hv if said(d, _other_in(name, Hv, rng))}
+    everything = {name for _, Hv in curved for name in Hv}
+    _explain(passed, blind, everything, len(curved), all(len(looked) == 1 for _, _, looked in watched))
+    for what in passed:
+        print(f"wrong products, {what:<14}  refused, {len(curved)} of {len(curved)}")
+
+
+ALTERED = {  # wrong products from a right one
+    "turned round": lambda d, Hv, rng: -1 * Hv,
+    "twice as long": lambda d, Hv, rng: 2 * Hv,
+    "too small": lambda d, Hv, rng: Hv.map(lambda array: array - 1),
+    "out of order": lambda d, Hv, rng: Hv.unflatten(Hv.flat[::-1].copy()),
+    "in parts": lambda d, Hv, rng: Hv.map(lambda array: array.ravel()[::-1].reshape(array.shape)),  # the order in each array
+    "mirrored": lambda d, Hv, rng: (2 * d.v.dot(Hv) / d.v.dot(d.v)) * d.v - Hv,  # the same norm, and the same product with v
+    "a little off": lambda d, Hv, rng: Hv + SMALL * _as_long(Hv, rng.standard_normal(Hv.size)),
+    "with a NaN": lambda d, Hv, rng: Hv.unflatten(np.r_[np.nan, Hv.flat[1:]]),
+}
+
+
+def _own_product(said: Callable, problems: list[Derivation], right: list[Parameters]) -> None:
+    """Shown a model whose hvp is wrong and whose gradient is right: right products, and its own."""
+    for d, Hv in zip(problems, right, strict=True):
+        liar = mistakes.made(d.model, ["s''"])
+        if d.model.layers[1].s.curved and not said(d, Hv, liar):
+            refuse(
+                "the check",
+                "it refuses a right product of a model whose own hvp is wrong, while its gradient is right: it trusts that hvp, "
+                "by itself or in u.Hv = v.Hu. Compare with the change of the gradient",
+            )
+
+
+def _explain(passed: Mapping[str, int], blind: set[str], everything: set[str], of: int, along_v: bool) -> None:
+    """The first sentence that fits what a check lets pass."""
+    if not any(passed.values()) and not blind:
+        return
+    sentence = next((BUGS[bug] for bug in BUGS if passed[f"without {bug}"]), "it lets pass a wrong product")
+    arrays = ", ".join(sorted(blind))
+    if all(count == of for what, count in passed.items() if what not in ("sideways", "with a NaN")):
+        sentence = "it lets every wrong product pass: it must return False when Hv is not the change of the gradient along v"
+    elif passed["a little off"] == of:
+        sentence = f"it lets pass products with a relative error of {SMALL:.0e}: the tolerance is too loose"
+    elif blind == everything:
+        sentence = "it lets pass a product of which one array is wrong, whichever it is: all arrays have to be right, not any"
+    elif passed["turned round"]:
+        sentence = "it lets pass -Hv: it compares norms or absolute values, and has to compare the numbers themselves"
+    elif passed["twice as long"]:
+        sentence = "it lets pass 2 Hv: it compares directions, and has to compare the numbers themselves"
+    elif passed["too small"] == of:
+        sentence = "it lets pass products in which every number is too small: take the absolute value of the difference"
+    elif passed["out of order"] or passed["in parts"]:
+        sentence = "it lets pass the right numbers in wrong places: norms and sums are the same then. Compare entry by entry"
+    elif passed["mirrored"] and not passed["sideways"]:
+        sentence = "it lets pass a product with the right norm and the right v.Hv: compare the numbers themselves"
+    elif passed["sideways"]:
+        one = "v.Hv" if along_v else "one number, such as u.Hv with v.Hu"
+        sentence = f"it compares {one}, and lets pass products that differ in every other direction: compare whole arrays"
+    elif blind and all(name[0] == "b" for name in blind):
+        sentence = f"it does not look at the biases: products that are wrong in {arrays} pass"
+    elif blind:
+        sentence = f"it does not look at all arrays: products that are wrong in {arrays} alone pass"
+    elif passed["with a NaN"]:
+        sentence = "it lets pass a product that holds NaN, of which every comparison is False: return error < tolerance"
+    elif passed["a little off"]:
+        sentence = f"it lets pass some products with a relative error of {SMALL:.0e}: the tolerance is too loose"
+    refuse("the check", sentence)
+
+
+def _directions(answer: Callable, d: Derivation, Hv: Parameters) -> tuple[Parameters, np.ndarray]:
+    """Hv, and the directions in which this check has looked, as rows: steps of theta, and what is given to hvp."""
+    watched = Watched(d.model, d.theta)
+    try:
+        answer(watched, d.theta, d.x, d.y, d.v, Hv)
+    except WrongAnswer:  # it needs a model of the library's own kind, and has had one
+        pass
+    units = [d.v.flat, *watched.looked]
+    rows = np.array([unit / np.linalg.norm(unit) for unit in units if np.linalg.norm(unit) > 0])
+    _, sizes, across = np.linalg.svd(rows, full_matrices=False)
+    return Hv, across[sizes > 1e-6]
+
+
+class Watched:
+    """A model that notes along which directions it is asked."""
+
+    def __init__(self, model: Any, theta: Parameters):
+        self.model, self.theta, self.looked = model, theta, []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Any:
+        here = self.model.at(theta, x, y)
+        moved = np.concatenate([np.ravel(theta[name] - self.theta[name]) for name in self.theta])
+        self.looked.append(moved.imag if np.any(moved.imag) else moved.real)
+        product = here.hvp
+
+        def noted(v: Parameters) -> Parameters:
+            self.looked.append(v.flat)
+            return product(v)
+
+        here.hvp = noted
+        return here
+
+
+def _sideways(Hv: Parameters, looked: np.ndarray, rng: np.random.Generator) -> Parameters:
+    """As long as Hv, and at right angles to all that was looked at."""
+    move = rng.standard_normal(Hv.size)
+    for _ in range(2):  # once leaves rounding along `looked`
+        move -= looked.T @ (looked @ move)
+    return _as_long(Hv, move)
+
+
+def _as_long(Hv: Parameters, move: np.ndarray) -> Parameters:
+    """A move in parameter space, of the length of Hv."""
+    return Hv.unflatten(np.linalg.norm(Hv.flat) / np.linalg.norm(move) * move)
+
+
+def _other_in(name: str, Hv: Parameters, rng: np.random.Generator) -> Parameters:
+    """Hv with one array changed by as much as Hv is long."""
+    move = rng.standard_normal(Hv[name].shape)
+    return Parameters({**Hv, name: Hv[name] + np.linalg.norm(Hv.flat) / np.linalg.norm(move) * move})
 
 
 def _verdict(said: Any) -> bool:
+    if isinstance(said, Mapping | tuple | list) or np.ndim(said) > 0:
+        refuse("the check", "it gives several verdicts, expected one, True or False: all(...) or np.all(...) makes one of them")
     if not isinstance(said, (bool, np.bool_)):
         refuse("the check", f"the answer is {said!r}, expected True or False: return relative_error(...) < tolerance")
     return bool(said)
 
 
+# -- what a student's function is given -----------------------------------------------------------------------------
+
+
+def _called(answer: Callable, here: Any, *given: Any) -> Any:
+    """The answer, or a sentence about a layer that it asked for in vain."""
+    try:
+        return answer(here, *given)
+    except WrongAnswer as wrong:
+        asked = wrong.__cause__.args[0] if isinstance(wrong.__cause__, KeyError) else None
+        if isinstance(asked, int | np.integer):
+            top = here.depth
+            has = f"a has the layers 0 to {top - 1}, s1 and s2 have 1 to {top - 1}, z and D have 1 to {top}"
+            refuse("the answer", f"it asks for layer [{asked}] of something that has none: {has}")
+        raise
+
+
+def _judge(derivation: Derivation, name: str, mine: Any, mistakes_in: Callable, *given: Any) -> None:
+    """One mistake, of this exercise or of the library; two of this exercise if none explains the answer."""
+    try:
+        judge_derived(derivation, name, mine, mistakes_in(*given, by_two=False))
+    except WrongAnswer as wrong:
+        if wrong.diagnosis:
+            raise
+        judge_derived(derivation, name, mine, mistakes_in(*given, by_two=True))
+
+
+def _others(symbol: str, arrays: Mapping[int, np.ndarray], l: int, zero: bool = True) -> dict[str, np.ndarray]:
+    """The same quantity in all other layers, with its layer in its name; zero: also where it is zero."""
+    return {f"{symbol}[{k}]": array for k, array in arrays.items() if k != l and (zero or np.any(array))}
+
+
+def _turned(symbol: str, W: np.ndarray, other: str = "") -> dict[str, np.ndarray]:
+    return {other or f"{symbol}^T": W.T} if W.shape[0] == W.shape[1] else {}
+
+
+def _weights(theta: Parameters) -> dict[int, np.ndarray]:
+    return {int(name[1:]): array for name, array in theta.items() if name[0] == "W"}
+
+
 def _here(derivation: Derivation) -> Any:
-    return derivation.model.at(derivation.theta, derivation.x, derivation.y)
+    here = derivation.model.at(derivation.theta, derivation.x, derivation.y)
+    _ = here.gradient  # with every D, so that a change of one in place is seen
+    return here
 
 
 def _all(derivation: Derivation, kind: str) -> dict[int, np.ndarray]:
