@@ -52,6 +52,7 @@ def refused(number, answer, *words, seed=0):
     """What the check says against this answer, in which all `words` must be."""
     with pytest.raises(exercises.WrongAnswer) as caught:
         exercises.check(number, answer, seed=seed)
+    assert "could not read" not in str(caught.value), caught.value.__cause__
     for word in words:
         assert word in str(caught.value)
     return str(caught.value)

@@ -19,7 +19,7 @@ def one_step(result="u - here.hvp(a * u)", u="there.gradient", copy="theta - a *
     """The right answer to 5.1, with a line replaced by another formula."""
 
     def answer(model, theta, support, query, inner_lr):
-        names = {"model": model, "theta": theta, "support": support, "query": query, "a": inner_lr}
+        names = {"model": model, "theta": theta, "support": support, "query": query, "a": inner_lr} | HELP
         names["here"] = model.at(theta, *support)
         names["copy"] = eval(copy, {}, names)
         names["there"] = model.at(names["copy"], *query)
@@ -56,20 +56,38 @@ def update(result="theta - beta * u0.mean()", u0="u1 - here.hvp(a * u1)"):
         copies = theta - inner_lr * here.gradient
         u1 = model.at(copies, batch.x_query, batch.y_query).gradient
         names = {"theta": theta, "here": here, "copies": copies, "u1": u1, "a": inner_lr, "beta": outer_lr, "T": len(batch)}
-        names |= {"now": model.at(theta, batch.x_query, batch.y_query).gradient}
+        names |= HELP | {"now": model.at(theta, batch.x_query, batch.y_query).gradient}
         names["u0"] = eval(u0, {}, names)
         return eval(result, {}, names)
 
     return answer
 
 
+def exchanged(answer):
+    """The same, with the support set for the query set."""
+    return lambda model, theta, support, query, *more: answer(model, theta, query, support, *more)
+
+
+def spoil(theta):
+    """Parameters changed in place."""
+    for array in theta.values():
+        array *= 0.9
+    return theta
+
+
+def weights(v):
+    """A direction without its biases."""
+    return Parameters({name: array * name.startswith("W") for name, array in v.items()})
+
+
+HELP = {"np": np, "spoil": spoil, "weights": weights}
 WRONG = [
     ("5.1", one_step("u"), "this is first-order MAML: the curvature term is missing"),
     ("5.1", one_step("u + a * here.hvp(u)"), "the curvature term has the wrong sign"),
     ("5.1", one_step("u - here.hvp(u)"), "the inner learning rate is missing"),
     ("5.1", one_step("a * here.hvp(u)"), "this is the curvature term alone"),
     ("5.1", one_step("u - a * there.hvp(u)"), "the Hessian is that of the query loss"),
-    ("5.1", one_step("u - a * model.at(copy, *support).hvp(u)"), "the Hessian is taken at theta_{k+1}, not at theta_k"),
+    ("5.1", one_step("u - a * model.at(copy, *support).hvp(u)"), "the Hessian is taken at theta', not at theta"),
     ("5.1", one_step("u - a * here.hvp(here.gradient)"), "the Hessian is applied to the support gradient"),
     ("5.1", one_step("u - a * here.hvp(model.at(theta, *query).gradient)"), "applied to the query gradient at theta"),
     ("5.1", one_step(u="model.at(theta, *query).gradient"), "the gradient is taken at theta, not at theta'"),
@@ -87,16 +105,16 @@ WRONG = [
     ("5.2", k_steps("u[k] - a * tape[0].hvp(u[k])"), "every Hessian is taken at theta, not at theta_k"),
     ("5.2", k_steps("u[k] - a * tape[K - k].hvp(u[k])"), "the Hessians come in the order of the way out"),
     ("5.2", k_steps("u[k] - a * tape[k - 1].hvp(u[K])"), "every Hessian is applied to u_K"),
-    ("5.2", k_steps("u[k] - a * there.hvp(u[k])"), "the Hessian is that of the query loss"),
+    ("5.2", k_steps("u[k] - a * there.hvp(u[k])"), "a Hessian of the query loss, taken at theta_K, is applied"),
     ("5.2", k_steps("u[k] - a * tape[k - 1].hvp(u[k]) if k == K else u[k]"), "only the last inner step is differentiated"),
-    ("5.2", k_steps(start="model.at(first, *query).gradient"), "the gradient is taken at theta, not at theta'"),
+    ("5.2", k_steps(start="model.at(first, *query).gradient"), "the gradient is taken at theta, not at theta_K"),
     ("5.2", k_steps(start="tape[K].gradient"), "this is the support gradient"),
     ("5.2", k_steps(sign=1), "the inner step goes uphill"),
-    ("5.2", k_steps(pick=lambda u: {k: u[3 - k] for k in u}), "this is u[0], not u[3]"),
+    ("5.2", k_steps(pick=lambda u: {k: u[len(u) - 1 - k] for k in u}), "they come in the order of the way back"),
     ("5.3", update("theta - beta * T * u0.mean()"), "the gradient that moved theta is wrong: it is the sum over the tasks"),
     ("5.3", update(u0="u1"), "this is first-order MAML"),
     ("5.3", update(u0="u1 + a * here.hvp(u1)"), "the curvature term has the wrong sign"),
-    ("5.3", update(u0="now"), "the gradient is taken at theta, not at theta'"),
+    ("5.3", update(u0="now"), "this is pre-training"),
     ("5.3", update("theta - beta * T * u0.mean()", u0="u1"), "the sum over the tasks"),
     ("5.3", update("copies.mean() - beta * u0.mean()"), "theta' is updated"),
     ("5.3", update("copies.mean() - beta * u0.mean()", u0="u1"), "theta' is updated"),
@@ -112,7 +130,32 @@ WRONG = [
     ("5.3", update("theta + beta * u0.mean()"), "it goes uphill"),
     ("5.3", update("theta - a * u0.mean()"), "the step has the inner learning rate"),
     ("5.3", update("theta - u0.mean()"), "the outer learning rate is missing"),
-    ("5.3", update("theta - beta * u0"), "that is one theta for each task: take the mean over the tasks"),
+    ("5.3", update("theta - beta * u0"), "the mean over the tasks is missing"),
+    # a number in the place of `steps`; in place; the precision; exchanged sets; a part forgotten; a step too many or too few
+    ("5.2", lambda *given: k_steps()(*given[:-1], 3), "with steps = 1 it has the keys [0, 1, 2, 3], expected [0, 1]"),
+    ("5.2", lambda *given: k_steps()(*given[:-1], given[-1] + 1), "this is the answer for 4 steps"),
+    ("5.2", lambda *given: [k_steps()(*given)[k] for k in range(4)], "with 3 it was right. Is a number in the place of `steps`?"),
+    ("5.2", k_steps(pick=lambda u: {k + 1: u[k] for k in u}), "they are off by one, what stands at k + 1 is u_k"),
+    ("5.2", k_steps(pick=lambda u: dict.fromkeys(u, spoil(u[0]))), "all u[k] are one object"),
+    ("5.2", k_steps("u[K] - a * tape[k - 1].hvp(u[k])"), "each step back starts from u_K"),
+    ("5.2", k_steps("u[k] - a / 4 * tape[k - 1].hvp(u[k])"), "your curvature term is 0.25 times the right one"),
+    ("5.1", one_step("(spoil(theta), u - a * here.hvp(u))[1]"), "changes its argument theta['W1'] in place"),
+    ("5.2", lambda model, theta, *given: k_steps()(model, spoil(theta), *given), "changes its argument theta['W1'] in place"),
+    ("5.3", update("spoil(theta) - beta * u0.mean()"), "changes its argument theta['W1'] in place"),
+    ("5.1", one_step("(u - a * here.hvp(u)).map(np.float32)"), "a precision is lost"),
+    ("5.1", exchanged(one_step()), "the support and the query set are exchanged"),
+    ("5.2", exchanged(k_steps()), "the support and the query set are exchanged"),
+    ("5.1", one_step(copy="theta - a * model.at(theta, *query).gradient"), "the inner step is taken on the query set"),
+    ("5.1", one_step(copy="theta - here.gradient"), "the inner learning rate is missing in the inner step"),
+    ("5.1", one_step("u - a * here.hvp(a * u)"), "alpha comes twice"),
+    ("5.1", one_step("(1 - a) * u"), "the factor is 1 - alpha, with no Hessian"),
+    ("5.1", one_step("u - a * here.hvp(weights(u))"), "the direction that the Hessian is applied to has no biases"),
+    ("5.1", one_step("u, u - a * here.hvp(u)"), "2 things were returned, one was asked for"),
+    ("5.3", update("theta - beta * here.gradient.mean()"), "this is pre-training on the support sets"),
+    ("5.3", update("theta - beta * (theta - copies.mean())"), "this is Reptile"),
+    ("5.3", update("theta - beta * u0.mean() / T"), "it is divided by the number of tasks twice"),
+    ("5.3", update("theta - beta * u0.task(1)"), "only one task is used"),
+    ("5.3", update(u0="(u1.mean() - here.hvp(a * u1.mean()))"), "the mean over the tasks is taken before the step back"),
 ]
 
 
@@ -139,12 +182,14 @@ def test_where_the_rate_is_one_number_it_may_stand_before_the_product_too():
         ("5.1", one_step("u.map(lambda array: array[None])"), "has shape (1, 2, 3), expected (2, 3)"),
         ("5.1", one_step("u.map(lambda array: array.T)"), "in W1, the answer has shape (3, 2), expected (2, 3)"),
         ("5.2", k_steps(pick=lambda u: u[0]), "the answer is a Parameters, expected a dictionary of all u[k]"),
-        ("5.2", k_steps(pick=lambda u: {0: u[0]}), "u: it has the keys [0], expected [0, 1, 2, 3]: u[3] is missing"),
+        ("5.2", k_steps(pick=lambda u: {0: u[0]}), "it has the keys [0], expected [0, 1, 2, 3]: u[3] is missing"),
         ("5.2", k_steps(pick=lambda u: {k: u[k].flat for k in u}), "the answer is a ndarray, expected Parameters"),
         ("5.3", update("u0.mean().flat"), "the answer is a ndarray, expected Parameters"),
         ("5.3", update("(theta - beta * u0.mean()).map(lambda array: array.T)"), "shape (3, 2), expected (2, 3)"),
         ("5.3", update("theta - beta * u0.mean() * float('nan')"), "NaN"),
-        ("5.3", update("theta - 2.5 * (u0.mean() + theta)"), "theta moved along something else"),
+        ("5.3", update("theta - beta * (2 * u1.mean() + theta)"), "theta moved along 2 u_1 + theta, where eq. 13 has"),
+        ("5.3", update("theta - beta * theta.map(np.sin)"), "theta moved along something else"),
+        ("5.1", one_step("2 * u - here.gradient"), "it is 2 u_1 - grad L_S(theta), where eq. 12 has u_1 - H_S(theta)(alpha u_1)"),
     ],
 )
 def test_answers_of_the_wrong_kind_are_refused_in_words(number, answer, words):
@@ -184,6 +229,18 @@ def test_the_arrows_are_the_gradients(plane, steps):
     assert len(figure.legends[0].get_texts()) == 4
 
 
+@pytest.mark.parametrize(("inner_lr", "steps"), [(2.0, 1), (2.5, 1), (2.5, 3)])
+def test_long_arrows_are_drawn_whole(plane, inner_lr, steps):
+    model, theta, task, best = plane
+    figure = draw.two_gradients(model, theta, task, inner_lr=inner_lr, steps=steps, outer_lr=1.8, best=best)
+    figure.canvas.draw()
+    for ax in figure.axes:
+        assert all(ax.viewLim.contains(*end) for pair in tips(ax) for end in pair)
+        assert all(text.get_annotation_clip() is False for text in ax.texts if text.arrow_patch is not None)
+    copy = [text for text in figure.axes[0].texts if text.get_text().startswith("$\\theta")]
+    assert len(copy) == 2  # theta, and what the inner steps end at
+
+
 def test_the_sliders_redraw_well_within_a_second(plane):
     model, theta, task, best = plane
     drawn = []
@@ -192,14 +249,14 @@ def test_the_sliders_redraw_well_within_a_second(plane):
         drawn.append((inner_lr, steps))
         return draw.two_gradients(model, theta, task, inner_lr=inner_lr, steps=steps, best=best)
 
-    panel = slider(redraw, inner_lr=(0.1, 3.0, 0.1, 1.0), steps=(1, 5, 1, 1))
+    panel = slider(redraw, inner_lr=(0.1, 2.5, 0.1, 1.0), steps=(1, 3, 1, 1))
     rate, row, _ = panel.children
     steps, _ = row.children
     began = time.perf_counter()
-    steps.value = 4
+    steps.value = 3
     assert time.perf_counter() - began < 1.0
     rate.value = 2.0
-    assert drawn == [(1.0, 1), (1.0, 4), (2.0, 4)]
+    assert drawn == [(1.0, 1), (1.0, 3), (2.0, 3)]
 
 
 def test_where_nobody_sits_at_the_keyboard_a_sentence_stands_for_the_sliders(monkeypatch, capsys):

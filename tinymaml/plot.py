@@ -27,10 +27,12 @@ LOOKS = {method.name: method.look for method in METHODS} | {
     reference.name: reference.look for family in FAMILIES for reference in family.references
 }
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
-STEP_LOOKS = {0: ("#999999", ":"), 1: ("#56B4E9", "--"), 10: ("#0072B2", "-")}
+STEP_LOOKS = {  # teal, darker with every step: no method and no reference has it
+    0: ("#999999", ":"), 1: ("#44AA99", "--"), 5: ("#2F7F78", "-."), 10: ("#17534F", "-"),
+}
 
 
-def axes(ax: Axes | None, size: tuple[float, float] = (7.2, 4)) -> Axes:
+def axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
     """The axes that are given, or new ones of this size in inches."""
     return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
@@ -54,7 +56,7 @@ def fit(x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], suppor
     ax = axes(ax)
     ax.plot(x, truth, color="black", linewidth=1, label="truth")
     for steps, prediction in fits.items():
-        colour, style = STEP_LOOKS.get(steps, ("#0072B2", "-"))
+        colour, style = STEP_LOOKS.get(steps, STEP_LOOKS[10])
         name = "before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}"
         ax.plot(x, prediction, color=colour, linestyle=style, linewidth=2, label=name)
     ax.plot(*support, "o", color="#D55E00", markeredgecolor="white", markersize=7, label="support points", zorder=3)

@@ -39,6 +39,9 @@ def check(number: str, answer: Callable, *, seed: int = 0) -> None:
             refuse(f"Exercise {number}", mine.whole)
     except WrongAnswer as wrong:
         raise explained(wrong, mine) from wrong.__cause__
+    except (TypeError, ValueError, AttributeError, KeyError, IndexError) as error:  # the check could not read the answer
+        sentence = f"Exercise {number}: the check could not read the answer, {mine.kind}: see what the stub says it returns"
+        raise WrongAnswer(sentence, name=number, error=np.inf) from error
     except NotImplementedError:
         print(f"Exercise {number} is not attempted yet: write it in the cell above. The lesson goes on without it.")
     else:

@@ -32,6 +32,7 @@ def guarded(answer: Callable) -> Callable:
     That is an error inside it, an input that it changed in place, a None, and a result in float32 where float64 was given.
     A stub's NotImplementedError passes through. `whole` and `returned` remember what is worth saying if nothing else is
     wrong: which part of the answer holds whole numbers where floats were given, which argument came back as it was given.
+    `kind` is the type of the answer.
     """
     name = getattr(answer, "__name__", "the function")
 
@@ -47,6 +48,7 @@ def guarded(answer: Callable) -> Callable:
             sentence = f"it stops {_where(answer, error)}with {type(error).__name__}: {error}{_shapes(arguments)}"
             raise WrongAnswer(f"{name}: {sentence}", name=name, error=np.inf) from error
         _unchanged(name, before)
+        called.kind = f"a {type(value).__name__}"
         if value is None:
             refuse(name, "it returns None: does it end with a return?")
         if any(array.dtype in (np.float64, np.complex128) for _, array in found):
@@ -56,7 +58,7 @@ def guarded(answer: Callable) -> Callable:
         called.returned = next((key for key, argument in arguments.items() if _same(value, argument)), "")
         return value
 
-    called.whole = called.returned = ""
+    called.whole = called.returned = called.kind = ""
     return called
 
 
@@ -64,7 +66,7 @@ def explained(wrong: WrongAnswer, called: Callable) -> WrongAnswer:
     """The same; if nothing else could be said about it, with what the guard remembers."""
     shape = wrong.diagnosis if wrong.diagnosis.startswith("the answer has shape") and ": " not in wrong.diagnosis else ""
     told = f"this is {called.returned}, as it was given" if called.returned else called.whole
-    if not told or (wrong.diagnosis and not shape):
+    if not told or (wrong.diagnosis and not shape and "; and " not in wrong.diagnosis):
         return wrong
     told = f"{shape}: {told}" if shape else told
     return WrongAnswer(f"{wrong.name} is wrong: {told}", name=wrong.name, error=wrong.error, diagnosis=told, line=wrong.line)
@@ -126,7 +128,8 @@ def _where(answer: Callable, error: Exception) -> str:
     """The line of the student's own function in which it stopped."""
     code = getattr(answer, "__code__", None)
     lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if code and frame.filename == code.co_filename]
-    return f"in the line `{lines[-1].strip()}` " if lines and lines[-1] else ""
+    line = lines[-1].strip() if lines and lines[-1] else ""
+    return f"in the line `{line}` " if 0 < len(line) <= 90 else ""
 
 
 def _shapes(arguments: dict[str, Any]) -> str:
@@ -146,7 +149,9 @@ def several(value: Any, *names: str) -> list[Any]:
 
 
 def one_number(name: str, value: Any, why: str) -> None:
-    """Refuse what has a shape."""
+    """Refuse what has a shape, and what is no number."""
+    if callable(value):
+        refuse(name, f"the answer is a function, expected one number: {why}; call it")
     if isinstance(value, tuple | list):
         refuse(name, f"the answer is a {type(value).__name__} of {len(value)}, expected one number: {why}")
     if isinstance(value, np.ndarray | np.generic | float | int) and np.shape(value) != ():
@@ -168,13 +173,20 @@ def judge(
 ) -> None:
     """One line of `compare`, which explains a wrong answer by the known mistakes that give its numbers."""
     _real(name, mine, right)
-    explain = lambda closeness: diagnose(mine, right, known, tolerance=closeness)
+
+    def explain(closeness: float) -> str:
+        pairs = list(known)
+        one = [pair for pair in pairs if "; and " not in pair[0]]
+        several = [pair for pair in pairs if "; and " in pair[0]]
+        return "; or ".join(diagnose(mine, right, one, several, tolerance=closeness).split("; or ")[:2])
+
     compare(name, mine, right, tolerance=tolerance, floor=floor, diagnosis=explain)
 
 
 def of_another_shape(name: str, mine: Any, right: np.ndarray, known: Callable[[], Iterable[Known]]) -> None:
     """Refuse an answer that a known mistake has given another shape."""
-    if not isinstance(mine, np.ndarray | np.generic) or mismatch(mine, right) == "" or ": " in mismatch(mine, right):
+    different = mismatch(mine, right)
+    if not isinstance(mine, np.ndarray | np.generic | float) or not different or ": " in different:
         return
     for sentence, value in known():
         if not mismatch(mine, value) and close(mine, value):

@@ -58,6 +58,8 @@ def wrong_shapes(name: str, T: int, N: int, K: int, Q: int, d: int) -> list[tupl
         ("one example for each class is counted, where each has several: the rows of a task are all its examples", N),
         ("the tasks are counted among the examples: axis 1 has the examples of one task", T * N * n),
         ("the tasks are counted among the examples, and not the classes: axis 1 has the examples of one task", T * n),
+        ("shots and queries are multiplied: each set has its own count for each of the N classes", K * Q),
+        ("shots and queries are multiplied: each set has its own count for each of the N classes", N * K * Q),
         ("a power stands where a product belongs", n**N),
         ("a power stands where a product belongs", N**n),
         ("the features are counted among the examples: they have an axis of their own", N * n * d),
@@ -70,6 +72,8 @@ def wrong_shapes(name: str, T: int, N: int, K: int, Q: int, d: int) -> list[tupl
     return [
         ("the task axis is missing: all tasks of the batch lie along axis 0", (N * n, last)),
         ("the task axis is missing, and one class is counted, where a task has N", (n, last)),
+        ("tasks and ways are exchanged", (N, T * n, last if x else T)),
+        ("rows and columns run into each other: they are two axes", (T, N * n * last)),
         ("all tasks run into each other: the task is an axis of its own, axis 0", (T * N * n, last)),
         ("classes and examples share one axis: the rows of a task are all its examples", (T, N, n, last)),
         ("classes and examples share one axis: the rows of a task are all its examples", (T, n, N, last)),
@@ -82,9 +86,12 @@ def wrong_shapes(name: str, T: int, N: int, K: int, Q: int, d: int) -> list[tupl
 
 
 def check_shapes(answer: Callable, rng: np.random.Generator) -> None:
-    for _ in range(2):  # no sum of two of these is a third, and no product a product of others
-        sizes = [int(size) for size in rng.permutation([3, 7, 11, 19, 31])]
-        _check_shapes(answer(*sizes), sizes)
+    first, second = (list(map(int, rng.permutation([3, 7, 11, 19, 31]))) for _ in range(2))  # no sum of two is a third
+    mine = answer(*first), answer(*second)
+    if mine[0] == mine[1] and isinstance(mine[0], tuple | list) and first != second:
+        refuse("shapes", "your function returns the same for all sizes: compute them from its arguments")
+    _check_shapes(mine[0], first)
+    _check_shapes(mine[1], second)
 
 
 def _check_shapes(mine: Any, sizes: list[int]) -> None:
@@ -167,6 +174,9 @@ def wrong_losses(batch: TaskBatch) -> Iterator[Known]:
         ("", lambda e: mse(e).mean()),
         ("only the first task is counted: the loss of F is a mean over tasks", lambda e: mse(e)[0]),
         ("only the last task is counted: the loss of F is a mean over tasks", lambda e: mse(e)[-1]),
+        ("only the first task is counted, and divided by the number of tasks: is the return inside the loop?",
+         lambda e: mse(e)[0] / T),
+        ("only the last task is counted, and divided by the number of tasks: add them up", lambda e: mse(e)[-1] / T),
         ("the last task is left out: the loss of F is a mean over all tasks", lambda e: mse(e)[:-1].mean()),
         ("the first task is left out: the loss of F is a mean over all tasks", lambda e: mse(e)[1:].mean()),
         ("it is the sum over tasks: take the mean", lambda e: mse(e).sum()),
@@ -190,6 +200,7 @@ def wrong_losses(batch: TaskBatch) -> Iterator[Known]:
          each(lambda e: np.sqrt((e**2).sum()))),
         ("this is the median over the tasks: take the mean", lambda e: np.median(mse(e))),
         ("this is the median over the query points: take the mean", each(lambda e: np.median(e**2))),
+        ("this is the largest error of a task, squared: take the mean", each(lambda e: (e**2).max())),
         ("this is the largest loss of a task: take the mean", lambda e: mse(e).max()),
         ("this is the smallest loss of a task: take the mean", lambda e: mse(e).min()),
         ("a factor 1/2 has slipped in: the squared error has none here", lambda e: mse(e).mean() / 2),
@@ -198,11 +209,11 @@ def wrong_losses(batch: TaskBatch) -> Iterator[Known]:
 
 
 def check_loss_of_F(answer: Callable, rng: np.random.Generator) -> None:
-    batches = [Sinusoids().sample(rng, tasks=T, shots=5, queries=7) for T in (4, 3)]
+    batches = [Sinusoids().sample(rng, tasks=T, shots=5, queries=7) for T in (5, 4)]
     mine = [answer(line, batch) for batch in batches]
     right = np.array([loss_of_F(line, batch) for batch in batches])
     for value, batch in zip(mine, batches, strict=True):
-        if np.shape(value) == (len(batch),) and isinstance(value, list | np.ndarray):
+        if isinstance(value, list | np.ndarray) and np.size(value) == len(batch) > 1:
             refuse("loss of F", f"there are {len(batch)} numbers, one for each task, expected one number: take their mean")
         one_number("loss of F", value, "the mean over all tasks")
     known = zip(*map(wrong_losses, batches), strict=True)
@@ -277,12 +288,21 @@ def wrong_curves(x: np.ndarray, amplitude: tuple[float, float], phase: tuple[flo
         (paper, -1.623 * np.cos(x)),  # as the text rounds it
         ("the answer is zero everywhere: that is so only if the phases go round the whole circle", 0 * x),
         (f"this is the wave of mean amplitude and mean phase: {of_mean}", mean * np.sin(x - middle)),
-        ("the amplitude is added, where it has to be multiplied with", mean + difference / length),
+        *(("the amplitude is added, where it has to be multiplied with", mean + wave * difference / length)
+          for wave in (1, mean)),
+        ("the division is of one term only: put the difference in parentheses",
+         mean * (np.cos(x - high) - np.cos(x - low) / length)),
+        ("the division is of one term only: put the difference in parentheses",
+         mean * np.cos(x - high) - np.cos(x - low) / length),
+        ("it is divided by high, and low is subtracted at the end: put high - low in parentheses",
+         mean * difference / high - low),
+        ("only one amplitude is halved: put the sum in parentheses", (least + most / 2) * difference / length),
+        ("it is divided by the length of the range of the phase twice", mean * difference / length**2),
         ("these are degrees: NumPy's sines take radians",
          mean * (np.cos(np.deg2rad(x - high)) - np.cos(np.deg2rad(x - low))) / length),
         ("it is averaged over x: the curve has a value at every x", 0 * x + np.mean(mean * difference / length)),
         ("amplitude and phase are exchanged", of_exchanged(x, amplitude, phase)),
-        *combined(of_A, of_phi),
+        *combined(of_phi, of_A),
     ]  # fmt: skip
 
 
@@ -357,7 +377,12 @@ def wrong_ends(
          lambda theta, k: inner_lr * at(theta, slice(k % n, k % n + 1))),
         ("the last example is left out", lambda theta, k: inner_lr * at(theta, slice(0, -1))),
         ("a part of theta is subtracted too, as weight decay does", lambda theta, k: inner_lr * (at(theta) + theta)),
-        ("theta is multiplied by its gradient: a step subtracts it", lambda theta, k: theta - theta * plain(theta)),
+        ("the gradient is multiplied by theta: a step subtracts inner_lr times the gradient",
+         lambda theta, k: theta * plain(theta)),
+        ("the gradient is multiplied by the loss: a step subtracts inner_lr times the gradient",
+         lambda theta, k: float(model.at(theta, x, y).loss) * plain(theta)),
+        ("theta is subtracted, not its gradient", lambda theta, k: inner_lr * theta),
+        ("every step starts from theta again: step k + 1 starts from theta_k", lambda theta, k: theta - start + plain(theta)),
     ]  # fmt: skip
     counts = [("", steps), ("only one step is taken: the return is inside the loop, or theta is not kept", 1),
               ("it is one step too few", steps - 1), ("it is one step too many", steps + 1),
@@ -371,10 +396,8 @@ def wrong_ends(
 
     path = [go(moves[0][1], count) for count in range(steps + 1)]
     average = reduce(operator.add, path) * (1 / len(path))
-    ends = combined(moves, counts, join=go)
     yield from [
         ("theta has not moved: `theta - ...` makes a new point, keep it", theta),
-        *ends[:len(moves) + len(counts) - 2],
         ("this is the gradient, not the parameters after the steps", at(theta)),
         ("this is the last gradient, not the parameters after the steps", at(path[-1])),
         ("this is the last gradient, not the parameters after the steps", at(path[-2])),
@@ -383,12 +406,12 @@ def wrong_ends(
         ("every step starts from theta again: step k + 1 starts from theta_k", theta - plain(path[-2])),
         ("this is the mean of all theta_k: return the last", average),
         ("this is the mean of all theta_k after the first: return the last", reduce(operator.add, path[1:]) * (1 / steps)),
-        *ends[len(moves) + len(counts) - 2:],
+        *combined(moves, counts, join=go),
     ]  # fmt: skip
 
 
 def check_fine_tune(answer: Callable, rng: np.random.Generator) -> None:
-    for widths, shots, inner_lr, steps in (([1, 4, 1], 5, 0.05, 1), ([1, 4, 1], 5, 0.05, 3), ([1, 3, 3, 1], 4, 0.1, 4)):
+    for widths, shots, inner_lr, steps in (([1, 4, 1], 5, 0.05, 3), ([1, 3, 3, 1], 4, 0.1, 1), ([1, 3, 1], 4, 0.1, 4)):
         model = MLP(widths, activation="tanh")
         task = Sinusoids(amplitude=(1.0, 2.0)).sample(rng, tasks=1, shots=shots)
         problem = (model, model.init(rng), task.x_support[0], task.y_support[0], inner_lr, steps)

@@ -67,8 +67,18 @@ def _wrong_last_D(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
         ("all outputs of an example have their sum: each number has a D of its own",
          np.broadcast_to(entries.sum(1, keepdims=True), z.shape)),
         ("the mean over the examples is taken off", entries - entries.mean(0)),
+        ("only the first example has its numbers: is the return inside the loop?", entries * (np.arange(n) == 0)[:, None]),
+        ("only the last example has its numbers: every row is to be filled", entries * (np.arange(n) == n - 1)[:, None]),
+        ("the target is that of the first output for all of them: y has one for each", z - y[:, :1]),
+        ("the target is that of the first example for all of them: y has one for each", z - y[:1]),
     ]  # fmt: skip
-    whole = [("this is the loss: take its derivative in every number of z", (entries**2).sum() / n),
+    if n == d:
+        forms += [("y is transposed: row i of z belongs to row i of y", z - y.T)]
+    whole = [("the division is of y only: put the difference in parentheses", 2 * z - y / n),
+             ("the division is of y only: put the difference in parentheses", z - y / n),
+             ("the factor 2 is of z only: put the difference in parentheses", (2 * z - y) / n),
+             ("it is summed over all numbers: each has a derivative of its own", 2 / n * entries.sum()),
+             ("this is the loss: take its derivative in every number of z", (entries**2).sum() / n),
              ("this is the loss of every example: take the derivative in every number of z", (entries**2).sum(1)),
              *((f"it is summed over the {word}: every number of z has a derivative of its own",
                 2 / n * entries.sum(axis, keepdims=kept))
@@ -106,7 +116,6 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ("the 1 is missing in s': you have tanh(z)^2", a**2),
         ("the 1 is missing in s': you have -tanh(z)^2", -(a**2)),
         ("a plus stands where s' has a minus: you have 1 + tanh(z)^2", 1 + a**2),
-        ("the sign of s' is turned: you have tanh(z)^2 - 1", -s1),
         ("the square root of s' is taken: you have 1 / cosh(z)", np.sqrt(s1)),
         ("it is divided by s': eq. 4 multiplies", 1 / s1),
         ("the slope of a ReLU stands where that of tanh belongs", (z > 0) * 1.0),
@@ -126,7 +135,7 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
     after_n = [("", 1.0),
                ("it is divided by n twice: 1/n is in D already (eq. 2)", 1 / n),
                ("it is multiplied by n: 1/n in D stays (eq. 2)", n),
-               ("the sign is turned: eq. 4 has no minus", -1.0),
+               ("the sign is turned: eq. 4 has no minus, and s' is 1 - tanh(z)^2", -1.0),
                ("a factor 2 is too many: it is in D already", 2.0)]  # fmt: skip
     more = [
         ("the last minus is outside: s' needs its own parentheses, (1 - tanh(z)^2)", da - a**2),
@@ -138,12 +147,15 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ("tanh is applied to D W^T: eq. 4 multiplies by s'(z)", np.tanh(da)),
         ("the step forward is taken: this is D times s(z), and s' belongs there", da * a),
         ("this is s'(z) alone: eq. 4 multiplies it with D W^T", s1),
-        ("the sum over the examples is taken: D has a row for each", (da * s1).sum(0)),
-        ("the sum over the examples is taken: D has a row for each", (da * s1).sum(0, keepdims=True)),
+        *(("the examples are summed or averaged: D has a row for each", total(da * s1, axis=0, keepdims=kept))
+          for total in (np.sum, np.mean) for kept in (True, False)),
+        ("the rows are in the opposite order", (da * s1)[::-1]),
+        ("s' is taken at D: it belongs at z", (D * (1 - np.tanh(D) ** 2)) @ W.T),
         ("the units are averaged: D has a number for each", (da * s1).mean(1, keepdims=True) * np.ones_like(z)),
     ]
     if D.shape == z.shape:
         late = "s' comes after W^T, not before: it belongs to layer l-1 (eq. 4)"
+        more += [("s' is multiplied with W^T, where D belongs (eq. 4)", s1 @ W.T)]
         more = [(late, (D * s1) @ W.T), (f"{late}; and W is not transposed in eq. 4", (D * s1) @ W), *more]
     yield from [*combined(products, slopes, after_n), *more]
 
@@ -205,6 +217,7 @@ def _wrong_dW(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
         ("a stands in the place of D, too", a.T @ a),
         ("absolute values are summed, so that signs are lost", np.abs(a.T @ D)),
     ]
+    parts += [("this is a itself: eq. 3 has a^T D", a), ("this is D itself: eq. 3 has a^T D", D)]
     if a.shape == D.shape:
         parts += [("the two are multiplied entry by entry: eq. 3 has a matrix product", a * D)]
     yield from combined(parts, _times(n, "dW"))
@@ -236,6 +249,8 @@ def _wrong_db(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
         ("every example has the whole sum: one row is enough, broadcasting does the rest", D.sum(0) * np.ones((n, 1))),
         ("s' is there: it belongs to eq. 4, and is no part of eq. 3", (D * (1 - a**2)).sum(0, keepdims=True))
         if a.shape == D.shape else ("", parts[0][1]),
+        ("axis 0 is missing: keep it, keepdims=True", D.sum(0)),
+        ("it is the running sum over the examples: its last row is enough", D.cumsum(0)),
         ("it is ones: eq. 3 sums D", np.ones((1, d))),
         ("it is zeros: eq. 3 sums D", np.zeros((1, d))),
     ]  # fmt: skip
@@ -246,7 +261,7 @@ def _wrong_db(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
 
 
 def _cross_entropy_D(answer: Callable, rng: np.random.Generator) -> None:
-    for n, d, height in ((5, 3, 0), (4, 4, 0), (6, 2, 30)):  # at last, rows of very different height
+    for n, d, height in ((6, 3, 30), (5, 2, 0), (4, 4, 0)):  # at first, rows of very different height
         z = rng.standard_normal((n, d)) + height * rng.uniform(-1, 1, (n, 1))
         y = np.eye(d)[rng.integers(d, size=n)]
         loss = lambda z, y=y: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1) / len(y)
@@ -271,12 +286,16 @@ def _wrong_cross_entropy(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
         ("the exponential is missing: the softmax divides e^z, not z, by the sum of the row", z / z.sum(1, keepdims=True) - y),
         ("the logarithm does not belong here: eq. 10 has p, not log p", np.log(p) - y),
         ("this is dE/dp = -y/p: one more factor, dp/dz, leads to the logits (eq. 10)", -y / p),
+        ("this is -1/p: the derivative of -log p goes on to the logits, and has p - y (eq. 10)", -1 / p),
+        ("the base is 2: the softmax has e^z", softmax(z * np.log(2)) - y),
+        ("each column is shifted by a number of its own, which changes p: shift a whole row", softmax(z - z.mean(0)) - y),
+        ("each column is shifted by a number of its own, which changes p: shift a whole row", softmax(z - z.max(0)) - y),
         ("this is y/p: the derivative goes on to the logits, and has p - y (eq. 10)", y / p),
-        ("only the logit of the right class is moved: every logit is in the sum of the softmax", y * (p - 1)),
+        ("only the logit of the right class has a derivative, as if dp/dz were diagonal: p depends on all logits",
+         y * (p - 1)),
         ("1 is subtracted from every class: the target is 1 for the right class only", p - 1),
         ("this is the derivative of the squared error of p: eq. 10 is the cross-entropy", (p - y) * p * (1 - p)),
         ("s' of a logistic function is there: with the cross-entropy p - y is all (eq. 10)", (1 / (1 + 1 / e) - y) * p * (1 - p)),
-        ("only the diagonal of dp/dz is used: p of one class depends on all logits", -y * (1 - p)),
         ("it is the loss of every number, -y log p: take the derivative", -y * np.log(p)),
         ("p is rounded to the likeliest class: eq. 10 has the probabilities", np.eye(d)[p.argmax(1)] - y),
         ("it is squared: eq. 10 has p - y", (p - y) ** 2),
@@ -294,7 +313,8 @@ def _wrong_cross_entropy(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
         ("a factor 1/2 has slipped in", 1 / (2 * n)),
     ]  # fmt: skip
     added = "a small number is added to the sum in the softmax, and changes p where a row is low: leave it out"
-    more = [(added, (e / (e.sum(1, keepdims=True) + small) - y) / n) for small in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15)]
+    more = [("the division is of y only: put the difference in parentheses", p - y / n)]
+    more += [(added, (e / (e.sum(1, keepdims=True) + small) - y) / n) for small in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15)]
     more += [("it is the loss of every example: take the derivative", -(y * np.log(p)).sum(1)),
              ("it is the loss: take the derivative", -(y * np.log(p)).sum(1).mean()),
              ("it is summed over the examples: every number of z has a derivative of its own", (p - y).sum(0) / n),

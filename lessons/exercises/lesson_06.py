@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 
 import numpy as np
 
-from exercises.answers import judge, one_number, refuse, several
+from exercises.answers import Known, one_number, refuse, several
+from exercises.meta import check_update
 from tinymaml import MLP, adapt, meta_gradient
-from tinymaml.check.meta_derivation import SLIPS, outer_loop
+from tinymaml.check import compare
+from tinymaml.check.compare import close
 from tinymaml.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import Sinusoids, TaskBatch
+
+
+def judge(name: str, mine: object, right: object, known: Iterable[Known]) -> None:
+    """A line of `compare`; a wrong answer is told the first of the known mistakes that gives its numbers."""
+    near = lambda value: close(mine, value, 1e-7) and not close(value, right, 1e-7)
+    compare(name, mine, right, tolerance=1e-9, diagnosis=lambda _: next((told for told, value in known if near(value)), ""))
+
+
+def _number(name: str, value: object, why: str) -> None:
+    """Refuse what is not one number."""
+    one_number(name, value, why)
+    if not isinstance(value, np.ndarray | np.generic | float | int):
+        refuse(name, f"the answer is a {type(value).__name__}, expected one number: {why}")
+
+
+def combined(*choices: list[tuple[str, object]]) -> Iterator[tuple[str, tuple]]:
+    """Every combination of one of each, with the sentences of the wrong ones; the first of each is right and says nothing.
+
+    The combinations with the fewest mistakes come first.
+    """
+    found = []  # (how many mistakes, sentence, values)
+    for some in product(*choices):
+        sentences = [sentence for sentence, _ in some if sentence]
+        found.append((len(sentences), "; and ".join(sentences), tuple(value for _, value in some)))
+    for count in range(1, len(choices) + 1):
+        yield from ((sentence, values) for wrong, sentence, values in found if wrong == count)
+
 
 # -- 6.1: the best start for a family of parabolas -----------------------------------------------------------
 
@@ -24,76 +54,106 @@ def best_start(a: np.ndarray, c: np.ndarray, inner_lr: float, steps: int) -> flo
 
 def wrong_starts(a: np.ndarray, c: np.ndarray, inner_lr: float, steps: int) -> list[tuple[str, float]]:
     """(sentence, theta) of every known mistake."""
-    r, K = 1 - 2 * inner_lr * a, steps
+    r, K, T = 1 - 2 * inner_lr * a, steps, len(a)
     at = lambda weights: float((weights * c).sum() / weights.sum())
+    best = at(a * r ** (2 * K))
     return [
         ("this is where pre-training ends: the weights do not know of the steps", at(a)),
         ("this is where first-order MAML ends: (1 - 2 alpha a)^K comes twice, with theta_K - c and with its derivative",
          at(a * r**K)),
         ("the factor a of each task's own loss is missing among the weights", at(r ** (2 * K))),
+        ("the factor a is missing among the weights, and (1 - 2 alpha a)^K comes once", at(r**K)),
         ("it is the plain mean of c: the tasks have different weights", float(c.mean())),
+        ("it is the median of c: the tasks have different weights", float(np.median(c))),
         ("a factor 2 is missing: the derivative of a (theta - c)^2 is 2 a (theta - c)", at(a * (1 - inner_lr * a) ** (2 * K))),
+        ("the learning rate is missing in the step: theta_1 is theta minus alpha times the derivative",
+         at(a * (1 - 2 * a) ** (2 * K))),
         ("the steps go uphill: theta_1 is theta minus alpha times the derivative", at(a * (2 - r) ** (2 * K))),
         ("it is the answer for one step: every step shrinks theta - c once more", at(a * r**2)),
+        ("it is the answer for three steps, whatever `steps` says", at(a * r**6)),
+        ("the steps are added up: K steps multiply theta - c by (1 - 2 alpha a)^K, not by 1 - 2 alpha a K",
+         at(a * (1 - 2 * inner_lr * a * K) ** 2)),
+        ("the exponent is K^2: the square of K steps has 2 K", at(a * r ** (K**2))),
+        ("the exponent is K + 1: the square of K steps has 2 K", at(a * r ** (K + 1))),
+        ("the exponent is 2 K + 1: that of the weights is 2 K", at(a * r ** (2 * K + 1))),
+        *([("the exponent is 2 K - 2, one step too few", at(a * r ** (2 * K - 2)))] if K else []),
+        ("the exponent is 2 K + 2, one step too many", at(a * r ** (2 * K + 2))),
+        ("the exponent is 2^K: the square of K steps has 2 K", at(a * r ** (2**K))),
+        ("the exponent is 4 K: (1 - 2 alpha a)^K is squared once", at(a * r ** (4 * K))),
+        ("the weights are turned over: a task that learns fast should count little", at(1 / (a * r ** (2 * K)))),
+        ("exp(-4 alpha a K) stands for (1 - 2 alpha a)^(2K), which it is near for small alpha only",
+         at(a * np.exp(-4 * inner_lr * a * K))),
         ("a stands among the weights twice", at(a**2 * r ** (2 * K))),
-        ("the sum is not divided by the sum of the weights", float((a * r ** (2 * K) * c).sum())),
+        ("the a of all tasks is averaged: each has its own", at((1 - 2 * inner_lr * a.mean()) ** (2 * K) * np.ones(T))),
+        ("the root of the weights is taken", at(np.sqrt(a) * np.abs(r) ** K)),
+        ("the weights are squared", at(a**2 * r ** (4 * K))),
+        ("the square (1 - 2 alpha a)^(2K) has taken the factor a with it", at(a ** (2 * K) * r ** (2 * K))),
+        ("the sum of w c is divided by 2, in place of the sum of the weights", best * float((a * r ** (2 * K)).sum()) / 2),
+        ("the sum is not divided by the sum of the weights", best * float((a * r ** (2 * K)).sum())),
+        ("it is divided by the number of tasks, in place of the sum of the weights", best * float((a * r ** (2 * K)).mean())),
+        ("it is divided by the sum of a, in place of the sum of the weights", best * float((a * r ** (2 * K)).sum() / a.sum())),
+        ("it is divided by the number of tasks and by the sum of the weights: one mean is enough", best / T),
+        ("it is multiplied by the number of tasks: sums above and below, or means above and below", best * T),
+        ("this is the c of the task with the largest weight: all tasks count", float(c[np.argmax(a * r ** (2 * K))])),
+        ("this is the c of the steepest task: all tasks count", float(c[np.argmax(a)])),
+        ("it is rounded to a whole number", float(np.trunc(best))),
+        ("a stands above the fraction once more than below", float((a**2 * r ** (2 * K) * c).sum() / (a * r ** (2 * K)).sum())),
+        ("this is the mean of theta_K after steps from 0: the best start was asked for", float((c + r**K * (0 - c)).mean())),
+        ("this is the mean of theta_K, where the tasks end: the start was asked for", float((c + r**K * (best - c)).mean())),
+        ("this is the least potential: give the theta where it lies", float((a * (r**K * (best - c)) ** 2).mean())),
     ]  # fmt: skip
 
 
+def _mixed_starts(a: np.ndarray, c: np.ndarray, inner_lr: float, K: int) -> Iterator[tuple[str, float]]:
+    """(sentence, theta) of weights with one or more wrong parts: prefix * factor ** exponent."""
+    one = np.ones_like(a)
+    prefixes = [("", a), ("the factor a is missing among the weights", one), ("a stands among the weights twice", a**2)]
+    factors = [
+        ("", 2 * a),
+        ("a factor 2 is missing in the step", a),
+        ("a factor 2 too many stands in the step", 4 * a),
+        ("a stands in the step twice", 2 * a**2),
+        ("the steps are added up", 2 * a * K),
+        ("the steps go uphill", -2 * a),
+    ]
+    exponents = [("", 2 * K)] + [(f"the exponent is {name}, not 2 K", n) for name, n in (("K", K), ("2", 2), ("2^K", 2**K))]
+    divisors = [
+        ("", lambda w: w.sum()),
+        ("the sum is not divided by the sum of the weights", lambda w: 1.0),
+        ("it is divided by the sum of the squared weights", lambda w: (w * w).sum()),
+        ("it is halved", lambda w: 2 * w.sum()),
+        ("it is divided by the sum of a", lambda w: a.sum()),
+    ]
+    for sentence, (prefix, slope, exponent, divisor) in combined(prefixes, factors, exponents, divisors):
+        w = prefix * (1 - inner_lr * slope) ** exponent
+        yield sentence, float((w * c).sum() / divisor(w))
+
+
 def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
-    for steps in (0, 1, 3):
-        problems = [(rng.uniform(0.5, 4, 3), rng.uniform(-5, 5, 3), rng.uniform(0.05, 0.1), steps) for _ in range(4)]
+    for steps in (7, 1, 0, 2):  # with 7 the exponents of all known mistakes differ
+        problems = [
+            (rng.uniform(0.5, 4, T), rng.uniform(-5, 5, T), rng.uniform(low, low + 0.05), steps)
+            for T, low in ((3, 0.05), (2, 0.05), (5, 0.15), (4, 0.02))
+        ]
         mine = [answer(*problem) for problem in problems]
-        for value in mine:
-            one_number("the best start", value, "one for all tasks")
+        for value, (a, *_) in zip(mine, problems, strict=True):
+            _number("the best start", value, f"one for all {len(a)} tasks")
         right = np.array([best_start(*problem) for problem in problems])
-        sentences = [sentence for sentence, _ in wrong_starts(*problems[0])]
-        values = np.transpose([[value for _, value in wrong_starts(*problem)] for problem in problems])
+        wrong = [wrong_starts(*problem) + list(_mixed_starts(*problem)) for problem in problems]
+        sentences = [sentence for sentence, _ in wrong[0]]
+        values = np.transpose([[value for _, value in of_problem] for of_problem in wrong])
         judge(f"start, K = {steps}", np.array(mine), right, list(zip(sentences, values, strict=True)))
 
 
 # -- 6.2: one step of the outer loop -------------------------------------------------------------------------
 
 
-def outer_step(model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, outer_lr: float) -> Parameters:
-    return theta - outer_lr * meta_gradient(model, theta, batch, inner_lr=inner_lr).gradient
-
-
-def wrong_steps(
-    model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, outer_lr: float
-) -> list[tuple[str, Parameters]]:
-    """(sentence, parameters) of every known mistake; those of eqs. 11-13 are the library's."""
-    gradient = meta_gradient(model, theta, batch, inner_lr=inner_lr).gradient
-    adapted = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=inner_lr).mean()
-    along = lambda key: outer_loop(model, theta, batch, inner_lr, 1, [key])["gradient"]
-    of_equations = [(sentence, theta - outer_lr * along(key)) for key, sentence in SLIPS.items()]
-    return [
-        ("theta has not moved: `theta - ...` makes a new point, return it", theta),
-        ("what moved is the mean of the adapted copies: the gradient is taken at theta', but what moves is theta",
-         adapted - outer_lr * gradient),
-        ("this is the mean of the adapted copies: the query sets have not been used", adapted),
-        ("this is the meta-gradient: the outer step subtracts outer_lr times it from theta", gradient),
-        ("the outer step goes uphill: subtract the meta-gradient", theta + outer_lr * gradient),
-        ("outer_lr is missing", theta - gradient),
-        ("outer_lr stands where inner_lr belongs, and the other way round", outer_step(model, theta, batch, outer_lr, inner_lr)),
-        ("inner_lr stands where outer_lr belongs", theta - inner_lr * gradient),
-        ("two steps are taken inside each task: one was asked for",
-         theta - outer_lr * meta_gradient(model, theta, batch, inner_lr=inner_lr, steps=2).gradient),
-        *of_equations,
-    ]  # fmt: skip
-
-
 def check_outer_step(answer: Callable, rng: np.random.Generator) -> None:
-    model = MLP([1, 5, 4, 1], activation="tanh")
-    theta = model.init(rng)
-    batch = Sinusoids(amplitude=(1.0, 2.0)).sample(rng, tasks=3, shots=4, queries=6)
-    problem = (model, theta, batch, 0.1, 0.03)
-    mine = answer(*problem)
-    if isinstance(mine, Mapping) and "W1" in mine and np.shape(mine["W1"]) == (3, 1, 5):
-        refuse("theta", "the answer has a task axis, W1 is (3, 1, 5), expected (1, 5): the adapted copies moved, one for each "
-                        "task, and what should move is the one theta that they came from")  # fmt: skip
-    right = outer_step(*problem)
-    judge("theta", mine, right, [pair for pair in wrong_steps(*problem) if pair[1].keys() == right.keys()])
+    for widths, tasks, alpha, beta in (([1, 4, 3, 1], 3, 0.1, 0.03), ([1, 5, 1], 2, 0.05, 0.2)):
+        model = MLP(widths, activation="tanh")
+        theta = model.init(rng).map(lambda array: array + 0.3 * rng.standard_normal(array.shape))
+        batch = Sinusoids(amplitude=(1.0, 2.0)).sample(rng, tasks=tasks, shots=4, queries=6)
+        check_update(answer, model, theta, batch, alpha, beta)
 
 
 # -- 6.3: present and potential ------------------------------------------------------------------------------
@@ -108,53 +168,137 @@ def present_and_potential(
     return query(theta), query(adapted)
 
 
-def wrong_pairs(
-    model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int
-) -> list[tuple[str, tuple[float, float]]]:
-    """(sentence, both numbers) of every known mistake."""
-    support, query = (batch.x_support, batch.y_support), (batch.x_query, batch.y_query)
-    after = lambda shown, steps=steps, rate=inner_lr: adapt(model, theta, *shown, inner_lr=rate, steps=steps)
-    loss = lambda theta, on: float(model.at(theta, *on).loss.mean())
-    now, potential = present_and_potential(model, theta, batch, inner_lr, steps)
-    uphill = theta
-    for _ in range(steps):
-        uphill = uphill + inner_lr * model.at(uphill, *support).gradient
-    T = len(batch)
+def _sets(batch: TaskBatch) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    both = [np.concatenate([getattr(batch, f"{name}_support"), getattr(batch, f"{name}_query")], axis=1) for name in "xy"]
+    return {"query": (batch.x_query, batch.y_query), "support": (batch.x_support, batch.y_support), "both": tuple(both)}
+
+
+def _reductions(batch: TaskBatch) -> list[tuple[str, Callable]]:
+    m, T = batch.x_query.shape[1], len(batch)
     return [
-        ("the two are exchanged: the present comes first", (potential, now)),
-        ("both are measured on the support set: the query set judges", (loss(theta, support), loss(after(support), support))),
-        ("the present is measured on the support set: the query set judges", (loss(theta, support), potential)),
-        ("the potential is measured on the support set, from which the copies have learned: the query set judges",
-         (now, loss(after(support), support))),
-        ("the copies are adapted on the query set: they may learn from the support set only", (now, loss(after(query), query))),
-        ("the two sets are exchanged in the second number", (now, loss(after(query), support))),
-        ("both numbers are the loss before adaptation: the potential is that of the adapted copies", (now, now)),
-        ("both numbers are the loss after adaptation: the present is that of theta", (potential, potential)),
-        ("one step is taken: `steps` were asked for", (now, loss(after(support, 1), query))),
-        ("the steps go uphill: subtract the gradient", (now, loss(uphill, query))),
-        ("the second number is that of one network, the mean of the adapted copies: every task has its own",
-         (now, loss(after(support).mean(), query))),
-        ("the second number is the gain: give the loss itself", (now, now - potential)),
-        ("both are sums over the tasks: take the mean", (T * now, T * potential)),
+        ("", np.mean),
+        ("it is the sum over the tasks: take the mean", np.sum),
+        ("it is the median over the tasks: take the mean", np.median),
+        ("a root is taken: give the loss itself", lambda losses: np.sqrt(losses.mean())),
+        ("a root is taken of each loss: give the mean of the losses themselves", lambda losses: np.sqrt(losses).mean()),
+        ("it is halved: the loss has no 1/2", lambda losses: losses.mean() / 2),
+        ("it is the sum over the examples: a loss is a mean over them", lambda losses: m * losses.mean()),
+        ("it is divided by the number of examples, of which the loss is the mean already", lambda losses: losses.mean() / m),
+        ("it is divided by the number of tasks twice", lambda losses: losses.mean() / T),
+        ("it is a logarithm: give the loss itself", lambda losses: np.log(losses.mean())),
+        ("it is one over the loss: give the loss itself", lambda losses: 1 / losses.mean()),
+        ("it is that of the first task: take the mean over all", lambda losses: losses[0]),
+        ("it is that of the last task: take the mean over all", lambda losses: losses[-1]),
+        ("it is the standard deviation over the tasks: take the mean", np.std),
+        ("it is that of the worst task: take the mean over all", np.max),
+        ("it is that of the best task: take the mean over all", np.min),
+    ]
+
+
+JUDGED = {"query": "", "support": "it is measured on the support set: the query set judges",
+          "both": "it is measured on support and query points together: the query set judges"}  # fmt: skip
+LEARNED = {"support": "", "query": "the copies are adapted on the query set: they may learn from the support set only",
+           "both": "the copies are adapted on support and query points: they may learn from the support set only"}  # fmt: skip
+
+
+def _loss(model: Network, theta: Parameters, data: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    return np.asarray(model.at(theta, *data).loss)
+
+
+def wrong_presents(model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int) -> list[tuple[str, float]]:
+    """(sentence, present) of every known mistake."""
+    sets = _sets(batch)
+    losses = [(sentence, _loss(model, theta, sets[name])) for name, sentence in JUDGED.items()]
+    adapted = adapt(model, theta, *sets["support"], inner_lr=inner_lr, steps=steps)
+    after = "it is the loss after adaptation, on the support set: the present is that of theta, on the query set"
+    _, potential = present_and_potential(model, theta, batch, inner_lr, steps)
+    now = losses[0][1].mean()
+    return [
+        ("it is the loss after adaptation: the present is that of theta", potential),
+        (after, _loss(model, adapted, sets["support"]).mean()),
+        ("it is the change by adaptation: the present is the loss before", potential - now),
+        ("it is the gain by adaptation: the present is the loss before", now - potential),
+        ("it is the mean of support and query loss: the query set judges", (now + losses[1][1].mean()) / 2),
+    ] + [
+        (sentence, float(reduce(found))) for sentence, (found, reduce) in combined(losses, _reductions(batch))
+    ]  # fmt: skip
+
+
+def wrong_potentials(
+    model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int
+) -> list[tuple[str, float]]:
+    """(sentence, potential) of every known mistake."""
+    sets, now = _sets(batch), present_and_potential(model, theta, batch, inner_lr, steps)
+    path = {}  # for each set that the copies learn from, theta_0..theta_2K
+
+    def after(learned: str, k: int, sign: int = 1) -> Parameters:
+        thetas = path.setdefault((learned, sign), [theta])
+        while len(thetas) <= k:
+            thetas.append(thetas[-1] - sign * inner_lr * model.at(thetas[-1], *sets[learned]).gradient)
+        return thetas[k]
+
+    taken = lambda k: f"{k} step{'s are' if k > 1 else ' is'} taken, where steps = {steps}"
+    counts = [("", steps), ("it is the loss before adaptation: the potential is that of the adapted copies", 0)]
+    counts += [(taken(k), k) for k in range(1, max(2 * steps, 3) + 1) if k != steps]
+    learn, judged = ([(sentence, name) for name, sentence in table.items()] for table in (LEARNED, JUDGED))
+    on_query = lambda thetas: [_loss(model, theta, sets["query"]).mean() for theta in thetas]
+    along = on_query(after("support", k) for k in range(steps + 1))
+    copies = after("support", steps)
+    return [
+        ("the steps go uphill: subtract the gradient", on_query([after("support", steps, -1)])[0]),
+        ("one step with `steps` times the learning rate is taken: each step takes its own gradient",
+         on_query([theta - steps * inner_lr * model.at(theta, *sets["support"]).gradient])[0]),
+        ("the support gradients of all tasks are averaged: each task takes its own step",
+         on_query([theta - inner_lr * model.at(theta, *sets["support"]).gradient.mean()])[0]),
+        ("the learning rate is 0.01: it is given as inner_lr",
+         on_query([adapt(model, theta, *sets["support"], inner_lr=0.01, steps=steps)])[0]),
+        ("the losses of the query and of the support set are added: the query set judges",
+         now[1] + _loss(model, copies, sets["support"]).mean()),
+        ("each step is twice as long as inner_lr says",
+         on_query([adapt(model, theta, *sets["support"], inner_lr=2 * inner_lr, steps=steps)])[0]),
+        ("each step is half as long as inner_lr says",
+         on_query([adapt(model, theta, *sets["support"], inner_lr=inner_lr / 2, steps=steps)])[0]),
+        ("it is the loss after a step of the outer loop: the copies of the tasks were asked for",
+         on_query([theta - inner_lr * meta_gradient(model, theta, batch, inner_lr=inner_lr, steps=steps).gradient])[0]),
+        ("it is the least of all steps: the potential is the loss after the last", min(along)),
+        ("it is the loss of one network, the mean of the adapted copies: every task has its own", on_query([copies.mean()])[0]),
+        ("it is the loss of one network, the copy of the first task: every task has its own", on_query([copies.task(0)])[0]),
+        ("it is the gain: give the loss itself", now[0] - now[1]),
+        ("it is the gain with its sign turned: give the loss itself", now[1] - now[0]),
+        ("it is the gain as a part of the present: give the loss itself", 1 - now[1] / now[0]),
+        ("it is a ratio to the present: give the loss itself", now[1] / now[0]),
+        ("it is the mean over all steps: the potential is the loss after the last", np.mean(along)),
+        ("it is the mean over steps 1 to K: the potential is the loss after the last", np.mean(along[1:])),
+        *((sentence, float(reduce(_loss(model, after(learned, k), sets[on]))))
+          for sentence, (learned, on, k, reduce) in combined(learn, judged, counts, _reductions(batch))),
     ]  # fmt: skip
 
 
 def check_present_and_potential(answer: Callable, rng: np.random.Generator) -> None:
     model = MLP([1, 6, 1], activation="tanh")
     problems = []
-    for T in (3, 4):
-        batch = Sinusoids(amplitude=(1.0, 2.0)).sample(rng, tasks=T, shots=4, queries=6)
-        problems.append((model, model.init(rng), batch, 0.05, 3))
-    mine = []
+    for T, steps in ((4, 3), (5, 1), (6, 2)):
+        theta = model.init(rng)
+        ends_are_middling = False
+        while not ends_are_middling:  # neither the first nor the last task is the best or the worst
+            batch = Sinusoids(amplitude=(0.5, 3.0)).sample(rng, tasks=T, shots=4, queries=6)
+            losses = _loss(model, theta, _sets(batch)["query"])
+            ends_are_middling = {losses.argmin(), losses.argmax()}.isdisjoint({0, T - 1})
+        problems.append((model, theta, batch, 0.05, steps))
     for problem in problems:
-        mine.append(several(answer(*problem), "present", "potential"))
-        for name, value in zip(("present", "potential"), mine[-1], strict=True):
-            one_number(name, value, "the mean over the tasks")
-    right = np.array([present_and_potential(*problem) for problem in problems])
-    sentences = [sentence for sentence, _ in wrong_pairs(*problems[0])]
-    values = np.array([[pair for _, pair in wrong_pairs(*problem)] for problem in problems])  # (problems, mistakes, 2)
-    both = [(sentence, values[:, i]) for i, sentence in enumerate(sentences)]
-    judge("the pair", np.array(mine), right, both)
+        mine = several(answer(*problem), "present", "potential")
+        for name, value in zip(("present", "potential"), mine, strict=True):
+            _number(name, value, "the mean over the tasks")
+        right = np.array(present_and_potential(*problem))
+        sets = _sets(problem[2])
+        if np.allclose(mine, right[::-1]):
+            refuse("the pair", "the two are exchanged: the present comes first")
+        on_support = [_loss(model, at, sets["support"]).mean() for at in (problem[1], adapt(
+            model, problem[1], *sets["support"], inner_lr=0.05, steps=problem[-1]))]  # fmt: skip
+        if np.allclose(mine, on_support):
+            refuse("the pair", "both are measured on the support set: the query set judges")
+        judge("present", mine[0], right[0], wrong_presents(*problem))
+        judge("potential", mine[1], right[1], wrong_potentials(*problem))
 
 
 # -- 6.4: a difference with its interval ---------------------------------------------------------------------
@@ -166,34 +310,103 @@ def paired(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     return float(difference.mean()), float(1.96 * difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
-def wrong_intervals(first: np.ndarray, second: np.ndarray) -> list[tuple[str, tuple[float, float]]]:
-    """(sentence, both numbers) of every known mistake."""
+def wrong_differences(first: np.ndarray, second: np.ndarray) -> list[tuple[str, float]]:
+    """(sentence, difference) of every known mistake."""
     d, T = first - second, len(first)
     mean, half = paired(first, second)
     return [
-        ("this is the interval of two unrelated sets of tasks: the tasks are the same, so take the spread of the differences",
-         (mean, 1.96 * np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / T))),
-        ("it is the spread of the tasks, not of their mean: divide by sqrt(T)", (mean, half * np.sqrt(T))),
-        ("it is divided by T: a standard error has sqrt(T)", (mean, half / np.sqrt(T))),
-        ("this is one standard error: 95 % lie within 1.96 of them", (mean, half / 1.96)),
-        ("this is the whole interval: give half of it", (mean, 2 * half)),
-        ("a variance stands where the standard deviation belongs", (mean, 1.96 * d.var(ddof=1) / np.sqrt(T))),
-        ("the standard deviation of a sample divides by T - 1: use ddof=1", (mean, half * np.sqrt((T - 1) / T))),
-        ("the difference is turned round: first minus second", (-mean, half)),
-        ("these are the ends of the interval: give its middle and half its length", (mean - half, mean + half)),
-        ("it is the sum of the differences: take the mean", (T * mean, half)),
-        ("the first number is a median: take the mean", (float(np.median(d)), half)),
+        ("it is turned round: first minus second", -mean),
+        ("the mean of the absolute differences is taken: keep their signs", np.abs(d).mean()),
+        ("it is the sum of the differences: take the mean", T * mean),
+        ("it is divided by T - 1: a mean divides by T", T * mean / (T - 1)),
+        ("it is a median: take the mean", np.median(d)),
+        ("it is the difference of the medians: take the mean", np.median(first) - np.median(second)),
+        ("it is divided by the mean of second: give the difference itself", mean / second.mean()),
+        ("it is divided by the mean of first: give the difference itself", mean / first.mean()),
+        ("it is divided by the standard deviation: give the difference itself", mean / d.std(ddof=1)),
+        ("it is divided by its standard error: give the difference itself", 1.96 * mean / half),
+        ("it is the mean of first alone", first.mean()),
+        ("it is the mean of second alone", second.mean()),
+        ("it is the difference of the first task: take the mean over all", d[0]),
+        ("it is the mean of first + second", (first + second).mean()),
+        ("it is the lower end of the interval: give its middle", mean - half),
+        ("it is the upper end of the interval: give its middle", mean + half),
+    ]
+
+
+def wrong_halves(first: np.ndarray, second: np.ndarray) -> list[tuple[str, float]]:
+    """(sentence, half) of every known mistake."""
+    d, T = first - second, len(first)
+    unrelated = "this is the interval of two unrelated sets of tasks: the tasks are the same, take the spread of the differences"
+    of_T = "the standard deviation of a sample divides by T - 1: use ddof=1"
+    spreads = [
+        ("", d.std(ddof=1)),
+        (of_T, d.std()),
+        (unrelated, np.sqrt(first.var(ddof=1) + second.var(ddof=1))),
+        (unrelated, np.sqrt(first.var() + second.var())),
+        ("the spreads of both methods are added: take the spread of the differences", first.std(ddof=1) + second.std(ddof=1)),
+        ("the spreads of both methods are added: take the spread of the differences", first.std() + second.std()),
+        ("the spreads of both methods are subtracted: take the spread of the differences",
+         first.std(ddof=1) - second.std(ddof=1)),
+        ("it is the spread of first alone: take that of the differences", first.std(ddof=1)),
+        ("it is the spread of second alone: take that of the differences", second.std(ddof=1)),
+        ("all 2 T losses are taken together: take the spread of the T differences",
+         np.concatenate([first, second]).std(ddof=1)),
+        ("the losses are sorted, which parts the pairs: subtract task by task", (np.sort(first) - np.sort(second)).std(ddof=1)),
+        ("it is the spread of the absolute differences: keep their signs", np.abs(d).std(ddof=1)),
+        ("it is the spread of the sums: take that of the differences", (first + second).std(ddof=1)),
+        ("a variance stands where the standard deviation belongs", d.var(ddof=1)),
+        ("a variance stands where the standard deviation belongs", d.var()),
+        ("the mean is not subtracted in the standard deviation", np.sqrt((d**2).sum() / (T - 1))),
+        ("the mean is not subtracted in the standard deviation", np.sqrt((d**2).mean())),
+        ("the root of the standard deviation is taken", np.sqrt(d.std(ddof=1))),
+        ("the mean absolute difference stands where the standard deviation belongs", np.abs(d).mean()),
+        ("the mean absolute deviation stands where the standard deviation belongs", np.abs(d - d.mean()).mean()),
     ]  # fmt: skip
+    factors = [
+        ("", 1.96),
+        ("this is one standard error: 95 % lie within 1.96 of them", 1.0),
+        ("this is the whole interval: give half of it", 3.92),
+        ("it has 2.201 standard errors, as Student's t for 12 tasks says: the exercise says 1.96", 2.201),
+        ("it is halved once more", 0.98),
+        ("it has 2 standard errors: the exercise says 1.96", 2.0),
+        ("it has 1.645 standard errors, which are for 90 %", 1.645),
+        ("it has 2.576 standard errors, which are for 99 %", 2.576),
+        ("it has 0.95 standard errors: 95 % lie within 1.96 of them", 0.95),
+        ("its sign is turned", -1.96),
+    ]
+    divisors = [
+        ("", np.sqrt(T)),
+        ("it is the spread of the tasks, not of their mean: divide by sqrt(T)", 1.0),
+        ("it is divided by T: a standard error has sqrt(T)", T),
+        ("it is divided by sqrt(T - 1), which the standard deviation has already: divide by sqrt(T)", np.sqrt(T - 1)),
+        ("it is multiplied by sqrt(T): divide by it", 1 / np.sqrt(T)),
+        ("it is divided by sqrt(12), whatever T is", np.sqrt(12)),
+        ("it is divided by sqrt(T - 2): divide by sqrt(T)", np.sqrt(T - 2)),
+        ("it is divided by sqrt(2 T): there are T differences", np.sqrt(2 * T)),
+        ("it is divided by sqrt(T) twice, and by 2", 2 * T),
+        ("it is divided by sqrt(T / 2): there are T differences", np.sqrt(T / 2)),
+    ]
+    return [(sentence, spread * factor / by) for sentence, (spread, factor, by) in combined(spreads, factors, divisors)]
 
 
 def check_paired(answer: Callable, rng: np.random.Generator) -> None:
-    easy = rng.exponential(1.0, 12)  # some tasks are hard for both
-    first, second = easy + rng.exponential(0.3, 12), easy + rng.exponential(0.1, 12)
-    mine = several(answer(first, second), "difference", "half")
-    for name, value in zip(("difference", "half"), mine, strict=True):
-        one_number(name, value, f"the {len(first)} tasks are averaged")
-    wrong = [(sentence, np.array(pair)) for sentence, pair in wrong_intervals(first, second)]
-    judge("interval", np.array(mine), np.array(paired(first, second)), wrong)
+    for T, worse, better in ((12, 0.5, 0.1), (9, 0.1, 0.6)):
+        easy = rng.exponential(1.0, T)  # some tasks are hard for both
+        first, second = easy + rng.exponential(worse, T), easy + rng.exponential(better, T)
+        first += 2 * np.sign(worse - better) * abs((first - second).mean())  # so that the means keep their order on every seed
+        mine = several(answer(first, second), "difference", "half")
+        for name, value in zip(("difference", "half"), mine, strict=True):
+            _number(name, value, f"the {T} tasks are averaged")
+        mean, half = paired(first, second)
+        if np.allclose(mine, (half, mean)):
+            refuse("the pair", "the two are exchanged: the difference comes first")
+        if np.allclose(mine, (mean - half, mean + half)):
+            refuse("the pair", "these are the ends of the interval: give its middle and half its length")
+        if mean < 0 and np.isclose(mine[0], -mean):  # where the mean was positive, it was right
+            refuse("difference", "its sign is lost: the mean of first - second may be negative")
+        judge("difference", mine[0], mean, wrong_differences(first, second))
+        judge("half", mine[1], half, wrong_halves(first, second))
 
 
 CHECKS = {"6.1": check_best_start, "6.2": check_outer_step, "6.3": check_present_and_potential, "6.4": check_paired}

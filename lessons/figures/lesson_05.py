@@ -23,7 +23,7 @@ def arrow(ax: Axes, start: np.ndarray, way: np.ndarray, colour: str, style: Any,
     """An arrow from `start` along `way`, both (2,), and, given a label, its line for the legend."""
     looks = {"arrowstyle": "-|>", "color": colour, "linestyle": style, "linewidth": width, "shrinkA": 0, "shrinkB": 0,
              "mutation_scale": 14}  # fmt: skip
-    drawn = ax.annotate("", xytext=start, xy=start + way, arrowprops=looks, zorder=4)
+    drawn = ax.annotate("", xytext=start, xy=start + way, arrowprops=looks, zorder=4, annotation_clip=False)
     drawn.arrow_patch.set_clip_path(ax.patch)  # a long arrow leaves the picture, not the panel
     if label:
         ax.plot([], [], color=colour, linestyle=style, linewidth=width, label=label)
@@ -36,6 +36,19 @@ def point(ax: Axes, where: np.ndarray, name: str, marker: str = "o", colour: str
     ax.plot(*where, marker, color=colour, markeredgecolor="white", markersize=13 if marker == "*" else 8, zorder=5)
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
     ax.annotate(name, where, xytext=(8, -17 if below else 8), textcoords="offset points", zorder=6, bbox=box)
+
+
+def around(points: list[np.ndarray], window: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The window, or the smallest of its shape that holds it and all points (2,), with a margin."""
+    corners = np.array([window[::2], window[1::2]])  # lower left, upper right
+    size = corners[1] - corners[0]
+    if np.all((points >= corners[0]) & (points <= corners[1])):
+        return window
+    together = np.concatenate([corners, points])
+    low, high = together.min(0), together.max(0)
+    half = 1.12 * size / 2 * max((high - low) / size)
+    (left, bottom), (right, top) = (low + high) / 2 - half, (low + high) / 2 + half
+    return left, right, bottom, top
 
 
 def surface(ax: Axes, loss: Callable, window: tuple[float, float, float, float]) -> None:
@@ -60,6 +73,7 @@ def two_gradients(
 
     Left: the inner steps from theta to theta', and the descent of the query loss at theta'. Right: the same arrow at
     theta, the curvature term added at its tip, and their sum, the exact descent of the meta-loss. `best` marks the task.
+    Both panels show the window, and more of the plane if an arrow or theta' would leave it.
     """
     inner = {"inner_lr": inner_lr, "steps": steps}
     meta = meta_gradient(model, theta, task, **inner)
@@ -68,6 +82,7 @@ def two_gradients(
                             for k in range(steps)]  # fmt: skip
     first, exact, curvature = (-outer_lr * flat(part) for part in (meta.first_order, meta.gradient, meta.curvature))
 
+    window = around([*path, path[-1] + first, path[0] + first, path[0] + exact], window)
     many = lambda array, copies: np.broadcast_to(array, (copies, *array.shape[1:]))
 
     def query_loss(thetas: Parameters) -> np.ndarray:
@@ -78,14 +93,15 @@ def two_gradients(
         copies = len(thetas["w"])
         return query_loss(adapt(model, thetas, many(task.x_support, copies), many(task.y_support, copies), **inner))
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 5.1))
-    figure.subplots_adjust(left=0.06, right=0.99, bottom=0.2, top=0.88, wspace=0.16)  # fixed: quicker than a layout engine
+    end = "\\theta'" if steps == 1 else f"\\theta_{steps}"
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 4.2))
+    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.22, top=0.87, wspace=0.2)  # fixed: quicker than a layout engine
     surface(left, query_loss, window)
-    left.set_title("taken at $\\theta'$: level lines of $L_Q(\\theta)$", fontsize="medium")
+    left.set_title(f"taken at ${end}$: level lines of $L_Q(\\theta)$", fontsize="medium")
     left.plot(*np.array(path).T, ":o", color=INNER, markersize=4, linewidth=2, label="inner steps, on the support set")
-    arrow(left, path[-1], first, FIRST_ORDER, "--", "first-order: $-\\nabla L_Q(\\theta')$, carried to $\\theta$ on the right")
+    arrow(left, path[-1], first, FIRST_ORDER, "--", f"first-order: $-\\nabla L_Q({end})$, carried to $\\theta$ on the right")
     surface(right, meta_loss, window)
-    right.set_title("moves $\\theta$: level lines of the meta-loss $L_Q(\\theta'(\\theta))$", fontsize="medium")
+    right.set_title(f"moves $\\theta$: level lines of the meta-loss $L_Q({end}(\\theta))$", fontsize="medium")
     arrow(right, path[0], first, FIRST_ORDER, "--", "")
     arrow(right, path[0] + first, -curvature, CURVATURE, (0, (1, 1)), "the curvature term, added")
     arrow(right, path[0], exact, EXACT, "-", "exact: minus the meta-gradient, their sum")
@@ -93,7 +109,7 @@ def two_gradients(
         point(ax, path[0], "$\\theta$")
         if best is not None:
             point(ax, best, "task", marker="*", colour=plot.VERMILION, below=True)
-    point(left, path[-1], "$\\theta'$")
+    point(left, path[-1], f"${end}$")
     figure.suptitle(f"$\\alpha$ = {inner_lr:.1f}, {counted(steps, 'inner step')}", fontsize="medium")
     lines = [line for ax in (left, right) for line in ax.lines if not line.get_label().startswith("_")]
     figure.legend(handles=lines, loc="lower center", ncols=2, frameon=False, handlelength=3.5)

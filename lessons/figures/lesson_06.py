@@ -102,10 +102,14 @@ def adaptation(model: Any, starts: Mapping[str, Parameters], task: TaskBatch, in
     _panel(left, model, {key: path[steps] for key, path in paths.items()}, task)
     left.set_title(f"after {counted(steps)} at inner_lr {inner_lr:.4g}", fontsize="medium")
     left.set_xlabel("x")
-    for key, path in paths.items():
+    for row, (key, path) in enumerate(paths.items()):
         label, colour, style, marker = LOOKS[key]
         losses = np.array([_loss(model, theta, task) for theta in path])
-        losses[~(losses < 1e3)] = np.nan  # diverged: the line ends
+        lost = ~(losses < 1e3)
+        if lost.any():
+            told = f"{label}: above 1000 after {counted(int(lost.argmax()))}"
+            right.text(0.02, 0.04 + 0.08 * row, told, color=colour, fontsize="small", transform=right.transAxes)
+        losses[lost] = np.nan  # the line ends
         right.plot(losses, color=colour, linestyle=style, label=label)
         right.plot(steps, losses[steps], marker, color=colour, markersize=9)
     right.set_yscale("log")

@@ -124,8 +124,8 @@ def _reshaped(mine: object, reference: object) -> str:
             return "the numbers are right, keep the axis (keepdims=True, or a reshape)"
         if len(got) == len(wanted):
             return f"the numbers are right, in another shape: .reshape{wanted}"
-        go = "no keepdims, or [..., 0]" if wanted else "no keepdims, or .item()"
-        return f"the numbers are right, and an axis is too many: it must go ({go})"
+        go = ".item()" if not wanted else "[0]" if got[1:] == wanted else "[..., 0]" if got[:-1] == wanted else "a reshape"
+        return f"the numbers are right, and an axis is too many: it must go ({go}, or no keepdims)"
     for axis in range(len(got)):
         for kept in (True, False):
             for word, total in (("summed", np.sum), ("averaged", np.mean)):
