@@ -85,6 +85,14 @@ SLIPS = {
         {"classes": lambda rng, C, N: rng.permutation(np.append(0, 1 + rng.permutation(C - 1)[:N - 1]))},
         "class 0 comes in 600 of 600 episodes",
     ),
+    "a block of classes": (
+        {"classes": lambda rng, C, N: (rng.integers(C) + rng.permutation(N)) % C},
+        "the classes [0, 4] never come together",
+    ),
+    "in an order of their own": (
+        {"classes": lambda rng, C, N: np.array(sorted(rng.permutation(C)[:N], key=lambda c: c * 5 % C))},
+        "so a network can memorise labels",
+    ),
     "classes repeated": ({"classes": lambda rng, C, N: rng.integers(C, size=N)}, "one is repeated: draw with replace=False"),
     "one index for all": ({"draw": lambda rng, M, count, same: same[:count]}, "examples of the same numbers"),
     "window": ({"draw": lambda rng, M, count, same: rng.integers(M - count + 1) + np.arange(count)}, "always neighbours"),
@@ -163,8 +171,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("seed", SEEDS[:2])
-def test_every_mistake_in_an_episode_has_its_diagnosis(seed):
+def test_every_mistake_in_an_episode_has_its_diagnosis(seed=1):
     for slip, words in SLIPS.values():
         refused("7.1", lambda *given, slip=slip, **named: made(*given, **named, **slip), words, seed=seed)
     for change, words in CHANGES.values():
@@ -212,7 +219,7 @@ def with_matrices(z, y, r):
 def test_the_cross_entropy_twice(seed, capsys):
     for answer in (twice, with_matrices):
         exercises.check("7.2", answer, seed=seed)
-        assert capsys.readouterr().out.count("right") == 13
+        assert capsys.readouterr().out.count("right") == 15
 
 
 GRADIENTS = {
@@ -282,6 +289,7 @@ SHIFTS = {
     "e^z overflows for logits near 1000": lambda z: np.zeros_like(z),
     "one number is taken from the logits of all examples": lambda z: z.max(),
     "one number is taken from the logits of all examples, ": lambda z: z.mean(),
+    "near -1500 every e^z is 0": lambda z: np.abs(z).max(-1, keepdims=True),
     "is not the largest of them": lambda z: z.mean(-1, keepdims=True),
     "is not the largest of them, ": lambda z: z.min(-1, keepdims=True),
     "is not the largest of them, and": lambda z: z[:, :1],

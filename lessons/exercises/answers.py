@@ -144,7 +144,7 @@ def several(value: Any, *names: str) -> list[Any]:
     if (row or isinstance(value, tuple | list)) and len(value) == len(names):
         return list(value)
     got = f"array of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-    got = f"{len(value)} things" if isinstance(value, tuple | list) else f"one {got}"
+    got = f"{len(value)} thing{'s' * (len(value) != 1)}" if isinstance(value, tuple | list) else f"one {got}"
     refuse("the answer", f"it is {got}, expected {len(names)} things: end with `return {', '.join(names)}`")
 
 

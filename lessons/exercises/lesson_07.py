@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 from itertools import combinations, permutations
 from typing import Any
 
@@ -74,7 +75,7 @@ class _Episode:
                     each = "the same number of every class"
                     refuse(f"y_{part}", f"label {label} has {number} examples, expected {count}: {each}")
 
-    @property
+    @cached_property
     def class_of(self) -> tuple[int, ...]:
         """The class with label 0, 1, ..., by the support set."""
         return tuple(int(self.classes["support"][self.labels["support"] == label][0]) for label in range(self.N))
@@ -106,6 +107,10 @@ def _shapes(parts: dict[str, np.ndarray], wanted: dict[str, tuple], sizes: dict[
         why = "these are labels, make them one-hot: np.eye(ways)[labels]"
     elif len(got) == 3 and got[:2] in ((N, count), (count, N)):
         why = "put the classes under one another, in one axis of rows: np.concatenate, not np.stack"
+    elif part == "query" and got[0] == N * shots:
+        why = "it has as many rows as the support set, and queries counts them here"
+    elif got == (N, columns):
+        why = "one row for each class, where all of its examples are wanted"
     elif len(got) == 2 and got[0] == count and N > 1:
         why = f"{'shots' if part == 'support' else 'queries'} counts the examples of each class, N times as many rows are wanted"
     elif got in ((N * (shots + queries), columns), (N * (shots + queries), d)):
@@ -180,6 +185,10 @@ def _everything_comes(made: list[_Episode]) -> None:
     often, expected = max(classes, key=classes.__getitem__), EPISODES * made[0].N / total
     if classes[often] > 1.5 * expected:  # nine standard deviations
         refuse("classes", f"class {often} comes in {classes[often]} of {EPISODES} episodes, expected about {expected:.0f}")
+    together = {frozenset(pair) for episode in made for pair in combinations(episode.class_of, 2)}
+    apart = next((pair for pair in combinations(range(total), 2) if frozenset(pair) not in together), None)
+    if apart:
+        refuse("classes", f"the classes {list(apart)} never come together: draw them independently, with rng.permutation")
     come = {part: {int(m) for episode in made for m in episode.examples[part]} for part in ("support", "query")}
     missing = sorted(set(range(examples)) - come["support"] - come["query"])
     if missing:
@@ -211,11 +220,14 @@ def _each_class_draws_its_own(made: list[_Episode]) -> None:
 def _labels_are_permuted(made: list[_Episode]) -> None:
     """All orders of the N classes are equally likely: Pearson's test, far beyond what chance does."""
     counts = Counter(tuple(np.argsort(episode.class_of).tolist()) for episode in made)
-    N = made[0].N
+    N, why = made[0].N, "so a network can memorise labels instead of reading the support set"
     orders, expected = math.factorial(N), len(made) / math.factorial(N)
+    before = {pair for episode in made for pair in combinations(episode.class_of, 2)}
+    fixed = next(((a, b) for a, b in sorted(before) if (b, a) not in before), None)
     if sum((counts[order] - expected) ** 2 / expected for order in permutations(range(N))) < 6 * orders:
+        if fixed:
+            refuse("labels", f"of the classes {list(fixed)} the first always has the smaller label, {why}: use rng.permutation")
         return
-    why = "so a network can memorise labels instead of reading the support set"
     if len(counts) == 1:
         refuse("labels", f"they are not permuted: of any two classes the same one always has the smaller label, {why}")
     place = Counter(order.index(0) for order in counts)
@@ -242,12 +254,13 @@ def check_cross_entropy(answer: Callable, rng: np.random.Generator) -> None:
         judge("hvp", hvp, bent, _hvps(z, y, r))
 
     z, y, r = _logits(rng, 4, 3)
-    heights = np.array([[0.0], [1500.0], [-1500.0], [700.0]])
+    heights = np.array([[0.0], [1500.0], [3000.0], [700.0]])
     apart = "one number is taken from the logits of all examples, and some are far from it"
     not_largest = "what is taken from the logits of an example is not the largest of them, and e^z overflows"
     for name, large, endless, wrong in (
         ("z + 1000", z + 1000, "e^z overflows for logits near 1000", "a constant added to all logits of an example changes no p"),
         ("rows apart", z + heights, apart, "the p of an example must not depend on the logits of the others"),
+        ("z - 1500", z - 1500, "for logits near -1500 every e^z is 0", "a constant added to all logits changes no p"),
         ("wide rows", 2000 * z, not_largest, "where one logit is far above the others, its p is 1"),
     ):
         with np.errstate(all="ignore"):
@@ -302,6 +315,25 @@ def _gradients(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> list[tuple[str, n
         ("this is eq. 9, of the squared error: cross-entropy has p - y (eq. 10)", 2 * (z - y)),
         ("this is the Hessian-vector product: return gradient, hvp in this order", _weighted(p, r)),
         ("this is the loss -y ln p, not its derivative", -y * np.log(p)),
+        ("the logarithm of the softmax stands where p belongs, and the sign is turned", y - np.log(p)),
+        ("this is -ln p, the loss of each class: dE/dz = p - y (eq. 10)", -np.log(p)),
+        ("this is z itself: dE/dz = p - y with p = softmax(z) (eq. 10)", z),
+        ("the softmax is missing, and the sign is turned: dE/dz = p - y with p = softmax(z) (eq. 10)", y - z),
+        ("the target is added: dE/dz = p - y (eq. 10)", p + y),
+        ("1 - y stands where y belongs", p - (1 - y)),
+        ("only p is divided by n, and eq. 10 has no such factor", p / len(z) - y),
+        ("the softmax is of -z", softmax(-z) - y),
+        ("the softmax is taken twice", softmax(p) - y),
+        ("2^z stands where e^z belongs", softmax(z * np.log(2)) - y),
+        ("the mean of y is subtracted, not y", p - y.mean()),
+        ("it is p times y: dE/dz = p - y (eq. 10)", p * y),
+        ("it is squared: this is the squared error of p, not a derivative", (p - y) ** 2),
+        ("it is multiplied by p once more: dE/dz = p - y (eq. 10)", p * (p - y)),
+        ("this is the gradient of the squared error of p, through the softmax", 2 * _weighted(p, p - y)),
+        ("this is the gradient of the squared error of p, through the softmax", _weighted(p, p - y)),
+        ("this is dE/dp of N separate yes-or-no losses", (1 - y) / (1 - p) - y / p),
+        ("the number of the right class is subtracted, not its one-hot row", p - y.argmax(1)[:, None]),
+        ("only the logits of the wrong classes get a gradient: that of the right one is p - 1", p * (1 - y)),
     ]
 
 
@@ -318,6 +350,19 @@ def _hvps(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> list[tuple[str, np.nda
         ("sum(p * r) runs over the examples (axis 0): take it over axis -1", p * (r - (p * r).sum(0))),
         ("the softmax runs over the examples (axis 0): it runs over the classes, axis -1", _weighted(softmax(z.T).T, r)),
         ("the factor p before the bracket is missing (eq. 10)", r - mean),
+        ("y * r is summed where p * r belongs: the target drops out of the second derivative", _with_sum(p, r, y)),
+        ("p is squared in the sum: eq. 10 has sum(p * r)", _with_sum(p, r, p**2)),
+        ("p stands where sum(p * r) belongs", p * (r - p)),
+        ("this is p: eq. 10 has p * (r - sum(p * r)) here", p),
+        ("z stands where r belongs", _weighted(p, z)),
+        ("p is missing before the bracket, and r is multiplied by 1 - p", (1 - p) * r),
+        ("this is the gradient times (gradient . r), a product of first derivatives", (p - y) * ((p - y) * r).sum(-1)[:, None]),
+        ("the bracket is p - sum(p * r): eq. 10 has r - sum(p * r)", p * (p - mean)),
+        ("the absolute value is taken, a derivative has a sign", np.abs(p * (r - mean))),
+        ("it is multiplied by p once more: eq. 10 has one factor p before the bracket", p**2 * (r - mean)),
+        ("it is multiplied by r once more", r * p * (r - mean)),
+        ("only the second term of eq. 10 is there, p * sum(p * r)", p * mean),
+        ("only the second term of eq. 10 is there, p * sum(p * r)", -p * mean),
         ("the second term lost its factor p: eq. 10 is p * r - p * sum(p * r)", p * r - mean),
         ("the two terms are added: eq. 10 subtracts sum(p * r)", p * (r + mean)),
         ("p - y stands where p belongs: the target drops out of the second derivative", _weighted(p - y, r)),
@@ -334,7 +379,11 @@ def _hvps(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> list[tuple[str, np.nda
 
 
 def _weighted(p: np.ndarray, r: np.ndarray) -> np.ndarray:
-    return p * (r - (p * r).sum(-1, keepdims=True))
+    return _with_sum(p, r, p)
+
+
+def _with_sum(p: np.ndarray, r: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return p * (r - (weights * r).sum(-1, keepdims=True))
 
 
 # -- 7.3: what a task-blind network can reach --------------------------------------------------------------------
@@ -353,8 +402,8 @@ def check_blind_loss(answer: Callable, rng: np.random.Generator) -> None:
 
 
 def _probabilities(rng: np.random.Generator, ways: int) -> np.ndarray:
-    """From 0.6 down to 1e-9, in an order in which neither the first nor the last is the largest, smallest or median of five."""
-    logits = np.array([0.0, -1.0, -2.5, -4.0, -20.0]) + 0.2 * rng.random(5)
+    """From 0.6 down to 1e-11, in an order in which neither the first nor the last is the largest, smallest or median of five."""
+    logits = np.array([0.0, -1.0, -2.5, -4.0, -24.0]) + 0.2 * rng.random(5)
     return softmax(logits[[1, 0, 4, 2, 3]][:ways])
 
 
@@ -383,9 +432,27 @@ def _blind(p: np.ndarray) -> list[tuple[str, float]]:
         ("the logarithm is missing: this is the mean of p", p.mean()),
         ("e to the loss is taken: the loss itself is asked for", np.exp(-log.mean())),
         ("this is the mean of -ln(1 - p), the loss of what is not the label: of label i it is -ln p_i", -np.log(1 - p).mean()),
+        ("the logarithm is missing: this is the geometric mean of p", np.exp(log.mean())),
+        ("this is a squared error of p, averaged over the labels", ((np.eye(N) - p) ** 2).sum(1).mean()),
+        ("1 - p takes the place of the weight 1/N", -((1 - p) * log).sum()),
+        ("the first label is left out: all N may come", -log[1:].mean()),
+        ("the last label is left out: all N may come", -log[:-1].mean()),
+        ("the labels that are wrong are counted too, with -ln(1 - p): the loss is -ln p of the right one", _yes_or_no(p)),
+        ("1 is added to p before the logarithm", np.log1p(p).mean()),
+        ("p adds up to 1, and -ln of this sum is 0: take the logarithms before the mean", -np.log(p.sum())),
+        ("p is divided by its largest: it is a probability already", -np.log(p / p.max()).mean()),
+        ("it is squared: the loss of label i is -ln p_i", (log**2).mean()),
+        ("it is the mean of 1/p: the loss of label i is -ln p_i", (1 / p).mean()),
+        ("it is the sum over the labels, with the logarithm in base 2", -np.log2(p).sum()),
+        *(("it is rounded", np.round(-log.mean(), k)) for k in range(6)),
+        ("it is cut off after the decimal point", np.floor(-log.mean())),
         *((small, -np.log(p + 10.0**-k).mean()) for k in range(2, 16)),
         *((small, -np.log(np.maximum(p, 10.0**-k)).mean()) for k in range(2, 16)),
     ]
+
+
+def _yes_or_no(p: np.ndarray) -> float:
+    return -np.mean(np.log(p)) - (1 - 1 / len(p)) * np.log(1 - p).sum()
 
 
 # -- what an answer is made of ------------------------------------------------------------------------------------
