@@ -128,7 +128,7 @@ FED = {
         (lambda a, D: (dW(a, D), np.ones((1, D.shape[1]))), "it is ones"),
         (lambda a, D: (db(a, D), dW(a, D)), "return dW, db in this order"),
         (lambda a, D: (dW(a, D),), "it is 1 thing, expected 2 things"),
-        (dW, "it is one array of shape (3, 2), expected 2 things: end with `return dW, db`"),
+        (dW, "it is one array of shape (3, 4), expected 2 things: end with `return dW, db`"),
         (lambda a, D: (dW(a, D), (db(a, D),)), "the answer is a tuple of 1"),
         (lambda a, D: (dW(a, D), single(db(a, D))), "a precision is lost"),
         (sum_in_place, "it changes its argument D in place"),

@@ -158,14 +158,15 @@ def one_number(name: str, value: Any, why: str) -> None:
         refuse(name, f"the answer has shape {np.shape(value)}, expected one number, (): {why}")
 
 
-def combined(*parts: Sequence[Known], join: Callable[..., Any] = operator.mul) -> Iterator[Known]:
-    """Every way to put an answer together, one entry of each part, with the sentences of what is wrong in it.
+def combined(*parts: Sequence[Known], join: Callable[..., Any] = operator.mul, most: int = 2) -> Iterator[Known]:
+    """The ways to put an answer together, one entry of each part, with the sentences of what is wrong in it.
 
-    The first entry of a part is the right one and has no sentence. Fewer mistakes come first.
+    The first entry of a part is the right one and has no sentence. One mistake comes first, then two, up to `most`.
     """
-    ways = sorted(itertools.product(*parts), key=lambda way: sum(bool(sentence) for sentence, _ in way))
-    told = lambda way: "; and ".join(sentence for sentence, _ in way if sentence)
-    yield from ((told(way), reduce(join, (value for _, value in way))) for way in ways if told(way))
+    for mistakes in range(1, most + 1):
+        for wrong in itertools.combinations(range(len(parts)), mistakes):
+            for way in itertools.product(*(part[1:] if i in wrong else part[:1] for i, part in enumerate(parts))):
+                yield "; and ".join(sentence for sentence, _ in way if sentence), reduce(join, (value for _, value in way))
 
 
 def judge(
@@ -176,11 +177,71 @@ def judge(
 
     def explain(closeness: float) -> str:
         pairs = list(known)
-        one = [pair for pair in pairs if "; and " not in pair[0]]
-        several = [pair for pair in pairs if "; and " in pair[0]]
-        return "; or ".join(diagnose(mine, right, one, several, tolerance=closeness).split("; or ")[:2])
+        one, several = ([pair for pair in pairs if ("; and " in pair[0]) == many] for many in (False, True))
+        told = diagnose(mine, right, one, several, tolerance=closeness) or pattern(mine, right)
+        return "; or ".join(told.split("; or ")[:2])
 
     compare(name, mine, right, tolerance=tolerance, floor=floor, diagnosis=explain)
+
+
+def pattern(mine: Any, right: Any) -> str:
+    """What can be said of an answer that no known mistake explains, from its numbers beside the right ones; or ""."""
+    if isinstance(right, Mapping):
+        wrong = [name for name in right if not close(mine[name], right[name], 1e-9)]
+        return f"only {', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong" if len(wrong) < len(right) else ""
+    a, b = np.asarray(mine), np.asarray(right)
+    with np.errstate(all="ignore"):
+        told = [
+            ("it is the square of the right answer", b**2), ("it is the root of the right answer", np.sqrt(b)),
+            ("it is the absolute value of the right answer", np.abs(b)), ("it is one over the right answer", 1 / b),
+            ("it is the logarithm of the right answer", np.log(b)), ("it is e to the power of the right answer", np.exp(b)),
+            ("the negative numbers of the right answer are cut to 0", np.maximum(b, 0)),
+            ("tanh is applied to the right answer", np.tanh(b)), ("it is one minus the right answer", 1 - b),
+            *((f"it is the right answer, rounded to {digits} decimals", np.round(b, digits)) for digits in range(6)),
+        ]  # fmt: skip
+        for sentence, value in told:
+            if np.isfinite(value).all() and close(a, value, 1e-9) and not close(value, b, 1e-9):
+                return sentence
+    if a.ndim and a.size > 1:
+        return _rows(a, b)
+    return ""
+
+
+def _rows(a: np.ndarray, b: np.ndarray) -> str:
+    """The same of arrays: what is right in them, and what they have in place of the rest."""
+    if not a.any():
+        return "all its numbers are 0"
+    if np.ptp(a) <= 1e-9 * np.abs(a).max():
+        return "all its numbers are the same, and those of the right answer are not"
+    if np.ptp(a - b) <= 1e-9 * np.abs(a - b).max():
+        return f"every number is off by the same {np.ravel(a - b)[0]:.4g}"
+    if close(np.sort(a, None), np.sort(b, None), 1e-9):
+        return "the right numbers are there, in another order"
+    for axis, what in zip(range(a.ndim), ("row", "column"), strict=False):
+        lines = lambda array, axis=axis: np.moveaxis(array, axis, 0)
+        right = [close(one, other, 1e-9) for one, other in zip(lines(a), lines(b), strict=True)]
+        if any(right) and len(right) > 1:
+            shown = ", ".join(str(i) for i, fits in enumerate(right) if not fits)
+            return f"only some {what}s are wrong, counted from 0: {shown}"
+        if len(right) > 1 and close(lines(a), np.broadcast_to(lines(a)[:1], lines(a).shape), 1e-9):
+            return f"all {what}s are the same, and those of the right answer are not"
+        if close(a, np.cumsum(b, axis), 1e-9):
+            return f"it is the running sum of the right answer over axis {axis}"
+        if len(right) > 1 and close(a, b - b.mean(axis, keepdims=True), 1e-9):
+            return f"the mean over axis {axis} is taken off the right answer"
+        factor = [_factor(one, other) for one, other in zip(lines(a), lines(b), strict=True)]
+        if all(factor) and lines(b)[0].size > 1:
+            shown = ", ".join(f"{one:.4g}" for one in factor)
+            return f"each {what} has a factor of its own beside the right one: {shown}"
+    if (a >= 0).all() and (b < 0).any():
+        return "it has no negative numbers, where the right answer has some: is a sign lost?"
+    return ""
+
+
+def _factor(one: np.ndarray, other: np.ndarray) -> float:
+    """The number that one is of the other throughout, or 0."""
+    factor = float(np.ravel(one) @ np.ravel(other)) / max(float(np.ravel(other) @ np.ravel(other)), 1e-30)
+    return factor if close(one, factor * other, 1e-9) else 0.0
 
 
 def of_another_shape(name: str, mine: Any, right: np.ndarray, known: Callable[[], Iterable[Known]]) -> None:

@@ -165,6 +165,16 @@ def wrong_losses(batch: TaskBatch) -> Iterator[Known]:
         ("the prediction is missing: the targets themselves are squared", [-query[t][1] for t in range(T)]),
         ("the targets are missing: the predictions themselves are squared", [
             line(*support[t])(query[t][0]) for t in range(T)]),
+        ("prediction and target are added: the error is their difference", [
+            line(*support[t])(query[t][0]) + query[t][1] for t in range(T)]),
+        ("the target is compared with the mean prediction: every point has its own", [
+            line(*support[t])(query[t][0]).mean() - query[t][1] for t in range(T)]),
+        ("f is made from the first support point alone", errors([(x[:1], y[:1]) for x, y in support], query)),
+        ("f is made for the next task only: it lags one task behind", errors(support[:1] + support[:-1], query)),
+        ("x and y of the support set are of two different tasks",
+         errors([(support[t][0], support[t - 1][1]) for t in range(T)], query)),
+        ("f is compared with an f that has seen the query set: compare it with y", [
+            line(*query[t])(query[t][0]) - line(*support[t])(query[t][0]) for t in range(T)]),
         ("every prediction is paired with every target: one of the two lost its last axis", [
             line(*support[t])(query[t][0]) - query[t][1].T for t in range(T)]),
     ]  # fmt: skip
@@ -203,8 +213,15 @@ def wrong_losses(batch: TaskBatch) -> Iterator[Known]:
         ("this is the largest error of a task, squared: take the mean", each(lambda e: (e**2).max())),
         ("this is the largest loss of a task: take the mean", lambda e: mse(e).max()),
         ("this is the smallest loss of a task: take the mean", lambda e: mse(e).min()),
+        ("it is divided by the number of tasks plus one", lambda e: mse(e).sum() / (T + 1)),
+        ("it is divided by the number of query points less one: take the mean", lambda e: Q / (Q - 1) * mse(e).mean()),
+        ("this is the spread of the losses over the tasks: take their mean", lambda e: mse(e).std()),
+        ("the errors have the power 3, where they have to be squared", each(lambda e: (e**3).mean())),
+        ("the logarithm of each task's loss is taken", lambda e: np.log(mse(e)).mean()),
         ("a factor 1/2 has slipped in: the squared error has none here", lambda e: mse(e).mean() / 2),
     ]  # fmt: skip
+    judged = [mse(errors).mean() for _, errors in of_data[:2]]
+    yield "the loss on the support set is added: only the query set judges", float(sum(judged))
     yield from combined(of_data, of_mean, join=lambda errors, mean: float(mean(errors)))
 
 
@@ -280,6 +297,9 @@ def wrong_curves(x: np.ndarray, amplitude: tuple[float, float], phase: tuple[flo
         ("x is missing: the integral of sin(x - phi) over phi is a function of x",
          0 * x + (np.cos(high) - np.cos(low)) / length),
         ("the range of the phase is the paper's: use the argument", -2 / np.pi * np.cos(x)),
+        ("the antiderivative of the wave of mean phase is taken: integrate over phi, not over x", -np.cos(x - middle)),
+        ("x is not inside the cosines: the integral of sin(x - phi) over phi is cos(x - high) - cos(x - low)",
+         (np.cos(high) - np.cos(low)) / length * np.sin(x)),
         ("the range of the phase is the whole circle: use the argument", 0 * x),
     ]  # fmt: skip
     paper = "this is the curve of the paper's ranges: use amplitude and phase"
@@ -302,7 +322,7 @@ def wrong_curves(x: np.ndarray, amplitude: tuple[float, float], phase: tuple[flo
          mean * (np.cos(np.deg2rad(x - high)) - np.cos(np.deg2rad(x - low))) / length),
         ("it is averaged over x: the curve has a value at every x", 0 * x + np.mean(mean * difference / length)),
         ("amplitude and phase are exchanged", of_exchanged(x, amplitude, phase)),
-        *combined(of_phi, of_A),
+        *combined(of_phi, of_A, [("", 1.0), ("the sign is turned", -1.0)]),
     ]  # fmt: skip
 
 
@@ -348,9 +368,16 @@ def wrong_ends(
     last = lambda g: Parameters({name: array * float(name in list(g)[-2:]) for name, array in g.items()})
     unit = lambda g: g * (1 / np.sqrt(g.dot(g)))
     plain = lambda theta: inner_lr * at(theta)
+    half = slice(0, n // 2)
+
+    def by_name(theta: Parameters) -> Parameters:
+        moved = dict(theta)
+        for name in moved:
+            moved[name] = moved[name] - inner_lr * at(Parameters(moved))[name]
+        return theta - Parameters(moved)
+
     moves = [
         ("", lambda theta, k: plain(theta)),
-        ("the steps go uphill: subtract the gradient", lambda theta, k: -1.0 * plain(theta)),
         ("the learning rate is missing", lambda theta, k: at(theta)),
         ("it is divided by the learning rate: multiply", lambda theta, k: 1 / inner_lr * at(theta)),
         ("the learning rate is squared", lambda theta, k: inner_lr**2 * at(theta)),
@@ -375,6 +402,15 @@ def wrong_ends(
          lambda theta, k: inner_lr * at(theta, slice(0, 1))),
         ("each step uses one example: the loss is that of the whole support set",
          lambda theta, k: inner_lr * at(theta, slice(k % n, k % n + 1))),
+        ("each array of theta moves by a gradient of its own, taken after the others have moved: take one gradient for all",
+         lambda theta, k: by_name(theta)),
+        ("only the first half of the examples is used", lambda theta, k: inner_lr * at(theta, half)),
+        ("only the last example is used: the loss is that of the whole support set",
+         lambda theta, k: inner_lr * at(theta, slice(-1, None))),
+        ("the targets are 0: use y", lambda theta, k: inner_lr * model.at(theta, x, 0 * y).gradient),
+        ("the gradient is squared", lambda theta, k: inner_lr * (at(theta) * at(theta))),
+        ("the rate is multiplied by the number of steps: every step has inner_lr", lambda theta, k: steps * plain(theta)),
+        ("two steps are taken in each round of the loop", lambda theta, k: plain(theta) + plain(theta - plain(theta))),
         ("the last example is left out", lambda theta, k: inner_lr * at(theta, slice(0, -1))),
         ("a part of theta is subtracted too, as weight decay does", lambda theta, k: inner_lr * (at(theta) + theta)),
         ("the gradient is multiplied by theta: a step subtracts inner_lr times the gradient",
@@ -388,12 +424,15 @@ def wrong_ends(
               ("it is one step too few", steps - 1), ("it is one step too many", steps + 1),
               ("all steps are taken twice", 2 * steps)]  # fmt: skip
 
-    def go(move: Callable, count: int) -> Parameters:
+    signs = [("", 1.0), ("the steps go uphill: subtract the gradient", -1.0)]
+
+    def go(move: Callable, count: int, sign: float = 1.0) -> Parameters:
         theta = start
         for k in range(count):
-            theta = theta - move(theta, k)
+            theta = theta - sign * move(theta, k)
         return theta
 
+    ways = lambda part: [(told, (value,)) for told, value in part]
     path = [go(moves[0][1], count) for count in range(steps + 1)]
     average = reduce(operator.add, path) * (1 / len(path))
     yield from [
@@ -406,7 +445,7 @@ def wrong_ends(
         ("every step starts from theta again: step k + 1 starts from theta_k", theta - plain(path[-2])),
         ("this is the mean of all theta_k: return the last", average),
         ("this is the mean of all theta_k after the first: return the last", reduce(operator.add, path[1:]) * (1 / steps)),
-        *combined(moves, counts, join=go),
+        *((told, go(*way)) for told, way in combined(*map(ways, (moves, counts, signs)), join=operator.add)),
     ]  # fmt: skip
 
 

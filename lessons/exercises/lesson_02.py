@@ -44,6 +44,8 @@ def _wrong_last_D(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
         ("a factor 1/2 stands where the derivative of a square has 2", 1 / (2 * n)),
         ("the factor 2 is there twice", 4 / n),
         ("it is multiplied by n, where it has to be divided by n", 2 * n),
+        ("it is divided by the root of n: the loss is divided by n", 2 / n**0.5),
+        ("it is divided by n + d: the mean is over n examples", 2 / (n + d)),
         ("it is divided by n - 1: the mean is over n examples", 2 / (n - 1 or 1)),
     ]
     ahead = np.tanh(z)
@@ -66,6 +68,10 @@ def _wrong_last_D(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
          np.broadcast_to(entries.sum(0, keepdims=True), z.shape)),
         ("all outputs of an example have their sum: each number has a D of its own",
          np.broadcast_to(entries.sum(1, keepdims=True), z.shape)),
+        ("the difference is multiplied by z: the derivative of z - y is 1", entries * z),
+        ("the target is averaged over the examples: each has its own", z - y.mean(0)),
+        ("the prediction is averaged over the examples: each has its own", z.mean(0) - y),
+        ("the squares are subtracted: eq. 9 squares the difference", z**2 - y**2),
         ("the mean over the examples is taken off", entries - entries.mean(0)),
         ("only the first example has its numbers: is the return inside the loop?", entries * (np.arange(n) == 0)[:, None]),
         ("only the last example has its numbers: every row is to be filled", entries * (np.arange(n) == n - 1)[:, None]),
@@ -76,6 +82,12 @@ def _wrong_last_D(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
         forms += [("y is transposed: row i of z belongs to row i of y", z - y.T)]
     whole = [("the division is of y only: put the difference in parentheses", 2 * z - y / n),
              ("the division is of y only: put the difference in parentheses", z - y / n),
+             ("the division is of z only: put the difference in parentheses", 2 * z / n - 2 * y),
+             ("the division is of z only: put the difference in parentheses", z / n - y),
+             ("only the first example is there: D has a row for each", 2 / n * entries[0]),
+             ("only the first example is there: D has a row for each", 2 / n * entries[:1]),
+             ("it is a mean over all numbers: each has a derivative of its own", 2 * entries.mean()),
+             ("it is a mean over all numbers: each has a derivative of its own", entries.mean()),
              ("the factor 2 is of z only: put the difference in parentheses", (2 * z - y) / n),
              ("it is summed over all numbers: each has a derivative of its own", 2 / n * entries.sum()),
              ("this is the loss: take its derivative in every number of z", (entries**2).sum() / n),
@@ -100,7 +112,16 @@ def _back_through(answer: Callable, rng: np.random.Generator) -> None:
 def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
     a, s1, n = np.tanh(z), 1 - np.tanh(z) ** 2, len(z)
     da = D @ W.T
-    products = [("", da)]
+    products = [
+        ("", da),
+        ("D is averaged over the examples: each has its own", D.mean(0) @ W.T * np.ones_like(z)),
+        ("D is summed over the examples: each has its own", D.sum(0) @ W.T * np.ones_like(z)),
+        ("D is that of the first example for all: each has its own", D[:1] @ W.T * np.ones_like(z)),
+        ("absolute values of W lose its signs", D @ np.abs(W.T)),
+        ("D W^T is missing (eq. 4)", np.ones_like(z)),
+    ]
+    if z.shape[1] == W.shape[1]:
+        products += [("z stands where D belongs (eq. 4)", z @ W.T), ("a stands where D belongs (eq. 4)", a @ W.T)]
     slopes = [
         ("", s1),
         ("s' is missing in eq. 4", np.ones_like(z)),
@@ -122,6 +143,13 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ("the slope of the logistic function stands where that of tanh belongs", np.exp(-z) / (1 + np.exp(-z)) ** 2),
         ("the slope tanh(z) (1 - tanh(z)) has the form of the logistic function's: tanh has 1 - tanh(z)^2", a * (1 - a)),
         ("z stands where s' belongs (eq. 4)", z),
+        ("a factor z is too many beside s' (eq. 4)", z * s1),
+        ("a factor tanh(z) is too many beside s' (eq. 4)", a * s1),
+        ("sin stands where tanh belongs in s'", 1 - np.sin(z) ** 2),
+        ("tan stands where tanh belongs in s'", 1 - np.tan(z) ** 2),
+        ("the slope of the softplus stands where that of tanh belongs", 1 / (1 + np.exp(-z))),
+        ("s' is averaged over all numbers: each has its own z", s1.mean() * np.ones_like(z)),
+        ("s' is taken at the mean of z: each number has its own z", (1 - np.tanh(z.mean()) ** 2) * np.ones_like(z)),
         ("s' is that of the first example for all: every example has its own z", s1[:1] * np.ones_like(z)),
         ("s' is averaged over the examples: every example has its own z", s1.mean(0) * np.ones_like(z)),
     ]
@@ -135,6 +163,7 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
     after_n = [("", 1.0),
                ("it is divided by n twice: 1/n is in D already (eq. 2)", 1 / n),
                ("it is multiplied by n: 1/n in D stays (eq. 2)", n),
+               ("it is divided by the number of units: nothing is averaged over them", 1 / z.shape[1]),
                ("the sign is turned: eq. 4 has no minus, and s' is 1 - tanh(z)^2", -1.0),
                ("a factor 2 is too many: it is in D already", 2.0)]  # fmt: skip
     more = [
@@ -151,6 +180,7 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
           for total in (np.sum, np.mean) for kept in (True, False)),
         ("the rows are in the opposite order", (da * s1)[::-1]),
         ("s' is taken at D: it belongs at z", (D * (1 - np.tanh(D) ** 2)) @ W.T),
+        ("s' is taken at D: it belongs at z", da * (1 - np.tanh(D) ** 2) if D.shape == z.shape else da),
         ("the units are averaged: D has a number for each", (da * s1).mean(1, keepdims=True) * np.ones_like(z)),
     ]
     if D.shape == z.shape:
@@ -171,7 +201,7 @@ def setting(rng: np.random.Generator, widths: tuple[int, ...]) -> tuple[Derivati
 
 
 def _weight_and_bias(answer: Callable, rng: np.random.Generator) -> None:
-    derivation, here = setting(rng, (2, 3, 3, 2))
+    derivation, here = setting(rng, (2, 3, 3, 4))
     for l in (3, 2):
         a, D = here.a[l - 1], here.D[l]
         dW, db = several(answer(a, D), "dW", "db")
@@ -185,9 +215,13 @@ def _weight_and_bias(answer: Callable, rng: np.random.Generator) -> None:
 MEAN = "you took the mean over the examples: eq. 3 has the sum, as 1/n is in D already"
 
 
-def _times(n: int) -> list[Known]:
+def _times(n: int, units: int, inputs: int) -> list[Known]:
     return [
-        ("", 1.0), (MEAN, 1 / n), ("it is multiplied by n: 1/n in D stays", n), ("the sign is turned", -1.0),
+        ("", 1.0), ("it is divided by the number of units: nothing is averaged over them", 1 / units),
+        ("it is divided by the number of inputs: nothing is averaged over them", 1 / inputs),
+        ("it is divided by the number of numbers in a: 1/n is in D already", 1 / (n * inputs)),
+        ("it is divided by the number of numbers in D: 1/n is in D already", 1 / (n * units)),
+        (MEAN, 1 / n), ("it is multiplied by n: 1/n in D stays", n), ("the sign is turned", -1.0),
         ("a factor 2 is too many: it is in D already", 2.0), ("a factor 1/2 has slipped in", 0.5),
     ]  # fmt: skip
 
@@ -215,12 +249,22 @@ def _wrong_dW(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
         ("D is missing: this is a sum of a alone", a.T @ np.ones_like(D)),
         ("D stands in the place of a, too", D.T @ D),
         ("a stands in the place of D, too", a.T @ a),
-        ("absolute values are summed, so that signs are lost", np.abs(a.T @ D)),
+        ("absolute values are taken, so that signs are lost", np.abs(a.T @ D)),
+        ("absolute values of a are taken, so that signs are lost", np.abs(a).T @ D),
+        ("absolute values of D are taken, so that signs are lost", a.T @ np.abs(D)),
+        ("only the signs of D are used", a.T @ np.sign(D)),
+        ("D is squared", a.T @ D**2),
+        ("a is squared", (a**2).T @ D),
+        ("the inverse of a stands where a^T belongs", np.linalg.pinv(a) @ D),
+        ("the mean of a is taken off: eq. 3 has a itself", (a - a.mean(0)).T @ D),
+        ("the mean of D is taken off: eq. 3 has D itself", a.T @ (D - D.mean(0))),
+        ("it is summed over the inputs: each weight has a derivative of its own", (a.T @ D).sum(0)),
+        ("it is summed over the units: each weight has a derivative of its own", (a.T @ D).sum(1)),
     ]
     parts += [("this is a itself: eq. 3 has a^T D", a), ("this is D itself: eq. 3 has a^T D", D)]
     if a.shape == D.shape:
         parts += [("the two are multiplied entry by entry: eq. 3 has a matrix product", a * D)]
-    yield from combined(parts, _times(n))
+    yield from combined(parts, _times(n, D.shape[1], a.shape[1]))
 
 
 def _wrong_db(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
@@ -244,6 +288,17 @@ def _wrong_db(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
         parts += [("absolute values are summed, so that signs are lost", value)]
     for value in rows(D.max(0, keepdims=True)):
         parts += [("it is the largest over the examples: eq. 3 sums them", value)]
+    for told, of_column in (
+        ("it is the smallest over the examples: eq. 3 sums them", np.min),
+        ("it is the median over the examples: eq. 3 sums them", np.median),
+        ("it is the product over the examples: eq. 3 sums them", np.prod),
+        ("it is the length of each column: eq. 3 sums the numbers themselves", lambda D, axis: np.sqrt((D**2).sum(axis))),
+        ("squares are summed: eq. 3 sums the numbers themselves", lambda D, axis: (D**2).sum(axis)),
+    ):
+        parts += [(told, value) for value in (np.atleast_2d(of_column(D, axis=0)), of_column(D, axis=0))]
+    parts += [("it is the mean over examples and units: sum over axis 0 only", value)
+              for value in (D.mean(), D.mean(keepdims=True), np.full((1, d), D.mean()))]  # fmt: skip
+    parts += [("it is zeros, and one row for each example: eq. 3 sums D", 0 * D)]
     parts += [
         ("the numbers are those of the right answer, in a column: one row is expected, so keep axis 0", D.sum(0)[:, None]),
         ("every example has the whole sum: one row is enough, broadcasting does the rest", D.sum(0) * np.ones((n, 1))),
@@ -254,15 +309,15 @@ def _wrong_db(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
         ("it is ones: eq. 3 sums D", np.ones((1, d))),
         ("it is zeros: eq. 3 sums D", np.zeros((1, d))),
     ]  # fmt: skip
-    yield from combined(parts, _times(n))
+    yield from combined(parts, _times(n, D.shape[1], a.shape[1]))
 
 
 # -- 2.4: another loss -----------------------------------------------------------------------------------------
 
 
 def _cross_entropy_D(answer: Callable, rng: np.random.Generator) -> None:
-    for n, d, height in ((7, 3, 30), (5, 2, 0), (4, 4, 0)):  # at first, rows of very different height
-        z = rng.standard_normal((n, d)) + height * rng.uniform(-1, 1, (n, 1))
+    for n, d, height in ((7, 3, 30), (5, 2, 0), (4, 4, 0)):  # at first, rows of very different height, and sure of themselves
+        z = (4 if height else 1) * rng.standard_normal((n, d)) + height * rng.uniform(-1, 1, (n, 1))
         y = np.eye(d)[rng.integers(d, size=n)]
         loss = lambda z, y=y: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1) / len(y)
         _judge(f"D, ({n}, {d})", answer(z, y), gradient_at_once(loss, z), lambda z=z, y=y: _wrong_cross_entropy(z, y))
@@ -304,6 +359,31 @@ def _wrong_cross_entropy(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
         ("the two are added: eq. 10 has their difference", p + y),
         ("the two are multiplied: eq. 10 has their difference", p * y),
     ]
+    forms += [
+        ("the exponentials are divided by the largest of their row: the softmax has the sum", e / e.max(1, keepdims=True) - y),
+        ("all rows are divided by the sum of the first: each example has its own", e / e[:1].sum() - y),
+        ("all rows are divided by the mean of their sums: each example has its own", e / e.sum(1).mean() - y),
+        ("tanh stands where the softmax belongs (eq. 10)", np.tanh(z) - y),
+        ("p - y is multiplied by p: with the cross-entropy p - y is all (eq. 10)", (p - y) * p),
+        ("only the logits of the wrong classes have a derivative: that of the right class is p - 1", p * (1 - y)),
+        ("the target is doubled", p - 2 * y),
+        ("the mean over the examples is taken off", p - y - (p - y).mean(0)),
+        ("absolute values of the logits are taken", softmax(np.abs(z)) - y),
+        ("the logits are multiplied with the targets before the softmax", softmax(z * y) - y),
+        ("the targets belong to another class: they are rolled by one", p - np.roll(y, 1, 1)),
+        ("the targets belong to another class: they are rolled by one", p - np.roll(y, -1, 1)),
+        ("the targets belong to another example: they are rolled by one", p - np.roll(y, 1, 0)),
+        ("the logits of a row are in the opposite order", softmax(z[:, ::-1]) - y),
+        ("the logits are divided by a temperature of 2", softmax(z / 2) - y),
+        ("the logits are divided by the root of their number", softmax(z / d**0.5) - y),
+        ("the logits are doubled", softmax(2 * z) - y),
+        ("the softmax is taken of e^z: it contains the exponential already", softmax(e) - y),
+        ("the softmax is taken of the probabilities' logarithm with base 10", softmax(np.log10(p)) - y),
+        *((f"the probabilities are cut at {least:g}, which changes p", np.clip(p, least, 1 - least) - y)
+          for least in (0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)),
+        *((f"the probabilities are cut at {least:g}, which changes p", np.maximum(p, least) - y)
+          for least in (0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)),
+    ]  # fmt: skip
     two = "a factor 2 is too many: it belongs to the squared error (eq. 9)"
     factors = [
         ("", 1 / n), (NO_N, 1.0), (two, 2 / n), (f"{NO_N}; and {two}", 2.0),

@@ -94,9 +94,9 @@ def mismatch(mine: object, reference: object) -> str:
     got, wanted = np.shape(mine) if _numeric(mine) else None, np.shape(reference)
     expected = f"an array of shape {wanted}" if wanted else "one number"
     if isinstance(mine, list | tuple):
-        one = isinstance(mine, tuple) and len(mine) == 1
-        why = "a comma at the end of the return makes a tuple" if one else "np.array makes an array of a list"
-        return f"the answer is a {type(mine).__name__} of {len(mine)}, expected {expected}{f': {why}' if one or wanted else ''}"
+        why = "np.array makes an array of a list" if isinstance(mine, list) else "return it alone"
+        why = "a comma at the end of the return makes a tuple" if isinstance(mine, tuple) and len(mine) == 1 else why
+        return f"the answer is a {type(mine).__name__} of {len(mine)}, expected {expected}: {why}"
     if got is None:
         told = repr(mine)
         told = told if len(told) <= 60 and "\n" not in told else f"a {type(mine).__name__}"
