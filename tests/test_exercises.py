@@ -119,7 +119,7 @@ def test_a_notebook_shows_the_sentence_and_nothing_of_the_check():
     NotebookClient(notebook, timeout=60, allow_errors=True).execute()
     (error,) = [output for output in notebook.cells[0].outputs if output.output_type == "error"]
     sentence, line = error.traceback
-    assert sentence == "D[2] is wrong: a factor 1/n is missing: the loss is the mean over the examples (eq. 2)"
-    assert line.startswith("D[2]          (5, 3)        relative error") and line.endswith("wrong (beyond 1e-10)")
+    assert sentence == "D, (5, 3) is wrong: a factor 1/n is missing: the loss is the mean over the examples (eq. 2)"
+    assert line.startswith("D, (5, 3)     (5, 3)        relative error") and line.endswith("wrong (beyond 1e-10)")
     assert "Traceback" not in sentence and ".py" not in sentence
     assert error.evalue == f"{sentence}\n{line}"

@@ -65,8 +65,11 @@ def guarded(answer: Callable) -> Callable:
 def explained(wrong: WrongAnswer, called: Callable) -> WrongAnswer:
     """The same; if nothing else could be said about it, with what the guard remembers."""
     shape = wrong.diagnosis if wrong.diagnosis.startswith("the answer has shape") and ": " not in wrong.diagnosis else ""
-    told = f"this is {called.returned}, as it was given" if called.returned else called.whole
-    if not told or (wrong.diagnosis and not shape and "; and " not in wrong.diagnosis):
+    unnamed = not wrong.diagnosis or shape or "; and " in wrong.diagnosis
+    told = f"this is {called.returned}, as it was given" if called.returned and unnamed else ""
+    if called.whole and (unnamed or np.isfinite(wrong.error)):
+        told = called.whole
+    if not told:
         return wrong
     told = f"{shape}: {told}" if shape else told
     return WrongAnswer(f"{wrong.name} is wrong: {told}", name=wrong.name, error=wrong.error, diagnosis=told, line=wrong.line)
@@ -190,6 +193,8 @@ def pattern(mine: Any, right: Any) -> str:
         wrong = [name for name in right if not close(mine[name], right[name], 1e-9)]
         return f"only {', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong" if len(wrong) < len(right) else ""
     a, b = np.asarray(mine), np.asarray(right)
+    if np.abs(a).max(initial=0) < 1e-12:
+        return "all its numbers are 0" if a.ndim else "it is 0"
     with np.errstate(all="ignore"):
         told = [
             ("it is the square of the right answer", b**2), ("it is the root of the right answer", np.sqrt(b)),
@@ -209,8 +214,9 @@ def pattern(mine: Any, right: Any) -> str:
 
 def _rows(a: np.ndarray, b: np.ndarray) -> str:
     """The same of arrays: what is right in them, and what they have in place of the rest."""
-    if not a.any():
-        return "all its numbers are 0"
+    whole = _factor(a, b)
+    if whole:
+        return f"every number has the factor {whole:.4g} beside the right one" if abs(whole - 1) > 0.05 else ""
     if np.ptp(a) <= 1e-9 * np.abs(a).max():
         return "all its numbers are the same, and those of the right answer are not"
     if np.ptp(a - b) <= 1e-9 * np.abs(a - b).max():

@@ -174,7 +174,6 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ("s' is taken at D W^T: it belongs at z", da * (1 - np.tanh(da) ** 2)),
         ("s' is taken at D W^T: it belongs at z, and multiplies", 1 - np.tanh(da) ** 2),
         ("tanh is applied to D W^T: eq. 4 multiplies by s'(z)", np.tanh(da)),
-        ("the step forward is taken: this is D times s(z), and s' belongs there", da * a),
         ("this is s'(z) alone: eq. 4 multiplies it with D W^T", s1),
         *(("the examples are summed or averaged: D has a row for each", total(da * s1, axis=0, keepdims=kept))
           for total in (np.sum, np.mean) for kept in (True, False)),
