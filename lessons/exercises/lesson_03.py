@@ -147,7 +147,7 @@ def _mistakes_in_complex_step(f: Callable, point: Any, v: Any, h: float) -> list
         ("it is divided by 2h: nothing is subtracted here, so divide by h", slope / 2),
         ("it is multiplied by h: divide", slope * h * h),
         ("it is divided by h twice", slope / h),
-        ("it is twice too large: the points theta + i h v and theta - i h v are 2h apart", 2 * slope),
+        ("it is twice too large: the step is 2 i h v, or two points are 2h apart, and it is divided by h", 2 * slope),
         ("the step has a real part: it has to be i h v", f(point + (1 + 1j) * h * v).imag / h),
         ("theta is multiplied by i: the point is theta + i h v", f(1j * point + h * v).imag / h),
         ("the step is i v times the root of h: it has to be i h v", f(point + 1j * np.sqrt(h) * v).imag / h),
@@ -166,7 +166,7 @@ def _imaginary(name: str, mine: Any, reference: float, at_complex_points: bool) 
     if isinstance(mine, str):
         return
     if not at_complex_points:
-        told = "a difference of real values" if mine else "0, as a real step of 1e-30 changes nothing"
+        told = "made of real values" if mine else "0, as a real step of 1e-30 changes nothing"
         refuse(name, f"f is never called at a complex point, and the answer is {told}: the step is 1j * h * v")
     if np.iscomplexobj(mine):
         refuse(name, "the answer is complex: the derivative is its imaginary part, .imag")
