@@ -116,7 +116,8 @@ def test_a_notebook_shows_the_sentence_and_nothing_of_the_check():
     """In a real kernel: no traceback, no source, no file."""
     source = "import exercises\nexercises.check('2.1', lambda z, y: 2 * (z - y))"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    NotebookClient(notebook, timeout=60, allow_errors=True).execute()
+    where = {"metadata": {"path": str(LESSONS[0].parent)}}
+    NotebookClient(notebook, timeout=60, allow_errors=True, resources=where).execute()
     (error,) = [output for output in notebook.cells[0].outputs if output.output_type == "error"]
     sentence, line = error.traceback
     assert sentence == "D, (5, 3) is wrong: a factor 1/n is missing: the loss is the mean over the examples (eq. 2)"
