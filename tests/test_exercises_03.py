@@ -164,6 +164,10 @@ WRONG["3.1"] += [
     (lambda f, t, v, h: (my_central_difference(f, t, v, h),), "expected one number"),
     (lambda f, t, v, h: np.float32(my_central_difference(f, t, v, h)), "in float32, and float64 was given"),
 ]
+WRONG["3.1"] += [
+    (lambda f, t, v, h: my_central_difference(f, t, v, h**0.5), "this is (f(theta + sqrt(h) v) - f(theta - sqrt(h) v))"),
+    (lambda f, t, v, h: (f(t + h * v) - f(t - 2 * h * v)) / (3 * h), "this is (f(theta + h v) - f(theta - 2 h v)) / (3 h)"),
+]
 WRONG["3.2"] += [
     (lambda f, t, v, h=1e-30: my_central_difference(f, t, v, 1e-6), "never called at a complex point"),
     (lambda f, t, v, h=1e-30: f(t + 1j * v).imag / h, "the step is i v"),

@@ -45,6 +45,7 @@ def gradient(W="a.T @ RD + Ra.T @ D", b="RD.sum(0, keepdims=True)"):
         Hv = {}
         for l in range(1, here.depth + 1):
             names = {"a": here.a[l - 1], "Ra": Ra[l - 1], "D": here.D[l], "RD": RD[l], "n": here.n}
+            names["z"] = here.z.get(l - 1, here.x)
             Hv[f"W{l}"], Hv[f"b{l}"] = eval(W, {}, names), eval(b, {}, names)
         return Hv
 
@@ -220,6 +221,8 @@ WRONG += [
     ("4.3", gradient("a.T @ RD + Ra.T @ D / n"), "the term Ra^T D is divided by n"),
     ("4.3", gradient(b="RD.sum(keepdims=True)"), "it is the sum over examples and units"),
     ("4.3", gradient(b="RD[:1]"), "only the first example"),
+    ("4.3", gradient(b="0 * RD[:1]"), "every number is 0"),
+    ("4.3", gradient("z.T @ RD - Ra.T @ D"), "has the wrong sign: eq. 7 adds it; and z^T stands where a^T belongs"),
     ("4.3", single(gradient()), "in float32, and float64 was given"),
     ("4.4", numbers(lambda Hv, v: norm(Hv.flat)), "it lets pass -Hv"),
     ("4.4", numbers(lambda Hv, v: np.sort(Hv.flat)), "the right numbers in wrong places"),

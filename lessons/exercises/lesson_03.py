@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,15 @@ def _central(answer: Callable, rng: np.random.Generator) -> None:
         for name, f, point, v in _functions(rng):
             mine = answer(f, point, v, h)
             _slope(f"of {name}", mine)
-            judge(f"of {name}", mine, central_difference(f, point, v, h=h), _mistakes_in_difference(f, point, v, h))
+            if isinstance(mine, bool | np.bool_):
+                refuse(f"of {name}", f"the answer is {mine}: return the slope, a number")
+            right = central_difference(f, point, v, h=h)
+            try:
+                judge(f"of {name}", mine, right, _mistakes_in_difference(f, point, v, h))
+            except WrongAnswer as wrong:
+                if not wrong.diagnosis:
+                    judge(f"of {name}", mine, right, _other_quotients(f, point, v, h))
+                raise
 
 def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
     here, ahead, behind = f(point), f(point + h * v), f(point + -h * v)
@@ -71,7 +80,25 @@ def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
     ]
     all_digits = f"it has more digits than a difference at h = {h}: use the h that is given, and these two points only"
     exact = [complex_step(f, point, v), *(central_difference(f, point, v, h=h, points=points) for points in (4, 6, 8))]
-    return known + [(all_digits, value) for value in exact]
+    return [*known, *((all_digits, value) for value in exact)]
+
+
+def _other_quotients(f: Callable, point: Any, v: Any, h: float) -> Iterator[tuple[str, float]]:
+    """Differences of f at other points, divided by other numbers."""
+    steps = {"h v": h, "2 h v": 2 * h, "h v / 2": h / 2, "v": 1.0, "h^2 v": h * h, "sqrt(h) v": h**0.5}
+    values = {"theta": f(point), "h v": f(h * v), "-h v": f(-h * v)}
+    values |= {f"theta + {name}": f(point + step * v) for name, step in steps.items()}
+    values |= {f"theta - {name}": f(point + -step * v) for name, step in steps.items()}
+    below = {"1": 1.0, "2": 2.0, "h": h, "(2 h)": 2 * h, "(3 h)": 3 * h, "(4 h)": 4 * h, "(h / 2)": h / 2}
+    below |= {"h^2": h * h, "(2 h^2)": 2 * h * h, "(2 sqrt(h))": 2 * h**0.5}
+    asked = "take two points, one step h v from theta on either side, and divide by their distance"
+    for (one, ahead), (other, behind) in permutations(values.items(), 2):
+        for name, number in below.items():
+            yield f"this is (f({one}) - f({other})) / {name}: {asked}", (ahead - behind) / number
+            yield f"this is f({one}) / {name} - f({other}), or a parenthesis is lost: {asked}", ahead / number - behind
+    for one, ahead in values.items():
+        yield f"this is f({one}), a value and no slope: {asked}", ahead
+
 
 def _slope(name: str, mine: Any) -> None:
     """`WrongAnswer` for a slope that is not one number."""
@@ -120,7 +147,7 @@ def _mistakes_in_complex_step(f: Callable, point: Any, v: Any, h: float) -> list
         ("it is divided by 2h: nothing is subtracted here, so divide by h", slope / 2),
         ("it is multiplied by h: divide", slope * h * h),
         ("it is divided by h twice", slope / h),
-        ("it is twice too large: the points theta + i h v and theta - i h v are 2h apart", 2 * slope),
+        ("it is twice too large: the step is 2 i h v, or two points are 2h apart, and it is divided by h", 2 * slope),
         ("the step has a real part: it has to be i h v", f(point + (1 + 1j) * h * v).imag / h),
         ("theta is multiplied by i: the point is theta + i h v", f(1j * point + h * v).imag / h),
         ("the step is i v times the root of h: it has to be i h v", f(point + 1j * np.sqrt(h) * v).imag / h),
@@ -139,7 +166,7 @@ def _imaginary(name: str, mine: Any, reference: float, at_complex_points: bool) 
     if isinstance(mine, str):
         return
     if not at_complex_points:
-        told = "a difference of real values" if mine else "0, as a real step of 1e-30 changes nothing"
+        told = "made of real values" if mine else "0, as a real step of 1e-30 changes nothing"
         refuse(name, f"f is never called at a complex point, and the answer is {told}: the step is 1j * h * v")
     if np.iscomplexobj(mine):
         refuse(name, "the answer is complex: the derivative is its imaginary part, .imag")

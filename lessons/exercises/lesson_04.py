@@ -101,8 +101,8 @@ def _mistakes_in_Ra(here: Any, v: Parameters, l: int, by_two: bool) -> Iterator[
     formula = Formula("eq. 5", {"s' Rz": ("s'", "Rz")}, {"s'": here.s1[l], "Rz": Rz}, np.multiply, here.n)
     swaps = {
         "s'": {"s''": here.s2[l], "s": a, "z": z, "D": here.D[l], "s' s'": here.s1[l] ** 2, "s' s''": here.s1[l] * here.s2[l],
-               **_others("s'", here.s1, l)},
-        "Rz": {"z": z, "a": a, **_others("Rz", here.along(v).Rz, l)},
+               "the s' of relu": z > 0, **_others("s'", here.s1, l)},
+        "Rz": {"z": z, "a": a, "Rz Rz": Rz * Rz, **_others("Rz", here.along(v).Rz, l)},
     }  # fmt: skip
     extras = {"a": a, "Rz": Rz, "s'": here.s1[l]}
     yield from formula.two_mistakes(swaps, extras) if by_two else formula.mistakes(swaps, extras)
@@ -207,12 +207,14 @@ def _mistakes_in_RdW(here: Any, v: Parameters, Ra: dict, RD: dict, l: int, by_tw
         "D": {"RD": RD[l], **_others("D", here.D, l)},
     }  # fmt: skip
     swaps["a^T"]["the mean of a^T"] = np.tile(a.mean(1, keepdims=True), here.n)
-    formula, extras = Formula("eq. 7", terms, values, np.matmul, here.n), {"Ra^T Ra": moves @ moves.T}
+    formula = Formula("eq. 7", terms, values, np.matmul, here.n)
+    extras = {"Ra^T Ra": moves @ moves.T, "a^T D": a @ D, "Ra^T RD": moves @ RD[l]}
     yield from formula.two_mistakes(swaps, extras) if by_two else formula.mistakes(swaps, extras)
 
 
 def _bias_of_r_gradient(derivation: Derivation, here: Any, mine: Any, RD: np.ndarray, l: int) -> None:
     D, n, name = here.D[l], here.n, f"Rdb[{l}]"
+    _not_zero(name, mine)
     units = "it is summed over the units, a number for each example: sum over the examples, axis 0 (eq. 7)"
     for sentence, value in (
         (units, RD.sum(1)), (units, RD.sum(1, keepdims=True)),
@@ -420,12 +422,19 @@ def _called(answer: Callable, here: Any, *given: Any) -> Any:
 
 def _judge(derivation: Derivation, name: str, mine: Any, mistakes_in: Callable, *given: Any) -> None:
     """One mistake, of this exercise or of the library; two of this exercise if none explains the answer."""
+    _not_zero(name, mine)
     try:
         judge_derived(derivation, name, mine, mistakes_in(*given, by_two=False))
     except WrongAnswer as wrong:
         if wrong.diagnosis:
             raise
         judge_derived(derivation, name, mine, mistakes_in(*given, by_two=True))
+
+
+def _not_zero(name: str, mine: Any) -> None:
+    """Zeros have many explanations, since Ra_0 is zero: none of them is told."""
+    if isinstance(mine, np.ndarray) and mine.size and not np.any(mine):
+        refuse(name, "every number is 0")
 
 
 def _others(symbol: str, arrays: Mapping[int, np.ndarray], l: int, zero: bool = True) -> dict[str, np.ndarray]:
