@@ -240,7 +240,7 @@ def _rows(a: np.ndarray, b: np.ndarray) -> str:
             shown = ", ".join(f"{one:.4g}" for one in factor)
             return f"each {what} has a factor of its own beside the right one: {shown}"
     if (a >= 0).all() and (b < 0).any():
-        return "it has no negative numbers, where the right answer has some: is a sign lost?"
+        return "none of its numbers is negative, and some of the right ones are"
     return ""
 
 

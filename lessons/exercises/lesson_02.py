@@ -69,6 +69,8 @@ def _wrong_last_D(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
         ("all outputs of an example have their sum: each number has a D of its own",
          np.broadcast_to(entries.sum(1, keepdims=True), z.shape)),
         ("the difference is multiplied by z: the derivative of z - y is 1", entries * z),
+        ("the difference is multiplied by y: the derivative of z - y is 1", entries * y),
+        ("a factor z (1 - z) is too many: nothing comes between z and the loss in the last layer", entries * z * (1 - z)),
         ("the target is averaged over the examples: each has its own", z - y.mean(0)),
         ("the prediction is averaged over the examples: each has its own", z.mean(0) - y),
         ("the squares are subtracted: eq. 9 squares the difference", z**2 - y**2),
@@ -82,6 +84,9 @@ def _wrong_last_D(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
         forms += [("y is transposed: row i of z belongs to row i of y", z - y.T)]
     whole = [("the division is of y only: put the difference in parentheses", 2 * z - y / n),
              ("the division is of y only: put the difference in parentheses", z - y / n),
+             ("the division is of y only: put the difference in parentheses", 2 * z - 2 * y / n),
+             ("rows are multiplied with rows: nothing is summed here", entries @ entries.T / n),
+             ("rows are multiplied with rows: nothing is summed here", 2 / n * entries @ entries.T),
              ("the division is of z only: put the difference in parentheses", 2 * z / n - 2 * y),
              ("the division is of z only: put the difference in parentheses", z / n - y),
              ("only the first example is there: D has a row for each", 2 / n * entries[0]),
@@ -118,6 +123,8 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ("D is summed over the examples: each has its own", D.sum(0) @ W.T * np.ones_like(z)),
         ("D is that of the first example for all: each has its own", D[:1] @ W.T * np.ones_like(z)),
         ("absolute values of W lose its signs", D @ np.abs(W.T)),
+        ("s' of W stands in the place of W: s' belongs at z", D @ (1 - np.tanh(W) ** 2).T),
+        ("W has s' of W as a factor: s' belongs at z", D @ (W * (1 - np.tanh(W) ** 2)).T),
         ("D W^T is missing (eq. 4)", np.ones_like(z)),
     ]
     if z.shape[1] == W.shape[1]:
@@ -144,6 +151,9 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ("the slope tanh(z) (1 - tanh(z)) has the form of the logistic function's: tanh has 1 - tanh(z)^2", a * (1 - a)),
         ("z stands where s' belongs (eq. 4)", z),
         ("a factor z is too many beside s' (eq. 4)", z * s1),
+        ("tanh is missing in s', and its square stands outside: you have (1 - z)^2", (1 - z) ** 2),
+        ("s' is added to 1: eq. 4 multiplies by s' alone", 1 + s1),
+        ("the sign of z stands where s' belongs", np.sign(z)),
         ("a factor tanh(z) is too many beside s' (eq. 4)", a * s1),
         ("sin stands where tanh belongs in s'", 1 - np.sin(z) ** 2),
         ("tan stands where tanh belongs in s'", 1 - np.tan(z) ** 2),
@@ -162,6 +172,8 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ]
     after_n = [("", 1.0),
                ("it is divided by n twice: 1/n is in D already (eq. 2)", 1 / n),
+               ("it is divided by n^2: 1/n is in D already (eq. 2)", 1 / n**2),
+               ("a factor 1/2 has slipped in", 0.5),
                ("it is multiplied by n: 1/n in D stays (eq. 2)", n),
                ("it is divided by the number of units: nothing is averaged over them", 1 / z.shape[1]),
                ("the sign is turned: eq. 4 has no minus, and s' is 1 - tanh(z)^2", -1.0),
@@ -180,6 +192,8 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ("the rows are in the opposite order", (da * s1)[::-1]),
         ("s' is taken at D: it belongs at z", (D * (1 - np.tanh(D) ** 2)) @ W.T),
         ("s' is taken at D: it belongs at z", da * (1 - np.tanh(D) ** 2) if D.shape == z.shape else da),
+        *(("the units are summed or averaged: D has a number for each", total(da * s1, axis=1, keepdims=kept))
+          for total in (np.sum, np.mean) for kept in (True, False)),
         ("the units are averaged: D has a number for each", (da * s1).mean(1, keepdims=True) * np.ones_like(z)),
     ]
     if D.shape == z.shape:
@@ -394,6 +408,9 @@ def _wrong_cross_entropy(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
     added = "a small number is added to the sum in the softmax, and changes p where a row is low: leave it out"
     more = [("the division is of y only: put the difference in parentheses", p - y / n)]
     more += [(added, (e / (e.sum(1, keepdims=True) + small) - y) / n) for small in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15)]
+    more += [("it is summed over the classes: every number of z has a derivative of its own", (p - y).sum(1) / n),
+             ("only the numbers of the right classes are there: D has a row for each example, a column for each class",
+              (p[y == 1] - 1) / n)]  # fmt: skip
     more += [("it is the loss of every example: take the derivative", -(y * np.log(p)).sum(1)),
              ("it is the loss: take the derivative", -(y * np.log(p)).sum(1).mean()),
              ("it is summed over the examples: every number of z has a derivative of its own", (p - y).sum(0) / n),

@@ -8,15 +8,43 @@ axes; those that draw several return the figure; none calls show.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 
+import matplotlib.pyplot as plt
 import numpy as np
+from IPython import get_ipython
+from IPython.core.pylabtools import print_figure
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from PIL import Image
 
 from tinymaml import plot
 
 POINTS = {"marker": "o", "linestyle": "", "markeredgecolor": "white", "markersize": 7, "zorder": 4}  # of a support set
+
+DPI = 120  # of what a notebook keeps, for print
+
+
+def sharp() -> None:
+    """From here on a notebook keeps its figures at 120 dpi, and shows them in the size that they have without.
+
+    They are kept in 128 colours, so that the file is no larger than with all colours at 80 dpi.
+    """
+    shell = get_ipython()
+    if shell:
+        plt.switch_backend(plt.get_backend())  # it makes its own arrangements when it is loaded, so before ours
+        shell.display_formatter.formatters["image/png"].for_type(Figure, png)
+
+
+def png(figure: Figure) -> tuple[bytes, dict[str, int]]:
+    """The figure as a PNG at 120 dpi, and the width and height to show it in."""
+    image = Image.open(io.BytesIO(print_figure(figure, "png", dpi=DPI))).convert("RGB")
+    file = io.BytesIO()
+    image.quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True, dpi=(DPI, DPI))
+    width, height = (round(pixels * figure.dpi / DPI) for pixels in image.size)
+    return file.getvalue(), {"width": width, "height": height}
 
 
 def legend_above(ax: Axes, columns: int) -> None:

@@ -36,7 +36,7 @@ def tasks(batch: TaskBatch) -> Figure:
         ax.plot(x, wave(x), color="#999999", linewidth=1, label="the wave behind the task")
         ax.plot(batch.x_query[t, :, 0], batch.y_query[t, :, 0], **QUERY, label="query set")
         ax.plot(batch.x_support[t, :, 0], batch.y_support[t, :, 0], **SUPPORT, label="support set")
-        ax.set_title(f"task {t + 1}: A = {wave.amplitude:.1f}, $\\phi$ = {wave.phase:.1f}", fontsize="medium")
+        ax.set_title(f"task {t + 1}: A = {wave.amplitude:.1f}, $\\varphi$ = {wave.phase:.1f}", fontsize="medium")
     legend_above(axes[0], columns=3)
     return figure
 
