@@ -228,5 +228,10 @@ def add(total: dict[str, np.ndarray], more: Arrays) -> None:
         total[name] = total[name] + array if name in total else array
 
 
+def names_of(layer: Layer) -> dict[str, str]:
+    """The layer's parameters by their symbol in the text: {"W": "W1", "b": "b1"}."""
+    return getattr(layer, "names", {name: name for name in _shapes(layer)})
+
+
 def _shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
     return getattr(layer, "shapes", {})

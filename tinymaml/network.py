@@ -8,6 +8,7 @@ Everything of the derivation can be looked at by name and layer: here.z[2], here
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.fast_weights import Factored
-from tinymaml.layers import Chain, Elementwise, Layer, Tape
+from tinymaml.layers import Chain, Elementwise, Layer, Tape, names_of
 from tinymaml.losses import LOSSES, Loss
 from tinymaml.parameters import Parameters
 
@@ -67,21 +68,30 @@ class Network:
         return sum(getattr(layer, "symbol", "") == "z" for layer in self.layers)
 
     @property
+    def fewest(self) -> int:
+        """How many examples a task must have at least: more than one where a norm is taken over a single row of each."""
+        fewest, rows = 1, 1
+        for layer in self.layers:
+            fewest = max(fewest, math.ceil(getattr(layer, "fewest", 1) / rows))
+            rows *= getattr(layer, "positions", 1)
+        return fewest
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter by name: W1, b1, W2, ..."""
         return self.body.shapes
 
     def __repr__(self) -> str:
         """A table: a row a layer that learns, with the shapes of its parameters."""
-        learning = [layer for layer in self.layers if getattr(layer, "shapes", {})]
-        symbols = list(dict.fromkeys(symbol for layer in learning for symbol in names_of(layer)))
-        rows, total = [], 0
-        for layer in learning:
-            count = sum(int(np.prod(shape)) for shape in layer.shapes.values())
-            total += count
-            shapes = {symbol: " x ".join(map(str, layer.shapes[name])) for symbol, name in names_of(layer).items()}
-            rows.append([str(getattr(layer, "name", "")), *(shapes.get(symbol, "") for symbol in symbols), f"{count:,}"])
-        rows = [["layer", *symbols, "parameters"], *rows, ["total", *[""] * len(symbols), f"{total:,}"]]
+        rows: dict[str, dict[str, str]] = {}  # the parameters of each, by their symbols
+        for layer in self.layers:
+            if named := names_of(layer):
+                rows.setdefault(str(getattr(layer, "name", "")), {}).update(named)
+        symbols = list(dict.fromkeys(symbol for named in rows.values() for symbol in named))
+        shape = lambda name: " x ".join(map(str, self.shapes[name])) if name else ""
+        count = lambda names: f"{sum(math.prod(self.shapes[name]) for name in names):,}"
+        rows = [[layer, *(shape(named.get(symbol)) for symbol in symbols), count(named.values())] for layer, named in rows.items()]
+        rows = [["layer", *symbols, "parameters"], *rows, ["total", *[""] * len(symbols), count(self.shapes)]]
         *left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
         line = lambda row: "  ".join([*(f"{cell:<{w}}" for cell, w in zip(row, left, strict=False)), f"{row[-1]:>{right}}"])
         return "\n".join([self.title, *map(line, rows)])
@@ -229,11 +239,6 @@ class Along:
 
 def _in_order(network: Network, arrays: dict[str, np.ndarray]) -> Parameters:
     return Parameters.trusted({name: arrays[name] for name in network.shapes})
-
-
-def names_of(layer: Layer) -> dict[str, str]:
-    """The layer's parameters by their symbol in the text: {"W": "W1", "b": "b1"}."""
-    return getattr(layer, "names", {name: name for name in getattr(layer, "shapes", {})})
 
 
 def _of(network: Network, values: Sequence[Any], symbol: str) -> dict[int | str, np.ndarray]:

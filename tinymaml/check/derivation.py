@@ -21,9 +21,9 @@ from tinymaml.check import mistakes
 from tinymaml.check.compare import TOLERANCE, Line, attainable, compare, diagnose
 from tinymaml.check.derivatives import complex_step, gradient_at_once, steady_difference
 from tinymaml.check.meta_derivation import MetaDerivation
-from tinymaml.layers import Elementwise
+from tinymaml.layers import Elementwise, names_of
 from tinymaml.maml import Rates
-from tinymaml.network import Network, names_of, slope_of
+from tinymaml.network import Network, slope_of
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
