@@ -298,3 +298,8 @@ def test_the_figure_has_a_panel_for_every_part():
     assert [ax.get_title() for ax in panels[:2]] == ["H", "G"]
     assert [label.get_text() for label in panels[0].get_xticklabels()] == list(theta)
     plt.close("all")
+
+
+def test_an_answer_is_told_as_a_sum_of_terms():
+    refused("4.2", back("(RD @ W.T + D @ V.T) * s1 + (D @ W.T) * s2 + Rz"), "(D W^T) s'' + Rz, and not (RD W^T) s'")
+    refused("4.1", forward("Ra @ W + (a @ V) * c"), "it is (a V) (c), and not a V + c")
