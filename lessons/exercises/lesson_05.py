@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 
 from exercises.answers import Known, judge_derived, refuse
-from exercises.meta import Inner, check_update, in_parts, part_of_curvature, parts_of_step, same, slips
+from exercises.meta import (
+    Inner,
+    by_layers,
+    check_update,
+    in_parts,
+    kind_of,
+    of_another_u_1,
+    part_of_curvature,
+    parts_of_step,
+    same,
+    slips,
+)
 from tinymaml import MLP, Parameters
 from tinymaml.check import MetaDerivation, Problem, WrongAnswer
 from tinymaml.check.compare import mismatch
@@ -36,9 +47,7 @@ class OneTask:
     def check(self, name: str, mine: Any) -> None:
         different = mismatch(mine, self.reference(name))
         if different:
-            if isinstance(mine, tuple):
-                different += f"; {len(mine)} things were returned, one was asked for"
-            refuse(name, different)
+            refuse(name, different + kind_of(mine))
         self.derivation.check(name, {key: np.asarray(array)[None] for key, array in mine.items()})
 
     def judge(self, name: str, mine: Any, known: Iterator[Known], k: int) -> None:
@@ -49,10 +58,12 @@ class OneTask:
             sentence, K = str(wrong).removesuffix(wrong.line).rstrip(), self.inner.steps
             if not wrong.diagnosis and k < K:
                 path = [self.reference(f"theta[{i}]") for i in range(K + 1)]
-                made = in_parts(mine, parts_of_step(self.inner, k, self.reference(f"u[{k + 1}]"), path))
+                parts, right = parts_of_step(self.inner, k, self.reference(f"u[{k + 1}]"), path), self.reference(name)
+                made = in_parts(mine, parts)
                 where = "" if K == 1 else f", with k = {k}"
                 told = f"it is {made}, where eq. 12 has u_{{k+1}} - H_S(theta_k)(alpha u_{{k+1}}){where}"
-                sentence = f"{name} is wrong: {told}" if made else sentence
+                told = told if made else (of_another_u_1(mine, self.inner) if K == 1 else "") or by_layers(mine, right, parts)
+                sentence = f"{name} is wrong: {told}" if told else sentence
             sentence = _in_words(sentence, K)
             raise WrongAnswer(sentence, name=name, error=wrong.error, diagnosis=wrong.diagnosis, line=wrong.line) from None
 

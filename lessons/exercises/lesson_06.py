@@ -18,13 +18,13 @@ from tinymaml.parameters import Parameters
 from tinymaml.tasks import Sinusoids, TaskBatch
 
 
-def judge(name: str, mine: object, right: object, known: Iterable[Known]) -> None:
-    """A line of `compare`; a wrong answer is told the first of the known mistakes that gives its numbers."""
+def judge(name: str, mine: object, right: object, known: Iterable[Known], otherwise: str = "") -> None:
+    """A line of `compare`; a wrong answer is told the first of the known mistakes that gives its numbers, or `otherwise`."""
     near = lambda value: close(mine, value, 1e-7) and not close(value, right, 1e-7)
 
     def explain(closeness: float) -> str:
         told = next((told for told, value in known if near(value)), "")
-        return told or diagnose(mine, right, [], tolerance=closeness)  # a turned sign, a plain factor
+        return told or diagnose(mine, right, [], tolerance=closeness) or otherwise  # a turned sign, a plain factor
 
     compare(name, mine, right, tolerance=1e-9, diagnosis=explain)
 
@@ -72,6 +72,7 @@ def wrong_starts(a: np.ndarray, c: np.ndarray, inner_lr: float, steps: int) -> l
         ("the weights are those of a softmax: divide them by their sum, without exp", at(np.exp(a * r ** (2 * K)))),
         ("this is the c of the task with the largest weight: all tasks count", float(c[np.argmax(a * r ** (2 * K))])),
         ("this is the c of the steepest task: all tasks count", float(c[np.argmax(a)])),
+        ("this is the c of the task with the largest w c: all tasks count", float(c[np.argmax(a * r ** (2 * K) * c)])),
         ("this is the c of one task, the first: all tasks count", float(c[0])),
         ("this is the c of one task, the last: all tasks count", float(c[-1])),
         ("the fraction is upside down: the sum of w c stands above, the sum of w below", 1 / best),
@@ -114,6 +115,8 @@ def wrong_fractions(a: np.ndarray, c: np.ndarray, inner_lr: float, K: int) -> It
         "1 - alpha a / 2": 1 - inner_lr * a / 2,
         "1 - 2 alpha^2 a": 1 - 2 * inner_lr**2 * a,
         "1 - 2 alpha a^2 (a stands in the step twice)": 1 - 2 * inner_lr * a**2,
+        "1 - 2 alpha (a is missing in the step)": (1 - 2 * inner_lr) * np.ones_like(a),
+        "1 - alpha (a is missing in the step, and the factor 2)": (1 - inner_lr) * np.ones_like(a),
         "1 - 2 alpha c": 1 - 2 * inner_lr * c,
         "1 - alpha c": 1 - inner_lr * c,
         "1 - 2 alpha a c": 1 - 2 * inner_lr * a * c,
@@ -191,7 +194,11 @@ def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
                 of_problems = zip(*([*wrong_starts(*problem), *wrong_fractions(*problem)] for problem in problems), strict=True)
                 yield from ((pairs[0][0], np.array([value for _, value in pairs])) for pairs in of_problems)
 
-        judge(f"start, K = {steps}", np.array(mine), right, known())
+        if 1e-6 < max(abs(value - best) / abs(best) for value, best in zip(mine, right, strict=True)) < 0.02:
+            near = "it is near the minimum, as a grid or a search that stops early would be: solve for where the derivative is 0"
+        else:
+            near = ""
+        judge(f"start, K = {steps}", np.array(mine), right, known(), near)
 
 
 # -- 6.2: one step of the outer loop -------------------------------------------------------------------------
@@ -231,6 +238,7 @@ def _reductions(batch: TaskBatch) -> list[tuple[str, Callable]]:
         ("a root is taken: give the loss itself", lambda losses: np.sqrt(losses.mean())),
         ("a root is taken of each loss: give the mean of the losses themselves", lambda losses: np.sqrt(losses).mean()),
         ("it is halved: the loss has no 1/2", lambda losses: losses.mean() / 2),
+        ("it is the sum over the tasks and the examples: a loss is a mean", lambda losses: m * losses.sum()),
         ("it is the sum over the examples: a loss is a mean over them", lambda losses: m * losses.mean()),
         ("it is divided by the number of examples, of which the loss is the mean already", lambda losses: losses.mean() / m),
         ("it is divided by the number of tasks twice", lambda losses: losses.mean() / T),
@@ -272,16 +280,18 @@ def wrong_presents(model: Network, theta: Parameters, batch: TaskBatch, inner_lr
     sets = _sets(batch)
     losses = [(sentence, _loss(model, theta, sets[name])) for name, sentence in JUDGED.items()]
     adapted = adapt(model, theta, *sets["support"], inner_lr=inner_lr, steps=steps)
-    after = "it is the loss after adaptation, on the support set: the present is that of theta, on the query set"
     _, potential = present_and_potential(model, theta, batch, inner_lr, steps)
-    now = losses[0][1].mean()
+    now, on_support = losses[0][1].mean(), losses[1][1].mean()
+    for where, more in (("query", ""), ("support", ", on the support set")):
+        told = f"it is the loss after adaptation{more}: the present is that of theta, on the query set"
+        losses.append((told, _loss(model, adapted, sets[where])))
     return [
-        ("it is the loss after adaptation: the present is that of theta", potential),
-        (after, _loss(model, adapted, sets["support"]).mean()),
+        ("it is the loss of one network, the mean of the adapted copies: the present is that of theta",
+         _loss(model, adapted.mean(), sets["query"]).mean()),
         ("it is the change by adaptation: the present is the loss before", potential - now),
         ("it is the gain by adaptation: the present is the loss before", now - potential),
-        ("it is the mean of support and query loss: the query set judges", (now + losses[1][1].mean()) / 2),
-        ("it is the sum of support and query loss: the query set judges", now + losses[1][1].mean()),
+        ("it is the mean of support and query loss: the query set judges", (now + on_support) / 2),
+        ("it is the sum of support and query loss: the query set judges", now + on_support),
         *_errors(model, theta, sets["query"]),
     ] + [
         (sentence, float(reduce(found))) for sentence, (found, reduce) in combined(losses, _reductions(batch))
@@ -322,15 +332,25 @@ def wrong_potentials(
     ways = combined(learn, rates, judged, counts, _reductions(batch))
     parts = [(told, lambda way=way: way[4](_loss(model, after(way[0], way[3], way[1]), sets[way[2]]))) for told, way in ways]
     one, two = ([pair for pair in parts if ("; and " in pair[0]) == many] for many in (False, True))
+    one_network = []
+    for more, where in (("", "support"), (", on the query sets", "query"), (", on all points, as pre-training", "both")):
+        shared = theta
+        for _ in range(steps):
+            shared = shared - inner_lr * model.at(shared, *sets[where]).gradient.mean()
+        one_network.append((more, on_query([shared])[0]))
+    met = theta
+    for _ in range(steps):
+        met, each = (lambda copies: (copies.mean(), copies))(met - inner_lr * model.at(met, *sets["support"]).gradient)
     errors = _errors(model, copies, sets["query"])
     yield from ((told, float(value())) for told, value in one)
     yield from ((told, float(value)) for told, value in [
         ("one step with `steps` times the learning rate is taken: each step takes its own gradient",
          on_query([theta - steps * inner_lr * model.at(theta, *sets["support"]).gradient])[0]),
-        ("the support gradients of all tasks are averaged: each task takes its own step",
-         on_query([theta - inner_lr * model.at(theta, *sets["support"]).gradient.mean()])[0]),
+        *((f"one network takes the steps, along the mean of the tasks' gradients{more}: each task takes its own", loss)
+          for more, loss in one_network),
         ("the mean of the adapted copies is adapted once more: the potential is the loss of the copies, after `steps` steps",
          on_query([adapt(model, copies.mean(), *sets["support"], inner_lr=inner_lr, steps=steps)])[0]),
+        ("the mean of the copies is taken after each step: every task goes on from its own copy", on_query([each])[0]),
         ("the losses of the query and of the support set are averaged: the query set judges",
          (now[1] + _loss(model, copies, sets["support"]).mean()) / 2),
         ("the losses of the query and of the support set are added: the query set judges",
