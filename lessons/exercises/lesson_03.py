@@ -143,6 +143,13 @@ def _other_quotients(f: Callable, point: Any, v: Any, h: float) -> Iterator[tupl
             yield f"this is (f({one}) - f({other})) / {name}: {asked}", (first - second) / number
             yield f"this is f({one}) / {name} - f({other}), or a parenthesis is lost: {asked}", first / number - second
             yield f"this is f({one}) - f({other}) / {name}, or a parenthesis is lost: {asked}", first - second / number
+    for one, other, number in (("h v", "h v", 2 * h), ("h v", "h v", h), ("v", "v", 1.0), ("v", "v", 2.0)):
+        first, second = values[f"theta + {one}"], values[f"theta - {other}"]
+        yield f"the last value is multiplied, not divided: {asked}", first - second * number
+    for number in (1.0, 2 * h, h):
+        yield f"the points are subtracted, and f is taken of their distance: {asked}", f(2 * h * v) / number
+        exchanged = f(v + h * point) - f(v + -h * point)
+        yield "theta and v are exchanged: the points are theta + h v and theta - h v", exchanged / number
     for one, first in values.items():
         for name, number in below.items():
             yield f"this is f({one}){'' if name == '1' else f' / {name}'}, a value and no slope: {asked}", first / number
@@ -411,13 +418,27 @@ def _mended(answer: Callable, rng: np.random.Generator) -> None:
         print(f"on a network {' - '.join(map(str, widths))}:")
         _loss(loss, here)
         ways = cache(lambda given=(problem.theta, x, y): list(_backward_ways(*given)))  # made where something is wrong
-        of = lambda pick, ways=ways: ((told, pick(way)) for told, way in ways())
-        judge_derived(derivation, "loss", loss, of(lambda way: way[0]))
-        for l in (2, 1):
-            for name, key in ((f"dW[{l}]", f"W{l}"), (f"db[{l}]", f"b{l}")):
-                if key[0] == "b":
-                    _bias(name, gradient[key], here.D[l])
-                judge_derived(derivation, name, gradient[key], of(lambda way, key=key: way[1][key]))
+        mine, a1 = {"loss": loss, **gradient}, here.a[1]
+
+        def known(key: str, before: tuple[str, ...], ways: Callable = ways, mine: dict = mine) -> Iterator[tuple[str, Any]]:
+            """What gives the numbers that were judged before as well: what is wrong from there on shows in no earlier line."""
+            for told, way in ways():
+                if all(close(way[other], mine[other]) for other in before):
+                    yield told, way[key]
+
+        judge_derived(derivation, "loss", loss, known("loss", ()))
+        order = ("loss", "W2", "b2", "W1", "b1")
+        for i, key in enumerate(order[1:], start=1):
+            name = f"d{key[0]}[{key[1]}]"
+            if key[0] == "b":
+                _bias(name, gradient[key], here.D[int(key[1])])
+            entering = {"W1": [("a1 stands where x belongs (eq. 3)", a1), ("z1 stands where x belongs (eq. 3)", here.z[1])],
+                        "W2": [("x stands where a1 belongs (eq. 3)", x)]}.get(key, [])  # fmt: skip
+            for told, left in entering:
+                product = left.T @ here.D[int(key[1])]
+                if not mismatch(gradient[key], product) and close(gradient[key], product):
+                    refuse(name, told)
+            judge_derived(derivation, name, gradient[key], known(key, order[:i]))
 
 
 def _loss(loss: Any, here: Any) -> None:
@@ -448,8 +469,8 @@ def _loss(loss: Any, here: Any) -> None:
             refuse("loss", sentence)
 
 
-def _backward_ways(theta: Any, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, tuple[np.ndarray, dict]]]:
-    """(sentence, (loss, gradient)) of the forward and the backward pass with one line wrong, then with two."""
+def _backward_ways(theta: Any, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(sentence, the loss and the gradient) of the forward and the backward pass with one line wrong, then with two."""
     n, d, W1, W2, b1, b2 = *y.shape, theta["W1"], theta["W2"], theta["b1"], theta["b2"]
     entering = [("", x @ W1 + b1), ("the bias is missing in z1 (eq. 1)", x @ W1), ("b1 is subtracted in z1 (eq. 1)", x @ W1 - b1)]
     activations = [
@@ -497,6 +518,7 @@ def _backward_ways(theta: Any, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[s
         ("a1 stands where s' belongs (eq. 4)", lambda z, a: a), ("z1 stands where s' belongs (eq. 4)", lambda z, a: z),
         ("s' is that of ReLU: that of tanh is 1 - a1^2 (eq. 4)", lambda z, a: z > 0),
         ("s' is there twice (eq. 4)", lambda z, a: (1 - a**2) ** 2),
+        ("s' is multiplied by a1 (eq. 4)", lambda z, a: a * (1 - a**2)),
         ("s' is the root of 1 - a1^2 (eq. 4)", lambda z, a: np.sqrt(np.abs(1 - a**2))),
     ]  # fmt: skip
     back = [
@@ -513,7 +535,7 @@ def _backward_ways(theta: Any, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[s
         ("", lambda z, a: a), ("z1 stands where a1 belongs in dW[2] (eq. 3)", lambda z, a: z),
         ("s' stands where a1 belongs in dW[2] (eq. 3)", lambda z, a: 1 - a**2),
         ("a1^2 stands where a1 belongs in dW[2] (eq. 3)", lambda z, a: a**2),
-        ("a1 is multiplied by s' in dW[2] (eq. 3)", lambda z, a: a * (1 - a**2)),
+        ("s'(z1) a1 stands where a1 belongs in dW[2] (eq. 3)", lambda z, a: a * (1 - a**2)),
     ]  # fmt: skip
     sums = [("", 1.0), ("the weights have the mean over the examples: 1/n is in D already (eq. 3)", 1 / n)]
     parts = entering, activations, leaving, last, slopes, back, outputs, sums
@@ -523,9 +545,9 @@ def _backward_ways(theta: Any, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[s
         p = out(a)
         D2 = D(p)
         D1 = way(D2) * slope(z, a)
-        yield told, (((p - y) ** 2).sum() / n, {
-            "W1": scale * x.T @ D1, "b1": D1.sum(0, keepdims=True),
-            "W2": scale * left(z, a).T @ D2, "b2": D2.sum(0, keepdims=True)})  # fmt: skip
+        yield told, {
+            "loss": ((p - y) ** 2).sum() / n, "W1": scale * x.T @ D1, "b1": D1.sum(0, keepdims=True),
+            "W2": scale * left(z, a).T @ D2, "b2": D2.sum(0, keepdims=True)}  # fmt: skip
 
 
 def _bias(name: str, mine: Any, D: np.ndarray) -> None:
@@ -546,6 +568,10 @@ def _bias(name: str, mine: Any, D: np.ndarray) -> None:
         sentence = f"these are the rows of D, one for each of the {n} examples: sum over axis 0 (eq. 3)"
     elif got == (1, d) and n > 1 and (close(mine, D[:1]) or close(mine, D[-1:])):
         sentence = "it is the D of one example: sum over all examples (eq. 3)"
+    elif np.size(mine) == d and n > 1 and any(close(np.ravel(mine), of(D, axis=0)) for of in (np.max, np.min, np.median)):
+        sentence = "it is the largest, the least or the middle one of the examples: take their sum (eq. 3)"
+    elif np.size(mine) == d and n > 1 and close(np.ravel(mine), abs(D).sum(0)):
+        sentence = "it is the sum of the absolute values: keep the signs (eq. 3)"
     elif np.size(mine) == d and n > 1 and close(np.ravel(mine), D.mean(0)):
         sentence = "yours is the mean over the examples: take their sum, since 1/n is in D already (eq. 3)"
     elif np.size(mine) == 1 and d > 1 and close(np.ravel(mine), np.ravel(D.mean())):

@@ -14,6 +14,7 @@ from exercises.meta import (
     check_update,
     in_parts,
     kind_of,
+    of_another_product,
     of_another_u_1,
     part_of_curvature,
     parts_of_step,
@@ -62,7 +63,8 @@ class OneTask:
                 made = in_parts(mine, parts)
                 where = "" if K == 1 else f", with k = {k}"
                 told = f"it is {made}, where eq. 12 has u_{{k+1}} - H_S(theta_k)(alpha u_{{k+1}}){where}"
-                told = told if made else (of_another_u_1(mine, self.inner) if K == 1 else "") or by_layers(mine, right, parts)
+                one = "" if made or K > 1 else of_another_product(mine, self.inner) or of_another_u_1(mine, self.inner)
+                told = told if made else one or by_layers(mine, right, parts)
                 sentence = f"{name} is wrong: {told}" if told else sentence
             sentence = _in_words(sentence, K)
             raise WrongAnswer(sentence, name=name, error=wrong.error, diagnosis=wrong.diagnosis, line=wrong.line) from None
@@ -100,10 +102,13 @@ def _one_step_slips(task: OneTask, mine: Any) -> Iterator[Known]:
     yield "the Hessian is applied to the support gradient: eq. 12 applies it to alpha u_1", u_1 - here.hvp(alpha * here.gradient)
     yield ("the Hessian is applied to the query gradient at theta: eq. 12 applies it to alpha u_1, and u_1 is taken at theta'",
            u_1 - here.hvp(alpha * at(theta, task.inner.query).gradient))  # fmt: skip
-    yield ("the Hessian is applied to the support gradient at theta', and u_1 is that of the query loss",
-           u_1 - here.hvp(alpha * at(copy, task.inner.support).gradient))  # fmt: skip
+    yield "it is the absolute value of the right answer: keep the signs", u_0.map(np.abs)
+    yield "these are the signs of the right answer, without its lengths", u_0.map(np.sign)
     yield QUERY_HESSIAN, u_1 - at(copy, task.inner.query).hvp(alpha * u_1)
     yield from ((sentence, u[0]) for sentence, u in slips(task.inner))
+    curved = u_1 - u_0
+    yield "the curvature term is multiplied by u_1, number by number: eq. 12 subtracts it", u_1 - curved * u_1
+    yield "the curvature term is squared", u_1 - curved * curved
     yield from part_of_curvature(mine, u_1, u_1 - u_0, alpha)
 
 

@@ -218,6 +218,24 @@ def parts_of_step(task: Inner, k: int, later: Parameters, path: list[Parameters]
     }
 
 
+def of_another_product(mine: Any, task: Inner) -> str:
+    """An answer to eq. 12 with one inner step that has another Hessian, or applies it to something else; or ""."""
+    a, theta = task.alpha, task.theta
+    copy = theta - a * task.at(theta, task.support).gradient
+    sets, points = {"support": task.support, "query": task.query}, {"theta": theta, "theta'": copy}
+    seen = {f"the {loss} loss at {where}": task.at(point, data) for loss, data in sets.items() for where, point in points.items()}
+    u = seen["the query loss at theta'"].gradient
+    applied = {"u_1": u, **points, **{f"the gradient of {name}": here.gradient for name, here in seen.items()}}
+    for where, here in seen.items():
+        for what, v in applied.items():
+            product = here.hvp(a * v)
+            for more, value in (("", u - product), (", and it is added", u + product), (", and it stands alone", product)):
+                if same(mine, value):
+                    asked = "eq. 12 subtracts that of the support loss at theta, applied to alpha u_1"
+                    return f"the Hessian of {where} is applied to {what}{more}: {asked}"
+    return ""
+
+
 def by_layers(mine: Any, right: Parameters, parts: Mapping[str, Parameters]) -> str:
     """What can be said of an answer that is wrong in some of its arrays only, or in each in another way."""
     wrong = [name for name in right if not close(mine[name], right[name])]
@@ -251,6 +269,9 @@ def of_another_u_1(mine: Any, task: Inner) -> str:
         "the inner step has the signs of the gradient": moved(a * here.gradient.map(np.sign)),
         "theta' is the step alone, without theta": at(-a * here.gradient, Q).gradient,
         "theta' is the gradient alone, without theta": at(here.gradient, Q).gradient,
+        "the inner step has a Hessian in it": moved(a * here.hvp(here.gradient)),
+        "u_1 is taken on support and query points together": at(right, tuple(
+            np.concatenate(both, axis=-2) for both in zip(S, Q, strict=True))).gradient,
         "two inner steps are taken": at(right - a * at(right, S).gradient, Q).gradient,
         "u_1 has its sign turned": -1.0 * at(right, Q).gradient,
         "the inner step moves the biases only": moved(a * _only(here.gradient, "b")),
@@ -299,6 +320,7 @@ def check_update(answer: Callable, model: Any, theta: Parameters, batch: TaskBat
         if not told:
             made = in_parts(moved_along, _parts(model, theta, batch, alpha))
             told = f"theta moved along {made}, where eq. 13 has the mean of u_0" if made else told
+            told = told or by_layers(moved_along, u_0, _parts(model, theta, batch, alpha))
         told = told or "theta moved along something else: is it theta - outer_lr * (mean over tasks of u_0)?"
         sentence = f"the gradient that moved theta is wrong: {told}"
         raise WrongAnswer(sentence, name="gradient", error=wrong.error, diagnosis=told, line=wrong.line) from None
@@ -327,6 +349,7 @@ def _parts(model: Any, theta: Parameters, batch: TaskBatch, alpha: float) -> dic
     return {
         "u_1": at_copies.mean(),
         "H_S(alpha u_1)": here.hvp(alpha * at_copies).mean(),
+        "H_S(alpha grad L_Q(theta))": here.hvp(alpha * model.at(theta, *Q).gradient).mean(),
         "grad L_S(theta)": here.gradient.mean(),
         "grad L_Q(theta)": model.at(theta, *Q).gradient.mean(),
         "grad L_S(theta')": model.at(copies, *S).gradient.mean(),
@@ -355,6 +378,13 @@ def _gradients(
                theta - copies.mean())  # fmt: skip
         yield ("the meta-gradient is taken at the mean of the adapted copies: it is taken at theta, and makes its own copies",
                meta_gradient(model, copies.mean(), batch, inner_lr=alpha).gradient)  # fmt: skip
+        for t in range(T):
+            meta = meta_gradient(model, copies.task(t), batch, inner_lr=alpha)
+            at_copy = "the meta-gradient is taken at the copy of one task: it is taken at theta, and makes its own copies"
+            yield at_copy, meta.gradient
+            yield f"{at_copy}; and the curvature term is missing", meta.first_order
+        yield ("this is pre-training: the gradient is taken at theta, not at theta', and the mean of it is what is carried back",
+               now - here.hvp(alpha * now).mean())  # fmt: skip
         yield "this is the sign of the gradient: the step is outer_lr * gradient", right.map(np.sign)
         yield ("this is the query gradient at the mean of the copies: each task is judged at its own copy",
                model.at(copies.mean(), *Q).gradient.mean())  # fmt: skip
