@@ -220,6 +220,7 @@ WRONG["3.4"] += [
     (single, "in float32, and float64 was given"),
 ]
 WRONG["3.4"] += [  # one wrong line, and two
+    (lambda theta, x, y: backward(theta, x, y, lambda D: -D.sum(0, keepdims=True)), "it is the sum of D, which has its sign"),
     (passes(slope=lambda z, a: (1 - a) ** 2), "s' is (1 - a1)^2"),
     (passes(slope=lambda z, a: a * (1 - a)), "a1 (1 - a1) is s' of the logistic function"),
     (passes(activation=lambda z: z * (z > 0)), "a1 is the ReLU of z1"),

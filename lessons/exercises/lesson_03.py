@@ -570,6 +570,8 @@ def _bias(name: str, mine: Any, D: np.ndarray) -> None:
         sentence = "it is the D of one example: sum over all examples (eq. 3)"
     elif np.size(mine) == d and n > 1 and any(close(np.ravel(mine), of(D, axis=0)) for of in (np.max, np.min, np.median)):
         sentence = "it is the largest, the least or the middle one of the examples: take their sum (eq. 3)"
+    elif got == (1, d) and close(mine, -D.sum(0, keepdims=True)) and not close(mine, -mine):
+        sentence = "its sign is turned: it is the sum of D, which has its sign already (eq. 3)"
     elif np.size(mine) == d and n > 1 and close(np.ravel(mine), abs(D).sum(0)):
         sentence = "it is the sum of the absolute values: keep the signs (eq. 3)"
     elif np.size(mine) == d and n > 1 and close(np.ravel(mine), D.mean(0)):
