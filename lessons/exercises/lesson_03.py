@@ -554,6 +554,8 @@ def _bias(name: str, mine: Any, D: np.ndarray) -> None:
     """`WrongAnswer` for a bias gradient that broadcasting would let through."""
     n, d = D.shape
     got, sentence = np.shape(mine), ""
+    if got == (1, d) and close(mine, D.sum(0, keepdims=True)):
+        return  # where all D have one sign, their absolute values have the same sum
     if got != (1, d) and d > 1 and np.size(mine) == 1 and close(np.ravel(mine), np.ravel(D.sum())):
         sentence = (
             f"it is the sum over examples and units. Beside b of shape (1, {d}) broadcasting spreads this one number "
