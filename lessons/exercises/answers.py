@@ -306,6 +306,10 @@ def judge_derived(derivation: Any, name: str, mine: Any, known: Iterable[Known] 
             if not mismatch(mine, value) and close(mine, value) and not close(value, right):
                 told = f"{name} is wrong: {sentence}"
                 raise WrongAnswer(told, name=name, error=wrong.error, diagnosis=sentence, line=wrong.line) from None
+        seen = pattern(mine, right) if np.isfinite(wrong.error) and not wrong.diagnosis and not isinstance(right, Mapping) else ""
+        if seen:
+            told = f"{name} is wrong: {seen}"
+            raise WrongAnswer(told, name=name, error=wrong.error, diagnosis=seen, line=wrong.line) from None
         raise
 
 
