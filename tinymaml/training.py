@@ -11,6 +11,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.parameters import Parameters
 from tinymaml.progress import progress
+from tinymaml.signals import undisturbed
 
 
 class Diverged(ArithmeticError):
@@ -94,6 +95,7 @@ def train(
                 if (i + 1) % save_every == 0 and i + 1 < iterations:
                     save(now())
     finally:
+        with undisturbed():
+            save(now())
         bar.close()
-        save(now())
     return now()
