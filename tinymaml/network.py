@@ -87,7 +87,8 @@ class Network:
         return "\n".join([self.title, *map(line, rows)])
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
-        """A random theta, as each layer says."""
+        """A random theta, as each layer says, in float64 or float32."""
+        rng, dtype = validate.generator(rng), validate.precision(dtype)
         return Parameters.trusted({name: array.astype(dtype) for name, array in self.body.init(rng).items()})
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Here:
@@ -145,6 +146,9 @@ class Here:
         self.network, self.theta, self.x, self.y = network, theta, x, y
         self.p, self.example_loss, self.n = dict(theta.items()), network.example_loss, y.shape[-2]
         self.prediction, self.tape = network.body.forward(self.p, x)  # (T, n, d_L): values, or logits
+
+    def __reduce__(self) -> tuple:
+        return Here, (self.network, self.theta, self.x, self.y)  # for pickle and copy: what follows is computed again
 
     @cached_property
     def loss(self) -> np.ndarray:
@@ -205,11 +209,14 @@ class Along:
 
     def __init__(self, here: Here, v: Parameters):
         _ = here.gradient  # the sweep back comes first: eqs. 7 and 8 need every D
-        self.network, self.here = here.network, here
+        self.network, self.here, self.v = here.network, here, v
         body, p, v = here.network.body, here.p, dict(v.items())
         Rz, self.tape = body.R_forward(p, v, here.tape, None)
         RD = here.example_loss.hvp(here.prediction, here.y, Rz) / here.n  # eq. 6   (T, n, d_L)
         self.hvp = _in_order(here.network, body.R_backward(p, v, here.tape, self.tape, here.slope, RD)[1])
+
+    def __reduce__(self) -> tuple:
+        return Along, (self.here, self.v)
 
     @cached_property
     def quantities(self) -> dict[str, np.ndarray]:

@@ -33,6 +33,9 @@ class ModelRejected(AssertionError):
         super().__init__(report)
         self.failures = failures
 
+    def __reduce__(self) -> tuple:
+        return ModelRejected, (*self.args, self.failures)  # for pickle: a process pool hands exceptions back
+
 
 def check_model(
     model: Any,

@@ -24,6 +24,9 @@ class WrongAnswer(AssertionError):
         super().__init__("\n".join(part for part in (sentence, line) if part))
         self.name, self.error, self.diagnosis, self.line = name, error, diagnosis, line
 
+    def __reduce__(self) -> tuple:
+        return Exception.__new__, (WrongAnswer, *self.args), self.__dict__  # for pickle: a pool hands exceptions back
+
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
         return str(self).splitlines()
