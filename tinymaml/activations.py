@@ -26,6 +26,7 @@ class Activation:
     curved: bool = True
 
     def __post_init__(self) -> None:
+        validate.text("name", self.name)
         for name in ("value", "first", "second"):
             validate.function(name, getattr(self, name))
         validate.flag("curved", self.curved)

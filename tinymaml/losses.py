@@ -30,6 +30,7 @@ class Loss:
     check: Callable[[np.ndarray], None] = _any
 
     def __post_init__(self) -> None:
+        validate.text("name", self.name)
         for name in ("value", "gradient", "hvp", "check"):
             validate.function(name, getattr(self, name))
 

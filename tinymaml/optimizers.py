@@ -26,11 +26,14 @@ class SGD:
         object.__setattr__(self, "lr", validate.rate("outer_lr", self.lr))  # a Python float: float32 stays float32
 
     def start(self, theta: Parameters) -> State:
+        validate.parameters("theta", theta)
         return {}
 
     def step(self, theta: Parameters, gradient: Parameters, state: State) -> tuple[Parameters, State]:
         validate.parameters("theta", theta)
         validate.parameters("gradient", gradient)
+        if not isinstance(state, dict) or state:
+            raise ValueError(f"state is {validate.told(state)}, expected that of SGD, which is empty: use sgd.start(theta)")
         return theta - self.lr * gradient, state
 
 

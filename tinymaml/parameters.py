@@ -49,8 +49,8 @@ class Parameters(Mapping):
     def __getitem__(self, name: str) -> np.ndarray:
         try:
             return self._arrays[name]
-        except KeyError:
-            raise KeyError(f"no parameter named {name!r}: there are {', '.join(self._arrays)}") from None
+        except (KeyError, TypeError):  # TypeError: a list, say
+            raise KeyError(f"no parameter named {validate.told(name)}: there are {', '.join(self._arrays)}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
@@ -197,4 +197,4 @@ class Parameters(Mapping):
     def astype(self, dtype: np.dtype) -> Parameters:
         """The same numbers in another precision."""
         dtype = validate.precision(dtype)
-        return self.map(lambda array: array.astype(dtype))
+        return self.formed().map(lambda array: array.astype(dtype))

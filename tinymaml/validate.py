@@ -54,6 +54,20 @@ def deviation(name: str, value: object) -> float:
     return number(name, value, 0.1)
 
 
+def tolerance(name: str, value: object) -> float:
+    """A finite number that is not below zero; else TypeError or ValueError."""
+    if number(name, value, 1e-8) < 0:
+        raise ValueError(f"{name} is {value}, expected zero or above: try 1e-8")
+    return float(value)
+
+
+def text(name: str, value: object) -> str:
+    """A str; else TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {told(value)}, expected a str: put it in quotes")
+    return value
+
+
 def interval(name: str, value: object) -> None:
     """(lowest, highest), both finite; else TypeError or ValueError."""
     if not isinstance(value, tuple | list) or len(value) != 2:

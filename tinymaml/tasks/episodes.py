@@ -147,7 +147,7 @@ def _check_array(array: np.ndarray) -> None:
     if not (type(array) is np.ndarray and array.dtype == np.uint8):
         validate.floats("source", array)
     if array.ndim < 3 or 0 in array.shape:
-        raise ValueError(f"source has shape {array.shape}, expected (classes, examples, features), none of them empty")
+        raise ValueError(f"source has shape {array.shape}, expected (classes, examples, features): leave none of them empty")
 
 
 def _check_family(source: Any) -> None:
