@@ -67,25 +67,22 @@ class Adam:
     def step(self, theta: Parameters, gradient: Parameters, state: State) -> tuple[Parameters, State]:
         validate.parameters("theta", theta)
         validate.parameters("gradient", gradient)
-        g = gradient.flat_like(theta)
-        _check(state, theta)
+        g, vector = gradient.flat_like(theta), theta.flat
+        _check(state, vector)
         t = int(state["t"]) + 1
         m = self.beta1 * state["m"] + (1 - self.beta1) * g  # mean of the gradient
         v = self.beta2 * state["v"] + (1 - self.beta2) * g * g  # mean of its square
         m_hat = m / (1 - self.beta1**t)
         v_hat = v / (1 - self.beta2**t)
         lr = self.lr * 0.5 ** (t / self.half_life) if self.half_life else self.lr
-        vector = theta.flat - lr * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        vector = vector - lr * m_hat / (np.sqrt(v_hat) + self.epsilon)
         return theta.unflatten(vector), {"t": np.array(t), "m": m, "v": v}
 
 
-def _check(state: State, theta: Parameters) -> None:
+def _check(state: State, vector: np.ndarray) -> None:
     """ValueError unless this is a state of Adam for this theta."""
     if not isinstance(state, dict) or state.keys() != {"t", "m", "v"}:
         raise ValueError(f"state is {validate.told(state)}, expected one of Adam, with t, m and v: use adam.start(theta)")
-    for name, shape in (("t", ()), ("m", (theta.size,)), ("v", (theta.size,))):
-        if np.shape(state[name]) != shape:
-            raise ValueError(
-                f"{name} of the state has shape {np.shape(state[name])}, expected {shape}: it is of another theta, "
-                "use adam.start(theta)"
-            )
+    for name, shape in (("t", ()), ("m", vector.shape), ("v", vector.shape)):
+        if (got := getattr(state[name], "shape", None)) != shape:
+            raise ValueError(f"{name} of the state has shape {got}, expected {shape}: it is of another theta, use adam.start")

@@ -141,7 +141,7 @@ class Parameters(Mapping):
 
     def formed(self) -> Parameters:
         """The same with every factored matrix (eq. 14) multiplied out."""
-        return self.map(lambda array: array if isinstance(array, np.ndarray) else array.formed())
+        return self.map(_formed)
 
     def task(self, index: int) -> Parameters:
         """The parameters of one task: (T, d, d') becomes (d, d'). Of factored matrices, as in `formed`."""
@@ -165,7 +165,7 @@ class Parameters(Mapping):
     @property
     def flat(self) -> np.ndarray:
         """All numbers in one new vector of shape (size,), array after array in order of their names here."""
-        return np.concatenate([array.ravel() for array in self.formed().values()])
+        return np.concatenate([_formed(array).ravel() for array in self._arrays.values()])
 
     def flat_like(self, other: Parameters) -> np.ndarray:
         """`flat` in the order of the names of `other`, so that the two can meet as vectors.
@@ -179,7 +179,7 @@ class Parameters(Mapping):
         for name, array in yours.items():
             if mine[name].shape != array.shape:
                 raise ValueError(f"{name} has shape {mine[name].shape}, expected {array.shape}: use those of one model")
-        return np.concatenate([mine[name].ravel() for name in yours])
+        return np.concatenate([_formed(mine[name]).ravel() for name in yours])
 
     def unflatten(self, vector: np.ndarray) -> Parameters:
         """The inverse of `flat`: the numbers of `vector` in the names, order and shapes of these arrays (views, not copies).
@@ -198,3 +198,7 @@ class Parameters(Mapping):
         """The same numbers in another precision."""
         dtype = validate.precision(dtype)
         return self.formed().map(lambda array: array.astype(dtype))
+
+
+def _formed(array: np.ndarray) -> np.ndarray:
+    return array if isinstance(array, np.ndarray) else array.formed()

@@ -29,7 +29,7 @@ class Sinusoid:
     def __post_init__(self) -> None:
         for name in ("amplitude", "phase"):
             if isinstance(getattr(self, name), np.ndarray):
-                validate.finite(name, validate.floats(name, getattr(self, name)))
+                validate.floats(name, getattr(self, name))
             else:
                 validate.number(name, getattr(self, name), 1.0)
 
