@@ -85,8 +85,10 @@ class Factored:
         return self + Factored(None if other.shared is None else -other.shared, minus)
 
     def __mul__(self, scalar: float | Factored | np.ndarray) -> Factored | np.ndarray:
-        if isinstance(scalar, Factored | np.ndarray):
-            return self.formed() * (scalar.formed() if isinstance(scalar, Factored) else scalar)
+        if isinstance(scalar, Factored):
+            return self.formed() * scalar.formed()
+        if isinstance(scalar, np.ndarray):
+            return self.formed() * scalar
         shared = None if self.shared is None else self.shared * scalar
         if self.pairs:
             left, right, scale = self.joined  # once: u and alpha o u of eq. 12 share what is joined

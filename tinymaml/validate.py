@@ -175,9 +175,10 @@ def batch(value: object) -> None:
 
 def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> None:
     """ValueError unless the gradient has a task axis in front of each array of theta, which is shared by the tasks."""
+    of_tasks = dict(gradient.items())
     for name, array in theta.items():
-        if name not in gradient or gradient[name].shape[1:] != array.shape:
-            got = gradient[name].shape if name in gradient else "none"
+        if name not in of_tasks or of_tasks[name].shape[1:] != array.shape:
+            got = of_tasks[name].shape if name in of_tasks else "none"
             raise ValueError(
                 f"{name} of theta has shape {array.shape} and its gradient {got}, expected one with a task axis more: "
                 "theta is shared by the tasks, so take one of them with theta.task(0) if it is not"
