@@ -21,6 +21,9 @@ class Diverged(ArithmeticError):
         super().__init__(f"training diverged at iteration {iteration}: {what}")
         self.iteration, self.what = iteration, what
 
+    def __reduce__(self) -> tuple:
+        return Diverged, (self.iteration, self.what)  # for pickle: a process pool hands exceptions back
+
 
 @dataclass(frozen=True)
 class TrainingState:
