@@ -351,7 +351,7 @@ def test_the_loss_of_a_task_blind_network(seed, capsys):
     assert capsys.readouterr().out.count("relative error") == 8
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:2])
 @pytest.mark.parametrize("words", BLIND)
 def test_every_mistake_in_the_blind_loss_has_its_diagnosis(words, seed):
     assert "; or" not in refused("7.3", BLIND[words], words, seed=seed)

@@ -172,16 +172,15 @@ def wrong_fractions(a: np.ndarray, c: np.ndarray, inner_lr: float, K: int) -> It
             ("a stands above the fraction where c belongs", a), ("c / a stands above the fraction where c belongs", c / a),
             ("c^2 / a stands above the fraction where c belongs", c**2 / a)]  # fmt: skip
     right = weights[0][1]
-    with np.errstate(all="ignore"):  # a fraction may be 0 / 0, which nobody's answer is
-        for told, w in one[1:]:
-            yield told, (w * c).sum() / w.sum()
-        for told, (d, w, top) in combined(below, one, what):
-            yield told, (w * top).sum() / d(w)
-        for told, w in one[1:]:
-            yield f"{told}; and that is so above the fraction only", (w * c).sum() / right.sum()
-            yield f"{told}; and that is so below the fraction only", (right * c).sum() / w.sum()
-        for told, w in weights[len(one):]:
-            yield told, (w * c).sum() / w.sum()
+    for told, w in one[1:]:
+        yield told, (w * c).sum() / w.sum()
+    for told, (d, w, top) in combined(below, one, what):
+        yield told, (w * top).sum() / d(w)
+    for told, w in one[1:]:
+        yield f"{told}; and that is so above the fraction only", (w * c).sum() / right.sum()
+        yield f"{told}; and that is so below the fraction only", (right * c).sum() / w.sum()
+    for told, w in weights[len(one):]:
+        yield told, (w * c).sum() / w.sum()
 
 
 def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
@@ -196,9 +195,9 @@ def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
         right = np.array([best_start(*problem) for problem in problems])
 
         def known(problems: list = problems) -> Iterator[Known]:
-            with np.errstate(all="ignore"):
-                of_problems = zip(*([*wrong_starts(*problem), *wrong_fractions(*problem)] for problem in problems), strict=True)
-                yield from ((pairs[0][0], np.array([value for _, value in pairs])) for pairs in of_problems)
+            with np.errstate(all="ignore"):  # a fraction may be 0 / 0, which nobody's answer is
+                found = [[*wrong_starts(*problem), *wrong_fractions(*problem)] for problem in problems]
+            yield from ((pairs[0][0], np.array([value for _, value in pairs])) for pairs in zip(*found, strict=True))
 
         if 1e-6 < max(abs(value - best) / abs(best) for value, best in zip(mine, right, strict=True)) < 0.02:
             near = "it is near the minimum, as a grid or a search that stops early would be: solve for where the derivative is 0"
