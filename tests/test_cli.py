@@ -80,7 +80,8 @@ def test_shots_that_are_asked_are_the_only_ones(tmp_path, capsys):
     assert main([*argv, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "5-way 2-shot planes" in printed and "1-shot" not in printed
-    assert sorted(os.listdir(tmp_path)) == ["episode.png", "pretraining.npz", "results.json", "steps.png", "training.png"]
+    written = [".lock", "episode.png", "pretraining.npz", "results.json", "steps.png", "training.png"]
+    assert sorted(os.listdir(tmp_path)) == written
     assert list(json.loads((tmp_path / "results.json").read_text())["methods"]) == ["pretraining", "scratch", "nearest", "chance"]
     assert [line.split("  ")[0] for line in printed.splitlines() if "+-" in line][1:] == [
         "pre-trained", "from scratch", "nearest neighbour", "chance",
@@ -142,7 +143,7 @@ def test_an_earlier_run_is_kept(tmp_path, capsys):
     refused(capsys, ["train", "--iterations", "5", *TINY, *out, "--resume", "--width", "6"], "hidden")
     refused(capsys, ["train", "--iterations", "2", *TINY, *out, "--resume"], "3 iterations are done already")
     assert (tmp_path / "maml.npz").read_bytes() == before
-    assert os.listdir(tmp_path) == ["maml.npz"]
+    assert sorted(os.listdir(tmp_path)) == [".lock", "maml.npz"]
 
 
 def test_nothing_to_resume(tmp_path, capsys, monkeypatch):

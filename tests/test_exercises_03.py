@@ -35,6 +35,21 @@ def backward(theta, x, y, bias=lambda D: D.sum(axis=0, keepdims=True), loss=None
     return ((z2 - y) ** 2).sum(1).mean() if loss is None else loss(z2, y), gradient
 
 
+def passes(activation=np.tanh, out=lambda z: z, D=None, back=lambda D, W: D @ W.T, slope=lambda z, a: 1 - a**2):
+    """3.4, with a line replaced."""
+
+    def answer(theta, x, y):
+        z1 = x @ theta["W1"] + theta["b1"]
+        a1 = activation(z1)
+        z2 = out(a1 @ theta["W2"] + theta["b2"])
+        D2 = 2 * (z2 - y) / len(x) if D is None else D(z2, y)
+        D1 = back(D2, theta["W2"]) * slope(z1, a1)
+        gradient = {"W1": x.T @ D1, "b1": D1.sum(0, keepdims=True), "W2": a1.T @ D2, "b2": D2.sum(0, keepdims=True)}
+        return ((z2 - y) ** 2).sum(1).mean(), gradient
+
+    return answer
+
+
 def same_shape(error):
     """A relative error that refuses two shapes, as it should, and makes one other mistake."""
 
@@ -154,8 +169,8 @@ def single(theta, x, y):
 
 
 WRONG["3.1"] += [
-    (lambda f, t, v, h: complex_step(f, t, v), "more digits than a difference at h = 0.05"),
-    (lambda f, t, v, h: my_central_difference(f, t, v, 1e-5), "more digits than a difference at h = 0.05"),
+    (lambda f, t, v, h: complex_step(f, t, v), "more digits than a difference at the h that is given"),
+    (lambda f, t, v, h: my_central_difference(f, t, v, 1e-5), "more digits than a difference at the h that is given"),
     (lambda f, t, v, h: (f(t + h * v) - f(t)) / (2 * h), "which are h apart, and it is divided by 2h"),
     (lambda f, t, v, h: (f(t + h * v) - 2 * f(t) + f(t - h * v)) / h**2, "this is the second derivative"),
     (lambda f, t, v, h: f(t + h * v) - f(t - h * v) / (2 * h), "the last division is of one term only"),
@@ -167,6 +182,15 @@ WRONG["3.1"] += [
 WRONG["3.1"] += [
     (lambda f, t, v, h: my_central_difference(f, t, v, h**0.5), "this is (f(theta + sqrt(h) v) - f(theta - sqrt(h) v))"),
     (lambda f, t, v, h: (f(t + h * v) - f(t - 2 * h * v)) / (3 * h), "this is (f(theta + h v) - f(theta - 2 h v)) / (3 h)"),
+]
+WRONG["3.1"] += [  # the same mistake is told where it explains every case, so that a lost sign is no turned one
+    (lambda f, t, v, h: abs(my_central_difference(f, t, v, h)), "its sign is lost"),
+    (lambda f, t, v, h: (f(t + h) - f(t - h)) / (2 * h), "v is not used"),  # a network's theta refuses a plain number
+    (lambda f, t, v, h: my_central_difference(f, t, v, 0.01), "h is not used: the step is 0.01 v"),
+    (lambda f, t, v, h: (f(t + h * v) - f(t + h * v)) / (2 * h), "it is 0: are the two points the same?"),
+    (lambda f, t, v, h: (f(t + h * v) - 2 * f(t) + f(t - h * v)) / (2 * h), "this is (f(theta + h v) - 2 f(theta) + f(theta - h"),
+    (lambda f, t, v, h: (f(t + h * v) - f(t - h * v)) / (4 * h), "the difference of both sides is divided by (4 h)"),
+    (lambda f, t, v, h: f(t + h * v) - f(t) / h, "this is f(theta + h v) - f(theta) / h, or a parenthesis is lost"),
 ]
 WRONG["3.2"] += [
     (lambda f, t, v, h=1e-30: my_central_difference(f, t, v, 1e-6), "never called at a complex point"),
@@ -194,6 +218,17 @@ WRONG["3.4"] += [
     (lambda theta, x, y: backward(theta, x, y, loss=lambda z, y: ((z - y) ** 2).mean()), "the mean over examples and outputs"),
     (steps_in_place, "in place, and others still need it"),
     (single, "in float32, and float64 was given"),
+]
+WRONG["3.4"] += [  # one wrong line, and two
+    (lambda theta, x, y: backward(theta, x, y, lambda D: -D.sum(0, keepdims=True)), "it is the sum of D, which has its sign"),
+    (passes(slope=lambda z, a: (1 - a) ** 2), "s' is (1 - a1)^2"),
+    (passes(slope=lambda z, a: a * (1 - a)), "a1 (1 - a1) is s' of the logistic function"),
+    (passes(activation=lambda z: z * (z > 0)), "a1 is the ReLU of z1"),
+    (passes(out=np.tanh), "tanh is applied to the output"),
+    (passes(D=lambda z, y: (z - y) ** 2 / len(y)), "D2 has the squares of the errors"),
+    (passes(D=lambda z, y: (z - y) / len(y), slope=lambda z, a: a), "a factor 2 is missing in D2"),
+    (passes(back=lambda D, W: D @ W.T / len(D), slope=lambda z, a: 1 - z**2), "s' is 1 - z1^2"),
+    (passes(back=lambda D, W: D @ W.T / len(D), slope=lambda z, a: 1 - z**2), "; and D1 is divided by n again"),
 ]
 RIGHT = [  # written in other ways
     ("3.1", lambda f, t, v, h: ((f(t + h * v) - f(t)) / h + (f(t) - f(t - h * v)) / h) / 2),

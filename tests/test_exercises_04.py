@@ -201,7 +201,7 @@ def single(answer):
 right_back = back("(RD @ W.T + D @ V.T) * s1 + (D @ W.T) * s2 * Rz")
 norm = np.linalg.norm
 WRONG += [
-    ("4.1", sweep(starts_with_x=True), "Ra_0 is taken to be x"),
+    ("4.1", sweep(starts_with_x=True), "x W is added, as if Ra_0 were x"),
     ("4.1", sweep(lambda here, v, Ra, l: Ra[l - 1] @ here.theta[f"W{l}"] + here.x @ v[f"W{l}"] + v[f"b{l}"]), "a[0] stands"),
     ("4.1", sweep(Ra=lambda here, Rz, l: here.s1[max(l - 1, 1)] * Rz), "s'[1] stands where s' belongs"),
     ("4.1", sweep(Ra=lambda here, Rz, l: (1 - here.a[l] ** 2) * Rz), "true of tanh only"),
@@ -298,3 +298,8 @@ def test_the_figure_has_a_panel_for_every_part():
     assert [ax.get_title() for ax in panels[:2]] == ["H", "G"]
     assert [label.get_text() for label in panels[0].get_xticklabels()] == list(theta)
     plt.close("all")
+
+
+def test_an_answer_is_told_as_a_sum_of_terms():
+    refused("4.2", back("(RD @ W.T + D @ V.T) * s1 + (D @ W.T) * s2 + Rz"), "(D W^T) s'' + Rz, and not (RD W^T) s'")
+    refused("4.1", forward("Ra @ W + (a @ V) * c"), "it is (a V) (c), and not a V + c")

@@ -63,6 +63,13 @@ def update(result="theta - beta * u0.mean()", u0="u1 - here.hvp(a * u1)"):
     return answer
 
 
+def in_a_row(model, theta, batch, inner_lr, outer_lr):
+    """5.3, with a theta that moves after each task."""
+    for t in range(len(batch)):
+        theta = theta - outer_lr * meta_gradient(model, theta, batch[t : t + 1], inner_lr=inner_lr).gradient
+    return theta
+
+
 def exchanged(answer):
     """The same, with the support set for the query set."""
     return lambda model, theta, support, query, *more: answer(model, theta, query, support, *more)
@@ -151,6 +158,20 @@ WRONG = [
     ("5.1", one_step("(1 - a) * u"), "the factor is 1 - alpha, with no Hessian"),
     ("5.1", one_step("u - a * here.hvp(weights(u))"), "the direction that the Hessian is applied to has no biases"),
     ("5.1", one_step("u, u - a * here.hvp(u)"), "2 things were returned, one was asked for"),
+    # two mistakes at once; a part of the parameters; another rate
+    ("5.1", one_step(copy="theta - 2 * a * here.gradient", result="u"), "the inner step is doubled; and the curvature term is"),
+    ("5.1", one_step(copy="theta + a * here.gradient", result="u - 3 * a * here.hvp(u)"), "that it is u_1 - 3 H_S(theta)"),
+    ("5.1", one_step("theta.map(np.zeros_like) + u - a * here.hvp(u) + here.hvp(a * here.gradient)"), "it is u_1 - H_S(theta)"),
+    ("5.1", one_step("{**(u - a * here.hvp(u)), 'W1': u['W1']}"), "only W1 is wrong: there it is u_1"),
+    ("5.1", one_step("u - 0.01 * here.hvp(u)", copy="theta - 0.01 * here.gradient"), "the rate is 0.01 in the inner step and in"),
+    ("5.1", one_step("there"), "that is what `model.at` returns"),
+    ("5.1", one_step("u.flat"), "that is a row of numbers"),
+    ("5.3", update("theta - a * u1.mean()"), "the curvature term is missing; and the step has the inner"),
+    ("5.3", update("theta + beta * now.mean()"), "this is pre-training"),
+    ("5.3", update("copies.mean() - 3 * beta * u0.mean()"), "theta' is updated, where the gradient moves theta (eq. 13)"),
+    ("5.3", update("theta - 0.001 * u0.mean()"), "the step is 0.001429 times as long as it should be, 0.001 times the gradient"),
+    ("5.3", update("theta - beta * u0.map(lambda g: g[1:].mean(0))"), "one task is left out"),
+    ("5.3", in_a_row, "theta moves after each task, and the next starts from there"),
     ("5.3", update("theta - beta * here.gradient.mean()"), "this is pre-training on the support sets"),
     ("5.3", update("theta - beta * (theta - copies.mean())"), "this is Reptile"),
     ("5.3", update("theta - beta * u0.mean() / T"), "it is divided by the number of tasks twice"),

@@ -69,6 +69,22 @@ def pair(present="loss(theta, query).mean()", potential="loss(copies, query).mea
     return answer
 
 
+def rated(rate, reduce="mean"):
+    """The right answer to 6.3, with steps of another length."""
+
+    def answer(model, theta, batch, inner_lr, K):
+        n, query = batch.x_support.shape[1], (batch.x_query, batch.y_query)
+        rate_ = eval(rate, {"inner_lr": inner_lr, "K": K, "n": n})
+        copies = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=rate_, steps=K)
+        return model.at(theta, *query).loss.mean(), getattr(model.at(copies, *query).loss, reduce)()
+
+    return answer
+
+
+def absolute(model, theta, batch, inner_lr, K):
+    return abs(model.at(theta, batch.x_query, batch.y_query).prediction - batch.y_query).mean(), 1.0
+
+
 def interval(mean="d.mean()", half="1.96 * d.std(ddof=1) / np.sqrt(T)"):
     """The right answer to 6.4, with a part replaced."""
 
@@ -83,8 +99,17 @@ WRONG = [
     ("6.1", best_start(result="c"), "shape (3,), expected one number"),
     ("6.1", best_start(result="((w * c).sum() / w.sum(), w)"), "tuple of 2, expected one number"),
     ("6.1", best_start(result="np.float32((w * c).sum() / w.sum())"), "a precision is lost"),
-    ("6.1", best_start("a * r**6"), "it is the answer for three steps, whatever `steps` says"),
+    ("6.1", best_start("a * r**6"), "the answer for three steps, whatever `steps` says"),
     ("6.1", best_start("np.multiply(a, r ** (2 * K), out=a)"), "it changes its argument a in place"),
+    ("6.1", best_start("a * (1 - 2 * alpha * c) ** (2 * K)"), "the step has 1 - 2 alpha c, where 1 - 2 alpha a belongs"),
+    ("6.1", best_start("r ** (2 * K)", "(w * c).sum()"), "the sum is not divided by the sum of the weights; and the factor a"),
+    ("6.1", best_start("a * r ** (K + 1)"), "the exponent is K + 1, not 2 K"),
+    ("6.1", best_start("a**0.5 * abs(r) ** K"), "the root of the weights is taken"),
+    ("6.1", best_start("a * (1 - r ** (2 * K))"), "1 - (1 - 2 alpha a)^(2K) stands where"),
+    ("6.1", best_start(result="w.sum() / (w * c).sum()"), "the fraction is upside down"),
+    ("6.1", best_start(result="(a * r**K * c).sum() / w.sum()"), "and that is so above the fraction only"),
+    ("6.1", best_start("c * r ** (2 * K)", "(w * a).sum() / w.sum()"), "and a stands above the fraction where c"),
+    ("6.1", best_start(result="-(w * c).sum() / w.sum()"), "the sign is turned"),
     ("6.2", outer_step("theta['W1']"), "expected Parameters"),
     ("6.2", outer_step("{'W1': theta['W1']}"), "holds W1, expected W1, b1"),
     ("6.2", outer_step("theta.map(np.transpose)"), "shape (4, 1), expected (1, 4)"),
@@ -124,6 +149,12 @@ WRONG = [
     ("6.3", pair("np.median(loss(theta, query))"), "it is the median over the tasks"),
     ("6.3", pair(potential="loss(copies, query)[0]"), "it is that of the first task"),
     ("6.3", pair(potential="loss(copies, support).sum()"), "on the support set: the query set judges; and it is the sum"),
+    ("6.3", pair(steps="K - 1 or 2"), "2 steps are taken, where steps = 3"),
+    ("6.3", pair(potential="loss(theta, query).mean() + loss(copies, query).mean()"), "it is the sum of present and potential"),
+    ("6.3", rated("0.01"), "each step is 0.01 times the gradient"),
+    ("6.3", rated("inner_lr / K"), "each step is divided by the number of steps"),
+    ("6.3", rated("inner_lr / n", "sum"), "the number of examples: the loss is a mean already; and it is the sum over the tasks"),
+    ("6.3", absolute, "present is wrong: absolute errors are averaged"),
     ("6.4", interval("d"), "shape (12,), expected one number"),
     ("6.4", lambda first, second: 1.0, "expected 2 things"),
     ("6.4", lambda *given: interval()(*given)[::-1], "the two are exchanged"),

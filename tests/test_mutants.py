@@ -78,7 +78,7 @@ MUTANTS = [
     Mutant("eq. 12", "every Hessian acts on u_K", "maml", ".hvp(alpha * u[-1])", ".hvp(alpha * u[0])"),
     Mutant("eq. 12", "the steps are passed forwards", "maml", "tapes.pop()", "tapes.pop(0)"),
     Mutant("eq. 12", "only the last step is differentiated", "maml", "    while tapes:", "    for _ in tapes[-1:]:"),
-    Mutant("eq. 13", "the sum over tasks", "parameters", "total /= array.shape[axis]", "pass"),
+    Mutant("eq. 13", "the sum over tasks", "parameters", "total /= array.shape[0]", "pass"),
     Mutant("eq. 13", "the meta-gradient is scaled by 1.001", "maml",
            "return self.u[0].mean()", "return 1.001 * self.u[0].mean()"),
     Mutant("eq. 13", "first-order is u_0", "maml", "return self.u[-1].mean()", "return self.u[0].mean()"),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinymaml import validate
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -22,6 +24,18 @@ class Activation:
     first: Callable[[np.ndarray, np.ndarray], np.ndarray]
     second: Callable[[np.ndarray, np.ndarray], np.ndarray]
     curved: bool = True
+
+    def __post_init__(self) -> None:
+        validate.text("name", self.name)
+        for name in ("value", "first", "second"):
+            validate.function(name, getattr(self, name))
+        validate.flag("curved", self.curved)
+
+    def __reduce__(self) -> str | tuple:
+        """For pickle and copy: one of ours is the very object, by its name in this module."""
+        if ACTIVATIONS.get(self.name) is self:
+            return self.name
+        return Activation, (self.name, self.value, self.first, self.second, self.curved)
 
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:

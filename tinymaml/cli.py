@@ -1,13 +1,12 @@
 """The command line: `python -m tinymaml compare`, `train`, `evaluate`, `check`, `bench`.
 
-Bad input gets one sentence on standard error and exit status 2; a diverged run or a failed check 1; Ctrl-C 130, with
-the run saved.
+Bad input gets one sentence on standard error and exit status 2; a diverged run or a failed check 1; Ctrl-C 130 and
+SIGTERM 143, with the run saved.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tinymaml import methods, tasks, validate
+from tinymaml import folder, methods, tasks, validate
 from tinymaml.arguments import asked, parser
 from tinymaml.choices import settings_for, settings_for_each
 from tinymaml.process import keep_freed_memory
 from tinymaml.settings import Settings
+from tinymaml.signals import Terminated
 from tinymaml.training import Diverged
 
 
@@ -32,8 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return arguments.command(arguments)
     except Diverged as error:
         return _complain(str(error), 1)
-    except KeyboardInterrupt:
-        return _complain("stopped; what was trained so far is saved, and --resume goes on from there", 130)
+    except KeyboardInterrupt as stop:
+        saved = "; what was trained so far is saved, and --resume goes on from there" * hasattr(arguments, "resume")
+        return _complain(f"stopped{saved}", 143 if isinstance(stop, Terminated) else 130)
     except (ValueError, TypeError, OSError) as error:
         return _complain(str(error), 2)
 
@@ -52,10 +53,12 @@ def _compare(arguments: argparse.Namespace) -> int:
     places = _places(arguments)
     for settings in (each for runs in places.values() for each in runs.values()):
         _drawable(settings, tasks.named(settings.family).test_queries)
-    folder = _folder(arguments, f"compare-{arguments.family}")
-    for name, runs in places.items():
-        print(table(run_comparison(runs, folder / name, resume=arguments.resume, progress=not arguments.quiet)), end="\n\n")
-    print(f"figures, results.json and checkpoints are in {folder}")
+    out = _folder(arguments, f"compare-{arguments.family}")
+    with folder.claimed(out):
+        for name, runs in places.items():
+            found = run_comparison(runs, out / name, resume=arguments.resume, progress=not arguments.quiet)
+            print(table(found), end="\n\n", flush=True)
+    print(f"figures, results.json and checkpoints are in {out}")
     return 0
 
 
@@ -126,19 +129,10 @@ def _drawable(settings: Settings, queries: int) -> None:
 
 
 def _folder(arguments: argparse.Namespace, name: str) -> Path:
-    """The folder of this run, made if need be: --out, or runs/NAME-1, -2, ... (with --resume the newest of them)."""
-    folder = arguments.out
-    if folder is None:
-        number = 1
-        while (Path("runs") / f"{name}-{number + arguments.resume}").exists():
-            number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    if arguments.resume and not any(folder.rglob("*.npz")):
-        raise ValueError(f"there is no run to resume in {folder}: leave --resume out, or name its folder with --out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"cannot make the folder {folder} ({error.strerror}): choose another with --out") from error
-    if not os.access(folder, os.W_OK):
-        raise OSError(f"cannot write into {folder}: choose another folder with --out")
-    return folder
+    """The folder of this run: --out, or a new one in runs/ (with --resume the newest of them)."""
+    if not arguments.resume:
+        return arguments.out or folder.new(name)
+    found = arguments.out or folder.newest(name)
+    if not any(found.rglob("*.npz")):
+        raise ValueError(f"there is no run to resume in {found}: leave --resume out, or name its folder with --out")
+    return found

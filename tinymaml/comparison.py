@@ -15,11 +15,13 @@ import numpy as np
 from tinymaml import __version__, methods, plot, tasks
 from tinymaml.evaluation import Curve, constant
 from tinymaml.files import write_whole
+from tinymaml.folder import claimed
 from tinymaml.look import Look
 from tinymaml.methods.method import Start
-from tinymaml.run import initialisation, judge, new_tasks, run, start
-from tinymaml.settings import Settings
+from tinymaml.run import initialisation, judge, new_tasks, reopen, run, start
+from tinymaml.settings import Settings, differences
 from tinymaml.tasks import Family, TaskBatch
+from tinymaml.training import TrainingState
 
 STEPS = 10  # gradient steps on a new task
 SHOWN = (0, 1, 5, 10)  # those in the table
@@ -62,7 +64,7 @@ def run_comparison(runs: Mapping[str, Settings], folder: Path, *, resume: bool =
     """Train every method on the same stream of tasks, judge all on the same new tasks, and write all into `folder`.
 
     runs: settings by method, such as `settings_for_each` makes them. Writes METHOD.npz (checkpoints), results.json and
-    the figures: steps.png, training.png, and the family's own picture.
+    the figures: steps.png, training.png, and the family's own picture. Nobody else runs in `folder` meanwhile.
     """
     first = next(iter(runs.values()))
     for name, settings in runs.items():
@@ -70,12 +72,33 @@ def run_comparison(runs: Mapping[str, Settings], folder: Path, *, resume: bool =
             raise ValueError(f"{name} and {first.method} differ in more than their options: compare them under the same settings")
     family = tasks.named(first.family)
     batch = new_tasks(first, family.test_tasks, family.test_queries)
-    states, seconds = {}, {}
-    for name, settings in runs.items():
-        if methods.named(name).gradient:
-            began = time.perf_counter()
-            states[name] = run(settings, folder / f"{name}.npz", resume=resume, progress=progress)
-            seconds[name] = time.perf_counter() - began
+    with claimed(folder):
+        states, seconds = {}, {}
+        for name, settings in runs.items():
+            if methods.named(name).gradient:
+                began = time.perf_counter()
+                run(settings, folder / f"{name}.npz", resume=resume, progress=progress)
+                seconds[name] = time.perf_counter() - began
+        for name in seconds:
+            states[name] = _finished(folder / f"{name}.npz", runs[name])
+        found = _judged(runs, batch, states, seconds)
+        write(found, folder)
+    return found
+
+
+def _finished(path: Path, settings: Settings) -> TrainingState:
+    """The state in `path`, which must be of these settings still: no table is made of two different runs."""
+    state, stored = reopen(path)
+    if changed := differences(stored, settings):
+        raise ValueError(f"{path} is of another run by now, with another {' and '.join(changed)}: compare in a folder of its own")
+    return state
+
+
+def _judged(
+    runs: Mapping[str, Settings], batch: TaskBatch, states: Mapping[str, TrainingState], seconds: dict[str, float]
+) -> Comparison:
+    """Every method, trained or not, and every reference on the new tasks."""
+    family = tasks.named(next(iter(runs.values())).family)
     starts, curves, looks = {}, {}, {}
     for name, settings in runs.items():
         begun = start(settings, states[name].theta if name in states else initialisation(settings), batch)
@@ -86,9 +109,7 @@ def run_comparison(runs: Mapping[str, Settings], folder: Path, *, resume: bool =
         looks[reference.name] = reference.look
         curves[reference.name] = constant(reference.value(batch), STEPS, diverges=family.measure.diverges)
     histories = {name: state.losses for name, state in states.items()}
-    found = Comparison(runs, batch, starts, curves, looks, histories, seconds)
-    write(found, folder)
-    return found
+    return Comparison(runs, batch, starts, curves, looks, histories, seconds)
 
 
 def table(found: Comparison) -> str:

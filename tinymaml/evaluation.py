@@ -94,7 +94,12 @@ def evaluate(
     inner_lr is whatever `adapt` takes for one. `chunk` tasks are adapted at a time, which bounds the memory and changes
     no number.
     """
-    steps = validate.count("steps", steps)
+    validate.model(model)
+    validate.parameters("theta", theta)
+    validate.batch(batch)
+    steps, chunk = validate.count("steps", steps), validate.count("chunk", chunk)
+    if not isinstance(measure, Measure):
+        raise TypeError(f"measure is {validate.told(measure)}, expected a Measure: use LOSS or ACCURACY")
     columns = []
     with np.errstate(all="ignore"):  # a task that overflows is counted
         for start in range(0, len(batch), chunk):
@@ -112,11 +117,14 @@ def evaluate(
 
 def curve(values: np.ndarray, *, diverges: bool = True) -> Curve:
     """The curve of `values` (S + 1, T), losses if tasks can diverge; then those that have are marked."""
-    if not diverges:
+    if validate.floats("values", values).ndim != 2 or not len(values):
+        raise ValueError(f"values has shape {values.shape}, expected (steps + 1, tasks): one row for each number of steps")
+    if not validate.flag("diverges", diverges):
         return Curve(values, np.zeros(values.shape, bool))
     return Curve(values, ~(np.isfinite(values) & (values <= WORSE * values[0])))
 
 
 def constant(values: np.ndarray, steps: int, *, diverges: bool = True) -> Curve:
     """The curve of a predictor that does not adapt: the same `values` (T,) after any number of steps."""
+    steps, values = validate.count("steps", steps, least=0), validate.floats("values", values)
     return curve(np.repeat(values[None], steps + 1, axis=0), diverges=diverges)

@@ -72,19 +72,36 @@ class Factored:
         pairs = ((right, left, scale),) if self.pairs else ()
         return Factored(None if self.shared is None else self.shared.T, pairs)
 
-    def __add__(self, other: Factored) -> Factored:
+    def __add__(self, other: Factored | np.ndarray) -> Factored | np.ndarray:
+        if not isinstance(other, Factored):
+            return self.formed() + other  # beside an array the sum is one, here and below
         shared = self.shared if other.shared is None else other.shared if self.shared is None else self.shared + other.shared
         return Factored(shared, self.pairs + other.pairs)
 
-    def __sub__(self, other: Factored) -> Factored:
+    def __sub__(self, other: Factored | np.ndarray) -> Factored | np.ndarray:
+        if not isinstance(other, Factored):
+            return self.formed() - other
         minus = tuple((left, right, -scale) for left, right, scale in other.pairs)
         return self + Factored(None if other.shared is None else -other.shared, minus)
 
-    def __mul__(self, scalar: float) -> Factored:
+    def __mul__(self, scalar: float | Factored | np.ndarray) -> Factored | np.ndarray:
+        if isinstance(scalar, Factored):
+            return self.formed() * scalar.formed()
+        if isinstance(scalar, np.ndarray):
+            return self.formed() * scalar
         shared = None if self.shared is None else self.shared * scalar
         if self.pairs:
             left, right, scale = self.joined  # once: u and alpha o u of eq. 12 share what is joined
         return Factored(shared, ((left, right, scale * scalar),) if self.pairs else ())
+
+    def __radd__(self, other: np.ndarray) -> np.ndarray:
+        return other + self.formed()
+
+    def __rsub__(self, other: np.ndarray) -> np.ndarray:
+        return other - self.formed()
+
+    def __rmul__(self, other: np.ndarray) -> np.ndarray:
+        return other * self.formed()
 
     def sum(self, axis: int = 0) -> np.ndarray:
         """The sum over tasks, formed: sum_t left_t^T right_t is ONE product of the stacked rows (eq. 15)."""

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinymaml import validate
+
+
+def _any(y: np.ndarray) -> None:
+    """Every target will do."""
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -21,7 +27,18 @@ class Loss:
     value: Callable[[np.ndarray, np.ndarray], np.ndarray]
     gradient: Callable[[np.ndarray, np.ndarray], np.ndarray]
     hvp: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    check: Callable[[np.ndarray], None] = lambda y: None
+    check: Callable[[np.ndarray], None] = _any
+
+    def __post_init__(self) -> None:
+        validate.text("name", self.name)
+        for name in ("value", "gradient", "hvp", "check"):
+            validate.function(name, getattr(self, name))
+
+    def __reduce__(self) -> str | tuple:
+        """For pickle and copy: one of ours is the very object, by its name in this module."""
+        if LOSSES.get(self.name) is self:
+            return self.name
+        return Loss, (self.name, self.value, self.gradient, self.hvp, self.check)
 
 
 # eq. 9: summed over the outputs of an example, without a factor 1/2
@@ -50,7 +67,7 @@ def _cross_entropy_hvp(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarra
 
 
 def _check_probabilities(y: np.ndarray) -> None:
-    if (y.real < 0).any() or (np.abs(y.sum(-1) - 1) > 1e-4).any():
+    if not ((y.real >= 0).all() and (np.abs(y.sum(-1) - 1) <= 1e-4).all()):  # NaN is neither
         raise ValueError("the rows of y are not probabilities: cross_entropy expects one-hot targets, np.eye(ways)[labels]")
 
 

@@ -58,6 +58,8 @@ def adapt(
     Returns theta_K, one for each task. `fast_weights=True` keeps the matrices of a shared theta as factors (eq. 14), which
     is for large models, False forms them, None leaves theta as it comes. ValueError for steps below 1 and rates that do not fit.
     """
+    validate.model(model)
+    validate.parameters("theta", theta)
     alpha = validate.rates("inner_lr", inner_lr, theta)
     theta = in_form(model, theta, math.inf, fast_weights, alpha)
     for _ in range(validate.count("steps", steps)):
@@ -128,6 +130,10 @@ def meta_gradient(
     `fast_weights` chooses between two forms of the same numbers: True keeps adapted matrices as factors (eqs. 14
     and 15), False forms them, None takes for each matrix what is smaller. One rate an entry always forms them.
     """
+    validate.model(model)
+    validate.parameters("theta", theta)
+    validate.batch(batch)
+    validate.flag("first_order", first_order)
     x, y = batch.x_support, batch.y_support
     alpha = validate.rates("inner_lr", inner_lr, theta)
     theta_k = in_form(model, theta, validate.count("steps", steps) * x.shape[1], fast_weights, alpha)
@@ -138,6 +144,7 @@ def meta_gradient(
         tapes += [] if first_order else [here]
     query = model.at(theta_k, batch.x_query, batch.y_query)
     losses, u = query.loss, [query.gradient]  # u_K = grad L_Q(theta_K), eq. 12
+    validate.shared(theta, u[0])
     if first_order:
         return MetaGradient(losses, tuple(u))
     del query, here, theta_k  # so that the memory of these sweeps is used again
@@ -156,7 +163,7 @@ def in_form(
 
     examples: how many a task adapts on, counted once a step. A model without fast weights has one form only.
     """
-    if fast_weights and not hasattr(model, "fast_weights"):
+    if fast_weights is not None and validate.flag("fast_weights", fast_weights) and not hasattr(model, "fast_weights"):
         raise ValueError(f"a {type(model).__name__} has no fast weights: leave fast_weights out")
     if fast_weights is False or isinstance(alpha, Parameters):
         return theta.formed()

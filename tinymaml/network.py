@@ -97,7 +97,8 @@ class Network:
         return "\n".join([self.title, *map(line, rows)])
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
-        """A random theta, as each layer says."""
+        """A random theta, as each layer says, in float64 or float32."""
+        rng, dtype = validate.generator(rng), validate.precision(dtype)
         return Parameters.trusted({name: array.astype(dtype) for name, array in self.body.init(rng).items()})
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Here:
@@ -124,12 +125,15 @@ class Network:
         validate.fitting("theta", theta, self.shapes, x)
         return body.forward(theta, x)[0]
 
-    def fast_weights(self, theta: Parameters, examples: int = 0) -> Parameters:
+    def fast_weights(self, theta: Parameters, examples: float = 0) -> Parameters:
         """The same theta with every matrix of an affine layer ready to be adapted as factors (eqs. 14 and 15).
 
         Given the number of `examples` that a task adapts on, counted once a step, only those for which the factors are
         smaller than the matrix they stand for: rows (d + d') < d d', where an example may be several rows of a layer.
         """
+        validate.parameters("theta", theta)
+        if not (isinstance(examples, float) and examples == math.inf):
+            validate.count("examples", examples, least=0)
         arrays, rows = dict(theta.items()), examples
         for layer in self.layers:
             rows *= getattr(layer, "positions", 1)
@@ -155,6 +159,9 @@ class Here:
         self.network, self.theta, self.x, self.y = network, theta, x, y
         self.p, self.example_loss, self.n = dict(theta.items()), network.example_loss, y.shape[-2]
         self.prediction, self.tape = network.body.forward(self.p, x)  # (T, n, d_L): values, or logits
+
+    def __reduce__(self) -> tuple:
+        return Here, (self.network, self.theta, self.x, self.y)  # for pickle and copy: what follows is computed again
 
     @cached_property
     def loss(self) -> np.ndarray:
@@ -215,11 +222,14 @@ class Along:
 
     def __init__(self, here: Here, v: Parameters):
         _ = here.gradient  # the sweep back comes first: eqs. 7 and 8 need every D
-        self.network, self.here = here.network, here
+        self.network, self.here, self.v = here.network, here, v
         body, p, v = here.network.body, here.p, dict(v.items())
         Rz, self.tape = body.R_forward(p, v, here.tape, None)
         RD = here.example_loss.hvp(here.prediction, here.y, Rz) / here.n  # eq. 6   (T, n, d_L)
         self.hvp = _in_order(here.network, body.R_backward(p, v, here.tape, self.tape, here.slope, RD)[1])
+
+    def __reduce__(self) -> tuple:
+        return Along, (self.here, self.v)
 
     @cached_property
     def quantities(self) -> dict[str, np.ndarray]:

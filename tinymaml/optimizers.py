@@ -26,9 +26,14 @@ class SGD:
         object.__setattr__(self, "lr", validate.rate("outer_lr", self.lr))  # a Python float: float32 stays float32
 
     def start(self, theta: Parameters) -> State:
+        validate.parameters("theta", theta)
         return {}
 
     def step(self, theta: Parameters, gradient: Parameters, state: State) -> tuple[Parameters, State]:
+        validate.parameters("theta", theta)
+        validate.parameters("gradient", gradient)
+        if not isinstance(state, dict) or state:
+            raise ValueError(f"state is {validate.told(state)}, expected that of SGD, which is empty: use sgd.start(theta)")
         return theta - self.lr * gradient, state
 
 
@@ -36,8 +41,9 @@ class SGD:
 class Adam:
     """Adam (Kingma and Ba 2015, algorithm 1): steps of about `lr` in every coordinate.
 
-    It works on one long vector, since it treats every coordinate alike. With a `half_life` the rate falls to a half in
-    every so many steps; it depends on the steps done, not on how many are planned, so a run can always be prolonged.
+    It works on one long vector in the order of theta's names, since it treats every coordinate alike. With a `half_life`
+    the rate falls to a half in every so many steps; it depends on the steps done, not on how many are planned, so a run
+    can always be prolonged.
     """
 
     lr: float = 0.001
@@ -49,18 +55,34 @@ class Adam:
     def __post_init__(self) -> None:
         object.__setattr__(self, "lr", validate.rate("outer_lr", self.lr))  # a Python float: float32 stays float32
         validate.count("half_life", self.half_life, least=0)
+        for name in ("beta1", "beta2"):
+            object.__setattr__(self, name, validate.decay(name, getattr(self, name)))
+        object.__setattr__(self, "epsilon", validate.rate("epsilon", self.epsilon, 1e-8))
 
     def start(self, theta: Parameters) -> State:
+        validate.parameters("theta", theta)
         zeros = np.zeros_like(theta.flat)
         return {"t": np.array(0), "m": zeros, "v": zeros}
 
     def step(self, theta: Parameters, gradient: Parameters, state: State) -> tuple[Parameters, State]:
-        g = gradient.flat
+        validate.parameters("theta", theta)
+        validate.parameters("gradient", gradient)
+        g, vector = gradient.flat_like(theta), theta.flat
+        _check(state, vector)
         t = int(state["t"]) + 1
         m = self.beta1 * state["m"] + (1 - self.beta1) * g  # mean of the gradient
         v = self.beta2 * state["v"] + (1 - self.beta2) * g * g  # mean of its square
         m_hat = m / (1 - self.beta1**t)
         v_hat = v / (1 - self.beta2**t)
         lr = self.lr * 0.5 ** (t / self.half_life) if self.half_life else self.lr
-        vector = theta.flat - lr * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        vector = vector - lr * m_hat / (np.sqrt(v_hat) + self.epsilon)
         return theta.unflatten(vector), {"t": np.array(t), "m": m, "v": v}
+
+
+def _check(state: State, vector: np.ndarray) -> None:
+    """ValueError unless this is a state of Adam for this theta."""
+    if not isinstance(state, dict) or state.keys() != {"t", "m", "v"}:
+        raise ValueError(f"state is {validate.told(state)}, expected one of Adam, with t, m and v: use adam.start(theta)")
+    for name, shape in (("t", ()), ("m", vector.shape), ("v", vector.shape)):
+        if (got := getattr(state[name], "shape", None)) != shape:
+            raise ValueError(f"{name} of the state has shape {got}, expected {shape}: it is of another theta, use adam.start")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping
 
 import numpy as np
@@ -26,7 +27,11 @@ class Parameters(Mapping):
 
     def __init__(self, arrays: Mapping[str, np.ndarray] | None = None, /, **named: np.ndarray):
         """From a mapping, from keywords, or both. TypeError for an integer or object array."""
+        if not (arrays is None or isinstance(arrays, Mapping)):
+            raise TypeError(f"Parameters are made of {validate.told(arrays)}, expected names and arrays: pass a dict")
         both = {**(arrays or {}), **named}
+        if unnamed := [name for name in both if not isinstance(name, str)]:
+            raise TypeError(f"a name is {validate.told(unnamed[0])}, expected a str: name it, for instance 'W1'")
         self._arrays = {name: validate.floats(name, array) for name, array in both.items()}
 
     @classmethod
@@ -36,13 +41,16 @@ class Parameters(Mapping):
         made._arrays = arrays
         return made
 
+    def __reduce__(self) -> tuple:
+        return Parameters.trusted, (self._arrays,)  # for pickle and copy
+
     # -- a mapping from name to array ----------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> np.ndarray:
         try:
             return self._arrays[name]
-        except KeyError:
-            raise KeyError(f"no parameter named {name!r}: there are {', '.join(self._arrays)}") from None
+        except (KeyError, TypeError):  # TypeError: a list, say
+            raise KeyError(f"no parameter named {validate.told(name)}: there are {', '.join(self._arrays)}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
@@ -64,10 +72,11 @@ class Parameters(Mapping):
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Parameters:
         """`function` of every array."""
+        validate.function("function", function)
         return Parameters.trusted({name: function(array) for name, array in self._arrays.items()})
 
     def _paired(self, other: Parameters) -> dict[str, np.ndarray]:
-        """The arrays of the other, once they are known to fit."""
+        """The arrays of the other, once they are known to fit: by name, in whatever order."""
         mine, yours = self._arrays, other._arrays
         if mine.keys() != yours.keys():
             raise ValueError(f"parameters {list(mine)} cannot be combined with {list(yours)}: the names differ")
@@ -116,26 +125,30 @@ class Parameters(Mapping):
 
     def dot(self, other: Parameters) -> complex:
         """The inner product: the sum over all entries of all arrays (no complex conjugate)."""
+        validate.parameters("the other", other)
         yours = self._paired(other)
         return sum((mine * yours[name]).sum() for name, mine in self._arrays.items())
 
-    def mean(self, axis: int = 0) -> Parameters:
+    def mean(self) -> Parameters:
         """The mean over the task axis: (T, d, d') becomes (d, d')."""
 
         def mean(array: np.ndarray) -> np.ndarray:
-            total = array.sum(axis)
-            total /= array.shape[axis]
+            total = array.sum(0)
+            total /= array.shape[0]
             return total
 
         return self.map(mean)
 
     def formed(self) -> Parameters:
         """The same with every factored matrix (eq. 14) multiplied out."""
-        return self.map(lambda array: array if isinstance(array, np.ndarray) else array.formed())
+        return self.map(_formed)
 
     def task(self, index: int) -> Parameters:
-        """The parameters of one task: (T, d, d') becomes (d, d')."""
-        return self.map(lambda array: array[index])
+        """The parameters of one task: (T, d, d') becomes (d, d'). Of factored matrices, as in `formed`."""
+        tasks = min((array.shape[0] if array.shape else 0 for array in self._arrays.values()), default=0)
+        if not isinstance(index, numbers.Integral) or isinstance(index, bool) or not -tasks <= index < tasks:
+            raise IndexError(f"task is {validate.told(index)}, expected a whole number: there are {tasks}, counted from 0")
+        return self.formed().map(lambda array: array[index])
 
     # -- one long row of numbers, for an optimiser and for a file --------------------------------------------
 
@@ -152,11 +165,28 @@ class Parameters(Mapping):
     @property
     def flat(self) -> np.ndarray:
         """All numbers in one new vector of shape (size,), array after array in order of their names here."""
-        return np.concatenate([array.ravel() for array in self._arrays.values()])
+        return np.concatenate([_formed(array).ravel() for array in self._arrays.values()])
+
+    def flat_like(self, other: Parameters) -> np.ndarray:
+        """`flat` in the order of the names of `other`, so that the two can meet as vectors.
+
+        ValueError unless names and shapes are the same.
+        """
+        validate.parameters("the other", other)
+        mine, yours = self._arrays, other._arrays
+        if mine.keys() != yours.keys():
+            raise ValueError(f"there are parameters {list(mine)}, expected {list(yours)}: use those of one model")
+        for name, array in yours.items():
+            if mine[name].shape != array.shape:
+                raise ValueError(f"{name} has shape {mine[name].shape}, expected {array.shape}: use those of one model")
+        return np.concatenate([_formed(mine[name]).ravel() for name in yours])
 
     def unflatten(self, vector: np.ndarray) -> Parameters:
-        """The inverse of `flat`: the numbers of `vector` in the shapes of these arrays (views, not copies)."""
-        if vector.shape != (self.size,):
+        """The inverse of `flat`: the numbers of `vector` in the names, order and shapes of these arrays (views, not copies).
+
+        A vector has no names: take it from Parameters of another order with `flat_like`.
+        """
+        if validate.floats("the vector", vector).shape != (self.size,):
             raise ValueError(f"the vector has shape {vector.shape}, expected ({self.size},): one entry a parameter")
         arrays, start = {}, 0
         for name, array in self._arrays.items():
@@ -166,4 +196,9 @@ class Parameters(Mapping):
 
     def astype(self, dtype: np.dtype) -> Parameters:
         """The same numbers in another precision."""
-        return self.map(lambda array: array.astype(dtype))
+        dtype = validate.precision(dtype)
+        return self.formed().map(lambda array: array.astype(dtype))
+
+
+def _formed(array: np.ndarray) -> np.ndarray:
+    return array if isinstance(array, np.ndarray) else array.formed()

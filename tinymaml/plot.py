@@ -6,6 +6,7 @@ Functions that draw one panel take `ax=None` and return the axes; those that dra
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from tinymaml.evaluation import Curve
+from tinymaml.files import write_whole
 from tinymaml.look import Look
 
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito's set
@@ -166,8 +168,9 @@ def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], s
     return figure
 
 
-def save(drawn: Figure | Axes, path: str) -> None:
-    """Write a figure to a file and forget it."""
+def save(drawn: Figure | Axes, path: str | Path) -> None:
+    """Write a figure to a file, whole or not at all, and forget it."""
     figure = drawn if isinstance(drawn, Figure) else drawn.figure
-    figure.savefig(path, dpi=150)
+    kind = Path(path).suffix[1:] or "png"
+    write_whole(path, lambda file: figure.savefig(file, dpi=150, format=kind))
     plt.close(figure)

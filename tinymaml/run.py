@@ -8,6 +8,7 @@ from pathlib import Path
 from tinymaml import checkpoint, methods, tasks
 from tinymaml.choices import checked
 from tinymaml.evaluation import Curve, constant, evaluate
+from tinymaml.folder import claimed
 from tinymaml.methods.method import Gradient, Sample, Start
 from tinymaml.network import Network
 from tinymaml.optimizers import Adam
@@ -77,8 +78,14 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
     """Train as the settings say, with the checkpoint in `path`; `resume` goes on from it if it is there.
 
     ValueError if the checkpoint is of other settings; Diverged says which rate to lower. An existing checkpoint is
-    never overwritten by a run that does not resume it.
+    never overwritten by a run that does not resume it, and nobody else runs in its folder meanwhile.
     """
+    with claimed(Path(path).parent):
+        return _run(settings, path, resume, progress)
+
+
+def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> TrainingState:
+    """`run`, in a folder that is ours."""
     path, method = Path(path), methods.named(settings.method)
     optimizer, moves = Adam(settings.outer_lr, settings.half_life), gradient(settings)
     if path.exists():

@@ -11,6 +11,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.parameters import Parameters
 from tinymaml.progress import progress
+from tinymaml.signals import undisturbed
 
 
 class Diverged(ArithmeticError):
@@ -19,6 +20,9 @@ class Diverged(ArithmeticError):
     def __init__(self, iteration: int, what: str):
         super().__init__(f"training diverged at iteration {iteration}: {what}")
         self.iteration, self.what = iteration, what
+
+    def __reduce__(self) -> tuple:
+        return Diverged, (self.iteration, self.what)  # for pickle: a process pool hands exceptions back
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ def train(
                 if (i + 1) % save_every == 0 and i + 1 < iterations:
                     save(now())
     finally:
+        with undisturbed():
+            save(now())
         bar.close()
-        save(now())
     return now()

@@ -12,23 +12,71 @@ from typing import Any
 
 import numpy as np
 
+PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 def count(name: str, value: object, *, least: int = 1) -> int:
     """A whole number of at least `least`, as an int; else TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} is {value!r}, expected a whole number: pass an int of at least {least}")
+        raise TypeError(f"{name} is {told(value)}, expected a whole number: pass an int of at least {least}")
     if value < least:
         raise ValueError(f"{name} is {value}, expected at least {least}: ask for {least} or more")
     return int(value)
 
 
-def rate(name: str, value: object) -> float:
-    """A finite learning rate above zero, as a Python float; else TypeError or ValueError."""
+def number(name: str, value: object, such: float = 0.01) -> float:
+    """A finite real number, as a Python float; else TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {value!r}, expected a number: pass a float such as 0.01")
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} is {value}, expected a finite number above zero: try 0.01")
+        raise TypeError(f"{name} is {told(value)}, expected a number: pass a float such as {such}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}, expected a finite number: pass a float such as {such}")
     return float(value)
+
+
+def rate(name: str, value: object, such: float = 0.01) -> float:
+    """A finite number above zero, such as a learning rate, as a Python float; else TypeError or ValueError."""
+    if isinstance(value, numbers.Real) and not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} is {value}, expected a finite number above zero: try {such}")
+    return number(name, value, such)
+
+
+def decay(name: str, value: object) -> float:
+    """A number from 0 to below 1, the memory of a running mean; else TypeError or ValueError."""
+    if not 0 <= number(name, value, 0.9) < 1:
+        raise ValueError(f"{name} is {value}, expected 0 or more and less than 1: try 0.9")
+    return float(value)
+
+
+def deviation(name: str, value: object) -> float:
+    """A standard deviation, finite and not below zero; else TypeError or ValueError."""
+    if isinstance(value, numbers.Real) and not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} is {value}, expected a standard deviation: a finite number, zero or above")
+    return number(name, value, 0.1)
+
+
+def tolerance(name: str, value: object) -> float:
+    """A finite number that is not below zero; else TypeError or ValueError."""
+    if number(name, value, 1e-8) < 0:
+        raise ValueError(f"{name} is {value}, expected zero or above: try 1e-8")
+    return float(value)
+
+
+def text(name: str, value: object) -> str:
+    """A str; else TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {told(value)}, expected a str: put it in quotes")
+    return value
+
+
+def interval(name: str, value: object) -> None:
+    """(lowest, highest), both finite; else TypeError or ValueError."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{name} is {told(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
+    if not all(isinstance(end, numbers.Real) and not isinstance(end, bool) for end in value):
+        raise TypeError(f"{name} is {told(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
+    low, high = value
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ValueError(f"{name} is ({low}, {high}), expected (lowest, highest), both finite: put the smaller one first")
 
 
 def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | Mapping:
@@ -44,7 +92,7 @@ def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | 
     if not hasattr(value, "unflatten"):  # what makes a mapping Parameters
         for key, number in value.items():
             if isinstance(number, bool) or not isinstance(number, numbers.Number) or not np.isfinite(number):
-                raise ValueError(f"{name} of {key} is {number!r}, expected a finite number: pass a float such as 0.01, or 0")
+                raise ValueError(f"{name} of {key} is {told(number)}, expected a finite number: pass a float such as 0.01, or 0")
         plain = lambda number: complex(number) if isinstance(number, numbers.Complex) and number.imag else float(number.real)
         return {key: plain(value[key]) if key in value else 0.0 for key in theta}
     for key, array in theta.items():
@@ -60,27 +108,105 @@ def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | 
 def one_of(name: str, value: object, known: object) -> None:
     """ValueError unless `value` is one of the names in `known`."""
     names = list(known)
-    if value not in names:
-        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(map(str, names))}")
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"unknown {name} {told(value)}: choose one of {', '.join(map(str, names))}")
 
 
 def flag(name: str, value: object) -> bool:
     """True or False; else TypeError."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}, expected True or False: pass one of them")
+        raise TypeError(f"{name} is {told(value)}, expected True or False: pass one of them")
     return value
+
+
+def generator(rng: object) -> np.random.Generator:
+    """`rng` itself if it is a source of random numbers; else TypeError."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is {told(rng)}, expected a NumPy Generator: use np.random.default_rng(0)")
+    return rng
+
+
+def precision(dtype: object) -> np.dtype:
+    """float32 or float64, by type, name or dtype; else TypeError."""
+    try:
+        found = np.dtype(dtype) if isinstance(dtype, str | type | np.dtype) else None
+    except TypeError:  # a name that NumPy does not know
+        found = None
+    if found is None or found not in PRECISIONS:  # to NumPy None is float64 too
+        raise TypeError(f"dtype is {told(dtype)}, expected float32 or float64: use np.float64")
+    return found
+
+
+def shape(value: object) -> tuple[int, ...]:
+    """A number of things, or one for each axis, as a tuple; else TypeError or ValueError."""
+    return tuple(count("shape", length) for length in (value if isinstance(value, tuple | list) else (value,)))
+
+
+def rows(name: str, value: object, last: tuple[int, ...]) -> None:
+    """That `value` is an array of floats (..., *last); else TypeError or ValueError."""
+    if floats(name, value).shape[-len(last):] != last:
+        raise ValueError(f"{name} has shape {value.shape}, expected its last axes to be {last}: one row for each")
+
+
+def function(name: str, value: object) -> None:
+    """TypeError unless `value` can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} is {told(value)}, expected a function: pass one that can be called")
+
+
+def model(value: object, *needed: str) -> None:
+    """TypeError unless `value` has the methods of a model that are asked for, `at` if none is named."""
+    for method in needed or ("at",):
+        if not hasattr(value, method):
+            raise TypeError(f"model is {told(value)}, which has no {method}: pass a model such as MLP([1, 40, 40, 1])")
+
+
+def parameters(what: str, value: object) -> None:
+    """TypeError unless `value` is a `Parameters`."""
+    if not hasattr(value, "unflatten"):  # what makes a mapping Parameters
+        raise TypeError(f"{what} is a {type(value).__name__}, expected Parameters: use Parameters({what})")
+
+
+def batch(value: object) -> None:
+    """TypeError unless `value` has the four arrays of a `TaskBatch`."""
+    if not (hasattr(value, "x_support") and hasattr(value, "y_query")):
+        raise TypeError(f"batch is {told(value)}, expected support and query sets: pass a TaskBatch")
+
+
+def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> None:
+    """ValueError unless the gradient has a task axis in front of each array of theta, which is shared by the tasks."""
+    of_tasks = dict(gradient.items())
+    for name, array in theta.items():
+        if name not in of_tasks or of_tasks[name].shape[1:] != array.shape:
+            got = of_tasks[name].shape if name in of_tasks else "none"
+            raise ValueError(
+                f"{name} of theta has shape {array.shape} and its gradient {got}, expected one with a task axis more: "
+                "theta is shared by the tasks, so take one of them with theta.task(0) if it is not"
+            )
+
+
+def told(value: object) -> str:
+    """The value as a sentence can hold it: as it is written if that is short, else what it is."""
+    written = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+    return written if len(written) <= 60 and "\n" not in written else f"a {type(value).__name__}"
 
 
 def named(what: str, name: object, known: Iterable[Any]) -> Any:
     """The one of `known`, objects that have a `name`, which has this one; else ValueError with all the names."""
     for each in (known := tuple(known)):
-        if each.name == name:
+        if isinstance(name, str) and each.name == name:
             return each
-    raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(each.name for each in known)}")
+    raise ValueError(f"unknown {what} {told(name)}: choose one of {', '.join(each.name for each in known)}")
 
 
 def floats(name: str, value: object) -> np.ndarray:
-    """`value` itself if it is a float32, float64 or complex array; TypeError for anything else."""
+    """`value` itself if it is a float32, float64 or complex array; TypeError for anything else, masks and matrices too."""
+    if type(value) is np.ndarray and value.dtype.char in "fdFD":  # this is asked often
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a MaskedArray, whose mask would be lost: leave those entries out, or use {name}.filled(0)")
+    if isinstance(value, np.matrix):
+        raise TypeError(f"{name} is a matrix, whose products are others than an array's: use np.asarray({name})")
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} is a {type(value).__name__}, expected a NumPy array: use np.asarray({name}, float)")
     if value.dtype.char not in "fdFD":
@@ -102,7 +228,7 @@ def finite(name: str, value: np.ndarray) -> np.ndarray:
 def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> None:
     """That x (..., n, d) and, if there are targets, y (..., n, d_out) are finite floats, row for row."""
     finite("x", floats("x", x))
-    if x.ndim < 2 or x.shape[-1] != d or x.shape[-2] < 1:
+    if x.ndim < 2 or x.shape[-1] != d or x.size == 0:
         raise ValueError(f"x has shape {x.shape}, expected (n, {d}) or (tasks, n, {d}): {_mend('x', x, d)}")
     if y is not None:
         finite("y", floats("y", y))
@@ -113,8 +239,7 @@ def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> Non
 
 def fitting(what: str, theta: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], x: np.ndarray) -> None:
     """That theta, or a direction, has the names and shapes of a model and the precision of x; a task axis is that of x."""
-    if not hasattr(theta, "unflatten"):  # what makes a mapping Parameters
-        raise TypeError(f"{what} is a {type(theta).__name__}, expected Parameters: use Parameters({what})")
+    parameters(what, theta)
     if theta.keys() != shapes.keys():
         raise ValueError(f"{what} holds {list(theta)}, expected {list(shapes)}: make it with model.init(rng)")
     tasks, dtype = x.shape[:-2], x.dtype

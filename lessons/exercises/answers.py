@@ -172,17 +172,52 @@ def combined(*parts: Sequence[Known], join: Callable[..., Any] = operator.mul, m
                 yield "; and ".join(sentence for sentence, _ in way if sentence), reduce(join, (value for _, value in way))
 
 
+def beside(known: Iterable[Known], more: Iterable[Known]) -> Iterator[Known]:
+    """The known mistakes, and of the others those that give other numbers: what has a sentence of its own keeps it alone."""
+    found = set()
+    key = lambda value: (np.shape(value), f"{np.cos(np.arange(np.size(value))) @ np.ravel(value):.7e}")
+    for sentence, value in known:
+        found.add(key(value))
+        yield sentence, value
+    yield from (pair for pair in more if key(pair[1]) not in found and np.max(np.abs(pair[1])) > 1e-12)
+
+
+def factors(told: str, **sizes: float) -> list[Known]:
+    """Numbers by which an answer may be off, after the right one, 1: 2, 1/2, -1, and n, 1/n, 2/n, ... of the sizes by name."""
+    powers = [("", "", 1.0)]  # what is multiplied by, what is divided by, and its value
+    for name, size in sizes.items():
+        powers += [(name, "", size), ("", name, 1 / size), ("", f"{name}^2", size**-2.0)]
+    for (one, a), (two, b) in itertools.permutations(sizes.items(), 2):
+        powers += [(one, two, a / b), *([("", f"{one} {two}", 1 / (a * b))] if one < two else [])]
+    found = [("the sign is turned", -1.0)]
+    for up, down, value in powers:
+        for name, number in (
+            (up or "1", value), (f"2 {up}".strip(), 2 * value), (f"-{up or 1}", -value),
+        ):  # fmt: skip
+            found += [(f"it has the factor {name}{f' / ({down})' if ' ' in down else f'/{down}' if down else ''}{told}", number)]
+        half = f"2 {down}".strip()
+        found += [(f"it has the factor {up or '1'}/{f'({half})' if ' ' in half else half}{told}", value / 2)]
+    return [("", 1.0), *((sentence, value) for sentence, value in found if abs(value - 1) > 1e-9 and value not in (-1.0,)),
+            found[0]]  # fmt: skip
+
+
 def judge(
-    name: str, mine: Any, right: Any, known: Iterable[Known] = (), *, tolerance: float = 1e-9, floor: float = 1e-3
-) -> None:
-    """One line of `compare`, which explains a wrong answer by the known mistakes that give its numbers."""
+    name: str, mine: Any, right: Any, known: Iterable[Known] = (), *, tolerance: float = 1e-9, floor: float = 1e-3,
+    otherwise: Callable[[], str] = str,
+) -> None:  # fmt: skip
+    """One line of `compare`, which explains a wrong answer by the known mistakes that give its numbers.
+
+    `otherwise()` is asked for a sentence when none of them does.
+    """
     _real(name, mine, right)
 
     def explain(closeness: float) -> str:
         pairs = list(known)
         one, several = ([pair for pair in pairs if ("; and " in pair[0]) == many] for many in (False, True))
-        told = diagnose(mine, right, one, several, tolerance=closeness) or pattern(mine, right)
-        return "; or ".join(told.split("; or ")[:2])
+        told = diagnose(mine, right, one, several, tolerance=closeness) or otherwise() or pattern(mine, right)
+        ways = told.split("; or ")
+        own = [way for way in ways if not way.startswith("it has the factor")]  # a plain factor is the last thing to say
+        return "; or ".join((own or ways)[:2])
 
     compare(name, mine, right, tolerance=tolerance, floor=floor, diagnosis=explain)
 
@@ -271,6 +306,10 @@ def judge_derived(derivation: Any, name: str, mine: Any, known: Iterable[Known] 
             if not mismatch(mine, value) and close(mine, value) and not close(value, right):
                 told = f"{name} is wrong: {sentence}"
                 raise WrongAnswer(told, name=name, error=wrong.error, diagnosis=sentence, line=wrong.line) from None
+        seen = pattern(mine, right) if np.isfinite(wrong.error) and not wrong.diagnosis and not isinstance(right, Mapping) else ""
+        if seen:
+            told = f"{name} is wrong: {seen}"
+            raise WrongAnswer(told, name=name, error=wrong.error, diagnosis=seen, line=wrong.line) from None
         raise
 
 

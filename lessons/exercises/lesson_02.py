@@ -6,11 +6,13 @@ A wrong answer is told by what was done in it. So the tables put answers togethe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from exercises.answers import Known, combined, judge, of_another_shape, refuse, several
+from exercises.answers import Known, combined, factors, judge, of_another_shape, refuse, several
+from exercises.terms import made_of
 from tinymaml.check import Derivation, Problem, gradient_at_once
 from tinymaml.losses import softmax
 
@@ -111,7 +113,21 @@ def _back_through(answer: Callable, rng: np.random.Generator) -> None:
     for l in (2, 3):  # the square W_2 first: there a lost transpose gives numbers, and is named
         D, W, z = here.D[l], here.theta[f"W{l}"], here.z[l - 1]
         right = derivation.reference(f"D[{l - 1}]")
-        _judge(f"D[{l - 1}]", answer(D, W, z), right, lambda D=D, W=W, z=z: _wrong_back(D, W, z))
+        mine = answer(D, W, z)
+        _judge(f"D[{l - 1}]", mine, right, lambda D=D, W=W, z=z: _wrong_back(D, W, z),
+               partial(made_of, mine, {"D W^T": D @ W.T, "-D W^T tanh(z)^2": -(D @ W.T) * np.tanh(z) ** 2}, _parts_back(D, W, z)))
+
+
+def _parts_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> dict[str, np.ndarray]:
+    """What an answer to 2.2 may be a sum of, beside the two terms of D W^T * (1 - tanh(z)^2)."""
+    a, ones = np.tanh(z), np.ones_like(z)
+    forms = {"": ones, "tanh(z)": a, "tanh(z)^3": a**3, "tanh(z)^4": a**4, "z": z, "z^2": z**2, "tanh(z^2)": np.tanh(z**2),
+             "z tanh(z)": z * a, "tanh(2 z)": np.tanh(2 * z), "tanh(z)^2": a**2}  # fmt: skip
+    da = {"D W^T ": D @ W.T, "": ones, "|D W^T| ": np.abs(D @ W.T), "(D W^T)^2 ": (D @ W.T) ** 2}
+    if W.shape[0] == W.shape[1]:
+        da |= {"D W ": D @ W, "D ": D, "D (W^T)^-1 ": D @ np.linalg.pinv(W)}
+    made = {f"{name}{form}".strip() or "1": value * other for name, value in da.items() for form, other in forms.items()}
+    return {name: value for name, value in made.items() if name not in ("D W^T", "D W^T tanh(z)^2")}
 
 
 def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
@@ -126,7 +142,18 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ("s' of W stands in the place of W: s' belongs at z", D @ (1 - np.tanh(W) ** 2).T),
         ("W has s' of W as a factor: s' belongs at z", D @ (W * (1 - np.tanh(W) ** 2)).T),
         ("D W^T is missing (eq. 4)", np.ones_like(z)),
-    ]
+        ("D is squared", D**2 @ W.T), ("W is squared", D @ (W**2).T), ("D W^T is squared", da**2),
+        ("absolute values of D lose its signs", np.abs(D) @ W.T), ("tanh is applied to D W^T", np.tanh(da)),
+        ("tanh is applied to D", np.tanh(D) @ W.T), ("tanh is applied to W", D @ np.tanh(W).T),
+        ("the negative numbers of D W^T are cut to 0", np.maximum(da, 0)),
+        ("absolute values of D W^T lose its signs", np.abs(da)),
+        ("z is added to D W^T", da + z), ("tanh(z) is added to D W^T", da + a), ("1 is added to D W^T", da + 1),
+        ("the mean of D is taken off", (D - D.mean(0)) @ W.T), ("the mean of W is taken off", D @ (W - W.mean()).T),
+        ("D W^T is multiplied by z", da * z), ("the units of D W^T are in the opposite order", da[:, ::-1]),
+        ("the examples of D W^T are in the opposite order", da[::-1]), ("D is that of the last example for all", D[-1:] @ W.T),
+        ("only the first unit of the layer is counted", D[:, :1] @ W[:, :1].T),
+        ("only the last unit of the layer is counted", D[:, -1:] @ W[:, -1:].T),
+    ]  # fmt: skip
     if z.shape[1] == W.shape[1]:
         products += [("z stands where D belongs (eq. 4)", z @ W.T), ("a stands where D belongs (eq. 4)", a @ W.T)]
     slopes = [
@@ -155,6 +182,10 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ("s' is added to 1: eq. 4 multiplies by s' alone", 1 + s1),
         ("the sign of z stands where s' belongs", np.sign(z)),
         ("a factor tanh(z) is too many beside s' (eq. 4)", a * s1),
+        ("e^-z stands where s' belongs", np.exp(-z)), ("e^z stands where s' belongs", np.exp(z)),
+        ("cos(z) stands where s' belongs", np.cos(z)), ("1 / (1 + z^2) stands where s' belongs", 1 / (1 + z**2)),
+        ("e^(-z^2) stands where s' belongs", np.exp(-(z**2))), ("1 / cosh(z)^4 stands where s' belongs", s1**2),
+        ("the derivative of the absolute value of tanh stands where s' belongs", np.sign(z) * s1),
         ("sin stands where tanh belongs in s'", 1 - np.sin(z) ** 2),
         ("tan stands where tanh belongs in s'", 1 - np.tan(z) ** 2),
         ("the slope of the softplus stands where that of tanh belongs", 1 / (1 + np.exp(-z))),
@@ -163,7 +194,18 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
         ("s' is that of the first example for all: every example has its own z", s1[:1] * np.ones_like(z)),
         ("s' is averaged over the examples: every example has its own z", s1.mean(0) * np.ones_like(z)),
     ]
+    slopes += [(f"{told}, beside s' itself", value * s1) for told, value in (
+        ("s' is at tanh(z)", 1 - np.tanh(a) ** 2), ("1 / cosh(z) is there", np.sqrt(s1)), ("1 - z^2 is there", 1 - z**2),
+        ("1 - tanh(z) is there", 1 - a), ("the slope of a ReLU is there", z > 0), ("|z| is there", np.abs(z)))]  # fmt: skip
+    slopes += [(f"s' is taken at {at}, not at z (eq. 4)", 1 - np.tanh(value) ** 2) for at, value in (
+        ("z less its mean", z - z.mean()), ("z less its mean over the examples", z - z.mean(0)),
+        ("z + 1", z + 1),
+        ("2 z", 2 * z), ("z / 2", z / 2), ("z in the next example", np.roll(z, 1, 0)), ("z in the next unit", np.roll(z, 1, 1)),
+        ("z upside down", z[::-1]), ("z in the last example", z[-1:]), ("z^2", z**2), ("e^z", np.exp(z)),
+        ("the mean of z over the units", z.mean(1, keepdims=True)), ("the mean of z over the examples", z.mean(0)))]  # fmt: skip
     if W.shape[0] == W.shape[1]:
+        late = ("s' of the first example is inside the product: it multiplies after W^T (eq. 4)", (D * s1[:1]) @ W.T)
+        products += [late]
         products += [
             ("W is not transposed in eq. 4", D @ W),
             ("the product with W^T is missing in eq. 4", D),
@@ -221,7 +263,11 @@ def _weight_and_bias(answer: Callable, rng: np.random.Generator) -> None:
         right_dW, right_db = (derivation.reference(f"{name}[{l}]") for name in ("dW", "db"))
         if np.shape(dW) == right_db.shape and np.shape(db) == right_dW.shape:
             refuse("the answer", f"the first has shape {np.shape(dW)}, the second {np.shape(db)}: return dW, db in this order")
-        _judge(f"dW[{l}]", dW, right_dW, lambda a=a, D=D: _wrong_dW(a, D))
+        ones = np.ones_like
+        parts = {"1^T D": ones(a).T @ D, "a^T 1": a.T @ ones(D), "(a^2)^T D": (a**2).T @ D, "a^T D^2": a.T @ D**2,
+                 "1": ones(right_dW), "|a|^T D": np.abs(a).T @ D, "tanh(a)^T D": np.tanh(a).T @ D, "(a^T D)^2": right_dW**2,
+                 "the first example": a[:1].T @ D[:1], "the last example": a[-1:].T @ D[-1:]}  # fmt: skip
+        _judge(f"dW[{l}]", dW, right_dW, lambda a=a, D=D: _wrong_dW(a, D), partial(made_of, dW, {"a^T D": right_dW}, parts))
         _judge(f"db[{l}]", db, right_db, lambda a=a, D=D: _wrong_db(a, D))
 
 
@@ -275,9 +321,24 @@ def _wrong_dW(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
         ("it is summed over the units: each weight has a derivative of its own", (a.T @ D).sum(1)),
     ]
     parts += [("this is a itself: eq. 3 has a^T D", a), ("this is D itself: eq. 3 has a^T D", D)]
+    parts += [
+        ("a is one example behind D: row i of a belongs to row i of D", np.roll(a, 1, 0).T @ D),
+        ("a is one example ahead of D: row i of a belongs to row i of D", np.roll(a, -1, 0).T @ D),
+        ("a is one example behind D, and one is lost: row i of a belongs to row i of D", a[:-1].T @ D[1:]),
+        ("a is one example ahead of D, and one is lost: row i of a belongs to row i of D", a[1:].T @ D[:-1]),
+        ("the mean of all D is taken off: eq. 3 has D itself", a.T @ (D - D.mean())),
+        ("the mean of all a is taken off: eq. 3 has a itself", (a - a.mean()).T @ D),
+        ("every second example is left out: it is a sum over all of them", a[::2].T @ D[::2]),
+        ("the bias gradient stands in every row", np.tile(D.sum(0), (a.shape[1], 1))),
+        ("only the diagonal is there", np.eye(a.shape[1], D.shape[1]) * (a.T @ D)),
+        ("the largest over the examples is taken: eq. 3 sums them", np.einsum("ij,ik->ijk", a, D).max(0)),
+        ("the units are in the opposite order", (a.T @ D)[:, ::-1]),
+        ("the inputs are in the opposite order", (a.T @ D)[::-1]),
+    ]
     if a.shape == D.shape:
         parts += [("the two are multiplied entry by entry: eq. 3 has a matrix product", a * D)]
     yield from combined(parts, _times(n, D.shape[1], a.shape[1]))
+    yield from combined([("", a.T @ D)], factors(", which eq. 3 has not", n=n))
 
 
 def _wrong_db(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
@@ -320,9 +381,19 @@ def _wrong_db(a: np.ndarray, D: np.ndarray) -> Iterator[Known]:
         ("axis 0 is missing: keep it, keepdims=True", D.sum(0)),
         ("it is the running sum over the examples: its last row is enough", D.cumsum(0)),
         ("it is ones: eq. 3 sums D", np.ones((1, d))),
+        ("it is a sum weighted with the first input: the input of a bias is 1", a[:, :1].T @ D),
+        ("it is a sum weighted with the mean input: the input of a bias is 1", a.mean(1)[None] @ D),
+        ("it is the sum times the mean of a: the input of a bias is 1", D.sum(0, keepdims=True) * a.mean()),
+        ("every second example is left out: it is a sum over all of them", D[::2].sum(0, keepdims=True)),
+        ("the mean of D is taken off, or added", D.sum(0, keepdims=True) - D.mean()),
+        ("the units are in the opposite order", D.sum(0, keepdims=True)[:, ::-1]),
+        ("this is the first row of dW: the input of a bias is 1, not a", (a.T @ D)[:1]),
+        ("this is the last row of dW: the input of a bias is 1, not a", (a.T @ D)[-1:]),
+        ("it is the mean of the rows of dW: the input of a bias is 1, not a", (a.T @ D).mean(0, keepdims=True)),
         ("it is zeros: eq. 3 sums D", np.zeros((1, d))),
     ]  # fmt: skip
     yield from combined(parts, _times(n, D.shape[1], a.shape[1]))
+    yield from combined([("", D.sum(0, keepdims=True))], factors(", which eq. 3 has not", n=n))
 
 
 # -- 2.4: another loss -----------------------------------------------------------------------------------------
@@ -419,11 +490,13 @@ def _wrong_cross_entropy(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
     yield from [*combined(factors, forms), *more]
 
 
-def _judge(name: str, mine: Any, right: np.ndarray, known: Callable[[], Iterator[Known]]) -> None:
+def _judge(
+    name: str, mine: Any, right: np.ndarray, known: Callable[[], Iterator[Known]], otherwise: Callable[[], str] = str
+) -> None:
     """`judge`, which knows mistakes that give another shape too; `known` is asked about a wrong answer only."""
     with np.errstate(all="ignore"):  # a mistake may divide by zero
         of_another_shape(name, mine, right, known)
-        judge(name, mine, right, known(), tolerance=1e-10)
+        judge(name, mine, right, known(), tolerance=1e-10, otherwise=otherwise)
 
 
 CHECKS = {"2.1": _last_D, "2.2": _back_through, "2.3": _weight_and_bias, "2.4": _cross_entropy_D}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import permutations
+from operator import add
 from typing import Any
 
 import numpy as np
 
-from exercises.answers import judge, judge_derived, one_number, refuse, several
+from exercises.answers import combined, judge, judge_derived, one_number, refuse, several
 from tinymaml.check import Derivation, Problem, WrongAnswer, central_difference, complex_step
 from tinymaml.check.compare import close, mismatch
 
@@ -23,20 +25,39 @@ def _functions(rng: np.random.Generator) -> list[tuple[str, Callable, Any, Any]]
         ("a network", lambda theta: problem.model.at(theta, x, y).loss, problem.theta, problem.v),
     ]
 
+
 def _central(answer: Callable, rng: np.random.Generator) -> None:
-    for h in (0.05, 0.02):
-        for name, f, point, v in _functions(rng):
-            mine = answer(f, point, v, h)
-            _slope(f"of {name}", mine)
-            if isinstance(mine, bool | np.bool_):
-                refuse(f"of {name}", f"the answer is {mine}: return the slope, a number")
-            right = central_difference(f, point, v, h=h)
-            try:
-                judge(f"of {name}", mine, right, _mistakes_in_difference(f, point, v, h))
-            except WrongAnswer as wrong:
-                if not wrong.diagnosis:
-                    judge(f"of {name}", mine, right, _other_quotients(f, point, v, h))
+    cases = [(f"of {name}", f, point, v, h) for h in (0.05, 0.02) for name, f, point, v in _functions(rng)]
+    mine, stopped = [], None
+    for name, *given in cases:
+        try:
+            value = answer(*given)
+            _slope(name, value)
+            if isinstance(value, bool | np.bool_):
+                refuse(name, f"the answer is {value}: return the slope, a number")
+        except WrongAnswer as wrong:  # what was answered before may say more, as of `theta + h`, which a network refuses
+            if not mine:
                 raise
+            stopped = wrong
+            break
+        mine.append(value)
+    cases = cases[: len(mine)]
+    right = [central_difference(f, point, v, h=h) for _, f, point, v, h in cases]
+    numbers = all(np.size(value) == 1 and np.isrealobj(value) and not isinstance(value, str) for value in mine)
+
+    def known(i: int) -> Iterator[tuple[str, float]]:
+        """Those mistakes that give the answer in every case, with what they give in case i."""
+        for listed in (_mistakes_in_difference, _other_quotients) if numbers else ():
+            for pairs in zip(*(listed(*given) for _, *given in cases), strict=True):
+                if all(close(value, wrong) for value, (_, wrong) in zip(mine, pairs, strict=True)):
+                    yield pairs[i]
+                    return
+
+    for i, (name, *_) in enumerate(cases):
+        judge(name, mine[i], right[i], known(i))
+    if stopped:
+        raise stopped
+
 
 def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
     here, ahead, behind = f(point), f(point + h * v), f(point + -h * v)
@@ -58,6 +79,9 @@ def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
         ("v is squared: the step is h v", central_difference(f, point, squares, h=h)),
         ("it is divided by the square of the length of v: divide by 2h", (ahead - behind) / (2 * h * length**2)),
         ("it is rounded to a whole number", (ahead - behind) // (2 * h)),
+        ("its sign is lost: a slope may be negative, so take no absolute value", abs(ahead - behind) / (2 * h)),
+        ("the sign is turned", (behind - ahead) / (2 * h)),
+        ("it is 0: are the two points the same?", 0.0),
         ("it is divided by h: the two points are 2h apart", (ahead - behind) / h),
         ("it is divided by 2 and not by h as well", (ahead - behind) / 2),
         ("it is not divided by 2h", ahead - behind),
@@ -78,26 +102,59 @@ def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
         ("the points are theta +- h v / 2: take theta +- h v, and divide by 2h", central_difference(f, point, v, h=h / 2)),
         ("the points are theta +- 2 h v: take theta +- h v, and divide by 2h", central_difference(f, point, v, h=2 * h)),
     ]
-    all_digits = f"it has more digits than a difference at h = {h}: use the h that is given, and these two points only"
+    all_digits = "it has more digits than a difference at the h that is given: use that h, and these two points only"
+    fixed = [(f"h is not used: the step is {length:g} v", central_difference(f, point, v, h=length)) for length in (0.1, 0.01)]
+    known += fixed
     exact = [complex_step(f, point, v), *(central_difference(f, point, v, h=h, points=points) for points in (4, 6, 8))]
     return [*known, *((all_digits, value) for value in exact)]
 
 
 def _other_quotients(f: Callable, point: Any, v: Any, h: float) -> Iterator[tuple[str, float]]:
-    """Differences of f at other points, divided by other numbers."""
-    steps = {"h v": h, "2 h v": 2 * h, "h v / 2": h / 2, "v": 1.0, "h^2 v": h * h, "sqrt(h) v": h**0.5}
-    values = {"theta": f(point), "h v": f(h * v), "-h v": f(-h * v)}
-    values |= {f"theta + {name}": f(point + step * v) for name, step in steps.items()}
-    values |= {f"theta - {name}": f(point + -step * v) for name, step in steps.items()}
-    below = {"1": 1.0, "2": 2.0, "h": h, "(2 h)": 2 * h, "(3 h)": 3 * h, "(4 h)": 4 * h, "(h / 2)": h / 2}
-    below |= {"h^2": h * h, "(2 h^2)": 2 * h * h, "(2 sqrt(h))": 2 * h**0.5}
+    """Sums of f at up to three points, divided by other numbers."""
+    ones = np.ones_like(v) if isinstance(v, np.ndarray) else v.map(np.ones_like)
+    unit = v / np.sqrt((v * v).sum()) if isinstance(v, np.ndarray) else v * float(v.dot(v) ** -0.5)
+    steps = {"h v": h * v, "2 h v": 2 * h * v, "h v / 2": h / 2 * v, "v": v, "h^2 v": h * h * v, "sqrt(h) v": h**0.5 * v,
+             "h": h * ones, "h theta": h * point, "h v / |v|": h * unit, "v / h": 1 / h * v, "v / |v|": unit}  # fmt: skip
+    with np.errstate(all="ignore"):  # a step v / h is long
+        values = {"theta": f(point), "v": f(v), "h v": f(h * v), "-h v": f(-h * v), "theta h v": f(h * (point * v))}
+        values |= {f"theta + {name}": f(point + step) for name, step in steps.items()}
+        values |= {f"theta - {name}": f(point + -1.0 * step) for name, step in steps.items()}
+    below = {"1": 1.0, "2": 2.0, "h": h, "(2 h)": 2 * h, "(3 h)": 3 * h, "(4 h)": 4 * h, "(h / 2)": h / 2, "(2 / h)": 2 / h,
+             "(1 / h)": 1 / h, "h^2": h * h, "(2 h^2)": 2 * h * h, "(4 h^2)": 4 * h * h, "(2 sqrt(h))": 2 * h**0.5,
+             "(2 + h)": 2 + h, "(2 h |v|)": 2 * h * float(np.sqrt((v * v).sum() if isinstance(v, np.ndarray) else v.dot(v)))}
     asked = "take two points, one step h v from theta on either side, and divide by their distance"
-    for (one, ahead), (other, behind) in permutations(values.items(), 2):
+    for name, number in below.items():
+        here, ahead, behind, far = (values[at] for at in ("theta", "theta + h v", "theta - h v", "theta + 2 h v"))
+        for way, sum_ in {
+            "f(theta + h v) - 2 f(theta) + f(theta - h v)": ahead - 2 * here + behind,
+            "f(theta + h v) + f(theta - h v)": ahead + behind,
+            "f(theta + h v) - f(theta) - f(theta - h v)": ahead - here - behind,
+            "f(theta + h v) - f(theta) + f(theta - h v)": ahead - here + behind,
+            "-3 f(theta) + 4 f(theta + h v) - f(theta + 2 h v)": -3 * here + 4 * ahead - far,
+            "f(theta + h v) f(theta - h v)": ahead * behind,
+            "f(theta + h v)^2 - f(theta - h v)^2": ahead**2 - behind**2,
+            "2 f(theta + h v) - f(theta - h v)": 2 * ahead - behind,
+            "f(theta + h v) - 2 f(theta - h v)": ahead - 2 * behind,
+        }.items():
+            yield f"this is ({way}) / {name}: {asked}", sum_ / number
+        yield f"the difference of both sides is divided by {name}: divide by their distance, 2 h", (ahead - behind) / number
+    for (one, first), (other, second) in permutations(values.items(), 2):
         for name, number in below.items():
-            yield f"this is (f({one}) - f({other})) / {name}: {asked}", (ahead - behind) / number
-            yield f"this is f({one}) / {name} - f({other}), or a parenthesis is lost: {asked}", ahead / number - behind
-    for one, ahead in values.items():
-        yield f"this is f({one}), a value and no slope: {asked}", ahead
+            yield f"this is (f({one}) - f({other})) / {name}: {asked}", (first - second) / number
+            yield f"this is f({one}) / {name} - f({other}), or a parenthesis is lost: {asked}", first / number - second
+            yield f"this is f({one}) - f({other}) / {name}, or a parenthesis is lost: {asked}", first - second / number
+    for one, other, number in (("h v", "h v", 2 * h), ("h v", "h v", h), ("v", "v", 1.0), ("v", "v", 2.0)):
+        first, second = values[f"theta + {one}"], values[f"theta - {other}"]
+        yield f"the last value is multiplied, not divided: {asked}", first - second * number
+    for number in (1.0, 2 * h, h):
+        yield f"the points are subtracted, and f is taken of their distance: {asked}", f(2 * h * v) / number
+        exchanged = f(v + h * point) - f(v + -h * point)
+        yield "theta and v are exchanged: the points are theta + h v and theta - h v", exchanged / number
+    for one, first in values.items():
+        for name, number in below.items():
+            yield f"this is f({one}){'' if name == '1' else f' / {name}'}, a value and no slope: {asked}", first / number
+    yield "the difference is divided by the value at theta: that is a relative change", (ahead - behind) / (2 * h * here)
+    yield "this is the quotient of the two values: take their difference", ahead / behind
 
 
 def _slope(name: str, mine: Any) -> None:
@@ -124,6 +181,7 @@ def _complex(answer: Callable, rng: np.random.Generator) -> None:
             wanted = f(point + 1j * length * v).imag / length
             _judge_complex(which, mine, wanted, reference, _mistakes_in_complex_step(f, point, v, length))
 
+
 def _judge_complex(name: str, mine: Any, wanted: float, exact: float, known: list) -> None:
     ignored = [] if close(wanted, exact) else [("h is not used: take the h that is given, which has a default", exact)]
     try:
@@ -134,6 +192,7 @@ def _judge_complex(name: str, mine: Any, wanted: float, exact: float, known: lis
         some = "only some digits are right: a step of another length, which truncates, or a precision below float64"
         sentence = f"{name} is wrong: {some}"
         raise WrongAnswer(sentence, name=wrong.name, error=wrong.error, diagnosis=some, line=wrong.line) from None
+
 
 def _mistakes_in_complex_step(f: Callable, point: Any, v: Any, h: float) -> list:
     there, straight = f(point + 1j * h * v), f(point + 1j * v)
@@ -160,6 +219,7 @@ def _mistakes_in_complex_step(f: Callable, point: Any, v: Any, h: float) -> list
         ("this is the value of f: its derivative is in the imaginary part", there.real),
     ]
 
+
 def _imaginary(name: str, mine: Any, reference: float, at_complex_points: bool) -> None:
     """`WrongAnswer` for a complex answer, for values at real points, and for the two mistakes that leave next to nothing."""
     _slope(name, mine)
@@ -174,6 +234,7 @@ def _imaginary(name: str, mine: Any, reference: float, at_complex_points: bool) 
         refuse(name, "the answer is 0: the imaginary part was dropped on the way, or the points are equal")
     if abs(mine) < 1e-15 * abs(reference):
         refuse(name, f"the answer is {mine:.1e}: the imaginary part has to be divided by h")
+
 
 def _relative_error(answer: Callable, rng: np.random.Generator) -> None:
     reference = np.sort(rng.uniform(1, 9, 6)).reshape(3, 2)
@@ -193,6 +254,7 @@ def _relative_error(answer: Callable, rng: np.random.Generator) -> None:
     judge("(2, 3, 4)", _of_equal_shapes(answer, mine, reference), gap / max(a, b), _mistakes_in_relative_error(mine, reference))
     _floor(answer)
     _refuses(answer)
+
 
 def _mistakes_in_relative_error(mine: np.ndarray, reference: np.ndarray) -> list:
     gap, a, b = _size(mine - reference), _size(mine), _size(reference)
@@ -241,8 +303,10 @@ def _mistakes_in_relative_error(mine: np.ndarray, reference: np.ndarray) -> list
         ]  # fmt: skip
     return known
 
+
 def _size(array: np.ndarray) -> float:
     return float(np.sqrt((array * array).sum()))
+
 
 def _of_equal_shapes(answer: Callable, mine: np.ndarray, reference: np.ndarray, **floor: float) -> Any:
     """The answer for two arrays of one shape, which must be one number; a refusal of them is explained."""
@@ -261,6 +325,7 @@ def _of_equal_shapes(answer: Callable, mine: np.ndarray, reference: np.ndarray, 
         refuse("the answer", f"it is {value}: return the error itself, a number")
     one_number("the answer", value, "take the norms of all numbers together")
     return value
+
 
 def _floor(answer: Callable) -> None:
     """0 against 0, and 1e-17 against 0: rounding, not errors."""
@@ -301,6 +366,7 @@ def _floor(answer: Callable) -> None:
     raised = [("the floor is fixed: use the argument", 3e-3 / 0.5), ("the floor is added: take the maximum", 3e-3 / 0.505)]
     judge("floor = 0.5", _of_equal_shapes(answer, mine, reference, floor=0.5), 3e-3 / 0.5, raised[1:])
 
+
 PAIRS = [((3,), (3, 1)), ((1, 1), (1, 3)), ((1, 4), (4, 1)), ((2, 1), (2, 3)), ((4,), (1, 4)), ((), (1,)), ((1, 6, 1), (2, 1, 3))]
 SAME = {  # what may be compared in place of the shape: a function of a shape
     "`ndim` is compared, the number of axes": len,
@@ -311,6 +377,7 @@ SAME = {  # what may be compared in place of the shape: a function of a shape
     "the shapes are compared as sets or sorted": lambda shape: tuple(sorted(shape)),
     "the shapes are not compared": lambda shape: 0,
 }
+
 
 def _refuses(answer: Callable) -> None:
     """Arrays of two shapes must not be broadcast."""
@@ -335,6 +402,7 @@ def _refuses(answer: Callable) -> None:
         refuse("shapes", f"{told}: raise ValueError if mine.shape != reference.shape")
     print(f"{'shapes':<12}  {f'{len(PAIRS)} pairs':<12}  {'refused with a ValueError':<24}  right")
 
+
 def _mended(answer: Callable, rng: np.random.Generator) -> None:
     for widths, shots in (((1, 6, 1), 5), ((2, 4, 3), 7)):
         problem = Problem(widths=widths, shots=shots, seed=int(rng.integers(2**31)))
@@ -349,11 +417,29 @@ def _mended(answer: Callable, rng: np.random.Generator) -> None:
             refuse("the gradient", f"it holds {holds or 'nothing'}, expected a dict with {', '.join(problem.theta)}")
         print(f"on a network {' - '.join(map(str, widths))}:")
         _loss(loss, here)
-        derivation.check("loss", loss)
-        for l in (2, 1):
-            judge_derived(derivation, f"dW[{l}]", gradient[f"W{l}"], _mistakes_in_mended(derivation, here, f"W{l}"))
-            _bias(f"db[{l}]", gradient[f"b{l}"], here.D[l])
-            judge_derived(derivation, f"db[{l}]", gradient[f"b{l}"], _mistakes_in_mended(derivation, here, f"b{l}"))
+        ways = cache(lambda given=(problem.theta, x, y): list(_backward_ways(*given)))  # made where something is wrong
+        mine, a1 = {"loss": loss, **gradient}, here.a[1]
+
+        def known(key: str, before: tuple[str, ...], ways: Callable = ways, mine: dict = mine) -> Iterator[tuple[str, Any]]:
+            """What gives the numbers that were judged before as well: what is wrong from there on shows in no earlier line."""
+            for told, way in ways():
+                if all(close(way[other], mine[other]) for other in before):
+                    yield told, way[key]
+
+        judge_derived(derivation, "loss", loss, known("loss", ()))
+        order = ("loss", "W2", "b2", "W1", "b1")
+        for i, key in enumerate(order[1:], start=1):
+            name = f"d{key[0]}[{key[1]}]"
+            if key[0] == "b":
+                _bias(name, gradient[key], here.D[int(key[1])])
+            entering = {"W1": [("a1 stands where x belongs (eq. 3)", a1), ("z1 stands where x belongs (eq. 3)", here.z[1])],
+                        "W2": [("x stands where a1 belongs (eq. 3)", x)]}.get(key, [])  # fmt: skip
+            for told, left in entering:
+                product = left.T @ here.D[int(key[1])]
+                if not mismatch(gradient[key], product) and close(gradient[key], product):
+                    refuse(name, told)
+            judge_derived(derivation, name, gradient[key], known(key, order[:i]))
+
 
 def _loss(loss: Any, here: Any) -> None:
     """`WrongAnswer` for losses over other things than the examples."""
@@ -382,33 +468,94 @@ def _loss(loss: Any, here: Any) -> None:
         if close(loss, value) and not close(value, right):
             refuse("loss", sentence)
 
-def _mistakes_in_mended(derivation: Derivation, here: Any, name: str) -> list:
-    """What else can be wrong in the five lines of the backward pass."""
-    theta, D2, z1, a1, x, n = derivation.theta, here.D[2], here.z[1], here.a[1], here.x, here.n
 
-    def gradient(D2: np.ndarray, s1: np.ndarray, a1: np.ndarray = a1) -> dict[str, np.ndarray]:
-        D1 = (D2 @ theta["W2"].T) * s1
-        return {"W1": x.T @ D1, "b1": D1.sum(0, keepdims=True), "W2": a1.T @ D2, "b2": D2.sum(0, keepdims=True)}
-
-    s1 = 1 - a1**2
-    known = [
-        ("s' is 1 - a1: it has to be 1 - a1^2 (eq. 4)", gradient(D2, 1 - a1)),
-        ("s' is 1 - z1^2: it is a function of a1, 1 - a1^2 (eq. 4)", gradient(D2, 1 - z1**2)),
-        ("s' is taken at a1: 1 - a1^2 has the tanh of z1 in it already (eq. 4)", gradient(D2, 1 - np.tanh(a1) ** 2)),
-        ("s' has the wrong sign: it is 1 - a1^2 (eq. 4)", gradient(D2, -s1)),
-        ("s' is missing in eq. 4", gradient(D2, np.ones_like(s1))),
-        ("D is divided by 20, the number of examples in the lesson: divide by n = len(x) (eq. 2)", gradient(D2 * n / 20, s1)),
-        ("D is divided by the number of outputs too: 1/n only (eq. 2)", gradient(D2 / here.y.shape[1], s1)),
-        ("a factor 2 is missing in D2 (eq. 9)", gradient(D2 / 2, s1)),
-        ("1/n is missing in D2 (eq. 2)", gradient(D2 * n, s1)),
-        ("it is divided by n twice: 1/n is in D already (eq. 3)", gradient(D2 / n, s1)),
+def _backward_ways(theta: Any, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(sentence, the loss and the gradient) of the forward and the backward pass with one line wrong, then with two."""
+    n, d, W1, W2, b1, b2 = *y.shape, theta["W1"], theta["W2"], theta["b1"], theta["b2"]
+    entering = [("", x @ W1 + b1), ("the bias is missing in z1 (eq. 1)", x @ W1), ("b1 is subtracted in z1 (eq. 1)", x @ W1 - b1)]
+    activations = [
+        ("", np.tanh), ("the activation is missing, a1 is z1 (eq. 1)", lambda z: z),
+        ("a1 is the ReLU of z1", lambda z: z * (z > 0)),
+        ("a1 is the logistic function of z1, not the tanh", lambda z: 1 / (1 + np.exp(-z))),
+        ("a1 is the sine of z1, not the tanh", np.sin),
+    ]  # fmt: skip
+    leaving = [
+        ("", lambda a: a @ W2 + b2), ("the bias is missing in z2 (eq. 1)", lambda a: a @ W2),
+        ("b2 is subtracted in z2 (eq. 1)", lambda a: a @ W2 - b2),
+        ("tanh is applied to the output: the last layer has no activation", lambda a: np.tanh(a @ W2 + b2)),
+    ]  # fmt: skip
+    last = [
+        ("", lambda z: 2 * (z - y) / n),
+        ("D is divided by 20, the number of examples in the lesson: divide by n = len(x) (eq. 2)", lambda z: 2 * (z - y) / 20),
+        ("a factor 2 is missing in D2 (eq. 9)", lambda z: (z - y) / n),
+        ("1/n is missing in D2 (eq. 2)", lambda z: 2 * (z - y)),
+        ("1/n and the factor 2 are missing in D2 (eqs. 2, 9)", lambda z: z - y),
+        ("D is divided by the number of outputs too: 1/n only (eq. 2)", lambda z: 2 * (z - y) / n / d),
+        ("D is divided by the number of outputs, in place of n (eq. 2)", lambda z: 2 * (z - y) / d),
+        ("the sign of D2 is turned: it has the prediction minus the target (eq. 9)", lambda z: 2 * (y - z) / n),
+        ("D2 has the squares of the errors: the derivative of a square is 2 (z2 - y)", lambda z: (z - y) ** 2 / n),
+        ("D2 has the squares of the errors: the derivative of a square is 2 (z2 - y)", lambda z: 2 * (z - y) ** 2 / n),
+        ("D2 has the signs of the errors: the derivative of a square is 2 (z2 - y)", lambda z: 2 * np.sign(z - y) / n),
+        ("D2 has the prediction, without the target (eq. 9)", lambda z: 2 * z / n),
+        ("D2 is multiplied by s' of the output, which has no activation", lambda z: 2 * (z - y) * (1 - np.tanh(z) ** 2) / n),
+        ("D2 is multiplied by 1 - z2^2, and the output has no activation", lambda z: 2 * (z - y) * (1 - z**2) / n),
+        ("it is divided by n twice: 1/n is in D already (eq. 3)", lambda z: 2 * (z - y) / n**2),
+        ("D2 is multiplied by n: it is divided (eq. 2)", lambda z: 2 * (z - y) * n),
     ]
-    return [(sentence, arrays[name]) for sentence, arrays in known]
+    slopes = [
+        ("", lambda z, a: 1 - a**2), ("s' is 1 - a1: it has to be 1 - a1^2 (eq. 4)", lambda z, a: 1 - a),
+        ("s' is 1 - z1^2: it is a function of a1, 1 - a1^2 (eq. 4)", lambda z, a: 1 - z**2),
+        ("s' is taken at a1: 1 - a1^2 has the tanh of z1 in it already (eq. 4)", lambda z, a: 1 - np.tanh(a) ** 2),
+        ("s' has the wrong sign: it is 1 - a1^2 (eq. 4)", lambda z, a: a**2 - 1),
+        ("s' is missing in eq. 4", lambda z, a: np.ones_like(a)),
+        ("s' is (1 - a1)^2: the square is of a1 alone, 1 - a1^2 (eq. 4)", lambda z, a: (1 - a) ** 2),
+        ("s' is 1 + a1^2: it has to be 1 - a1^2 (eq. 4)", lambda z, a: 1 + a**2),
+        ("s' is a1^2: 1 minus it is asked for (eq. 4)", lambda z, a: a**2),
+        ("s' is 1 - 2 a1: it has to be 1 - a1^2 (eq. 4)", lambda z, a: 1 - 2 * a),
+        ("s' is 1 - 2 a1^2: it has to be 1 - a1^2 (eq. 4)", lambda z, a: 1 - 2 * a**2),
+        ("a1 (1 - a1) is s' of the logistic function: that of tanh is 1 - a1^2 (eq. 4)", lambda z, a: a * (1 - a)),
+        ("s'' stands where s' belongs (eq. 4)", lambda z, a: -2 * a * (1 - a**2)),
+        ("a1 stands where s' belongs (eq. 4)", lambda z, a: a), ("z1 stands where s' belongs (eq. 4)", lambda z, a: z),
+        ("s' is that of ReLU: that of tanh is 1 - a1^2 (eq. 4)", lambda z, a: z > 0),
+        ("s' is there twice (eq. 4)", lambda z, a: (1 - a**2) ** 2),
+        ("s' is multiplied by a1 (eq. 4)", lambda z, a: a * (1 - a**2)),
+        ("s' is the root of 1 - a1^2 (eq. 4)", lambda z, a: np.sqrt(np.abs(1 - a**2))),
+    ]  # fmt: skip
+    back = [
+        ("", lambda D: D @ W2.T), ("D1 is divided by n again: 1/n is in D2 already", lambda D: D @ W2.T / n),
+        ("D1 has a 2 of its own: it is in D2 already", lambda D: 2 * (D @ W2.T)),
+        ("W2 is missing in eq. 4: D2 is summed over the outputs", lambda D: D.sum(1, keepdims=True) * np.ones((1, len(W2)))),
+        ("in eq. 4 the mean over the outputs is taken: D2 @ W2.T adds them", lambda D: D @ W2.T / d),
+        ("D1 has the sign of D2 turned", lambda D: -D @ W2.T),
+        ("W2 comes once more in eq. 4", lambda D: D @ W2.T @ W2 @ W2.T),
+        ("the absolute values of W2 stand in eq. 4", lambda D: D @ np.abs(W2.T)),
+        ("the bias stands beside W2 in eq. 4", lambda D: D @ (W2 + b2).T),
+    ]
+    outputs = [
+        ("", lambda z, a: a), ("z1 stands where a1 belongs in dW[2] (eq. 3)", lambda z, a: z),
+        ("s' stands where a1 belongs in dW[2] (eq. 3)", lambda z, a: 1 - a**2),
+        ("a1^2 stands where a1 belongs in dW[2] (eq. 3)", lambda z, a: a**2),
+        ("s'(z1) a1 stands where a1 belongs in dW[2] (eq. 3)", lambda z, a: a * (1 - a**2)),
+    ]  # fmt: skip
+    sums = [("", 1.0), ("the weights have the mean over the examples: 1/n is in D already (eq. 3)", 1 / n)]
+    parts = entering, activations, leaving, last, slopes, back, outputs, sums
+    side_by_side = ([(told, (value,)) for told, value in part] for part in parts)
+    for told, (z, s, out, D, slope, way, left, scale) in combined(*side_by_side, join=add):
+        a = s(z)
+        p = out(a)
+        D2 = D(p)
+        D1 = way(D2) * slope(z, a)
+        yield told, {
+            "loss": ((p - y) ** 2).sum() / n, "W1": scale * x.T @ D1, "b1": D1.sum(0, keepdims=True),
+            "W2": scale * left(z, a).T @ D2, "b2": D2.sum(0, keepdims=True)}  # fmt: skip
+
 
 def _bias(name: str, mine: Any, D: np.ndarray) -> None:
     """`WrongAnswer` for a bias gradient that broadcasting would let through."""
     n, d = D.shape
     got, sentence = np.shape(mine), ""
+    if got == (1, d) and close(mine, D.sum(0, keepdims=True)):
+        return  # where all D have one sign, their absolute values have the same sum
     if got != (1, d) and d > 1 and np.size(mine) == 1 and close(np.ravel(mine), np.ravel(D.sum())):
         sentence = (
             f"it is the sum over examples and units. Beside b of shape (1, {d}) broadcasting spreads this one number "
@@ -423,6 +570,12 @@ def _bias(name: str, mine: Any, D: np.ndarray) -> None:
         sentence = f"these are the rows of D, one for each of the {n} examples: sum over axis 0 (eq. 3)"
     elif got == (1, d) and n > 1 and (close(mine, D[:1]) or close(mine, D[-1:])):
         sentence = "it is the D of one example: sum over all examples (eq. 3)"
+    elif np.size(mine) == d and n > 1 and any(close(np.ravel(mine), of(D, axis=0)) for of in (np.max, np.min, np.median)):
+        sentence = "it is the largest, the least or the middle one of the examples: take their sum (eq. 3)"
+    elif got == (1, d) and close(mine, -D.sum(0, keepdims=True)) and not close(mine, -mine):
+        sentence = "its sign is turned: it is the sum of D, which has its sign already (eq. 3)"
+    elif np.size(mine) == d and n > 1 and close(np.ravel(mine), abs(D).sum(0)):
+        sentence = "it is the sum of the absolute values: keep the signs (eq. 3)"
     elif np.size(mine) == d and n > 1 and close(np.ravel(mine), D.mean(0)):
         sentence = "yours is the mean over the examples: take their sum, since 1/n is in D already (eq. 3)"
     elif np.size(mine) == 1 and d > 1 and close(np.ravel(mine), np.ravel(D.mean())):
@@ -430,6 +583,7 @@ def _bias(name: str, mine: Any, D: np.ndarray) -> None:
     if sentence:
         shapes = f"the answer has shape {got}, expected {(1, d)}: " if got != (1, d) else ""
         raise WrongAnswer(f"{name} is wrong: {shapes}{sentence}", name=name, error=np.inf, diagnosis=sentence)
+
 
 CHECKS = {"3.1": _central, "3.2": _complex, "3.3": _relative_error, "3.4": _mended}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from exercises.answers import Known, judge_derived, refuse
-from exercises.terms import Formula
+from exercises.terms import Formula, made_of
 from tinymaml import MLP, Parameters
 from tinymaml.check import Derivation, WrongAnswer, mistakes
 
@@ -68,7 +68,7 @@ def _mistakes_in_Rz(here: Any, v: Parameters, Ra: dict, l: int, by_two: bool) ->
     W, V, b, c = here.theta[f"W{l}"], v[f"W{l}"], here.theta[f"b{l}"], v[f"b{l}"]
     values = {"Ra": Ra[l - 1], "W": W, "a": here.a[l - 1], "V": V, "c": c}
     if l == 1:
-        yield "Ra_0 is taken to be x: data do not move, Ra_0 = 0 (eq. 5)", here.x @ W + here.x @ V + c
+        yield "x W is added, as if Ra_0 were x: data do not move, Ra_0 = 0 (eq. 5)", here.x @ W + here.x @ V + c
         yield "Ra_0 is taken to be one: data do not move, Ra_0 = 0 (eq. 5)", np.ones_like(here.x) @ W + here.x @ V + c
     if l == 2:
         yield "the term Ra W of eq. 5 is missing, or it takes Ra[0], which is zero, for Ra[1]", here.a[1] @ V + c
@@ -428,7 +428,52 @@ def _judge(derivation: Derivation, name: str, mine: Any, mistakes_in: Callable, 
     except WrongAnswer as wrong:
         if wrong.diagnosis:
             raise
-        judge_derived(derivation, name, mine, mistakes_in(*given, by_two=True))
+        judge_derived(derivation, name, mine, _by_two(mine, mistakes_in, given))
+
+
+def _by_two(mine: Any, mistakes_in: Callable, given: tuple) -> Iterator[Known]:
+    """Two mistakes; or the answer as a sum of terms."""
+    yield from mistakes_in(*given, by_two=True)
+    if mistakes_in in SUMS:
+        told = made_of(mine, *SUMS[mistakes_in](*given))
+        yield from [(told, mine)] if told else []
+
+
+def _sum_of_Rz(here: Any, v: Parameters, Ra: dict, l: int) -> tuple[dict, dict]:
+    W, V, b, c = here.theta[f"W{l}"], v[f"W{l}"], here.theta[f"b{l}"], v[f"b{l}"]
+    whole, a, z = np.ones_like(here.z[l]), here.a[l - 1], here.z.get(l - 1, here.x)
+    terms = {"Ra W": Ra[l - 1] @ W, "a V": a @ V, "c": whole * c}
+    others = {"a W": a @ W, "Ra V": Ra[l - 1] @ V, "b": whole * b, "z": here.z[l], "z V": z @ V, "z W": z @ W, "1": whole,
+              "|c|": whole * np.abs(c), "c^2": whole * c**2, "b c": whole * b * c, "sum(V)": whole * V.sum(0),
+              "s(z)": np.tanh(here.z[l]), "sum(a)": a.sum(1, keepdims=True) * whole}  # fmt: skip
+    names = [("Ra W", terms["Ra W"]), ("a V", terms["a V"]), ("a W", others["a W"]), ("c", terms["c"]), ("b", others["b"])]
+    others |= {f"({one}) ({two})": x * y for i, (one, x) in enumerate(names) for two, y in names[i:]}
+    if W.shape[0] == W.shape[1]:
+        others |= {"Ra W^T": Ra[l - 1] @ W.T, "a V^T": a @ V.T, "a W^T": a @ W.T, "Ra": Ra[l - 1], "a": a}
+    return {name: value for name, value in terms.items() if np.any(value)}, others
+
+
+def _sum_of_Ra(here: Any, v: Parameters, l: int) -> tuple[dict, dict]:
+    z, a, Rz, s1, s2 = here.z[l], here.a[l], here.along(v).Rz[l], here.s1[l], here.s2[l]
+    slopes = {"s": a, "s'": s1, "s''": s2, "s'^2": s1**2, "s s'": a * s1, "s^2": a**2, "": 1.0}
+    ends = {"Rz": Rz, "z": z, "Rz^2": Rz**2, "": np.ones_like(z), "Rz z": Rz * z}
+    others = {f"{one} {two}".strip(): x * y for one, x in slopes.items() for two, y in ends.items()}
+    return {"s' Rz": s1 * Rz}, {name or "1": value for name, value in others.items() if name != "s' Rz"}
+
+
+def _sum_of_RD(here: Any, v: Parameters, Rz: dict, RD: dict, l: int) -> tuple[dict, dict]:
+    W, V, s1, s2, a = here.theta[f"W{l}"].T, v[f"W{l}"].T, here.s1[l - 1], here.s2[l - 1], here.a[l - 1]
+    fronts = {"(RD W^T)": RD[l] @ W, "(D V^T)": here.D[l] @ V, "(D W^T)": here.D[l] @ W, "(RD V^T)": RD[l] @ V}
+    fronts[""] = np.ones_like(a)
+    slopes = {"": 1.0, "s'": s1, "s''": s2, "s' s''": s1 * s2, "s'^2": s1**2, "s": a, "s s'": a * s1, "s^2": a**2}
+    ends = {"": 1.0, "Rz": Rz[l - 1], "Rz^2": Rz[l - 1] ** 2, "z": here.z[l - 1]}
+    made = {" ".join(filter(None, (f, s, e))) or "1": front * slope * end
+            for f, front in fronts.items() for s, slope in slopes.items() for e, end in ends.items()}  # fmt: skip
+    names = ("(RD W^T) s'", "(D V^T) s'", "(D W^T) s'' Rz")
+    return {name: made.pop(name) for name in names}, made
+
+
+SUMS = {_mistakes_in_Rz: _sum_of_Rz, _mistakes_in_Ra: _sum_of_Ra, _mistakes_in_RD: _sum_of_RD}
 
 
 def _not_zero(name: str, mine: Any) -> None:

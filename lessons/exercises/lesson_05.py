@@ -8,7 +8,19 @@ from typing import Any
 import numpy as np
 
 from exercises.answers import Known, judge_derived, refuse
-from exercises.meta import Inner, check_update, in_parts, part_of_curvature, parts_of_step, same, slips
+from exercises.meta import (
+    Inner,
+    by_layers,
+    check_update,
+    in_parts,
+    kind_of,
+    of_another_product,
+    of_another_u_1,
+    part_of_curvature,
+    parts_of_step,
+    same,
+    slips,
+)
 from tinymaml import MLP, Parameters
 from tinymaml.check import MetaDerivation, Problem, WrongAnswer
 from tinymaml.check.compare import mismatch
@@ -36,9 +48,7 @@ class OneTask:
     def check(self, name: str, mine: Any) -> None:
         different = mismatch(mine, self.reference(name))
         if different:
-            if isinstance(mine, tuple):
-                different += f"; {len(mine)} things were returned, one was asked for"
-            refuse(name, different)
+            refuse(name, different + kind_of(mine))
         self.derivation.check(name, {key: np.asarray(array)[None] for key, array in mine.items()})
 
     def judge(self, name: str, mine: Any, known: Iterator[Known], k: int) -> None:
@@ -49,10 +59,13 @@ class OneTask:
             sentence, K = str(wrong).removesuffix(wrong.line).rstrip(), self.inner.steps
             if not wrong.diagnosis and k < K:
                 path = [self.reference(f"theta[{i}]") for i in range(K + 1)]
-                made = in_parts(mine, parts_of_step(self.inner, k, self.reference(f"u[{k + 1}]"), path))
+                parts, right = parts_of_step(self.inner, k, self.reference(f"u[{k + 1}]"), path), self.reference(name)
+                made = in_parts(mine, parts)
                 where = "" if K == 1 else f", with k = {k}"
                 told = f"it is {made}, where eq. 12 has u_{{k+1}} - H_S(theta_k)(alpha u_{{k+1}}){where}"
-                sentence = f"{name} is wrong: {told}" if made else sentence
+                one = "" if made or K > 1 else of_another_product(mine, self.inner) or of_another_u_1(mine, self.inner)
+                told = told if made else one or by_layers(mine, right, parts)
+                sentence = f"{name} is wrong: {told}" if told else sentence
             sentence = _in_words(sentence, K)
             raise WrongAnswer(sentence, name=name, error=wrong.error, diagnosis=wrong.diagnosis, line=wrong.line) from None
 
@@ -89,10 +102,13 @@ def _one_step_slips(task: OneTask, mine: Any) -> Iterator[Known]:
     yield "the Hessian is applied to the support gradient: eq. 12 applies it to alpha u_1", u_1 - here.hvp(alpha * here.gradient)
     yield ("the Hessian is applied to the query gradient at theta: eq. 12 applies it to alpha u_1, and u_1 is taken at theta'",
            u_1 - here.hvp(alpha * at(theta, task.inner.query).gradient))  # fmt: skip
-    yield ("the Hessian is applied to the support gradient at theta', and u_1 is that of the query loss",
-           u_1 - here.hvp(alpha * at(copy, task.inner.support).gradient))  # fmt: skip
+    yield "it is the absolute value of the right answer: keep the signs", u_0.map(np.abs)
+    yield "these are the signs of the right answer, without its lengths", u_0.map(np.sign)
     yield QUERY_HESSIAN, u_1 - at(copy, task.inner.query).hvp(alpha * u_1)
     yield from ((sentence, u[0]) for sentence, u in slips(task.inner))
+    curved = u_1 - u_0
+    yield "the curvature term is multiplied by u_1, number by number: eq. 12 subtracts it", u_1 - curved * u_1
+    yield "the curvature term is squared", u_1 - curved * curved
     yield from part_of_curvature(mine, u_1, u_1 - u_0, alpha)
 
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
-from itertools import product
 
 import numpy as np
 
+from exercises import answers
 from exercises.answers import Known, one_number, refuse, several
 from exercises.meta import check_update
 from tinymaml import MLP, adapt, meta_gradient
 from tinymaml.check import compare
-from tinymaml.check.compare import close
+from tinymaml.check.compare import close, diagnose
 from tinymaml.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import Sinusoids, TaskBatch
 
 
-def judge(name: str, mine: object, right: object, known: Iterable[Known]) -> None:
-    """A line of `compare`; a wrong answer is told the first of the known mistakes that gives its numbers."""
+def judge(name: str, mine: object, right: object, known: Iterable[Known], otherwise: str = "") -> None:
+    """A line of `compare`; a wrong answer is told the first of the known mistakes that gives its numbers, or `otherwise`."""
     near = lambda value: close(mine, value, 1e-7) and not close(value, right, 1e-7)
-    compare(name, mine, right, tolerance=1e-9, diagnosis=lambda _: next((told for told, value in known if near(value)), ""))
+
+    def explain(closeness: float) -> str:
+        told = next((told for told, value in known if near(value)), "")
+        return told or diagnose(mine, right, [], tolerance=closeness) or otherwise  # a turned sign, a plain factor
+
+    compare(name, mine, right, tolerance=1e-9, diagnosis=explain)
 
 
 def _number(name: str, value: object, why: str) -> None:
@@ -30,17 +36,9 @@ def _number(name: str, value: object, why: str) -> None:
         refuse(name, f"the answer is a {type(value).__name__}, expected one number: {why}")
 
 
-def combined(*choices: list[tuple[str, object]]) -> Iterator[tuple[str, tuple]]:
-    """Every combination of one of each, with the sentences of the wrong ones; the first of each is right and says nothing.
-
-    The combinations with the fewest mistakes come first.
-    """
-    found = []  # (how many mistakes, sentence, values)
-    for some in product(*choices):
-        sentences = [sentence for sentence, _ in some if sentence]
-        found.append((len(sentences), "; and ".join(sentences), tuple(value for _, value in some)))
-    for count in range(1, len(choices) + 1):
-        yield from ((sentence, values) for wrong, sentence, values in found if wrong == count)
+def combined(*choices: list[tuple[str, object]], most: int = 2) -> Iterator[tuple[str, tuple]]:
+    """`answers.combined` with the values side by side: up to `most` wrong ones at once, the fewest first."""
+    return answers.combined(*([(told, (value,)) for told, value in part] for part in choices), join=operator.add, most=most)
 
 
 # -- 6.1: the best start for a family of parabolas -----------------------------------------------------------
@@ -53,84 +51,140 @@ def best_start(a: np.ndarray, c: np.ndarray, inner_lr: float, steps: int) -> flo
 
 
 def wrong_starts(a: np.ndarray, c: np.ndarray, inner_lr: float, steps: int) -> list[tuple[str, float]]:
-    """(sentence, theta) of every known mistake."""
-    r, K, T = 1 - 2 * inner_lr * a, steps, len(a)
+    """(sentence, theta) of the mistakes that are no wrong part of the fraction."""
+    r, K = 1 - 2 * inner_lr * a, steps
     at = lambda weights: float((weights * c).sum() / weights.sum())
     best = at(a * r ** (2 * K))
-    return [
-        ("this is where pre-training ends: the weights do not know of the steps", at(a)),
+    known = [
+        ("this is where pre-training ends: (1 - 2 alpha a)^(2K) is missing among the weights, or the same for all tasks", at(a)),
         ("this is where first-order MAML ends: (1 - 2 alpha a)^K comes twice, with theta_K - c and with its derivative",
          at(a * r**K)),
-        ("the factor a of each task's own loss is missing among the weights", at(r ** (2 * K))),
-        ("the factor a is missing among the weights, and (1 - 2 alpha a)^K comes once", at(r**K)),
         ("it is the plain mean of c: the tasks have different weights", float(c.mean())),
         ("it is the median of c: the tasks have different weights", float(np.median(c))),
-        ("a factor 2 is missing: the derivative of a (theta - c)^2 is 2 a (theta - c)", at(a * (1 - inner_lr * a) ** (2 * K))),
-        ("the learning rate is missing in the step: theta_1 is theta minus alpha times the derivative",
-         at(a * (1 - 2 * a) ** (2 * K))),
-        ("the steps go uphill: theta_1 is theta minus alpha times the derivative", at(a * (2 - r) ** (2 * K))),
-        ("it is the answer for one step: every step shrinks theta - c once more", at(a * r**2)),
-        ("it is the answer for three steps, whatever `steps` says", at(a * r**6)),
+        ("it is the sum of c: the tasks have different weights", float(c.sum())),
+        ("it is the mean of a c: divide by the weights that are summed up", float((a * c).mean())),
         ("the steps are added up: K steps multiply theta - c by (1 - 2 alpha a)^K, not by 1 - 2 alpha a K",
          at(a * (1 - 2 * inner_lr * a * K) ** 2)),
-        ("the exponent is K^2: the square of K steps has 2 K", at(a * r ** (K**2))),
-        ("the exponent is K + 1: the square of K steps has 2 K", at(a * r ** (K + 1))),
-        ("the exponent is 2 K + 1: that of the weights is 2 K", at(a * r ** (2 * K + 1))),
-        *([("the exponent is 2 K - 2, one step too few", at(a * r ** (2 * K - 2)))] if K else []),
-        ("the exponent is 2 K + 2, one step too many", at(a * r ** (2 * K + 2))),
-        ("the exponent is 2^K: the square of K steps has 2 K", at(a * r ** (2**K))),
-        ("the exponent is 4 K: (1 - 2 alpha a)^K is squared once", at(a * r ** (4 * K))),
         ("the weights are turned over: a task that learns fast should count little", at(1 / (a * r ** (2 * K)))),
-        ("exp(-4 alpha a K) stands for (1 - 2 alpha a)^(2K), which it is near for small alpha only",
-         at(a * np.exp(-4 * inner_lr * a * K))),
-        ("a stands among the weights twice", at(a**2 * r ** (2 * K))),
-        ("the a of all tasks is averaged: each has its own", at((1 - 2 * inner_lr * a.mean()) ** (2 * K) * np.ones(T))),
         ("the root of the weights is taken", at(np.sqrt(a) * np.abs(r) ** K)),
         ("the weights are squared", at(a**2 * r ** (4 * K))),
         ("the square (1 - 2 alpha a)^(2K) has taken the factor a with it", at(a ** (2 * K) * r ** (2 * K))),
-        ("the sum of w c is divided by 2, in place of the sum of the weights", best * float((a * r ** (2 * K)).sum()) / 2),
-        ("the sum is not divided by the sum of the weights", best * float((a * r ** (2 * K)).sum())),
-        ("it is divided by the number of tasks, in place of the sum of the weights", best * float((a * r ** (2 * K)).mean())),
-        ("it is divided by the sum of a, in place of the sum of the weights", best * float((a * r ** (2 * K)).sum() / a.sum())),
-        ("it is divided by the number of tasks and by the sum of the weights: one mean is enough", best / T),
-        ("it is multiplied by the number of tasks: sums above and below, or means above and below", best * T),
+        ("it is the root of the mean of c^2: take the mean of c", 
+         np.sqrt(float((a * r ** (2 * K) * c**2).sum() / (a * r ** (2 * K)).sum()))),
+        ("the weights are those of a softmax: divide them by their sum, without exp", at(np.exp(a * r ** (2 * K)))),
         ("this is the c of the task with the largest weight: all tasks count", float(c[np.argmax(a * r ** (2 * K))])),
         ("this is the c of the steepest task: all tasks count", float(c[np.argmax(a)])),
+        ("this is the c of the task with the largest w c: all tasks count", float(c[np.argmax(a * r ** (2 * K) * c)])),
+        ("this is the c of one task, the first: all tasks count", float(c[0])),
+        ("this is the c of one task, the last: all tasks count", float(c[-1])),
+        ("the fraction is upside down: the sum of w c stands above, the sum of w below", 1 / best),
         ("it is rounded to a whole number", float(np.trunc(best))),
-        ("a stands above the fraction once more than below", float((a**2 * r ** (2 * K) * c).sum() / (a * r ** (2 * K)).sum())),
-        ("this is the mean of theta_K after steps from 0: the best start was asked for", float((c + r**K * (0 - c)).mean())),
+        ("it is rounded to a whole number", float(np.round(best))),
         ("this is the mean of theta_K, where the tasks end: the start was asked for", float((c + r**K * (best - c)).mean())),
         ("this is the least potential: give the theta where it lies", float((a * (r**K * (best - c)) ** 2).mean())),
+        ("this is one step of the outer loop from 0, and not yet the minimum",
+         inner_lr * 2 * float((a * r ** (2 * K) * c).mean())),
     ]  # fmt: skip
+    for name, theta in (("0", 0.0), ("1", 1.0), ("the mean of c", c.mean())):
+        known.append((f"this is the mean of theta_K after steps from {name}: the best start was asked for",
+                      float((c + r**K * (theta - c)).mean())))  # fmt: skip
+        for all_tasks, total in (("mean", np.mean), ("sum", np.sum)):
+            end = theta
+            for _ in range(K):
+                end = end - inner_lr * total(2 * a * (end - c))
+            known.append((f"these are K steps of pre-training from {name}, on the {all_tasks} of the losses", end))
+    return known
 
 
-def _mixed_starts(a: np.ndarray, c: np.ndarray, inner_lr: float, K: int) -> Iterator[tuple[str, float]]:
-    """(sentence, theta) of weights with one or more wrong parts: prefix * factor ** exponent."""
-    one = np.ones_like(a)
-    prefixes = [("", a), ("the factor a is missing among the weights", one), ("a stands among the weights twice", a**2)]
-    factors = [
-        ("", 2 * a),
-        ("a factor 2 is missing in the step", a),
-        ("a factor 2 too many stands in the step", 4 * a),
-        ("a stands in the step twice", 2 * a**2),
-        ("the steps are added up", 2 * a * K),
-        ("the steps go uphill", -2 * a),
+def wrong_fractions(a: np.ndarray, c: np.ndarray, inner_lr: float, K: int) -> Iterator[tuple[str, float]]:
+    """(sentence, theta) of sum(w c) / sum(w), w = a (1 - 2 alpha a)^(2K), with up to two parts wrong."""
+    prefixes = [
+        ("", a),
+        ("the factor a of each task's own loss is missing among the weights", np.ones_like(a)),
+        ("a stands among the weights twice", a**2),
+        ("the root of a stands where a belongs among the weights", np.sqrt(a)),
+        ("1 / a stands where a belongs among the weights", 1 / a),
+        ("c stands where a belongs among the weights", c),
+        ("the squares of c stand where a belongs among the weights", c**2),
     ]
-    exponents = [("", 2 * K)] + [(f"the exponent is {name}, not 2 K", n) for name, n in (("K", K), ("2", 2), ("2^K", 2**K))]
-    divisors = [
+    bases = [("", 1 - 2 * inner_lr * a)] + [(f"the step has {name}, where 1 - 2 alpha a belongs", value) for name, value in {
+        "1 - alpha a (a factor 2 is missing in the step)": 1 - inner_lr * a,
+        "1 - 4 alpha a (a factor 2 too many)": 1 - 4 * inner_lr * a,
+        "1 + 2 alpha a (the steps go uphill)": 1 + 2 * inner_lr * a,
+        "1 + alpha a (the steps go uphill, a factor 2 is missing)": 1 + inner_lr * a,
+        "1 - 2 a (the learning rate is missing in the step)": 1 - 2 * a,
+        "1 - a (the learning rate is missing in the step, and the factor 2)": 1 - a,
+        "1 - alpha a / 2": 1 - inner_lr * a / 2,
+        "1 - 2 alpha^2 a": 1 - 2 * inner_lr**2 * a,
+        "1 - 2 alpha a^2 (a stands in the step twice)": 1 - 2 * inner_lr * a**2,
+        "1 - 2 alpha (a is missing in the step)": (1 - 2 * inner_lr) * np.ones_like(a),
+        "1 - alpha (a is missing in the step, and the factor 2)": (1 - inner_lr) * np.ones_like(a),
+        "1 - 2 alpha c": 1 - 2 * inner_lr * c,
+        "1 - alpha c": 1 - inner_lr * c,
+        "1 - 2 alpha a c": 1 - 2 * inner_lr * a * c,
+        "1 - 2 alpha / a": 1 - 2 * inner_lr / a,
+        "1 - 2 alpha a / T (each task takes a step of its own)": 1 - 2 * inner_lr * a / len(a),
+        "1 - 2 alpha a K (the steps are added up)": 1 - 2 * inner_lr * a * K,
+        "1 - 2 alpha times the mean of a (each task has its own)": 1 - 2 * inner_lr * a.mean() * np.ones_like(a),
+        "2 alpha a (1 - is missing)": 2 * inner_lr * a,
+        "alpha a (1 - is missing, and the factor 2)": inner_lr * a,
+        "exp(-2 alpha a) (which it is near for small alpha only)": np.exp(-2 * inner_lr * a),
+        "1 / (1 + 2 alpha a)": 1 / (1 + 2 * inner_lr * a),
+    }.items()]  # fmt: skip
+    why = "every step multiplies theta - c once more, and the loss squares it"
+    exponents = [("", 2 * K)] + [(f"the exponent is {name}, not 2 K: {why}", n) for name, n in {
+        "K": K, "2 (one step)": 2, "1": 1, "2 K + 1": 2 * K + 1, "2 K + 2 (one step too many)": 2 * K + 2, "K + 1": K + 1,
+        "K + 2": K + 2, "2 K - 1": 2 * K - 1, "2 K - 2 (one step too few)": 2 * K - 2, "K - 1": K - 1, "K^2": K**2, "2^K": 2**K,
+        "3 K": 3 * K, "4 K": 4 * K, "K / 2": K / 2, "-2 K": -2 * K, "6 (the answer for three steps, whatever `steps` says)": 6,
+        "-K": -K}.items()]  # fmt: skip
+    powers = [
+        ("", lambda p: p),
+        ("1 - (1 - 2 alpha a)^(2K) stands where (1 - 2 alpha a)^(2K) belongs", lambda p: 1 - p),
+        ("1 is added to (1 - 2 alpha a)^(2K)", lambda p: 1 + p),
+    ]
+    weighted = [*combined(prefixes, bases, exponents, powers)]
+    weights = [("", a * (1 - 2 * inner_lr * a) ** (2 * K))]
+    weights += [(told, power(base**n) * prefix) for told, (prefix, base, n, power) in weighted]
+    one = [pair for pair in weights if "; and " not in pair[0]]
+    below = [
         ("", lambda w: w.sum()),
         ("the sum is not divided by the sum of the weights", lambda w: 1.0),
+        ("it is divided by the number of tasks, in place of the sum of the weights", len),
+        ("it is divided by the number of tasks and by the sum of the weights: one mean is enough", lambda w: len(w) * w.sum()),
+        ("it is multiplied by the number of tasks: sums above and below, or means above and below", lambda w: w.mean()),
+        ("it is divided by the sum of a, in place of the sum of the weights", lambda w: a.sum()),
+        ("it is divided by the mean of a, in place of the sum of the weights", lambda w: a.mean()),
+        ("it is divided by the sum of c, in place of the sum of the weights", lambda w: c.sum()),
         ("it is divided by the sum of the squared weights", lambda w: (w * w).sum()),
+        ("it is divided by the length of the weights: divide by their sum", lambda w: np.sqrt((w * w).sum())),
+        ("it is divided by the largest weight: divide by their sum", lambda w: w.max()),
+        ("it is divided by the product of the weights: divide by their sum", lambda w: w.prod()),
+        ("it is divided by the number of tasks and by 2, in place of the sum of the weights", lambda w: 2 * len(w)),
+        ("it is divided by the sum of a^2, in place of the sum of the weights", lambda w: (a**2).sum()),
+        ("it is divided by the weight of one task, the last: divide by the sum of all", lambda w: w[-1]),
+        ("it is divided by the weight of one task, the first: divide by the sum of all", lambda w: w[0]),
+        ("it is divided by 2, in place of the sum of the weights", lambda w: 2.0),
         ("it is halved", lambda w: 2 * w.sum()),
-        ("it is divided by the sum of a", lambda w: a.sum()),
+        ("it is doubled", lambda w: w.sum() / 2),
     ]
-    for sentence, (prefix, slope, exponent, divisor) in combined(prefixes, factors, exponents, divisors):
-        w = prefix * (1 - inner_lr * slope) ** exponent
-        yield sentence, float((w * c).sum() / divisor(w))
+    what = [("", c), ("c is squared above the fraction", c**2), ("above the fraction c loses its sign", np.abs(c)),
+            ("c is missing above the fraction", np.ones_like(c)), ("a stands above the fraction once more than below", a * c),
+            ("a stands above the fraction where c belongs", a), ("c / a stands above the fraction where c belongs", c / a),
+            ("c^2 / a stands above the fraction where c belongs", c**2 / a)]  # fmt: skip
+    right = weights[0][1]
+    for told, w in one[1:]:
+        yield told, (w * c).sum() / w.sum()
+    for told, (d, w, top) in combined(below, one, what):
+        yield told, (w * top).sum() / d(w)
+    for told, w in one[1:]:
+        yield f"{told}; and that is so above the fraction only", (w * c).sum() / right.sum()
+        yield f"{told}; and that is so below the fraction only", (right * c).sum() / w.sum()
+    for told, w in weights[len(one):]:
+        yield told, (w * c).sum() / w.sum()
 
 
 def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
-    for steps in (7, 1, 0, 2):  # with 7 the exponents of all known mistakes differ
+    for steps in (9, 1, 0, 2):  # with 9 the exponents of all known mistakes differ
         problems = [
             (rng.uniform(0.5, 4, T), rng.uniform(-5, 5, T), rng.uniform(low, low + 0.05), steps)
             for T, low in ((3, 0.05), (2, 0.05), (5, 0.15), (4, 0.02))
@@ -139,10 +193,17 @@ def check_best_start(answer: Callable, rng: np.random.Generator) -> None:
         for value, (a, *_) in zip(mine, problems, strict=True):
             _number("the best start", value, f"one for all {len(a)} tasks")
         right = np.array([best_start(*problem) for problem in problems])
-        wrong = [wrong_starts(*problem) + list(_mixed_starts(*problem)) for problem in problems]
-        sentences = [sentence for sentence, _ in wrong[0]]
-        values = np.transpose([[value for _, value in of_problem] for of_problem in wrong])
-        judge(f"start, K = {steps}", np.array(mine), right, list(zip(sentences, values, strict=True)))
+
+        def known(problems: list = problems) -> Iterator[Known]:
+            with np.errstate(all="ignore"):  # a fraction may be 0 / 0, which nobody's answer is
+                found = [[*wrong_starts(*problem), *wrong_fractions(*problem)] for problem in problems]
+            yield from ((pairs[0][0], np.array([value for _, value in pairs])) for pairs in zip(*found, strict=True))
+
+        if 1e-6 < max(abs(value - best) / abs(best) for value, best in zip(mine, right, strict=True)) < 0.02:
+            near = "it is near the minimum, as a grid or a search that stops early would be: solve for where the derivative is 0"
+        else:
+            near = ""
+        judge(f"start, K = {steps}", np.array(mine), right, known(), near)
 
 
 # -- 6.2: one step of the outer loop -------------------------------------------------------------------------
@@ -182,6 +243,7 @@ def _reductions(batch: TaskBatch) -> list[tuple[str, Callable]]:
         ("a root is taken: give the loss itself", lambda losses: np.sqrt(losses.mean())),
         ("a root is taken of each loss: give the mean of the losses themselves", lambda losses: np.sqrt(losses).mean()),
         ("it is halved: the loss has no 1/2", lambda losses: losses.mean() / 2),
+        ("it is the sum over the tasks and the examples: a loss is a mean", lambda losses: m * losses.sum()),
         ("it is the sum over the examples: a loss is a mean over them", lambda losses: m * losses.mean()),
         ("it is divided by the number of examples, of which the loss is the mean already", lambda losses: losses.mean() / m),
         ("it is divided by the number of tasks twice", lambda losses: losses.mean() / T),
@@ -205,20 +267,37 @@ def _loss(model: Network, theta: Parameters, data: tuple[np.ndarray, np.ndarray]
     return np.asarray(model.at(theta, *data).loss)
 
 
+def _errors(model: Network, theta: Parameters, data: tuple[np.ndarray, np.ndarray]) -> list[tuple[str, float]]:
+    """What is taken of the errors in place of the loss."""
+    error = model.at(theta, *data).prediction - data[1]
+    return [
+        ("absolute errors are averaged: the loss has squares", np.abs(error).mean()),
+        ("the errors are averaged with their signs: the loss has squares", error.mean()),
+        ("the errors are averaged with their signs: the loss has squares", -error.mean()),
+        ("the mean error is squared: the loss is the mean of the squares", error.mean() ** 2),
+        ("the mean error of each task is squared: the loss is the mean of the squares", (error.mean(axis=1) ** 2).mean()),
+        ("the largest error is taken: the loss is a mean of squares", np.abs(error).max()),
+    ]
+
+
 def wrong_presents(model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int) -> list[tuple[str, float]]:
     """(sentence, present) of every known mistake."""
     sets = _sets(batch)
     losses = [(sentence, _loss(model, theta, sets[name])) for name, sentence in JUDGED.items()]
     adapted = adapt(model, theta, *sets["support"], inner_lr=inner_lr, steps=steps)
-    after = "it is the loss after adaptation, on the support set: the present is that of theta, on the query set"
     _, potential = present_and_potential(model, theta, batch, inner_lr, steps)
-    now = losses[0][1].mean()
+    now, on_support = losses[0][1].mean(), losses[1][1].mean()
+    for where, more in (("query", ""), ("support", ", on the support set")):
+        told = f"it is the loss after adaptation{more}: the present is that of theta, on the query set"
+        losses.append((told, _loss(model, adapted, sets[where])))
     return [
-        ("it is the loss after adaptation: the present is that of theta", potential),
-        (after, _loss(model, adapted, sets["support"]).mean()),
+        ("it is the loss of one network, the mean of the adapted copies: the present is that of theta",
+         _loss(model, adapted.mean(), sets["query"]).mean()),
         ("it is the change by adaptation: the present is the loss before", potential - now),
         ("it is the gain by adaptation: the present is the loss before", now - potential),
-        ("it is the mean of support and query loss: the query set judges", (now + losses[1][1].mean()) / 2),
+        ("it is the mean of support and query loss: the query set judges", (now + on_support) / 2),
+        ("it is the sum of support and query loss: the query set judges", now + on_support),
+        *_errors(model, theta, sets["query"]),
     ] + [
         (sentence, float(reduce(found))) for sentence, (found, reduce) in combined(losses, _reductions(batch))
     ]  # fmt: skip
@@ -226,38 +305,61 @@ def wrong_presents(model: Network, theta: Parameters, batch: TaskBatch, inner_lr
 
 def wrong_potentials(
     model: Network, theta: Parameters, batch: TaskBatch, inner_lr: float, steps: int
-) -> list[tuple[str, float]]:
+) -> Iterator[tuple[str, float]]:
     """(sentence, potential) of every known mistake."""
     sets, now = _sets(batch), present_and_potential(model, theta, batch, inner_lr, steps)
-    path = {}  # for each set that the copies learn from, theta_0..theta_2K
+    path = {}  # for each set that the copies learn from, and rate, theta_0..theta_K
 
-    def after(learned: str, k: int, sign: int = 1) -> Parameters:
-        thetas = path.setdefault((learned, sign), [theta])
+    def after(learned: str, k: int, rate: float = inner_lr) -> Parameters:
+        thetas = path.setdefault((learned, rate), [theta])
         while len(thetas) <= k:
-            thetas.append(thetas[-1] - sign * inner_lr * model.at(thetas[-1], *sets[learned]).gradient)
+            thetas.append(thetas[-1] - rate * model.at(thetas[-1], *sets[learned]).gradient)
         return thetas[k]
 
     taken = lambda k: f"{k} step{'s are' if k > 1 else ' is'} taken, where steps = {steps}"
     counts = [("", steps), ("it is the loss before adaptation: the potential is that of the adapted copies", 0)]
-    counts += [(taken(k), k) for k in range(1, max(2 * steps, 3) + 1) if k != steps]
+    counts += [(taken(k), k) for k in [*range(1, 2 * steps + 3), 5, 10, 20] if k != steps]
+    n, T = batch.x_support.shape[1], len(batch)
+    rates = [("", inner_lr), ("the steps go uphill: subtract the gradient", -inner_lr)] + [
+        (f"each step is {what}", rate) for what, rate in {
+            "twice as long as inner_lr says": 2 * inner_lr, "half as long as inner_lr says": inner_lr / 2,
+            "`steps` times as long as inner_lr says": steps * inner_lr, "divided by the number of steps": inner_lr / steps,
+            "divided by the number of examples: the loss is a mean already": inner_lr / n,
+            "multiplied by the number of examples": inner_lr * n,
+            "divided by the number of tasks: each task takes its own": inner_lr / T,
+            "as long as the square of inner_lr": inner_lr**2, "the whole gradient: the learning rate is missing": 1.0,
+            **{f"{rate} times the gradient: the learning rate is given as inner_lr": rate for rate in (0.001, 0.01, 0.1, 0.5)},
+        }.items()]  # fmt: skip
     learn, judged = ([(sentence, name) for name, sentence in table.items()] for table in (LEARNED, JUDGED))
     on_query = lambda thetas: [_loss(model, theta, sets["query"]).mean() for theta in thetas]
     along = on_query(after("support", k) for k in range(steps + 1))
     copies = after("support", steps)
-    return [
-        ("the steps go uphill: subtract the gradient", on_query([after("support", steps, -1)])[0]),
+    ways = combined(learn, rates, judged, counts, _reductions(batch))
+    parts = [(told, lambda way=way: way[4](_loss(model, after(way[0], way[3], way[1]), sets[way[2]]))) for told, way in ways]
+    one, two = ([pair for pair in parts if ("; and " in pair[0]) == many] for many in (False, True))
+    one_network = []
+    for more, where in (("", "support"), (", on the query sets", "query"), (", on all points, as pre-training", "both")):
+        shared = theta
+        for _ in range(steps):
+            shared = shared - inner_lr * model.at(shared, *sets[where]).gradient.mean()
+        one_network.append((more, on_query([shared])[0]))
+    met = theta
+    for _ in range(steps):
+        met, each = (lambda copies: (copies.mean(), copies))(met - inner_lr * model.at(met, *sets["support"]).gradient)
+    errors = _errors(model, copies, sets["query"])
+    yield from ((told, float(value())) for told, value in one)
+    yield from ((told, float(value)) for told, value in [
         ("one step with `steps` times the learning rate is taken: each step takes its own gradient",
          on_query([theta - steps * inner_lr * model.at(theta, *sets["support"]).gradient])[0]),
-        ("the support gradients of all tasks are averaged: each task takes its own step",
-         on_query([theta - inner_lr * model.at(theta, *sets["support"]).gradient.mean()])[0]),
-        ("the learning rate is 0.01: it is given as inner_lr",
-         on_query([adapt(model, theta, *sets["support"], inner_lr=0.01, steps=steps)])[0]),
+        *((f"one network takes the steps, along the mean of the tasks' gradients{more}: each task takes its own", loss)
+          for more, loss in one_network),
+        ("the mean of the adapted copies is adapted once more: the potential is the loss of the copies, after `steps` steps",
+         on_query([adapt(model, copies.mean(), *sets["support"], inner_lr=inner_lr, steps=steps)])[0]),
+        ("the mean of the copies is taken after each step: every task goes on from its own copy", on_query([each])[0]),
+        ("the losses of the query and of the support set are averaged: the query set judges",
+         (now[1] + _loss(model, copies, sets["support"]).mean()) / 2),
         ("the losses of the query and of the support set are added: the query set judges",
          now[1] + _loss(model, copies, sets["support"]).mean()),
-        ("each step is twice as long as inner_lr says",
-         on_query([adapt(model, theta, *sets["support"], inner_lr=2 * inner_lr, steps=steps)])[0]),
-        ("each step is half as long as inner_lr says",
-         on_query([adapt(model, theta, *sets["support"], inner_lr=inner_lr / 2, steps=steps)])[0]),
         ("it is the loss after a step of the outer loop: the copies of the tasks were asked for",
          on_query([theta - inner_lr * meta_gradient(model, theta, batch, inner_lr=inner_lr, steps=steps).gradient])[0]),
         ("it is the least of all steps: the potential is the loss after the last", min(along)),
@@ -269,9 +371,13 @@ def wrong_potentials(
         ("it is a ratio to the present: give the loss itself", now[1] / now[0]),
         ("it is the mean over all steps: the potential is the loss after the last", np.mean(along)),
         ("it is the mean over steps 1 to K: the potential is the loss after the last", np.mean(along[1:])),
-        *((sentence, float(reduce(_loss(model, after(learned, k), sets[on]))))
-          for sentence, (learned, on, k, reduce) in combined(learn, judged, counts, _reductions(batch))),
-    ]  # fmt: skip
+        ("it is the sum over steps 1 to K: the potential is the loss after the last", np.sum(along[1:])),
+        ("it is the sum of present and potential: give the loss after adaptation", now[0] + now[1]),
+        ("it is the mean of present and potential: give the loss after adaptation", (now[0] + now[1]) / 2),
+        ("it is the largest of all steps: the potential is the loss after the last", max(along)),
+        *errors,
+    ])  # fmt: skip
+    yield from ((told, float(value())) for told, value in two)
 
 
 def check_present_and_potential(answer: Callable, rng: np.random.Generator) -> None:
@@ -281,10 +387,10 @@ def check_present_and_potential(answer: Callable, rng: np.random.Generator) -> N
         theta = model.init(rng)
         ends_are_middling = False
         while not ends_are_middling:  # neither the first nor the last task is the best or the worst
-            batch = Sinusoids(amplitude=(0.5, 3.0)).sample(rng, tasks=T, shots=4, queries=6)
+            batch = Sinusoids(amplitude=(0.5, 3.0)).sample(rng, tasks=T, shots=7, queries=9)
             losses = _loss(model, theta, _sets(batch)["query"])
             ends_are_middling = {losses.argmin(), losses.argmax()}.isdisjoint({0, T - 1})
-        problems.append((model, theta, batch, 0.05, steps))
+        problems.append((model, theta, batch, 0.06, steps))
     for problem in problems:
         mine = several(answer(*problem), "present", "potential")
         for name, value in zip(("present", "potential"), mine, strict=True):
@@ -294,7 +400,7 @@ def check_present_and_potential(answer: Callable, rng: np.random.Generator) -> N
         if np.allclose(mine, right[::-1]):
             refuse("the pair", "the two are exchanged: the present comes first")
         on_support = [_loss(model, at, sets["support"]).mean() for at in (problem[1], adapt(
-            model, problem[1], *sets["support"], inner_lr=0.05, steps=problem[-1]))]  # fmt: skip
+            model, problem[1], *sets["support"], inner_lr=0.06, steps=problem[-1]))]  # fmt: skip
         if np.allclose(mine, on_support):
             refuse("the pair", "both are measured on the support set: the query set judges")
         judge("present", mine[0], right[0], wrong_presents(*problem))
@@ -387,7 +493,7 @@ def wrong_halves(first: np.ndarray, second: np.ndarray) -> list[tuple[str, float
         ("it is divided by sqrt(T) twice, and by 2", 2 * T),
         ("it is divided by sqrt(T / 2): there are T differences", np.sqrt(T / 2)),
     ]
-    return [(sentence, spread * factor / by) for sentence, (spread, factor, by) in combined(spreads, factors, divisors)]
+    return [(sentence, spread * factor / by) for sentence, (spread, factor, by) in combined(spreads, factors, divisors, most=3)]
 
 
 def check_paired(answer: Callable, rng: np.random.Generator) -> None:

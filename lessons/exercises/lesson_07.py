@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 
-from exercises.answers import judge, refuse, several
+from exercises.answers import Known, beside, combined, factors, judge, refuse, several
+from exercises.terms import made_of
 from tinymaml.check import compare, complex_step, gradient_at_once
 from tinymaml.check.compare import close
 from tinymaml.losses import cross_entropy, softmax
@@ -107,6 +108,8 @@ def _shapes(parts: dict[str, np.ndarray], wanted: dict[str, tuple], sizes: dict[
         why = "these are labels, make them one-hot: np.eye(ways)[labels]"
     elif len(got) == 3 and got[:2] in ((N, count), (count, N)):
         why = "put the classes under one another, in one axis of rows: np.concatenate, not np.stack"
+    elif part == "support" and got[0] == N * queries:
+        why = "it has as many rows as the query set, and shots counts them here"
     elif part == "query" and got[0] == N * shots:
         why = "it has as many rows as the support set, and queries counts them here"
     elif got == (N, columns):
@@ -243,15 +246,18 @@ def _labels_are_permuted(made: list[_Episode]) -> None:
 
 def check_cross_entropy(answer: Callable, rng: np.random.Generator) -> None:
     """`cross_entropy(z, y, r)`, for each example: the gradient and the Hessian-vector product of eq. 10."""
-    for n, ways in ((4, 3), (3, 3), (1, 5)):
+    for n, ways in ((7, 3), (3, 3), (1, 5)):
         z, y, r = _logits(rng, n, ways)
         gradient, hvp = several(answer(z, y, r), "gradient", "hvp")
         own = lambda z, y=y: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1)  # summed: each row moves its own only
         _each_example("gradient", gradient, gradient_at_once(own, z), r)
-        judge("gradient", gradient, gradient_at_once(own, z), _gradients(z, y, r))
+        parts = _parts(z, y, r)
+        terms, products = ({name: parts[name] for name in names} for names in (("p", "-y"), ("p r", "-p sum(p r)")))
+        judge("gradient", gradient, gradient_at_once(own, z), _gradients(z, y, r),
+              otherwise=partial(made_of, gradient, terms, parts))  # fmt: skip
         bent = complex_step(lambda z, y=y: cross_entropy.gradient(z, y), z, r)
         _each_example("hvp", hvp, bent, r)
-        judge("hvp", hvp, bent, _hvps(z, y, r))
+        judge("hvp", hvp, bent, _hvps(z, y, r), otherwise=partial(made_of, hvp, products, parts))
 
     z, y, r = _logits(rng, 4, 3)
     heights = np.array([[0.0], [1500.0], [3000.0], [700.0]])
@@ -295,9 +301,9 @@ def _each_example(name: str, mine: Any, right: np.ndarray, r: np.ndarray) -> Non
         refuse(name, f"it holds NaN or infinite numbers, for small logits already: {OWN_LARGEST}")
 
 
-def _gradients(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> list[tuple[str, np.ndarray]]:
+def _gradients(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> Iterator[Known]:
     p, over_examples = softmax(z), softmax(z.T).T
-    return [
+    forms = [
         ("the softmax is missing: dE/dz = p - y with p = softmax(z) (eq. 10)", z - y),
         ("the target is missing: dE/dz = p - y (eq. 10)", p),
         ("the softmax runs over the examples (axis 0): it runs over the classes, axis -1", over_examples - y),
@@ -334,13 +340,77 @@ def _gradients(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> list[tuple[str, n
         ("this is dE/dp of N separate yes-or-no losses", (1 - y) / (1 - p) - y / p),
         ("the number of the right class is subtracted, not its one-hot row", p - y.argmax(1)[:, None]),
         ("only the logits of the wrong classes get a gradient: that of the right one is p - 1", p * (1 - y)),
+        ("only the logit of the right class gets a gradient, and its sign is turned", y * (1 - p)),
+        ("it is multiplied by r: the gradient is asked for, without r", (p - y) * r),
+        ("the gradient is of the wrong row: y of the row before", p - np.roll(y, 1, 0)),
+        ("the target is that of the next class: the columns are rolled", p - np.roll(y, 1, 1)),
+        ("the absolute value is taken, a derivative has a sign", np.abs(p - y)),
+        ("the softmax runs over the examples (axis 0): it runs over the classes, axis -1", over_examples),
     ]
+    targets = {"1 - y": 1 - y, "p * y": p * y, "1": y * 0 + 1, "0": y * 0, "the y of the row before": np.roll(y, 1, 0),
+               "the y of the next row": np.roll(y, -1, 0), "the y of the class before": np.roll(y, -1, 1), "z": z, "r": r,
+               "the y of the next class": np.roll(y, 1, 1), "the mean of y": y.mean(0) + 0 * y,
+               "1/N": 1 / z.shape[1] + 0 * y}  # fmt: skip
+    told = "{} stands where {} belongs: dE/dz = p - y (eq. 10)"
+    second = [("", -y), *((told.format(name, "y"), -value) for name, value in targets.items())]
+    others = {"the root of p": p**0.5, "p^2": p**2, "1 - p": 1 - p, "p * y": p * y, "p * r": p * r, "tanh(z)": np.tanh(z),
+              "the softmax of 2 z": softmax(2 * z), "the softmax of z / 2": softmax(z / 2),
+              "the softmax of |z|": softmax(np.abs(z)),
+              "the softmax of z y": softmax(z * y), "z over its sum": z / z.sum(-1, keepdims=True),
+              "the softmax of r": softmax(r), "p less its mean": p - p.mean(0),
+              "e^z over its largest": p / p.max(-1, keepdims=True),
+              "e^z over its length": p / np.sqrt((p**2).sum(-1, keepdims=True)), "e^z over its mean": p * z.shape[1]}  # fmt: skip
+    first = [("", p), *((told.format(name, "p"), value) for name, value in others.items())]
+    multiplied = {"p": p, "1 - p": 1 - p, "p (1 - p)": p * (1 - p), "y": y, "1 - y": 1 - y, "p - y": p - y, "z": z, "r": r,
+                  "tanh's slope": 1 - np.tanh(z) ** 2, "1 / p": 1 / p}  # fmt: skip
+    times = [("", 1.0), *((f"p - y is multiplied by {name}: eq. 10 has it alone", value) for name, value in multiplied.items())]
+    brackets = [("", p - y), *combined(first, second, join=np.add, most=1), *forms]
+    return beside(forms, combined(times, brackets, factors(", which eq. 10 has not", n=len(z), N=z.shape[1])))
 
 
-def _hvps(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> list[tuple[str, np.ndarray]]:
+def _parts(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> dict[str, np.ndarray]:
+    """What an answer to 7.2 may be a sum of."""
+    p, ones = softmax(z), np.ones_like(z)
+    here = {"p": p, "-y": -y, "r": r, "z": z, "1": ones, "p r": p * r, "y r": y * r, "p y": p * y, "p^2": p**2, "p^2 r": p**2 * r,
+            "(p - y)^2 r": (p - y) ** 2 * r, "z r": z * r, "p y r": p * y * r, "p z": p * z, "p r^2": p * r**2,
+            "e^z": np.exp(z), "ln p": np.log(p), "y ln p": y * np.log(p)}  # fmt: skip
+    sums = {"sum(p r)": p * r, "sum(r)": r, "sum(y r)": y * r, "sum(p^2 r)": p**2 * r, "sum(p y r)": p * y * r,
+            "sum(p y)": p * y, "sum(p^2)": p**2}  # fmt: skip
+    rows = {name: value.sum(-1, keepdims=True) for name, value in sums.items()} | {"max(r)": r.max(-1, keepdims=True)}
+    for factor, value in (("-p ", -p), ("y ", y), ("", ones), ("p^2 ", p**2), ("p y ", p * y), ("r ", r)):
+        here |= {f"{factor}{name}": value * row for name, row in rows.items()}
+    return here
+
+
+def _pieces(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> list[list[Known]]:
+    """Eq. 10's p * (r - sum(p * r)): the p before the bracket, the bracket and a factor, each right and wrong."""
+    p, ones = softmax(z), np.ones_like(z)
+    row = lambda value: value.sum(-1, keepdims=True)
+    named = {"p": p, "y": y, "z": z, "1": ones, "p * r": p * r, "y * r": y * r, "p - y": p - y, "1 - p": 1 - p}
+    first = [("", r), *((f"{name} stands where r belongs, in the bracket of eq. 10", value) for name, value in named.items())]
+    sums = {
+        "p * r": p * r, "sum(y * r)": row(y * r), "sum(r)": row(r), "the mean of r": row(r) / r.shape[1],
+        "the mean of p * r": row(p * r) / r.shape[1], "the largest r": r.max(-1, keepdims=True), "sum(p * z)": row(p * z),
+        "the sum of p * r over the examples": (p * r).sum(0), "the sum of p * r over everything": (p * r).sum(),
+        "sum(p^2 * r)": row(p**2 * r), "sum(p * y * r)": row(p * y * r), "sum((p - y) * r)": row((p - y) * r), "sum(p)": ones,
+        "sum(p * r^2)": row(p * r**2), "-sum(p * r)": -row(p * r), "the largest p * r": (p * r).max(-1, keepdims=True),
+        "the absolute value of sum(p * r)": np.abs(row(p * r)), "sum(p^2)": row(p**2), "the smallest r": r.min(-1, keepdims=True),
+        "the mean of sum(p * r) over the examples": row(p * r).mean(), "sum(p * |r|)": row(p * np.abs(r)),
+    }  # fmt: skip
+    told = "{} stands where sum(p * r) belongs (eq. 10)"
+    second = [("", -row(p * r)), *((told.format(name), -value * ones) for name, value in sums.items())]
+    named |= {"p (1 - p)": p * (1 - p), "p^2": p**2, "r": r, "p * y": p * y, "e^z": np.exp(z),
+              "the softmax over the examples": softmax(z.T).T}  # fmt: skip
+    told = "{} stands where p belongs, before the bracket of eq. 10"
+    before = [("", p), *((told.format(name), value) for name, value in named.items())]
+    bracket = [("", first[0][1] + second[0][1]), *combined(first, second, join=np.add, most=1)]
+    return [before, bracket, factors(", which eq. 10 has not", n=len(z), N=z.shape[1])]
+
+
+def _hvps(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> Iterator[Known]:
     p = softmax(z)
     mean = (p * r).sum(-1, keepdims=True)
-    return [
+    known = [
         ("the term p * sum(p * r) of eq. 10 is missing: every logit moves the sum in the softmax", p * r),
         ("only the diagonal of the Hessian is there, p (1 - p): the others are -p_i p_j (eq. 10)", p * (1 - p) * r),
         ("the mean of r is not weighted: eq. 10 has sum(p * r)", p * (r - r.mean(-1, keepdims=True))),
@@ -376,6 +446,7 @@ def _hvps(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> list[tuple[str, np.nda
         ("it is divided by N: eq. 10 has no such factor", p * (r - mean) / z.shape[1]),
         ("these are the derivatives of p without r, p (1 - p): multiply the Hessian by r", p * (1 - p)),
     ]
+    return beside(known, combined(*_pieces(z, y, r)))
 
 
 def _weighted(p: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -391,12 +462,15 @@ def _with_sum(p: np.ndarray, r: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def check_blind_loss(answer: Callable, rng: np.random.Generator) -> None:
     """`blind_loss(p)`: the expected cross-entropy of the answer p (N,) when each of N labels is equally likely."""
-    for ways in (5, 2, 3):
-        p = _probabilities(rng, ways)
-        mine, right = answer(p), -np.log(p).mean()
+    drawn = [_probabilities(rng, ways) for ways in (5, 4, 3, 5, 4, 3, 5, 4, 5, 3)]  # a mistake has to explain all of them
+    for p in drawn[:1]:
+        mine = answer(p)
         if np.shape(mine) == p.shape and close(_numbers("blind_loss", mine), -np.log(p)):
             refuse("blind_loss", f"it has shape {p.shape}, expected (): these are losses of single labels, take their mean")
-        judge(f"loss, N = {ways}", mine, right, _blind(p))
+        judge(f"loss, N = {len(p)}", mine, -np.log(p).mean(), _explained(answer, mine, drawn),
+              otherwise=lambda: _as_sum(answer, drawn))  # fmt: skip
+    for p in drawn[1:3]:
+        judge(f"loss, N = {len(p)}", answer(p), -np.log(p).mean(), _blind(p))
     uniform = np.full(5, 0.2)
     compare("all p = 1/5", answer(uniform), np.log(5))
 
@@ -407,11 +481,35 @@ def _probabilities(rng: np.random.Generator, ways: int) -> np.ndarray:
     return softmax(logits[[1, 0, 4, 2, 3]][:ways])
 
 
-def _blind(p: np.ndarray) -> list[tuple[str, float]]:
+def _explained(answer: Callable, mine: Any, drawn: list[np.ndarray]) -> Iterator[Known]:
+    """The mistakes that give the answer on all p that were drawn: one number says little."""
+    for sentence, value in _blind(drawn[0]):
+        if close(mine, value):
+            others = (close(answer(p), other) for p in drawn[1:] for told, other in _blind(p) if told == sentence)
+            if sum(others) >= len(drawn) - 1:
+                yield sentence, value
+
+
+def _as_sum(answer: Callable, drawn: list[np.ndarray]) -> str:
+    """The answer on all that were drawn as a sum of means and sums."""
+    of = lambda f: np.array([float(f(p)) for p in drawn])
+    return made_of(of(answer), {"the mean of -ln p": of(lambda p: -np.log(p).mean())}, {
+        "1": of(lambda p: 1), "ln N": of(lambda p: np.log(len(p))), "N": of(len), "1/N": of(lambda p: 1 / len(p)),
+        "the entropy of p": of(lambda p: -(p * np.log(p)).sum()), "the sum of -ln p": of(lambda p: -np.log(p).sum()),
+        "the sum of p^2": of(lambda p: p @ p), "the largest p": of(np.max),
+        "-ln of the largest p": of(lambda p: -np.log(p.max())),
+        "the entropy of p, divided by N": of(lambda p: -(p * np.log(p)).mean()),
+        "the sum of p^2, divided by N": of(lambda p: p @ p / len(p)), "ln N, divided by N": of(lambda p: np.log(len(p)) / len(p)),
+        "the mean of -ln p, divided by N": of(lambda p: -np.log(p).mean() / len(p)),
+        "the mean of ln(1 - p)": of(lambda p: np.log(1 - p).mean()), "the sum of ln(1 - p)": of(lambda p: np.log(1 - p).sum()),
+    })  # fmt: skip
+
+
+def _blind(p: np.ndarray) -> Iterator[Known]:
     log, N = np.log(p), len(p)
     every = "every label comes with probability 1/N"
     small = "a small number is added to p, or p is cut off, before the logarithm"
-    return [
+    forms = [
         ("this is the entropy of p: the label is not drawn from p, each of the N has probability 1/N", -(p * log).sum()),
         ("this is the entropy of p, divided by N: 1/N takes the place of the weight p", -(p * log).mean()),
         ("it is the sum over the labels: the expectation weights each with 1/N", -log.sum()),
@@ -448,7 +546,31 @@ def _blind(p: np.ndarray) -> list[tuple[str, float]]:
         ("it is cut off after the decimal point", np.floor(-log.mean())),
         *((small, -np.log(p + 10.0**-k).mean()) for k in range(2, 16)),
         *((small, -np.log(np.maximum(p, 10.0**-k)).mean()) for k in range(2, 16)),
+        ("it is the spread of the losses, a standard deviation: an expectation is a mean", log.std()),
+        ("it is the variance of the losses: an expectation is a mean", log.var()),
+        ("p is its own weight once more: this is -ln of the sum of p^2", -np.log((p**2).sum())),
+        ("the largest p takes the place of the weight 1/N", -p.max() * log.sum()),
+        ("the logarithm is of the largest and the smallest p alone", -(log.max() + log.min()) / 2),
+        ("it is the root of the mean of the squares: the loss is a plain mean", np.sqrt((log**2).mean())),
+        ("the losses are weighted with their places, 0 to N - 1", -(np.arange(N) * log).mean()),
+        ("it is a softmax of p whose logarithm is summed", -np.log(softmax(p)).sum()),
+        ("it is the mean over p in another order, or of differences: each label counts once", -np.diff(log).mean()),
+        ("it is doubled, as by a p that is squared before the logarithm", -np.log(p**2).mean()),
+        ("it is halved, as by a root of p before the logarithm", -np.log(np.sqrt(p)).mean()),
+        ("this is the loss with 1 - p of the likeliest label: of label i it is -ln p_i", -np.log(1 - p.max())),
+        ("this is the loss at p = 1/2", np.log(2)), ("p is cut off at 1/N", -np.log(np.maximum(p, 1 / N)).mean()),
+        ("the losses are added to those of 1 - p, and averaged", -(log + np.log(1 - p)).mean()),
+        ("the losses are averaged with p as weights, over the sum of p^2", -(p * log).sum() / (p @ p)),
+        ("this is the ratio of the largest and the smallest p, its logarithm", np.log(p.max() / p.min())),
+        ("this is the mean of the absolute differences to 1/N", np.abs(p - 1 / N).mean()),
+        ("this is the sum of the squares, the chance that two draws agree", p @ p),
+        ("this is the perplexity, e to the entropy", np.exp(-(p * log).sum())),
+        ("this is the loss of the label in the middle only", -log[len(p) // 2]),
+        ("the product of all p is taken, and its logarithm is missing", p.prod()),
     ]
+    named = [(told, value) for told, value in forms if np.isfinite(value) and told not in (small, "it is rounded")]
+    named = [("", -log.mean()), *named]
+    return beside(forms, combined(named, factors(", which the mean of N losses has not", N=N)))
 
 
 def _yes_or_no(p: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tinymaml.check.compare import close, mismatch, numbers
 from tinymaml.tasks import TaskBatch
 
 Data = tuple[np.ndarray, np.ndarray]
+
 
 def same(mine: Any, value: Any, tolerance: float = 1e-6) -> bool:
     """Whether two answers have the same shapes and, but for rounding, the same numbers."""
@@ -124,6 +125,12 @@ def slips(task: Inner) -> Iterator[tuple[str, dict[int, Parameters]]]:
             found = task.u(steps=other)
             shown = {k: found[min(k, other)] for k in range(K + 1)} | {K: found[other]}
             yield f"the inner loop takes {other} step{'s' * (other > 1)}, where {K} {'were' if K > 1 else 'was'} asked for", shown
+    rates = {"0.001": 0.001, "0.01": 0.01, "0.1": 0.1, "0.5": 0.5, "1": 1.0}
+    rates |= {"alpha^2": a**2, "2 alpha": 2 * a, "alpha / 2": a / 2}
+    for name, rate in rates.items():
+        if rate != a:
+            yield f"the rate is {name} in the inner step and in the curvature term: both have alpha (eqs. 11, 12)", replace(
+                task, alpha=rate).u()  # fmt: skip
     if K == 1:
         twice = path[1] - a * at(path[1], S).gradient
         u_2 = at(twice, Q).gradient
@@ -204,10 +211,82 @@ def parts_of_step(task: Inner, k: int, later: Parameters, path: list[Parameters]
         "grad L_S(theta_{k+1})": next_.gradient,
         "grad L_Q(theta_k)": now,
         "H_S(theta_k)(alpha grad L_S(theta_k))": here.hvp(a * g),
+        "H_S(theta_k)(alpha grad L_Q(theta_k))": here.hvp(a * now),
         "H_S(theta_k)(alpha H_S(theta_k)(alpha u_{k+1}))": here.hvp(a * here.hvp(a * later)),
         "theta_k": path[k],
         "H_S(theta_k)(alpha theta_k)": here.hvp(a * path[k]),
     }
+
+
+def of_another_product(mine: Any, task: Inner) -> str:
+    """An answer to eq. 12 with one inner step that has another Hessian, or applies it to something else; or ""."""
+    a, theta = task.alpha, task.theta
+    copy = theta - a * task.at(theta, task.support).gradient
+    sets, points = {"support": task.support, "query": task.query}, {"theta": theta, "theta'": copy}
+    seen = {f"the {loss} loss at {where}": task.at(point, data) for loss, data in sets.items() for where, point in points.items()}
+    u = seen["the query loss at theta'"].gradient
+    applied = {"u_1": u, **points, **{f"the gradient of {name}": here.gradient for name, here in seen.items()}}
+    for where, here in seen.items():
+        for what, v in applied.items():
+            product = here.hvp(a * v)
+            for more, value in (("", u - product), (", and it is added", u + product), (", and it stands alone", product)):
+                if same(mine, value):
+                    asked = "eq. 12 subtracts that of the support loss at theta, applied to alpha u_1"
+                    return f"the Hessian of {where} is applied to {what}{more}: {asked}"
+    return ""
+
+
+def by_layers(mine: Any, right: Parameters, parts: Mapping[str, Parameters]) -> str:
+    """What can be said of an answer that is wrong in some of its arrays only, or in each in another way."""
+    wrong = [name for name in right if not close(mine[name], right[name])]
+    if len(wrong) == len(right):
+        return ""
+    only = lambda value: Parameters({name: np.asarray(value[name]) for name in wrong})
+    shared = in_parts(only(mine), {part: only(value) for part, value in list(parts.items())[:2]})
+    told = f"only {', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong"
+    zero = all(not np.any(mine[name]) for name in wrong)
+    return f"{told}, and zero" if zero else f"{told}: there it is {shared}" if shared else told
+
+
+def of_another_u_1(mine: Any, task: Inner) -> str:
+    """An answer to eq. 12 with one inner step whose u_1 is not the right one, and whatever was made of it; or ""."""
+    at, theta, S, Q, a = task.at, task.theta, task.support, task.query, task.alpha
+    n, here, judging = S[0].shape[-2], at(theta, S), at(theta, Q)
+    moved = lambda step: at(theta - step, Q).gradient
+    right = theta - a * here.gradient
+    others = {
+        "u_1 is the support gradient, at theta'": at(right, S).gradient,
+        "u_1 is the support gradient, at theta": here.gradient,
+        "u_1 is taken at theta, not at theta'": judging.gradient,
+        "the inner step goes uphill": moved(-a * here.gradient),
+        "the inner learning rate is missing in the inner step": moved(here.gradient),
+        "the inner step is taken on the query set": moved(a * judging.gradient),
+        "the inner step is divided by the number of examples": moved(a / n * here.gradient),
+        "the inner step is multiplied by the number of examples": moved(a * n * here.gradient),
+        "the inner step has the square of alpha": moved(a**2 * here.gradient),
+        "the inner step is doubled": moved(2 * a * here.gradient),
+        "the inner step is halved": moved(a / 2 * here.gradient),
+        "the inner step has the signs of the gradient": moved(a * here.gradient.map(np.sign)),
+        "theta' is the step alone, without theta": at(-a * here.gradient, Q).gradient,
+        "theta' is the gradient alone, without theta": at(here.gradient, Q).gradient,
+        "the inner step has a Hessian in it": moved(a * here.hvp(here.gradient)),
+        "u_1 is taken on support and query points together": at(right, tuple(
+            np.concatenate(both, axis=-2) for both in zip(S, Q, strict=True))).gradient,
+        "two inner steps are taken": at(right - a * at(right, S).gradient, Q).gradient,
+        "u_1 has its sign turned": -1.0 * at(right, Q).gradient,
+        "the inner step moves the biases only": moved(a * _only(here.gradient, "b")),
+        "the inner step moves the weights only": moved(a * _only(here.gradient, "W")),
+    }
+    there = at(right, S)
+    for told, u in others.items():
+        made = in_parts(mine, {"u_1": u, "H_S(theta)(alpha u_1)": here.hvp(a * u), "H_S(theta')(alpha u_1)": there.hvp(a * u),
+                               "H_Q(theta)(alpha u_1)": judging.hvp(a * u), "grad L_S(theta)": here.gradient})  # fmt: skip
+        if made == "u_1":
+            return f"{told}; and the curvature term is missing"
+        if made:
+            right_way = made == "u_1 - H_S(theta)(alpha u_1)"
+            return told if right_way else f"{told}; and with that it is {made}, where eq. 12 has u_1 - H_S(theta)(alpha u_1)"
+    return ""
 
 
 # -- one step of the outer loop ----------------------------------------------------------------------------------
@@ -217,7 +296,9 @@ def check_update(answer: Callable, model: Any, theta: Parameters, batch: TaskBat
     """The new theta after one step of the outer loop with one inner step."""
     mine = answer(model, theta, batch, alpha, beta)
     derivation = MetaDerivation(model, theta, batch, inner_lr=alpha, steps=1)
-    new = theta - beta * derivation.reference("gradient")
+    u_0 = derivation.reference("gradient")
+    new = theta - beta * u_0
+    adapted = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=alpha)
     for sentence, value in _moves(model, theta, batch, alpha, beta):
         if same(mine, value, 1e-7) and not same(value, new, 1e-7):
             refuse("theta", sentence)
@@ -225,25 +306,35 @@ def check_update(answer: Callable, model: Any, theta: Parameters, batch: TaskBat
     if wrong_shape:
         of_tasks = isinstance(mine, Mapping) and all(np.shape(mine.get(name))[:1] == (len(batch),) for name in new)
         why = "; that is one theta for each task: take the mean over the tasks, one initialisation is shared" if of_tasks else ""
-        refuse("theta", f"{wrong_shape}{_kind(mine)}{why}")
+        refuse("theta", f"{wrong_shape}{kind_of(mine)}{why}")
     moved_along = Parameters({name: (theta[name] - mine[name]) / beta for name in theta})  # the gradient that was used
     try:
         derivation.check("gradient", moved_along)
     except WrongAnswer as wrong:
-        told = next(_gradients(model, theta, batch, alpha, moved_along), "") or wrong.diagnosis
+        found = list(_gradients(model, theta, batch, alpha, beta, moved_along))
+        known = [sentence for sentence, value in found if same(moved_along, value) and not same(value, u_0)]
+        told = next(iter(known), "")
+        if not told and (not wrong.diagnosis or wrong.diagnosis.startswith("every number")):
+            told = _moved(mine, theta, batch, adapted, [("", u_0), *found], alpha, beta) or wrong.diagnosis
+        told = told or wrong.diagnosis
         if not told:
             made = in_parts(moved_along, _parts(model, theta, batch, alpha))
             told = f"theta moved along {made}, where eq. 13 has the mean of u_0" if made else told
+            told = told or by_layers(moved_along, u_0, _parts(model, theta, batch, alpha))
         told = told or "theta moved along something else: is it theta - outer_lr * (mean over tasks of u_0)?"
         sentence = f"the gradient that moved theta is wrong: {told}"
         raise WrongAnswer(sentence, name="gradient", error=wrong.error, diagnosis=told, line=wrong.line) from None
     compare("theta", mine, new, tolerance=1e-8)
 
 
-def _kind(mine: Any) -> str:
+def kind_of(mine: Any) -> str:
     """More about an answer of the wrong type."""
     if hasattr(mine, "first_order"):
         return "; that is what `meta_gradient` returns: its .gradient says how to move theta"
+    if hasattr(mine, "hvp"):
+        return "; that is what `model.at` returns: its .gradient is the gradient there"
+    if isinstance(mine, np.ndarray) and mine.ndim == 1:
+        return "; that is a row of numbers: keep their names, as Parameters do"
     if isinstance(mine, tuple):
         return f"; {len(mine)} things were returned, one was asked for"
     return ""
@@ -258,6 +349,7 @@ def _parts(model: Any, theta: Parameters, batch: TaskBatch, alpha: float) -> dic
     return {
         "u_1": at_copies.mean(),
         "H_S(alpha u_1)": here.hvp(alpha * at_copies).mean(),
+        "H_S(alpha grad L_Q(theta))": here.hvp(alpha * model.at(theta, *Q).gradient).mean(),
         "grad L_S(theta)": here.gradient.mean(),
         "grad L_Q(theta)": model.at(theta, *Q).gradient.mean(),
         "grad L_S(theta')": model.at(copies, *S).gradient.mean(),
@@ -265,8 +357,10 @@ def _parts(model: Any, theta: Parameters, batch: TaskBatch, alpha: float) -> dic
     }
 
 
-def _gradients(model: Any, theta: Parameters, batch: TaskBatch, alpha: float, mine: Parameters) -> Iterator[str]:
-    """Sentences of the mistakes, beside those of `tinymaml.check`, in the gradient that moved theta."""
+def _gradients(
+    model: Any, theta: Parameters, batch: TaskBatch, alpha: float, beta: float, mine: Parameters
+) -> Iterator[Known]:
+    """The mistakes, beside those of `tinymaml.check`, in the gradient that moved theta, without those of another shape."""
     S, Q, T = (batch.x_support, batch.y_support), (batch.x_query, batch.y_query), len(batch)
     inner = Inner(model, theta, S, Q, alpha, 1)
     u, here = inner.u(), model.at(theta, *S)
@@ -284,6 +378,13 @@ def _gradients(model: Any, theta: Parameters, batch: TaskBatch, alpha: float, mi
                theta - copies.mean())  # fmt: skip
         yield ("the meta-gradient is taken at the mean of the adapted copies: it is taken at theta, and makes its own copies",
                meta_gradient(model, copies.mean(), batch, inner_lr=alpha).gradient)  # fmt: skip
+        for t in range(T):
+            meta = meta_gradient(model, copies.task(t), batch, inner_lr=alpha)
+            at_copy = "the meta-gradient is taken at the copy of one task: it is taken at theta, and makes its own copies"
+            yield at_copy, meta.gradient
+            yield f"{at_copy}; and the curvature term is missing", meta.first_order
+        yield ("this is pre-training: the gradient is taken at theta, not at theta', and the mean of it is what is carried back",
+               now - here.hvp(alpha * now).mean())  # fmt: skip
         yield "this is the sign of the gradient: the step is outer_lr * gradient", right.map(np.sign)
         yield ("this is the query gradient at the mean of the copies: each task is judged at its own copy",
                model.at(copies.mean(), *Q).gradient.mean())  # fmt: skip
@@ -302,17 +403,72 @@ def _gradients(model: Any, theta: Parameters, batch: TaskBatch, alpha: float, mi
             yield f"the inner loop takes {steps} steps, where 1 was asked for", many.gradient
             missing = "where 1 was asked for, and the curvature term is missing"
             yield f"the inner loop takes {steps} steps, {missing}", many.first_order
+        yield "this is first-order MAML: the curvature term is missing", u[1].mean()
+        yield "this is the curvature term alone", (u[1] - u[0]).mean()
         yield "the support gradient at theta is added, and the curvature term is missing", (u[1] + here.gradient).mean()
         for t in range(T):
+            others = [i for i in range(T) if i != t]
+            if T > 2:
+                yield "one task is left out: eq. 13 takes the mean over all", u[0].map(lambda array: array[others].mean(0))  # noqa: B023
             yield "only one task is used: eq. 13 takes the mean over all", u[0].task(t)
             yield "only one task is used (eq. 13 takes the mean over all), and the curvature term is missing", u[1].task(t)
         for sentence, value in slips(inner):
             yield sentence, value[0].mean()
         yield from part_of_curvature(mine, u[1].mean(), u[1].mean() - right, alpha)
+        yield from _in_a_row(model, theta, batch, alpha, beta)
+        for what, rate in {"1 (the inner learning rate is missing)": 1.0, "0 (there is no inner step)": 0.0, "0.001": 0.001,
+                           "0.01": 0.01, "0.5": 0.5, "outer_lr": beta, "inner_lr / T": alpha / T, "inner_lr^2": alpha**2,
+                           "2 inner_lr": 2 * alpha, "inner_lr * outer_lr": alpha * beta}.items():  # fmt: skip
+            other = Inner(model, theta, S, Q, rate, 1).u()
+            yield f"the inner step has the rate {what}: it has inner_lr (eq. 11)", other[0].mean()
+            yield f"the inner step has the rate {what} (eq. 11 has inner_lr), and the curvature term is missing", other[1].mean()
 
-    for sentence, value in candidates():
-        if same(mine, value) and not same(value, right):
-            yield sentence
+    yield from ((sentence, value) for sentence, value in candidates() if not mismatch(mine, value))
+
+
+def _in_a_row(model: Any, theta: Parameters, batch: TaskBatch, alpha: float, beta: float) -> Iterator[Known]:
+    """Each task moves theta for the next: what the whole way is, as one gradient."""
+    for n, what in ((1, ""), (len(batch), "; and each step is divided by the number of tasks")):
+        for first_order, more in ((False, ""), (True, "; and the curvature term is missing")):
+            at = theta
+            for t in range(len(batch)):
+                task = TaskBatch(*(getattr(batch, name)[t : t + 1] for name in ("x_support", "y_support", "x_query", "y_query")))
+                meta = meta_gradient(model, at, task, inner_lr=alpha)
+                at = at - beta / n * (meta.first_order if first_order else meta.gradient)
+            told = f"theta moves after each task, and the next starts from there: all tasks start from one theta (eq. 13){what}"
+            yield told + more, (theta - at) * (1 / beta)
+
+
+def _moved(mine: Parameters, theta: Parameters, batch: TaskBatch, adapted: Parameters, gradients: list[Known],
+           alpha: float, beta: float) -> str:  # fmt: skip
+    """`mine` as a start, from which it moved along one of the gradients by any length; "" if it is none."""
+    updated = "theta' is updated, where the gradient moves theta (eq. 13)"
+    starts = [("", theta), (f"{updated}: this is the mean of the copies, moved", adapted.mean()),
+              ("theta is missing, from which the step goes", 0 * theta)]  # fmt: skip
+    starts += [(f"{updated}: this is the copy of one task, moved", adapted.task(t)) for t in range(len(batch))]
+    lengths = {"": 1.0, "it goes uphill: eq. 13 subtracts the gradient": -1.0,
+               "the step has the inner learning rate: the outer loop has outer_lr (eq. 13)": alpha / beta,
+               "the outer learning rate is missing: the step is outer_lr * gradient (eq. 13)": 1 / beta,
+               "both learning rates stand before the step: the outer step has outer_lr alone (eq. 13)": alpha,
+               "the outer learning rate comes twice": beta, "the step is divided by outer_lr: it is multiplied by it": beta**-2,
+               "the gradient is the sum over the tasks: eq. 13 takes the mean": len(batch),
+               "the gradient is divided by the number of tasks twice": 1 / len(batch)}  # fmt: skip
+    found = []
+    for start, origin in starts:
+        way = {name: (origin[name] - mine[name]) / beta for name in theta}
+        for sentence, gradient in gradients:
+            d, g = numbers(way), numbers(gradient)
+            c = float(d @ g / (g @ g)) if g @ g > 0 and np.isfinite(d).all() else 0.0
+            if abs(c) > 1e-9 and same(way, c * gradient):
+                generic = 0.5  # a length that has no name: rather another gradient with a length that has one
+                length = next((told for told, factor in lengths.items() if abs(c - factor) < 1e-6 * abs(factor)), None)
+                if length is None:
+                    length = f"the step is {c:.4g} times as long as it should be, {c * beta:.4g} times the gradient"
+                else:
+                    generic = 0.0
+                told = [told for told in (start, sentence, length) if told]
+                found.append((len(told) + generic, "; and ".join(told)))
+    return min(found, key=lambda pair: pair[0], default=(0, ""))[1]
 
 
 def _moves(model: Any, theta: Parameters, batch: TaskBatch, alpha: float, beta: float) -> Iterator[tuple[str, Parameters]]:
@@ -329,13 +485,11 @@ def _moves(model: Any, theta: Parameters, batch: TaskBatch, alpha: float, beta: 
     yield "this is the step alone, outer_lr * gradient: subtract it from theta", beta * meta.gradient
     yield "this is the step alone, -outer_lr * gradient: add theta to it", -beta * meta.gradient
     yield "it goes uphill: eq. 13 subtracts the gradient", theta + beta * meta.gradient
-    yield "the step has the inner learning rate: the outer loop has outer_lr (eq. 13)", theta - alpha * meta.gradient
     exchanged = meta_gradient(model, theta, batch, inner_lr=beta).gradient
     yield "the two learning rates are exchanged: inner_lr is for the inner loop", theta - alpha * exchanged
     yield "the inner loop takes the outer learning rate: it has inner_lr (eq. 11)", theta - beta * exchanged
-    yield "the outer learning rate is missing: the step is outer_lr * gradient (eq. 13)", theta - meta.gradient
-    both = theta - alpha * beta * meta.gradient
-    yield "both learning rates stand before the step: the outer step has outer_lr alone (eq. 13)", both
+    yield ("both learning rates stand before the step: the outer step has outer_lr alone (eq. 13)",
+           theta - alpha * beta * meta.gradient)  # fmt: skip
     yield "this is pre-training, without its step: the gradient is taken at theta", now
     again = new - beta * meta_gradient(model, new, batch, inner_lr=alpha).gradient
     yield "two outer steps are taken: one was asked for", again

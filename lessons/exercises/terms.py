@@ -1,13 +1,15 @@
-"""The mistakes that can be made in a sum of products, each with the numbers that it gives.
+"""The mistakes that can be made in a sum of products, each with the numbers that it gives, or read off an answer's numbers.
 
     formula = Formula("eq. 5", {"Ra W": ("Ra", "W"), "a V": ("a", "V"), "c": ("c",)}, values, product, n=5)
     formula.mistakes(swaps={"a": {"z": z}}, extras={"b": b})     # (sentence, wrong answer)
+    made_of(mine, {"Ra W": Ra @ W, "a V": a @ V}, {"a W": a @ W})  # "it is Ra W + 2 a W, and not Ra W + a V"
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
@@ -87,3 +89,43 @@ class Formula:
                 for term, change in changes.items():
                     where = f", in the term {term}" if len(self.terms) > 1 and term != factor else ""
                     yield f"{stands}{where} ({self.equation})", change
+
+
+def made_of(mine: Any, right: Mapping[str, Any], others: Mapping[str, Any], *, most: int = 2) -> str:
+    """An answer written as a sum of named terms: any of the right ones, with at most `most` others; "" if it is none.
+
+    A sum is told only if it leaves four numbers at least beyond its factors, and agrees with all of them but for rounding.
+    """
+    target = np.ravel(np.asarray(mine, dtype=float))
+    flat = lambda terms: {name: np.ravel(value) for name, value in terms.items() if np.shape(value) == np.shape(mine)}
+    base, size = flat(right), np.linalg.norm(target)
+    rest = {name: value for name, value in flat(others).items() if np.isfinite(value).all() and np.any(value)}
+    if len(base) < len(right) or not (np.isfinite(size) and size > 0):
+        return ""
+    for count in range(most + 1):
+        if len(base) + count + 4 > target.size:
+            break
+        for names in combinations(rest, count):
+            terms = base | {name: rest[name] for name in names}
+            factors = np.linalg.lstsq(np.stack(list(terms.values()), axis=1), target, rcond=1e-9)[0]
+            fitting = sum(c * value for c, value in zip(factors, terms.values(), strict=True))
+            if np.linalg.norm(fitting - target) < 1e-9 * size:
+                used = [(c, name) for c, name in zip(factors, terms, strict=True)
+                        if abs(c) * np.linalg.norm(terms[name]) > 1e-7 * size]  # fmt: skip
+                if sum(abs(Fraction(c).limit_denominator(100) - c) > 1e-8 * abs(c) for c, _ in used) > 1:
+                    continue  # many odd factors explain anything
+                return f"it is {_sum(used)}, and not {_sum((1.0, name) for name in right)}"
+    return ""
+
+
+def _sum(terms: Iterable[tuple[float, str]]) -> str:
+    """`2 a V - 1/5 c`: a factor as a fraction if it is one; a name that begins with a minus stands for its negative."""
+    parts = []
+    for c, name in terms:
+        signed = -c if name[0] == "-" else c
+        ratio = Fraction(abs(c)).limit_denominator(100)
+        factor = f"{ratio}" if abs(float(ratio) - abs(c)) < 1e-8 * abs(c) else f"{abs(c):.4g}"
+        told = factor if name == "1" else name.removeprefix("-") if factor == "1" else f"{factor} {name.removeprefix('-')}"
+        parts.append(f"{'-' if signed < 0 else '+'} {told}")
+    told = " ".join(parts)
+    return told.removeprefix("+ ") if told[0] == "+" else told.replace("- ", "-", 1)

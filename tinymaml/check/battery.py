@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinymaml import validate
 from tinymaml.check.compare import Line, close
 from tinymaml.check.derivatives import complex_step, steady_difference
 from tinymaml.check.model_checks import CHECKS, Case
@@ -32,6 +33,9 @@ class ModelRejected(AssertionError):
     def __init__(self, report: str, failures: dict[str, str]):
         super().__init__(report)
         self.failures = failures
+
+    def __reduce__(self) -> tuple:
+        return ModelRejected, (*self.args, self.failures)  # for pickle: a process pool hands exceptions back
 
 
 def check_model(
@@ -85,6 +89,12 @@ def examine(
     tolerance: float = 1e-9,
 ) -> tuple[dict[str, Finding], str]:
     """What each check of the battery found, by its name, and a note if derivatives had to be taken by differences."""
+    validate.generator(rng)
+    validate.rate("inner_lr", inner_lr)
+    if theta is not None:
+        validate.parameters("theta", theta)
+    if batch is not None:
+        validate.batch(batch)
     cases, note = _choose_derivative([replace(case, tolerance=tolerance) for case in _cases(model, rng, theta, batch, inner_lr)])
     findings = {}
     for name, check in CHECKS.items():
@@ -104,7 +114,7 @@ def _cases(
     model: Any, rng: np.random.Generator, theta: Parameters | None, batch: TaskBatch | None, inner_lr: float
 ) -> Iterator[Case]:
     """Examples of growing size; without a theta of the caller's own each has a new one."""
-    batch = batch or random_batch(model, rng, tasks=3, shots=4, queries=4)
+    batch = random_batch(model, rng, tasks=3, shots=4, queries=4) if batch is None else batch
     cuts = []
     for tasks, n in SIZES:
         n = max(n, getattr(model, "fewest", 1))
@@ -112,7 +122,8 @@ def _cases(
         if small.x_support.shape not in cuts:
             cuts.append(small.x_support.shape)
             normal = lambda array: rng.standard_normal(array.shape)
-            here = theta or model.init(rng).map(lambda array: array + 0.1 * rng.standard_normal(array.shape))
+            nearby = lambda array: array + 0.1 * rng.standard_normal(array.shape)
+            here = model.init(rng).map(nearby) if theta is None else theta
             yield Case(model, here, here.map(normal), here.map(normal), small, inner_lr, complex_step, 1e-9)
 
 

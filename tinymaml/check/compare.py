@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from tinymaml import validate
 from tinymaml.parameters import Parameters
 
 FLOOR = 1e-3  # below this norm a difference is measured against it: rounding around zero, 0 against 1e-16, is no error
@@ -23,6 +24,9 @@ class WrongAnswer(AssertionError):
     def __init__(self, sentence: str, *, name: str, error: float, diagnosis: str = "", line: str = ""):
         super().__init__("\n".join(part for part in (sentence, line) if part))
         self.name, self.error, self.diagnosis, self.line = name, error, diagnosis, line
+
+    def __reduce__(self) -> tuple:
+        return Exception.__new__, (WrongAnswer, *self.args), self.__dict__  # for pickle: a pool hands exceptions back
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
@@ -54,6 +58,10 @@ def compare(
     >>> line = compare("dW[1]", np.array([[1.0, 2.0]]), np.array([[1.0, 2.0]]))
     dW[1]         (1, 2)        relative error 0.0e+00   right
     """
+    validate.text("name", name)
+    validate.tolerance("tolerance", tolerance)
+    if not (isinstance(reference, Parameters) or _numeric(reference)):
+        raise TypeError(f"reference is {validate.told(reference)}, expected numbers: pass an array or Parameters")
     difference = mismatch(mine, reference)
     if difference:
         raise WrongAnswer(f"{name}: {difference}", name=name, error=np.inf, diagnosis=difference)
@@ -76,10 +84,24 @@ def compare(
 
 def relative_error(mine: object, reference: object, *, floor: float = FLOOR) -> float:
     """|mine - reference| / max(|mine|, |reference|, floor), in the Euclidean norm over all numbers; NaN if any is NaN."""
-    mine, reference = numbers(mine), numbers(reference)
+    validate.tolerance("floor", floor)
+    mine, reference = _answers(mine, reference)
     with np.errstate(all="ignore"):  # what is not finite shows in the result
         scale = max(np.linalg.norm(mine), np.linalg.norm(reference), floor)
         return float(np.linalg.norm(mine - reference) / scale)
+
+
+def _answers(mine: object, reference: object) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of two answers, in rows of one length."""
+    for name, value in (("mine", mine), ("reference", reference)):
+        if not ((isinstance(value, Mapping) and value) or _numeric(value)):
+            raise TypeError(f"{name} is {validate.told(value)}, expected numbers: pass an array or Parameters")
+    if isinstance(mine, Mapping) and isinstance(reference, Mapping) and mine.keys() != reference.keys():
+        raise ValueError(f"mine holds {list(mine)} and reference {list(reference)}, expected the same names: compare those")
+    one, other = numbers(mine), numbers(reference)
+    if one.shape != other.shape:
+        raise ValueError(f"mine holds {one.size} numbers and reference {other.size}: compare as many with as many")
+    return one, other
 
 
 def mismatch(mine: object, reference: object) -> str:
@@ -117,6 +139,8 @@ def _numeric(value: object) -> bool:
 def _reshaped(mine: object, reference: object) -> str:
     """How the numbers of an answer of another shape are those of the reference; "" if they are not."""
     got, wanted = np.shape(mine), np.shape(reference)
+    if not np.size(mine):
+        return ""
     if got == wanted[::-1] and close(np.transpose(mine), reference):
         return "it is transposed"
     if np.size(mine) == np.size(reference) and close(np.reshape(mine, wanted), reference):

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tinymaml import validate
 from tinymaml.check import mistakes
 from tinymaml.check.compare import TOLERANCE, Line, attainable, compare, diagnose
 from tinymaml.check.derivatives import complex_step, gradient_at_once, steady_difference
@@ -46,6 +47,8 @@ class Derivation:
         self, model: Network, theta: Parameters, x: np.ndarray, y: np.ndarray, *, v: Parameters | None = None,
         query: tuple[np.ndarray, np.ndarray] | None = None, inner_lr: Rates | None = None, steps: int = 1,
     ):  # fmt: skip
+        if not isinstance(model, Network):
+            raise TypeError(f"model is {validate.told(model)}, expected a Network: make it with MLP, or of layers")
         here = model.at(theta, x, y)  # what it refuses, we refuse
         if v is not None:
             here.hvp(v)
@@ -53,12 +56,14 @@ class Derivation:
             raise ValueError(f"x has shape {x.shape}, expected (n, {model.inputs}): a derivation is for one task, take x[0]")
         if query is not None and inner_lr is None:
             raise ValueError("inner_lr is missing: u[k] is the gradient through inner steps of a certain size")
+        if query is not None and not (isinstance(query, tuple | list) and len(query) == 2):
+            raise TypeError(f"query is {validate.told(query)}, expected (xq, yq): pass the two arrays")
         double = lambda value: None if value is None else value.astype(np.float64)
         self.model, self.theta, self.x, self.y, self.v = model, *map(double, (theta, x, y, v))
         self._known: dict[str, Any] = {}
         self._meta = None
         if query is not None:
-            xq, yq = map(double, query)
+            xq, yq = (double(validate.floats(name, array)) for name, array in zip(("xq", "yq"), query, strict=True))
             batch = TaskBatch(self.x[None], self.y[None], xq[None], yq[None])
             self._meta = MetaDerivation(model, self.theta, batch, inner_lr=inner_lr, steps=steps)
 
@@ -71,7 +76,7 @@ class Derivation:
 
     def reference(self, name: str) -> Any:
         """The true value of one quantity: an array, or `Parameters`."""
-        if name not in self.names:
+        if validate.text("name", name) not in self.names:
             needs = "" if self.v else "; R-quantities need a direction, v=..."
             needs += "" if self._meta else "; u[k] needs query=(xq, yq) and inner_lr=..."
             raise ValueError(f"nothing here is named {name!r}: there are {', '.join(self.names)}{needs}")
@@ -84,10 +89,13 @@ class Derivation:
 
         The tolerance is 1e-10 where the reference is one derivative (eqs. 1-5), 1e-8 beyond, 1e-4 for an answer in float32.
         """
+        reference = self.reference(name)
+        if tolerance is not None:
+            validate.tolerance("tolerance", tolerance)
         one_derivative = name == "loss" or name.removeprefix("R") in self._outputs or name == "gradient" or name in self._moved
         tolerance = attainable(mine, tolerance or (TOLERANCE if one_derivative else 1e-8))
         diagnosis = lambda closeness: self._diagnosis(name, mine, closeness)
-        return compare(name, mine, self.reference(name), tolerance=tolerance, diagnosis=diagnosis)
+        return compare(name, mine, reference, tolerance=tolerance, diagnosis=diagnosis)
 
     def _diagnosis(self, name: str, mine: Any, closeness: float) -> str:
         if name.startswith("u["):

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from tinymaml import validate
 from tinymaml.parameters import Parameters
 
 Point = TypeVar("Point", np.ndarray, Parameters)
@@ -34,6 +35,8 @@ def complex_step(f: Callable[[Point], Value], point: Point, v: Point, *, h: floa
     >>> complex_step(np.exp, np.array([0.0, 1.0]), np.array([1.0, 0.0]))
     array([1., 0.])
     """
+    validate.function("f", f)
+    validate.rate("h", h, STEP)
     return _imaginary(f(_along(point, 1j * h, v)), h)
 
 
@@ -45,6 +48,10 @@ def central_difference(f: Callable[[Point], Value], point: Point, v: Point, *, h
     >>> round(float(central_difference(np.sin, np.array(0.0), np.array(1.0))), 9)
     1.0
     """
+    validate.function("f", f)
+    validate.rate("h", h, 1e-5)
+    if validate.count("points", points) not in STENCILS:
+        raise ValueError(f"points is {points}, expected 2, 4, 6 or 8: ask for one of them")
     terms = [
         (f(_along(point, k * h, v)) - f(_along(point, -k * h, v))) * (weight / h)
         for k, weight in enumerate(STENCILS[points], start=1)
@@ -73,6 +80,8 @@ def steady_step(difference: Callable[[float], Value], largest: float = 2.0**-5) 
 
 def steady_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Value:
     """`central_difference` of 8 points at its `steady_step`: a relative error of 1e-10 or better, kinks included."""
+    validate.function("f", f)
+    _known("v", v)
     length = max(np.linalg.norm(vector(v)), 1e-30)  # a step of h moves the point by h, whatever the length of v
     difference = lambda h: central_difference(f, point, v, h=h / length, points=8)
     return difference(steady_step(difference))
@@ -80,6 +89,9 @@ def steady_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Va
 
 def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative: Callable = complex_step) -> Point:
     """The whole gradient of a scalar f, one entry of `point` after another, by either derivative of this module."""
+    validate.function("f", f)
+    validate.function("derivative", derivative)
+    _known("point", point)
     flat = vector(point)
     unit = np.eye(flat.size)
     return _shaped(np.array([derivative(f, point, _shaped(e, point)) for e in unit]).reshape(flat.shape), point)
@@ -90,6 +102,10 @@ def gradient_at_once(f: Callable[[Point], np.ndarray], point: Point, *, h: float
 
     f gets one copy of `point` for each of its P entries, along a new leading axis, and returns P values: (P,).
     """
+    validate.function("f", f)
+    validate.rate("h", h, STEP)
+    if not isinstance(point, Parameters):
+        validate.floats("point", point)
     copies = _along(spread(point), 1j * h, entries(point))
     return _shaped(_imaginary(f(copies), h), point)
 
@@ -118,11 +134,22 @@ def vector(value: Value) -> np.ndarray:
 
 def _along(point: Point, r: complex, v: Point) -> Point:
     """point + r v."""
+    _known("point", point)
     if isinstance(point, Parameters):
+        validate.parameters("v", v)
         return point + r * v
+    _known("v", v)
     if np.shape(point) != np.shape(v):
         raise ValueError(f"the point has shape {np.shape(point)} and the direction v {np.shape(v)}: they must be the same")
     return point + r * np.asarray(v)
+
+
+def _known(name: str, point: Point) -> None:
+    """TypeError unless it is `Parameters`, an array of floats or a number."""
+    if isinstance(point, np.ndarray):
+        validate.floats(name, point)
+    elif not isinstance(point, Parameters):
+        validate.number(name, point)
 
 
 def _imaginary(value: Value, h: float) -> Value:

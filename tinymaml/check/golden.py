@@ -26,11 +26,12 @@ class Linear:
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
         """A random w."""
+        rng, dtype = validate.generator(rng), validate.precision(dtype)
         return Parameters(w=rng.standard_normal((self.inputs, 1)).astype(dtype))
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> LinearSurface:
         """The loss surface seen from theta; TypeError or ValueError if x, y and theta do not fit."""
-        validate.examples(x, y, self.inputs)
+        validate.examples(x, validate.floats("y", y), self.inputs)
         validate.fitting("theta", theta, {"w": (self.inputs, 1)}, x)
         return LinearSurface(theta["w"], x, y)
 

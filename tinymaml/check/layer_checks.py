@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinymaml import validate
 from tinymaml.check.compare import relative_error
 from tinymaml.check.derivatives import STEP
 from tinymaml.layers import Layer
@@ -20,6 +21,7 @@ def layer_errors(layer: Layer, rng: np.random.Generator, *, width: int, rows: in
 
     The transpose is tried in three random directions: a wrong rule agrees with none of them but by a chance of measure zero.
     """
+    validate.generator(rng)
     normal = lambda shape: rng.standard_normal(shape)
     shapes = getattr(layer, "shapes", {})
     p = {name: array + 0.3 * normal(array.shape) for name, array in (layer.init(rng) if shapes else {}).items()}

@@ -54,6 +54,9 @@ class MetaDerivation:
     """
 
     def __init__(self, model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1):
+        validate.model(model)
+        validate.parameters("theta", theta)
+        validate.batch(batch)
         double = lambda array: array.astype(np.float64)
         self.model, self.theta = model, theta.map(double)
         self.batch = TaskBatch(*(double(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
@@ -68,7 +71,7 @@ class MetaDerivation:
 
     def reference(self, name: str) -> Any:
         """The true value of one quantity: a number, or `Parameters`."""
-        if name not in self.names:
+        if validate.text("name", name) not in self.names:
             raise ValueError(f"nothing here is named {name!r}: there are {', '.join(self.names)}")
         if name not in self._known:
             self._known[name] = self._value(name)
@@ -76,6 +79,7 @@ class MetaDerivation:
 
     def check(self, name: str, mine: Any, *, tolerance: float = 1e-8) -> Line:
         """Prints and returns the line of a right answer; `WrongAnswer` with error and diagnosis for a wrong one."""
+        validate.tolerance("tolerance", tolerance)
         diagnosis = lambda closeness: self.diagnosis(name, mine, closeness)
         return compare(name, mine, self.reference(name), tolerance=attainable(mine, tolerance), diagnosis=diagnosis)
 

@@ -292,7 +292,7 @@ def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, n
 
 def _factor(mine: Parameters, reference: Parameters) -> float:
     """The number that mine is of the reference throughout; 0 if there is none."""
-    a, b = mine.flat, reference.flat
+    a, b = mine.flat_like(reference), reference.flat
     factor = float((a @ b) / max(b @ b, 1e-30))
     return factor if relative_error(a, factor * b) < 1e-6 and abs(factor) > 1e-6 else 0.0
 

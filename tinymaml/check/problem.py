@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from tinymaml import validate
 from tinymaml.activations import ACTIVATIONS
 from tinymaml.losses import LOSSES
 from tinymaml.models import MLP
@@ -32,16 +33,24 @@ class Problem:
     seed: int = 0
     inner_lr: float = 0.1
 
+    def __post_init__(self) -> None:
+        for name in ("tasks", "shots", "queries", "steps"):
+            validate.count(name, getattr(self, name))
+        validate.count("seed", self.seed, least=0)
+        validate.rate("inner_lr", self.inner_lr)
+        _ = self.model  # what it refuses, we refuse
+
     @classmethod
     def draw(cls, rng: np.random.Generator, *, activation: str | None = None, steps: int = 1) -> Problem:
         """A random one of at most three layers of at most five units."""
+        validate.generator(rng)
         whole = lambda low, high: int(rng.integers(low, high + 1))
         loss = str(rng.choice(list(LOSSES)))
         widths = [whole(1, 5) for _ in range(whole(2, 4))]
         if loss == "cross_entropy":
             widths[-1] = whole(2, 5)
         return cls(
-            tuple(widths), activation or str(rng.choice(list(ACTIVATIONS))), loss,
+            tuple(widths), str(rng.choice(list(ACTIVATIONS))) if activation is None else activation, loss,
             whole(1, 3), whole(1, 4), whole(1, 4), steps, whole(0, 2**31),
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinymaml import validate
 from tinymaml.check.compare import close
 from tinymaml.check.derivatives import STENCILS, STEP, entries, gradient_at_once, spread, steady_step
 from tinymaml.maml import Model, Rates, adapt
@@ -26,6 +27,10 @@ def losses(model: Model, thetas: Parameters, x: np.ndarray, y: np.ndarray) -> np
 
 def loss_gradient(model: Model, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Parameters:
     """The gradient of one task's loss by complex step, to rounding."""
+    validate.model(model)
+    validate.parameters("theta", theta)
+    for name, array in (("x", x), ("y", y)):
+        validate.floats(name, array)
     return gradient_at_once(lambda thetas: losses(model, thetas, x, y), theta)
 
 
@@ -77,6 +82,9 @@ def meta_gradient_by_complex_step(
     It differentiates the inner loop as it runs, `adapt`, and so trusts the model's gradient (check that first), but no
     Hessian and nothing of eq. 12. theta must be shared by the tasks.
     """
+    validate.model(model)
+    validate.parameters("theta", theta)
+    validate.batch(batch)
     P, T = theta.size, len(batch)
     copies = (spread(theta) + (1j * STEP) * entries(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
     many = lambda array: np.tile(array, (P, *[1] * (array.ndim - 1)))  # all tasks, then all tasks again: (P T, n, ...)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinymaml import validate
 from tinymaml.look import Look
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.parameters import Parameters
@@ -28,6 +29,9 @@ def pretraining_gradient(model: Any, theta: Parameters, batch: TaskBatch) -> Pre
 
     It sees the same points as MAML, support and query (T, K + Q, ...), as one set of T (K + Q) examples.
     """
+    validate.model(model)
+    validate.parameters("theta", theta)
+    validate.batch(batch)
     x = np.concatenate([batch.x_support, batch.x_query], axis=1)
     y = np.concatenate([batch.y_support, batch.y_query], axis=1)
     here = model.at(theta, x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:]))

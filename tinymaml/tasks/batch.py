@@ -30,6 +30,8 @@ class TaskBatch:
             array = validate.floats(name, getattr(self, name))
             if array.ndim < 3:
                 raise ValueError(f"{name} has shape {array.shape}, expected (tasks, examples, ...): one task is {name}[None]")
+            if array.size == 0:
+                raise ValueError(f"{name} has shape {array.shape}, expected one task and one example at least: none is empty")
         for part in ("support", "query"):
             x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
             if x.shape[:2] != y.shape[:2]:
@@ -47,6 +49,6 @@ class TaskBatch:
     def __getitem__(self, tasks: slice) -> TaskBatch:
         """Some of the tasks: `batch[3:4]` is a batch of one."""
         if not isinstance(tasks, slice):
-            raise TypeError(f"a batch is cut with a slice, not with {tasks!r}: use batch[{tasks}:{tasks} + 1] for one task")
+            raise TypeError(f"a batch is cut with a slice, not with {validate.told(tasks)}: use batch[3:4] for one task")
         hidden = self.hidden[tasks] if self.hidden is not None else None
         return TaskBatch(self.x_support[tasks], self.y_support[tasks], self.x_query[tasks], self.y_query[tasks], hidden)

@@ -39,16 +39,15 @@ class Episodes:
 
     def __post_init__(self) -> None:
         validate.count("ways", self.ways, least=2)
+        validate.flag("shuffled", self.shuffled)
         if isinstance(self.source, np.ndarray):
             _check_array(self.source)
             if self.ways > (number := len(self.source)):
                 raise ValueError(f"ways is {self.ways} and source has {number} classes: ask for {number} ways or fewer")
-        elif not (hasattr(self.source, "classes") and hasattr(self.source, "examples")):
-            raise TypeError(
-                f"source is a {type(self.source).__name__}, expected an array (classes, examples, features) "
-                "or a family with the methods classes and examples: see tinymaml/tasks/episodes.py"
-            )
-        elif not self.shuffled:
+        else:
+            _check_family(self.source)
+            if self.shuffled:
+                return
             raise ValueError("shuffled=False needs classes that come back, and none of this source does: draw a set with pool")
 
     def sample(
@@ -61,6 +60,7 @@ class Episodes:
         i of task t in hidden[t, i]: its index in the array, or what the family made of it.
         ValueError when shots + queries is above the examples that a class of the array has.
         """
+        rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
         queries = validate.count("queries", queries)
         take = self._from_array if isinstance(self.source, np.ndarray) else self._from_family
@@ -94,6 +94,8 @@ def pool(source: Any, rng: np.random.Generator, *, classes: int, examples: int, 
 
     Sampling from it costs next to nothing, so a family that is slow to draw is best drawn so.
     """
+    _check_family(source)
+    rng, dtype = validate.generator(rng), validate.precision(dtype)
     classes, examples = validate.count("classes", classes), validate.count("examples", examples)
     return source.examples(rng, source.classes(rng, (classes,)), examples, dtype)
 
@@ -104,6 +106,7 @@ def split(rng: np.random.Generator, array: np.ndarray, train: int) -> tuple[np.n
     ValueError unless both parts have a class.
     """
     _check_array(array)
+    rng = validate.generator(rng)
     if validate.count("train", train) >= len(array):
         raise ValueError(f"train is {train} and there are {len(array)} classes, expected some to test on: train on fewer")
     order = rng.permutation(len(array))
@@ -116,6 +119,7 @@ def nearest_neighbour(batch: TaskBatch) -> np.ndarray:
     Nearest in Euclidean distance of the inputs; of equally near ones the first. It learns nothing. The accuracy is
     that of any prediction: `(prediction.argmax(-1) == batch.y_query.argmax(-1)).mean()`.
     """
+    validate.batch(batch)
     tasks = len(batch)
     support, query = (x.reshape(tasks, x.shape[1], -1) for x in (batch.x_support, batch.x_query))
     # |q - s|^2 without |q|^2, which is the same for every s
@@ -140,7 +144,15 @@ def _one_hot(tasks: int, ways: int, count: int, dtype: type) -> np.ndarray:
 
 
 def _check_array(array: np.ndarray) -> None:
-    if not (isinstance(array, np.ndarray) and array.dtype == np.uint8):
+    if not (type(array) is np.ndarray and array.dtype == np.uint8):
         validate.floats("source", array)
     if array.ndim < 3 or 0 in array.shape:
-        raise ValueError(f"source has shape {array.shape}, expected (classes, examples, features), none of them empty")
+        raise ValueError(f"source has shape {array.shape}, expected (classes, examples, features): leave none of them empty")
+
+
+def _check_family(source: Any) -> None:
+    if not (hasattr(source, "classes") and hasattr(source, "examples")):
+        raise TypeError(
+            f"source is a {type(source).__name__}, expected an array (classes, examples, features) "
+            "or a family with the methods classes and examples: see tinymaml/tasks/episodes.py"
+        )

@@ -44,16 +44,14 @@ class Glyphs:
     def __post_init__(self) -> None:
         validate.count("size", self.size, least=4)
         for name in ("jitter", "shift", "slant", "stretch"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value}, expected a standard deviation: a finite number, zero or above")
+            validate.deviation(name, getattr(self, name))
 
     def classes(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
         """New characters: the control points of their strokes (*shape, 3, 5, 2), x to the right and y down, in [-1, 1].
 
         One to three strokes; those that a character lacks have all their points in one place, no length and no ink.
         """
-        shape = (*np.atleast_1d(shape), STROKES)
+        rng, shape = validate.generator(rng), (*validate.shape(shape), STROKES)
         # a stroke sets out in some direction and turns by about as much at every point; every third bends back
         turn = rng.normal(0, 0.7, (*shape, 1)) + rng.normal(0, 0.3, (*shape, CONTROLS - 1))
         turn[..., CONTROLS // 2:] *= rng.choice([1, 1, -1], (*shape, 1))
@@ -73,6 +71,8 @@ class Glyphs:
 
     def examples(self, rng: np.random.Generator, classes: np.ndarray, count: int, dtype: type = np.float64) -> np.ndarray:
         """Each of the characters (..., 3, 5, 2) written `count` times: images (..., count, size * size)."""
+        rng, count, dtype = validate.generator(rng), validate.count("count", count), validate.precision(dtype)
+        validate.rows("classes", classes, (STROKES, CONTROLS, 2))
         shape = (*classes.shape[:-3], count)
         meant = np.broadcast_to(classes[..., None, :, :, :], (*shape, *classes.shape[-3:])).reshape(-1, *classes.shape[-3:])
         images = np.empty((len(meant), self.size, self.size), dtype)

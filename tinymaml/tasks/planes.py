@@ -41,9 +41,7 @@ class Planes:
 
     def __post_init__(self) -> None:
         for name in ("between", "within", "nuisance"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value}, expected a standard deviation: a finite number, zero or above")
+            validate.deviation(name, getattr(self, name))
         validate.count("seed", self.seed, least=0)
 
     @cached_property
@@ -55,10 +53,12 @@ class Planes:
 
     def classes(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
         """New classes: their points m of the signal plane, (*shape, 2)."""
-        return self.between * rng.standard_normal((*np.atleast_1d(shape), SIGNAL))
+        return self.between * validate.generator(rng).standard_normal((*validate.shape(shape), SIGNAL))
 
     def examples(self, rng: np.random.Generator, classes: np.ndarray, count: int, dtype: type = np.float64) -> np.ndarray:
         """`count` new examples of each of the classes (..., 2): inputs (..., count, 10)."""
+        rng, count, dtype = validate.generator(rng), validate.count("count", count), validate.precision(dtype)
+        validate.rows("classes", classes, (SIGNAL,))
         x = rng.standard_normal((*classes.shape[:-1], count, SIGNAL + NUISANCE))
         x[..., :SIGNAL] = classes[..., None, :] + self.within * x[..., :SIGNAL]
         x[..., SIGNAL:] *= self.nuisance
@@ -66,10 +66,12 @@ class Planes:
 
     def inputs(self, points: np.ndarray) -> np.ndarray:
         """The inputs (..., 10) of points (..., 2) of the signal plane, free of noise: what a picture of it asks a model for."""
+        validate.rows("points", points, (SIGNAL,))
         return points @ self.rotation[:SIGNAL].astype(points.dtype)
 
     def plane(self, x: np.ndarray) -> np.ndarray:
         """Where inputs (..., 10) lie in the signal plane, (..., 2): the inverse of `inputs`, blind to the noise."""
+        validate.rows("x", x, (SIGNAL + NUISANCE,))
         return x @ self.rotation[:SIGNAL].T.astype(x.dtype)
 
 

@@ -26,12 +26,24 @@ class Sinusoid:
     amplitude: float | np.ndarray
     phase: float | np.ndarray
 
+    def __post_init__(self) -> None:
+        for name in ("amplitude", "phase"):
+            if isinstance(getattr(self, name), np.ndarray):
+                validate.floats(name, getattr(self, name))
+            else:
+                validate.number(name, getattr(self, name), 1.0)
+
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """y at x: (T, n, 1) for T tasks."""
+        validate.number("x", x) if np.ndim(x) == 0 and not isinstance(x, np.ndarray) else validate.floats("x", x)
         return self.amplitude * np.sin(x - self.phase)
 
     def __getitem__(self, tasks: slice | int) -> Sinusoid:
         """Some of the T tasks, or with an index the one task with its two numbers."""
+        if not isinstance(self.amplitude, np.ndarray):
+            raise TypeError("this is one sinusoid, which cannot be cut: use it as it is")
+        if not isinstance(tasks, slice) and not validate.count("task", tasks, least=0) < len(self.amplitude):
+            raise IndexError(f"task is {tasks}, expected less than {len(self.amplitude)}: so many there are, counted from 0")
         amplitude, phase = self.amplitude[tasks], self.phase[tasks]
         return Sinusoid(amplitude, phase) if isinstance(tasks, slice) else Sinusoid(amplitude.item(), phase.item())
 
@@ -49,9 +61,7 @@ class Sinusoids:
 
     def __post_init__(self) -> None:
         for name in ("amplitude", "phase", "x"):
-            low, high = getattr(self, name)
-            if not (np.isfinite(low) and np.isfinite(high) and low <= high):
-                raise ValueError(f"{name} is ({low}, {high}), expected (lowest, highest), both finite")
+            validate.interval(name, getattr(self, name))
         if self.x[0] == self.x[1]:
             raise ValueError(f"x is {self.x}, a single point: support and query need different points")
 
@@ -62,6 +72,7 @@ class Sinusoids:
 
         A query point is never a support point of the same task. `hidden` is the `Sinusoid` that made the batch.
         """
+        rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
         queries = validate.count("queries", queries)
         waves = Sinusoid(rng.uniform(*self.amplitude, (tasks, 1, 1)), rng.uniform(*self.phase, (tasks, 1, 1)))
@@ -79,6 +90,10 @@ class Sinusoids:
 def told(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of sinusoid tasks: amplitude and phase stand beside x, which becomes (T, n, 3)."""
 
+    validate.batch(batch)
+    if not isinstance(batch.hidden, Sinusoid):
+        raise TypeError(f"hidden of the batch is {validate.told(batch.hidden)}, expected a Sinusoid: use Sinusoids().sample")
+
     def with_task(x: np.ndarray) -> np.ndarray:
         facts = np.concatenate([batch.hidden.amplitude, batch.hidden.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
         return np.concatenate([x, np.broadcast_to(facts, (*x.shape[:2], 2))], axis=-1)
@@ -92,6 +107,9 @@ def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
     E[A sin(x - phi)] = E[A] (cos(x - phi_high) - cos(x - phi_low)) / (phi_high - phi_low), as A and phi are
     independent and uniform. It is what pre-training converges to.
     """
+    if not isinstance(tasks, Sinusoids):
+        raise TypeError(f"tasks is {validate.told(tasks)}, expected Sinusoids: pass Sinusoids()")
+    validate.floats("x", x)
     low, high = tasks.phase
     mean_wave = (np.cos(x - high) - np.cos(x - low)) / (high - low) if high > low else np.sin(x - low)
     return np.mean(tasks.amplitude) * mean_wave
