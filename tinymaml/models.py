@@ -60,7 +60,7 @@ def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch",
     validate.count("filters", filters)
     for l in range(1, validate.count("blocks", blocks) + 1):
         if size == 1:
-            raise ValueError(f"block {l} gets images of side 1, which cannot be halved: side {side} is for {l - 1} blocks at most")
+            raise ValueError(f"block {l} gets images of side 1, which cannot be halved: side {side} is for {l - 1} blocks")
         patches = Patches(size, channels)
         size, channels = patches.across, filters
         kernels = Affine(patches.outputs, filters, l)

@@ -90,8 +90,8 @@ class Network:
         symbols = list(dict.fromkeys(symbol for named in rows.values() for symbol in named))
         shape = lambda name: " x ".join(map(str, self.shapes[name])) if name else ""
         count = lambda names: f"{sum(math.prod(self.shapes[name]) for name in names):,}"
-        rows = [[layer, *(shape(named.get(symbol)) for symbol in symbols), count(named.values())] for layer, named in rows.items()]
-        rows = [["layer", *symbols, "parameters"], *rows, ["total", *[""] * len(symbols), count(self.shapes)]]
+        body = [[layer, *(shape(named.get(symbol)) for symbol in symbols), count(named.values())] for layer, named in rows.items()]
+        rows = [["layer", *symbols, "parameters"], *body, ["total", *[""] * len(symbols), count(self.shapes)]]
         *left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
         line = lambda row: "  ".join([*(f"{cell:<{w}}" for cell, w in zip(row, left, strict=False)), f"{row[-1]:>{right}}"])
         return "\n".join([self.title, *map(line, rows)])

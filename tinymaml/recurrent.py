@@ -44,8 +44,8 @@ class Recurrent:
         validate.count("steps", self.steps)
         if self.cell.inputs is None or self.cell.outputs is None or self.width < 1:
             raise ValueError(
-                f"the cell gets rows of {self.cell.inputs} and makes rows of {self.cell.outputs}, expected the width of x and of h "
-                "together, and of h: make the cell's first layer that wide"
+                f"the cell gets rows of {self.cell.inputs} and makes rows of {self.cell.outputs}, expected it to get x and h "
+                "side by side and to make h: make its first layer as wide as both"
             )
 
     def forward(self, p, a):
