@@ -116,7 +116,7 @@ class Sizes:
     def network(self, hidden: tuple[int, ...], activation: str) -> Network:
         """The recurrent network of these sizes with as many units as `hidden`, one width, says."""
         if len(hidden) != 1:
-            raise ValueError(f"hidden is {hidden}, expected one width: a recurrent network has one layer, of 20 units for instance")
+            raise ValueError(f"hidden is {hidden}, expected one width: a recurrent network has one layer, of 20 units say")
         return RNN(self.inputs // self.steps, hidden[0], self.outputs // self.steps, self.steps, activation=activation)
 
 
@@ -147,7 +147,7 @@ FAMILY = Family(
     test_queries=20,
     picture=("sequence.png", picture),
     defaults={
-        "inner_lr": 0.004, "outer_lr": 0.01, "hidden": (20,), "activation": "tanh", "iterations": 1000, "dtype": "float32",
+        "inner_lr": 0.004, "outer_lr": 0.003, "hidden": (20,), "activation": "tanh", "iterations": 1000, "dtype": "float32",
     },
     references=(
         Reference(
