@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+import math
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
-from tinymaml import checkpoint, methods, tasks
+from tinymaml import checkpoint, methods, sound, tasks
 from tinymaml.choices import checked
 from tinymaml.evaluation import Curve, constant, evaluate
 from tinymaml.folder import claimed
@@ -114,14 +116,30 @@ def reopen(path: Path) -> tuple[TrainingState, Settings]:
     """A trained run with its own settings. ValueError for a checkpoint that does not fit what they describe."""
     state, stored = checkpoint.load(path)
     try:
-        settings = checked(Settings(**stored))
-        expected = {name: array.shape for name, array in initialisation(settings).items()}
+        settings = _described(stored)
+        if sum(map(math.prod, model(settings).shapes.values())) > state.theta.size:  # before as much is allocated
+            raise ValueError("it is of another architecture: theta has fewer numbers than its settings say")
+        state = sound.agreeing(state, initialisation(settings), Adam(settings.outer_lr, settings.half_life))
+        if state.iteration > settings.iterations:
+            raise ValueError(f"it has done {state.iteration} iterations, and its settings say {settings.iterations}")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds settings that make no sense here ({error}): name another file") from error
-    got = {name: array.shape for name, array in state.theta.items()}
-    if got != expected:
-        raise ValueError(f"{path} holds a network of another architecture, {got}, expected {expected}: name another file")
+        raise ValueError(f"{path}: {error}: train again or name another file") from error
     return state, settings
+
+
+def _described(stored: dict[str, Any]) -> Settings:
+    """The settings from what a file has of them, all of which it must have."""
+    lacking = {each.name for each in fields(Settings)} ^ stored.keys()
+    if lacking:
+        raise ValueError(f"its settings have no {min(lacking)}, or this version has none")
+    try:
+        settings = Settings(**stored)
+        complete = checked(settings)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"its settings make no sense here ({error})") from error
+    if lacking := complete.options.keys() - settings.options.keys():
+        raise ValueError(f"its settings have no {min(lacking)}")
+    return complete
 
 
 def _restore(path: Path, settings: Settings) -> TrainingState:
