@@ -86,7 +86,8 @@ def cut(whole, draw):
     """An end, a beginning or a middle is missing, or is all zeros, or stands there twice."""
     a, b = sorted(draw.sample(range(len(whole)), 2))
     return draw.choice([
-        whole[:a], whole[a:], whole[:a] + whole[b:], whole[:a] + bytes(b - a) + whole[b:], whole[:b] + whole[a:], whole + whole[:a],
+        whole[:a], whole[a:], whole[:a] + whole[b:], whole[:a] + bytes(b - a) + whole[b:], whole[:b] + whole[a:],
+        whole + whole[:a],
     ])  # fmt: skip
 
 
@@ -134,7 +135,8 @@ def array(whole, draw):
     if kind < len(others):
         found[name] = member(others[kind])
     elif kind == len(others):  # another name
-        found[draw.choice(["theta/W9.npy", "theta/.npy", "x.npy", "losses/x.npy", "optimizer.npy", "a/b/c.npy", "../W1.npy"])] = content
+        names = ["theta/W9.npy", "theta/.npy", "x.npy", "losses/x.npy", "optimizer.npy", "a/b/c.npy", "../W1.npy"]
+        found[draw.choice(names)] = content
     elif kind == len(others) + 1:  # one more
         found[name], found["theta/W3.npy"] = content, member(np.zeros((3, 3), np.float32))
     elif kind == len(others) + 2:  # in another order, which is harmless
@@ -159,7 +161,8 @@ def header(whole, draw):
         "{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000000000,)}",
         "{'descr': '|O', 'fortran_order': False, 'shape': ()}",
         "{'descr': '<q9', 'fortran_order': 3, 'shape': (0,)}", "{'descr': " + "(" * 3000, "(" * 9000, "-" * 9000 + "1",
-        "{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (2L,)}", "0or", "\\", "{}", "", "'\\N{x}'", "\t\n  1\n 2", "x" * 60_000,
+        "{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (2L,)}", "0or", "\\", "{}", "", "'\\N{x}'",
+        "\t\n  1\n 2", "x" * 60_000,
     ])  # fmt: skip
     head = text.encode("latin1") + b"\n"
     return archive(found | {name: b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + content[128:]})
@@ -184,8 +187,8 @@ def ending(path, whole, good):
     try:
         state, _ = reopen(path)
     except (ValueError, FileNotFoundError) as error:
-        sentence = str(error)
-        return "refused" if "\n" not in sentence and str(path) in sentence and len(sentence) < 600 else f"not a sentence: {sentence!r}"
+        plain = "\n" not in str(error) and str(path) in str(error) and len(str(error)) < 600
+        return "refused" if plain else f"not a sentence: {error!r}"
     except BaseException as error:
         return f"{type(error).__name__}: {error}"
     alike = (
@@ -228,7 +231,8 @@ def test_what_is_not_finite_is_named_and_is_no_divergence(whole, tmp_path, name,
     spoilt[0] = value
     path.write_bytes(archive(found | {f"{name}.npy": member(spoilt)}))
     for opened in (lambda: reopen(path), lambda: run(SETTINGS, path, resume=True, progress=False)):
-        with pytest.raises(ValueError, match=rf"{path}: {name.replace('/', ' ')} holds \d+ values that are NaN or infinite .*: train again"):
+        sentence = rf"{path}: {name.replace('/', ' ')} holds \d+ values that are NaN or infinite .*: train again"
+        with pytest.raises(ValueError, match=sentence):
             opened()
 
 
