@@ -5,6 +5,7 @@
 
 import io
 import json
+import os
 import random
 import sys
 import tempfile
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinymaml import checkpoint
 from tinymaml.choices import settings_for
 from tinymaml.run import reopen, run
+from tinymaml.tasks.omniglot import load
 
 SETTINGS = settings_for("planes", iterations=3, hidden=(3,), tasks=2, queries=2, steps=2)
 NONSENSE = (
@@ -99,6 +102,8 @@ def fact(whole, draw):
         for key in above:
             facts = facts[key]
         if draw.random() < 0.1:
+            facts[draw.choice(["x", "a\nb", "\x1b[1m", 500 * "x"])] = draw.choice(NONSENSE)
+        elif draw.random() < 0.1:
             del facts[last]
         else:
             facts[last] = draw.choice(NONSENSE)
@@ -136,6 +141,7 @@ def array(whole, draw):
         found[name] = member(others[kind])
     elif kind == len(others):  # another name
         names = ["theta/W9.npy", "theta/.npy", "x.npy", "losses/x.npy", "optimizer.npy", "a/b/c.npy", "../W1.npy"]
+        names += ["theta/a\nb.npy", "theta/\x1b[1m.npy", "optimizer/" + 500 * "x"]
         found[draw.choice(names)] = content
     elif kind == len(others) + 1:  # one more
         found[name], found["theta/W3.npy"] = content, member(np.zeros((3, 3), np.float32))
@@ -244,7 +250,7 @@ def test_what_is_not_finite_is_named_and_is_no_divergence(whole, tmp_path, name,
     (lambda facts: facts["settings"].update(hidden=[4]), "another architecture"),
     (lambda facts: facts["settings"].update(hidden=[10**12]), "another architecture: theta has fewer numbers"),
     (lambda facts: facts["settings"].update(iterations=2), "it has done 3 iterations, and its settings say 2"),
-    (lambda facts: facts["settings"].pop("shots"), "its settings have no shots"),
+    (lambda facts: facts["settings"].pop("shots"), "'shots' is a setting of its own, or of this version, only"),
     (lambda facts: facts["settings"]["options"].pop("steps"), "its settings have no steps"),
     (lambda facts: facts["settings"].update(hidden="ab"), "settings make no sense here .hidden is 'ab'"),
 ])  # fmt: skip
@@ -283,6 +289,85 @@ def test_theta_is_put_in_the_order_that_the_optimizer_knows(whole, tmp_path):
     path.write_bytes(archive(dict(reversed(found.items()))))
     assert list(checkpoint.load(path)[0].theta) == ["b2", "W2", "b1", "W1"]
     assert list(reopen(path)[0].theta) == ["W1", "b1", "W2", "b2"]
+
+
+# -- Omniglot -----------------------------------------------------------------------------------------------
+
+
+def omniglot_folder(folder):
+    """One character, two drawings, unpacked; and what is read of it."""
+    place = folder / "images_background" / "Greek" / "character01"
+    place.mkdir(parents=True)
+    for number in (1, 2):
+        ink = np.random.default_rng(number).random((105, 105)) < 0.1
+        Image.fromarray(~ink).save(place / f"0001_0{number}.png")
+    return load(folder, complete=False).background
+
+
+@pytest.mark.parametrize("kind", [
+    "shape", "rank", "float", "int", "blank", "empty", "no stamp", "number as stamp", "no images", "compressed", "pickle", "huge",
+])  # fmt: skip
+def test_a_cache_that_holds_no_images_is_made_anew(tmp_path, kind):
+    images = omniglot_folder(tmp_path)
+    cache = tmp_path / "images_background_28x28.npz"
+    good = cache.read_bytes()
+    with np.load(cache) as stored:
+        kept = dict(stored)
+    other = {
+        "shape": images[..., :-1], "rank": images[0], "float": images / 255, "int": images.astype(int) * 1000,
+        "blank": 0 * images, "empty": images[:0], "pickle": images.astype(object),
+    }  # fmt: skip
+    if kind in other:
+        kept["images"] = other[kind]
+    kept = {name: array for name, array in kept.items() if kind != f"no {name}"}
+    if kind == "number as stamp":
+        kept["stamp"] = np.array([1.0, 2.0])
+    (np.savez_compressed if kind == "compressed" else np.savez)(cache, **kept)
+    if kind == "huge":
+        head = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 2, 784)}\n"
+        found = parts(good) | {"images.npy": b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head}
+        cache.write_bytes(archive(found))
+    np.testing.assert_array_equal(load(tmp_path, complete=False).background, images)
+    assert parts(cache.read_bytes()) == parts(good)
+
+
+def test_a_damaged_cache_never_gives_other_images(tmp_path):
+    images, draw = omniglot_folder(tmp_path), random.Random(0)
+    cache = tmp_path / "images_background_28x28.npz"
+    good = cache.read_bytes()
+    for number in range(60):
+        cache.write_bytes((flipped, cut, claimed)[number % 3](good, draw))
+        np.testing.assert_array_equal(load(tmp_path, complete=False).background, images)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has none of these")
+@pytest.mark.parametrize("kind", ["fifo", "directory", "dangling link", "link to a device", "link to itself"])
+@pytest.mark.parametrize("place", ["drawing", "archive", "cache"])
+def test_what_is_no_regular_file_is_never_opened(tmp_path, kind, place):
+    images = omniglot_folder(tmp_path)
+    cache = tmp_path / "images_background_28x28.npz"
+    odd = {
+        "drawing": tmp_path / "images_background" / "Greek" / "character01" / "0001_02.png",
+        "archive": tmp_path / "images_background.zip", "cache": cache,
+    }[place]  # fmt: skip
+    odd.unlink(missing_ok=True)
+    if kind == "fifo":
+        os.mkfifo(odd)  # whoever opens it waits for ever
+    elif kind == "directory":
+        odd.mkdir()
+    else:
+        odd.symlink_to({"dangling link": tmp_path / "nowhere", "link to a device": "/dev/zero", "link to itself": odd}[kind])
+    if place == "drawing":
+        with pytest.raises(ValueError, match=r"0001_02\.png is no regular file, expected a drawing: unpack"):
+            load(tmp_path, complete=False)
+    elif place == "archive" and kind not in ("dangling link", "link to itself"):  # which are as good as not there
+        with pytest.raises(ValueError, match=r"images_background\.zip (is neither a file nor a folder|holds no )"):
+            load(tmp_path, complete=False)
+    elif place == "cache" and kind == "directory":
+        with pytest.warns(UserWarning, match="cannot be kept"):
+            np.testing.assert_array_equal(load(tmp_path, complete=False).background, images)
+    else:
+        np.testing.assert_array_equal(load(tmp_path, complete=False).background, images)
 
 
 if __name__ == "__main__":

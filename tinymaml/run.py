@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml import checkpoint, memory, methods, sound, tasks
+from tinymaml import checkpoint, memory, methods, sound, tasks, validate
 from tinymaml.choices import checked
 from tinymaml.evaluation import Curve, constant, evaluate
 from tinymaml.folder import claimed
@@ -160,7 +160,7 @@ def _described(stored: dict[str, Any]) -> Settings:
     """The settings from what a file has of them, all of which it must have."""
     lacking = {each.name for each in fields(Settings)} ^ stored.keys()
     if lacking:
-        raise ValueError(f"its settings have no {min(lacking)}, or this version has none")
+        raise ValueError(f"{validate.told(min(lacking))} is a setting of its own, or of this version, only")
     try:
         settings = Settings(**stored)
         complete = checked(settings)

@@ -18,7 +18,7 @@ def assembled(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Tra
     groups: dict[str, dict[str, np.ndarray]] = {"theta": {}, "optimizer": {}, "losses": {}}
     for name, array in arrays.items():
         group, _, own = name.partition("/")
-        if group not in groups or (group == "losses") == bool(own):
+        if group not in groups or (group == "losses") == bool(own) or not name.isprintable() or len(name) > 99:
             raise ValueError(f"it holds {validate.told(name)}, which no run writes")
         groups[group][own] = _numbers(f"{group} {own}".strip(), array)
     iteration, losses = facts.get("iteration"), groups["losses"].get("")
