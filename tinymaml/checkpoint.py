@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinymaml import npz, sound, validate
 from tinymaml.files import write_whole
-from tinymaml.parameters import Parameters
 from tinymaml.training import TrainingState
 
 FORMAT = "tinymaml checkpoint 2"
@@ -31,29 +29,26 @@ def save(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> tuple[TrainingState, dict[str, Any]]:
-    """The state and the settings in `path`. FileNotFoundError, or ValueError for a file that is not a whole checkpoint."""
+    """The state and the settings in `path`, each part judged by itself; `run.reopen` judges whether they agree.
+
+    FileNotFoundError, or ValueError for a file that is not a whole checkpoint or has a part that no run can have left.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}: `python -m tinymaml train` makes one")
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}  # zip checks every array's sum
+        arrays = npz.read(path)
         facts = json.loads(str(arrays.pop("facts")))
-        if facts["format"] == FORMAT:
-            return _assembled(facts, arrays)
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is not a whole tinymaml checkpoint ({error}): train again or name another file") from error
-    raise ValueError(f"{path} is a {facts['format']!r} and this version reads {FORMAT!r}: train again or name another file")
-
-
-def _assembled(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[TrainingState, dict[str, Any]]:
-    """The state and the settings from the parts that `save` wrote."""
-    losses = arrays.pop("losses")
-    groups: dict[str, dict[str, np.ndarray]] = {"theta": {}, "optimizer": {}}
-    for name, array in arrays.items():
-        group, name = name.split("/", 1)
-        groups[group][name] = array
-    if losses.shape != (facts["iteration"],) or not groups["theta"]:
-        raise ValueError("its parts do not belong together")
-    theta = Parameters(groups["theta"])
-    return TrainingState(facts["iteration"], theta, groups["optimizer"], facts["generator"], losses), facts["settings"]
+        written_by, settings = facts["format"], facts["settings"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)[:200]
+        raise ValueError(f"{path} is not a whole tinymaml checkpoint ({what}): train again or name another file") from error
+    if written_by != FORMAT:
+        had = validate.told(written_by)
+        raise ValueError(f"{path} is a {had} and this version reads {FORMAT!r}: train again or name another file")
+    try:
+        if not isinstance(settings, dict):
+            raise ValueError(f"its settings are {validate.told(settings)}, expected names and values")
+        return sound.assembled(facts, arrays), settings
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}: train again or name another file") from error

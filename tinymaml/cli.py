@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         saved = "; what was trained so far is saved, and --resume goes on from there" * hasattr(arguments, "resume")
         return _complain(f"stopped{saved}", 143 if isinstance(stop, Terminated) else 130)
+    except (MemoryError, OverflowError) as error:
+        what = f" ({error})" if str(error) else ""
+        return _complain(f"a number is too large for the memory of this machine{what}: lower what was asked for", 2)
     except (ValueError, TypeError, OSError) as error:
         return _complain(str(error), 2)
 
@@ -52,7 +55,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 
     places = _places(arguments)
     for settings in (each for runs in places.values() for each in runs.values()):
-        _drawable(settings, tasks.named(settings.family).test_queries)
+        family = tasks.named(settings.family)
+        _drawable(settings, family.test_tasks, family.test_queries)
     out = _folder(arguments, f"compare-{arguments.family}")
     with folder.claimed(out):
         for name, runs in places.items():
@@ -76,7 +80,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from tinymaml.run import run
 
     settings = settings_for(arguments.family, arguments.method, **asked(arguments))
-    _drawable(settings, 1)
+    _drawable(settings, 1, 1)
     path = _folder(arguments, f"train-{settings.method}") / f"{settings.method}.npz"
     state = run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
     recent = state.losses[-100:].mean()
@@ -120,10 +124,12 @@ def _bench(arguments: argparse.Namespace) -> int:
 # -- folders -------------------------------------------------------------------------------------------------
 
 
-def _drawable(settings: Settings, queries: int) -> None:
-    """ValueError or OSError for tasks that cannot be drawn, before a folder is made and hours are spent."""
-    from tinymaml.run import new_tasks, sampler
+def _drawable(settings: Settings, count: int, queries: int) -> None:
+    """ValueError or OSError for tasks that cannot be drawn or kept, before a folder is made and hours are spent."""
+    from tinymaml.run import fits, new_tasks, sampler
 
+    fits(settings)
+    fits(settings, count, queries)
     sampler(settings)(np.random.default_rng(0))
     new_tasks(settings, 1, queries)
 

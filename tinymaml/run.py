@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+import math
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
-from tinymaml import checkpoint, methods, tasks
+import numpy as np
+
+from tinymaml import checkpoint, memory, methods, sound, tasks, validate
 from tinymaml.choices import checked
 from tinymaml.evaluation import Curve, constant, evaluate
 from tinymaml.folder import claimed
@@ -51,9 +55,33 @@ def new_tasks(settings: Settings, count: int, queries: int) -> TaskBatch:
 
     queries: of a task, or of each of its classes.
     """
+    fits(settings, count, queries)
     source = tasks.named(settings.family).testing(settings)
     counts = {"tasks": count, "shots": settings.shots, "queries": queries, "dtype": settings.dtype}
     return source.sample(stream(settings.seed, "testing tasks"), **counts)
+
+
+def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
+    """ValueError if training needs more memory than there is, or, given their `count`, new tasks do; nothing is allocated."""
+    family, method = tasks.named(settings.family), methods.named(settings.method)
+    number, asked = (count, queries) if count else (settings.tasks, settings.queries)
+    lower = "".join(f"--{name}, " for name in ("classes", "ways") if name in settings.options) + "--tasks, --shots or --queries"
+    memory.fit({lower: family.scratch(settings, number, asked)})  # before classes are drawn, which the network may depend on
+    network = model(settings)
+    theta = {} if count else {"--width": memory.thetas(network, settings.dtype)}
+    memory.fit(theta)
+
+    def one(shots: int, queries: int) -> TaskBatch:
+        least, rng = replace(settings, tasks=1, shots=shots, queries=queries), np.random.default_rng(0)
+        if not count:
+            return method.shown(family, least)(rng)
+        return family.testing(settings).sample(rng, tasks=1, shots=shots, queries=queries, dtype=settings.dtype)
+
+    extent = memory.extent(one, number, settings.shots, asked)
+    if count:
+        return memory.fit(memory.judging(network, extent, count, settings.dtype))
+    needs = memory.training(network, extent, settings.tasks, settings.dtype, method.copies(settings))
+    return memory.fit(theta | needs | {"--iterations": 8 * settings.iterations})
 
 
 def start(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
@@ -64,6 +92,7 @@ def start(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
 
 def judge(settings: Settings, begun: Start, steps: int) -> Curve:
     """The family's measure after 0..steps steps; of a method that does not adapt, as it stands."""
+    memory.fit({"--steps": 8 * (steps + 1) * len(begun.batch)})
     measure = tasks.named(settings.family).measure
     if methods.named(settings.method).adapts:
         return evaluate(begun.model, begun.theta, begun.batch, inner_lr=begun.inner_lr, steps=steps, measure=measure)
@@ -80,6 +109,7 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
     ValueError if the checkpoint is of other settings; Diverged says which rate to lower. An existing checkpoint is
     never overwritten by a run that does not resume it, and nobody else runs in its folder meanwhile.
     """
+    fits(settings)
     with claimed(Path(path).parent):
         return _run(settings, path, resume, progress)
 
@@ -114,14 +144,31 @@ def reopen(path: Path) -> tuple[TrainingState, Settings]:
     """A trained run with its own settings. ValueError for a checkpoint that does not fit what they describe."""
     state, stored = checkpoint.load(path)
     try:
-        settings = checked(Settings(**stored))
-        expected = {name: array.shape for name, array in initialisation(settings).items()}
+        settings = _described(stored)
+        memory.fit({"--classes, --ways or --shots": tasks.named(settings.family).scratch(settings, 1, 1)})
+        if sum(map(math.prod, model(settings).shapes.values())) > state.theta.size:  # before as much is allocated
+            raise ValueError("it is of another architecture: theta has fewer numbers than its settings say")
+        state = sound.agreeing(state, initialisation(settings), Adam(settings.outer_lr, settings.half_life))
+        if state.iteration > settings.iterations:
+            raise ValueError(f"it has done {state.iteration} iterations, and its settings say {settings.iterations}")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds settings that make no sense here ({error}): name another file") from error
-    got = {name: array.shape for name, array in state.theta.items()}
-    if got != expected:
-        raise ValueError(f"{path} holds a network of another architecture, {got}, expected {expected}: name another file")
+        raise ValueError(f"{path}: {error}: train again or name another file") from error
     return state, settings
+
+
+def _described(stored: dict[str, Any]) -> Settings:
+    """The settings from what a file has of them, all of which it must have."""
+    lacking = {each.name for each in fields(Settings)} ^ stored.keys()
+    if lacking:
+        raise ValueError(f"{validate.told(min(lacking))} is a setting of its own, or of this version, only")
+    try:
+        settings = Settings(**stored)
+        complete = checked(settings)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"its settings make no sense here ({error})") from error
+    if lacking := complete.options.keys() - settings.options.keys():
+        raise ValueError(f"its settings have no {min(lacking)}")
+    return complete
 
 
 def _restore(path: Path, settings: Settings) -> TrainingState:

@@ -46,6 +46,10 @@ class Settings:
             validate.count(name, getattr(self, name), least=0)
         for name in ("inner_lr", "outer_lr"):
             validate.rate(name, getattr(self, name))
+        if not isinstance(self.hidden, list | tuple):
+            raise TypeError(f"hidden is {validate.told(self.hidden)}, expected the widths of the hidden layers: pass (40, 40)")
+        if not isinstance(self.options, Mapping):
+            raise TypeError(f"options are {validate.told(self.options)}, expected names and values: pass a dict")
         object.__setattr__(self, "hidden", tuple(validate.count("width", width) for width in self.hidden))
 
 

@@ -22,6 +22,7 @@ METHOD = Method(
     "MAML without its Hessians: the gradient of the query loss at the adapted copy",
     Look("first-order MAML", "#56B4E9", "--", "s"),
     gradient,
+    copies=lambda settings: 1,
     rate="inner_lr",
     options=(STEPS,),
 )

@@ -25,6 +25,7 @@ METHOD = Method(
     "the exact gradient of the query loss after adaptation to the support set",
     Look("MAML", "#0072B2", "-", "o"),
     gradient,
+    copies=lambda settings: settings.options["steps"],
     rate="inner_lr",
     options=(STEPS,),
 )

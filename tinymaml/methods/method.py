@@ -69,6 +69,7 @@ class Method:
     initial       initial(model, settings, rng): all that is trained, as it is before; a checkpoint holds the same names
     shown         shown(family, settings): the training tasks as the method is shown them
     start         start(family, settings, trained): what new tasks are adapted with, from what the training ended with
+    copies        copies(settings): how many adapted copies of theta training keeps at once of each task
     adapts        whether it adapts to new tasks at all; if not it is judged as it stands
     applies       applies(family): whether the family has what it needs
     rate          the setting to lower when training diverges
@@ -84,6 +85,7 @@ class Method:
     initial: Callable[[Any, Settings, np.random.Generator], Parameters] = random_theta
     shown: Callable[[Family, Settings], Sample] = tasks_of_family
     start: Callable[[Family, Settings, Start], Start] = what_was_trained
+    copies: Callable[[Settings], int] = lambda settings: 0
     adapts: bool = True
     applies: Callable[[Family], bool] = lambda family: True
     rate: str = "outer_lr"

@@ -67,6 +67,7 @@ class Family:
     paper           what Finn, Abbeel and Levine (2017) report: {(shots, method): {steps: value as in our tables}}
     picture         a file name, and picture(comparison): the figure to put there, or None if there is nothing to draw
     told            told(batch): the batch with the answer to "which task is this?" beside the inputs, if there is one
+    scratch         scratch(settings, tasks, queries): the bytes, at least, that drawing tasks takes beside the tasks
     classes         classes(settings): the training classes (classes, examples, ...), if the tasks are made of classes
     """
 
@@ -86,4 +87,5 @@ class Family:
     references: tuple[Reference, ...] = ()
     paper: Mapping[tuple[int, str], Mapping[int, float]] = field(default_factory=dict)
     told: Callable[[TaskBatch], TaskBatch] | None = None
+    scratch: Callable[[Settings, int, int], int] = lambda settings, tasks, queries: 0
     classes: Callable[[Settings], np.ndarray] | None = None

@@ -108,10 +108,12 @@ def classification(
     shots: tuple[int, ...] = (1, 5),
     picture: Callable[[Any], Any] = episode,
     paper: Mapping[tuple[int, str], Mapping[int, float]] = MappingProxyType({}),
+    pooled: Callable[[Settings], int] = lambda settings: 0,
 ) -> Family:
     """The family of N-way tasks whose classes come from `training(settings)` and, new ones, from `testing(settings)`.
 
     Both are sources for `Episodes`. classes(settings) is an array of training classes; `inputs` the width of an example.
+    pooled(settings) is the number of classes that are drawn at once, to be kept.
     """
     return Family(
         name,
@@ -131,5 +133,9 @@ def classification(
         options=(*OPTIONS, *options),
         references=REFERENCES,
         paper=paper,
+        scratch=lambda s, tasks, queries: max(
+            pooled(s) * EXAMPLES * inputs * 8,  # a pool in float32 and, while it is made, again
+            4 * s.options["ways"] ** 2,  # the targets of one task
+        ),
         classes=classes,
     )

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinymaml import npz
 from tinymaml.files import write_whole
 from tinymaml.option import Option
 from tinymaml.settings import Settings
@@ -72,7 +73,7 @@ def load(path: str | Path, *, cache: str | Path | None = None, complete: bool = 
     """Omniglot from a folder that holds the archives, zipped or unpacked, or from one of the archives itself.
 
     cache       where to keep what was read; by default the folder that holds the archive. A cached file is trusted
-                only if it is whole and was made from this very archive. A warning says if it cannot be written.
+                only if it is whole, was made from this very archive and holds images. A warning says if it cannot be written.
     complete    ask for every character of a set and 20 drawings of each; False accepts a part of a set
     FileNotFoundError if there is no archive; ValueError for one that is damaged, incomplete, or something else.
     """
@@ -85,7 +86,7 @@ def load(path: str | Path, *, cache: str | Path | None = None, complete: bool = 
         )
     found: dict[str, np.ndarray] = {}
     for name, place in places.items():
-        found[name] = images = _cached(place, name, Path(cache or place.parent).expanduser())
+        found[name] = images = _cached(place, name, Path(cache or place.parent).expanduser(), complete)
         if complete and images.shape[:2] != (SETS[name], DRAWINGS):
             raise ValueError(
                 f"{place} has {images.shape[0]} characters of {images.shape[1]} drawings, expected {SETS[name]} of {DRAWINGS}: "
@@ -114,14 +115,16 @@ def _place(path: Path, name: str) -> Path | None:
     return path if path.exists() and name in path.name else None
 
 
-def _cached(place: Path, name: str, folder: Path) -> np.ndarray:
+def _cached(place: Path, name: str, folder: Path, complete: bool) -> np.ndarray:
     """The images of one set: kept ones if they were made from this archive as it is now, else read, and then kept."""
-    file, stamp = folder / f"{name}_{SIDE}x{SIDE}.npz", f"{FORMAT}, from {_fingerprint(place)}"
+    if not (place.is_dir() or place.is_file()):
+        raise ValueError(f"{place} is neither a file nor a folder, expected an archive: get it from {SOURCE}")
+    file, stamp = folder / f"{name}_{SIDE}x{SIDE}.npz", f"{FORMAT}, from {_fingerprint(place, name)}"
     try:
-        with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as kept:
-            if str(kept["stamp"]) == stamp:
-                return kept["images"]  # the zip format checks its sum
-    except Exception:  # not there, or damaged in one of the many ways in which a file can be: as good as not there
+        kept = npz.read(file)
+        if str(kept["stamp"]) == stamp and _believable(kept["images"], name, complete):
+            return kept["images"]
+    except (ValueError, KeyError, OSError):  # not there, or damaged: as good as not there
         pass
     images = _read(place, name)
     try:
@@ -135,11 +138,29 @@ def _cached(place: Path, name: str, folder: Path) -> np.ndarray:
     return images
 
 
-def _fingerprint(place: Path) -> str:
+def _believable(images: np.ndarray, name: str, complete: bool) -> bool:
+    """Whether a cached array is one of images, with ink on them, and of the whole set if that is asked."""
+    whole = not complete or images.shape[:2] == (SETS[name], DRAWINGS)
+    return images.dtype == np.uint8 and images.ndim == 3 and images.shape[-1] == SIDE**2 and whole and bool(images.any())
+
+
+def _drawings(place: Path, name: str) -> dict[str, Path]:
+    """The drawings of an unpacked set, by their names in the archive. ValueError for one that is no regular file."""
+    found = {}
+    for path in sorted(place.rglob("*.png")):
+        file = f"{name}/{path.relative_to(place).as_posix()}"
+        if DRAWING.fullmatch(file):
+            if not path.is_file():  # to open a pipe is to wait for ever
+                raise ValueError(f"{path} is no regular file, expected a drawing: unpack {name}.zip again")
+            found[file] = path
+    return found
+
+
+def _fingerprint(place: Path, name: str) -> str:
     """What changes when the archive does: a digest of its bytes, or of the names, sizes and times in an unpacked folder."""
     digest = hashlib.sha256()
     if place.is_dir():
-        for file in sorted(place.rglob("*.png")):
+        for file in _drawings(place, name).values():
             digest.update(f"{file.relative_to(place).as_posix()} {file.stat().st_size} {file.stat().st_mtime_ns}\n".encode())
     else:
         digest.update(place.read_bytes())
@@ -149,8 +170,8 @@ def _fingerprint(place: Path) -> str:
 def _read(place: Path, name: str) -> np.ndarray:
     """The images of one set, uint8 (characters, drawings, 784), in the order of their names."""
     if place.is_dir():
-        files = [f"{name}/{file.relative_to(place).as_posix()}" for file in place.rglob("*.png")]
-        return _decode(place, name, files, lambda file: (place / file.removeprefix(f"{name}/")).read_bytes())
+        drawings = _drawings(place, name)
+        return _decode(place, name, list(drawings), lambda file: drawings[file].read_bytes())
     content = io.BytesIO(place.read_bytes())
     try:
         with zipfile.ZipFile(content) as archive:
@@ -181,11 +202,12 @@ def _drawing(place: Path, file: str, read: Callable[[str], bytes]) -> np.ndarray
     data = read(file)
     try:
         with Image.open(io.BytesIO(data)) as image:
-            grey = np.asarray(image.convert("L"))
+            shape = image.size[::-1]
+            grey = np.asarray(image.convert("L")) if shape == (ORIGINAL, ORIGINAL) else None  # else it may be of any size
     except Exception as error:  # OSError, ValueError or SyntaxError, as the damage has it
         raise ValueError(f"{file} in {place} cannot be read ({error}): it is damaged, download the archive again") from None
-    if grey.shape != (ORIGINAL, ORIGINAL):
-        raise ValueError(f"{file} in {place} has shape {grey.shape}, expected {(ORIGINAL, ORIGINAL)}: use the original archive")
+    if grey is None:
+        raise ValueError(f"{file} in {place} has shape {shape}, expected {(ORIGINAL, ORIGINAL)}: use the original archive")
     return 1 - grey / 255
 
 

@@ -115,4 +115,5 @@ FAMILY = fewshot.classification(
     classes=lambda settings: _pool(settings.seed, settings.options["classes"] or LABELLED),
     defaults={"iterations": 3000},
     picture=picture,
+    pooled=lambda settings: settings.options["classes"],
 )
