@@ -27,6 +27,8 @@ STEP_LOOKS = {  # teal, darker with every step: no method and no reference has i
     0: ("#999999", ":"), 1: ("#44AA99", "--"), 5: ("#2F7F78", "-."), 10: ("#17534F", "-"),
 }
 
+ROUNDING = 1e-12  # a mean error below is zero but for rounding, in float32 too
+
 
 def axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
     """The axes that are given, or new ones of this size in inches."""
@@ -47,15 +49,18 @@ def finish(ax: Axes) -> None:
     ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-def fit(x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], support: tuple, ax: Axes | None = None) -> Axes:
-    """One task: the truth, the predictions by number of steps, and the support points (x, y). All are flat arrays."""
+def fit(
+    x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], support: tuple | None = None, ax: Axes | None = None
+) -> Axes:
+    """One task: the truth, the predictions by number of steps, and the support points (x, y) if there are any. All are flat."""
     ax = axes(ax)
     ax.plot(x, truth, color="black", linewidth=1, label="truth")
     for steps, prediction in fits.items():
         colour, style = STEP_LOOKS.get(steps, STEP_LOOKS[10])
         name = "before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}"
         ax.plot(x, prediction, color=colour, linestyle=style, linewidth=2, label=name)
-    ax.plot(*support, "o", color="#D55E00", markeredgecolor="white", markersize=7, label="support points", zorder=3)
+    if support is not None:
+        ax.plot(*support, "o", color="#D55E00", markeredgecolor="white", markersize=7, label="support points", zorder=3)
     return ax
 
 
@@ -78,6 +83,23 @@ def fits_of_tasks(panels: Mapping[str, list[tuple]], looks: Mapping[str, Look]) 
     return figure
 
 
+def sequence(truth: np.ndarray, predictions: Mapping[str, Mapping[int, np.ndarray]], looks: Mapping[str, Look]) -> Figure:
+    """One sequence (steps,), one panel a method, with its predictions by number of gradient steps."""
+    figure, panels = plt.subplots(
+        1, len(predictions), figsize=(4.2 * len(predictions), 3.2), sharey=True, squeeze=False, layout="constrained"
+    )
+    for ax, (key, fits) in zip(panels[0], predictions.items(), strict=True):
+        fit(np.arange(1, len(truth) + 1), truth, fits, ax=ax)
+        ax.set_title(looks[key].label, fontsize="medium")
+        ax.set_xlabel("step of the sequence")
+        ax.grid(alpha=0.3)
+    reach = 1.3 * np.abs(truth).max()
+    panels[0, 0].set_ylim(-reach, reach)  # a prediction that runs away may leave the picture
+    panels[0, 0].set_ylabel("y")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
 def curves(
     by_method: Mapping[str, Curve],
     looks: Mapping[str, Look],
@@ -91,6 +113,9 @@ def curves(
     for key, curve in by_method.items():
         label, colour, style, marker = looks[key]
         steps = np.arange(len(curve.mean))
+        if log and (curve.mean < ROUNDING).all():  # which a log axis would have to be stretched for
+            ax.plot([], [], color=colour, linestyle=style, marker=marker, label=f"{label}: no error")
+            continue
         ax.plot(steps, curve.mean, color=colour, linestyle=style, marker=marker, markersize=5, label=label)
         if marker:
             ax.fill_between(steps, curve.mean - curve.interval, curve.mean + curve.interval, color=colour, alpha=0.2, linewidth=0)
