@@ -16,10 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 import tinymaml.check
-from tinymaml.check.ladder import ladder
+from tinymaml.check.compare import TOLERANCE
+from tinymaml.check.ladder import LAYERS, Row, ladder
+from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.mistakes import MISTAKES
 from tinymaml.losses import LOSSES, Loss
 
@@ -187,7 +190,17 @@ def test_every_known_mistake_in_place_of_the_right_rule_dies(key, monkeypatch):
             right = getattr(kind, name)
             put = lambda self, *given, right=right, wrong=wrong: wrong(partial(right, self), self, *given)
             monkeypatch.setattr(kind, name, put)
-    assert wrong_somewhere(ladder), f"SURVIVOR: {MISTAKES[key].sentence}"
+    assert wrong_somewhere(rules_of_every_layer), f"SURVIVOR: {MISTAKES[key].sentence}"
+
+
+def rules_of_every_layer(seed: int, networks: int) -> list[Row]:
+    """The rungs of the ladder on which layers stand, alone: what is wrong there is wrong for the ladder."""
+    layers = [(name, layer, width, np.random.default_rng(seed)) for name, (layer, width) in LAYERS.items()]
+    return [Row(name, max(layer_errors(layer, rng, width=width).values()), TOLERANCE, 1) for name, layer, width, rng in layers]
+
+
+def test_the_right_rules_of_every_layer_live():
+    assert not wrong_somewhere(rules_of_every_layer)
 
 
 IN_LOSSES = [(key, rule) for key, mistake in MISTAKES.items() for rule in mistake.rules.get(Loss, ())]
@@ -206,7 +219,7 @@ def test_every_known_mistake_in_a_loss_dies(key, rule, monkeypatch):
 
 def test_the_list_has_not_shrunk():
     assert len(set(MUTANTS)) == len(MUTANTS)
-    assert len(MUTANTS) + len(MISTAKES) >= 60
+    assert len(MUTANTS) + len(MISTAKES) >= 120
     for where, least in COVERED.items():
         assert sum(mutant.where == where for mutant in MUTANTS) >= least, f"mutants of {where} are missing from the list"
 

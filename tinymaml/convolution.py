@@ -91,10 +91,19 @@ class Flat(Moving):
     rows: int
     inputs: int
 
+    def __post_init__(self) -> None:
+        validate.count("rows", self.rows)
+        validate.count("inputs", self.inputs)
+
     outputs = property(lambda self: self.rows * self.inputs)
     positions = property(lambda self: 1 / self.rows)
 
     def forward(self, p, a):
+        if a.shape[-2] % self.rows:
+            raise ValueError(
+                f"{self!r} gets {a.shape[-2]} rows a task, expected so many times {self.rows}: give it as many rows as there are "
+                "positions or steps"
+            )
         return a.reshape(*a.shape[:-2], -1, self.outputs), a.shape
 
     def backward(self, p, shape, D, below=True):

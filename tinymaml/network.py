@@ -72,7 +72,7 @@ class Network:
         """How many examples a task must have at least: more than one where a norm is taken over a single row of each."""
         fewest, rows = 1, 1
         for layer in self.layers:
-            fewest = max(fewest, math.ceil(getattr(layer, "fewest", 1) / rows))
+            fewest = max(fewest, math.ceil(getattr(layer, "fewest", 1) / rows - 1e-9))  # 49 * (1 / 49) is less than 1
             rows *= getattr(layer, "positions", 1)
         return fewest
 
@@ -160,6 +160,11 @@ class Here:
         self.network, self.theta, self.x, self.y = network, theta, x, y
         self.p, self.example_loss, self.n = dict(theta.items()), network.example_loss, y.shape[-2]
         self.prediction, self.tape = network.body.forward(self.p, x)  # (T, n, d_L): values, or logits
+        if self.prediction.shape[-2] != self.n:
+            raise ValueError(
+                f"the network makes {self.prediction.shape[-2]} rows of {self.n} examples, expected one of each: "
+                "end it with Flat(positions, width), which lays the rows of an example side by side"
+            )
 
     def __reduce__(self) -> tuple:
         return Here, (self.network, self.theta, self.x, self.y)  # for pickle and copy: what follows is computed again

@@ -32,7 +32,7 @@ class Unrolled:
 class Recurrent:
     """h_t = cell([x_t, h_{t-1}]) from h_0 = 0, for rows (T, n, steps * width of x); out come all h_t, (T, n * steps, width of h).
 
-    cell: a `Chain` from rows [x_t, h_{t-1}] to rows h_t.
+    cell: a layer, most often a `Chain`, from rows [x_t, h_{t-1}] to rows h_t.
     """
 
     cell: Chain
@@ -42,6 +42,8 @@ class Recurrent:
 
     def __post_init__(self) -> None:
         validate.count("steps", self.steps)
+        if not isinstance(self.cell, Chain):
+            object.__setattr__(self, "cell", Chain([self.cell]))
         if self.cell.inputs is None or self.cell.outputs is None or self.width < 1:
             raise ValueError(
                 f"the cell gets rows of {self.cell.inputs} and makes rows of {self.cell.outputs}, expected it to get x and h "
@@ -93,7 +95,13 @@ class Recurrent:
     outputs = cached_property(lambda self: self.cell.outputs)
     positions = property(lambda self: self.steps)
     shapes = property(lambda self: self.cell.shapes)
-    names = property(lambda self: {symbol: name for layer in self.cell.layers for symbol, name in names_of(layer).items()})
+
+    @property
+    def names(self) -> dict[str, str]:
+        """{"W": "Wh", "b": "bh"}; what several layers of the cell have under one symbol is called by its full name."""
+        own = dict.fromkeys(named for layer in self.cell.layers for named in names_of(layer).items())
+        symbols = [symbol for symbol, _ in own]
+        return {symbol if symbols.count(symbol) == 1 else name: name for symbol, name in own}
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return self.cell.init(rng)

@@ -72,7 +72,11 @@ class Derivation:
         """Everything that can be asked for."""
         of_layers = [*self._outputs, *self._moved]
         along = ["hvp", *(f"R{name}" for name in of_layers)] if self.v else []
-        return ["loss", "gradient", *of_layers, *along, *(f"u[{k}]" for k in (range(self._meta.steps + 1) if self._meta else ()))]
+        return ["loss", "gradient", *of_layers, *along, *self._through_steps]
+
+    @cached_property
+    def _through_steps(self) -> list[str]:
+        return [f"u[{k}]" for k in range(self._meta.steps + 1)] if self._meta else []
 
     def reference(self, name: str) -> Any:
         """The true value of one quantity: an array, or `Parameters`."""
@@ -81,7 +85,7 @@ class Derivation:
             needs += "" if self._meta else "; u[k] needs query=(xq, yq) and inner_lr=..."
             raise ValueError(f"nothing here is named {name!r}: there are {', '.join(self.names)}{needs}")
         if name not in self._known:
-            self._known[name] = self._meta.reference(name).task(0) if name.startswith("u[") else self._at(name, self.theta)
+            self._known[name] = self._meta.reference(name).task(0) if name in self._through_steps else self._at(name, self.theta)
         return self._known[name]
 
     def check(self, name: str, mine: Any, *, tolerance: float | None = None) -> Line:
@@ -98,10 +102,10 @@ class Derivation:
         return compare(name, mine, reference, tolerance=tolerance, diagnosis=diagnosis)
 
     def _diagnosis(self, name: str, mine: Any, closeness: float) -> str:
-        if name.startswith("u["):
+        if name in self._through_steps:
             return self._meta.diagnosis(name, mine, closeness, one_task=True)
         problem = (self.model, self.theta, self.x, self.y, self.v)
-        names = [other for other in self.names if other != name and not other.startswith("u[")]
+        names = [other for other in self.names if other != name and other not in self._through_steps]
         others = ((f"this is {other}, not {name}", self.reference(other)) for other in names)
         one, two = mistakes.one_mistake(name, *problem), mistakes.two_mistakes(name, *problem)
         return diagnose(mine, self.reference(name), one, others, two, tolerance=closeness)

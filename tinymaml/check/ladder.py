@@ -20,9 +20,13 @@ from tinymaml.check.derivatives import complex_step
 from tinymaml.check.golden import fixtures
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.problem import Problem
+from tinymaml.convolution import Flat, Patches
 from tinymaml.layers import Affine, Chain, Elementwise, Layer
 from tinymaml.losses import LOSSES, Loss
+from tinymaml.normalisation import BatchNorm, LayerNorm
+from tinymaml.recurrent import Recurrent
 
+CELL = Chain([Affine(2 + 3, 3, "h"), Elementwise("tanh", "h")])
 # every kind of layer alone, and in chains: what it is made of, and how wide the rows are that it gets
 LAYERS: dict[str, tuple[Layer, int]] = {
     "affine layer": (Affine(3, 4), 3),
@@ -32,6 +36,19 @@ LAYERS: dict[str, tuple[Layer, int]] = {
     "chain in a chain, a layer twice": (
         Chain([Elementwise("tanh"), Chain([Affine(3, 3, 1), Elementwise("sigmoid"), Affine(3, 3, 1)]), Affine(3, 2, 2)]), 3
     ),
+    "patches": (Patches(4, 2), 32),
+    "patches that leave pixels out": (Patches(6, 1, size=2, stride=3, padding=0), 36),
+    "patches of every pixel": (Patches(3, 2, stride=1, padding=2), 18),
+    "flat": (Flat(2, 3), 3),
+    "batch norm": (BatchNorm(3), 3),
+    "layer norm": (LayerNorm(3), 3),
+    "recurrence": (Recurrent(CELL, steps=3), 6),
+    "recurrence, two affine layers": (Recurrent(Chain([Affine(3, 4, "in"), Elementwise("tanh", "in"), Affine(4, 2, "h")]), 3), 3),
+    "block of a CNN": (
+        Chain([Patches(3, 2), Affine(18, 3, 1), BatchNorm(3, 1), Elementwise("tanh", 1), Flat(4, 3), Affine(12, 2, 2)]), 18
+    ),
+    "norm first in a chain": (Chain([LayerNorm(3, 1), Affine(3, 2, 1), BatchNorm(2, 2)]), 3),
+    "recurrence and its head": (Chain([Recurrent(CELL, steps=3), Affine(3, 2, "y"), Flat(3, 2)]), 6),
 }  # fmt: skip
 NETWORK_ROWS = {"float32 stays float32": ("float32", 1e-3)}  # of the battery: precision and what is allowed, where unusual
 

@@ -1,56 +1,33 @@
-"""The known mistakes in eqs. 1-10: each is a wrong rule, swapped into a layer or a loss in place of the right one.
+"""The known mistakes in eqs. 1-10 and 16-18: each is a wrong rule, swapped into a layer or a loss in place of the right one.
 
     made(network, ["s'"]).at(theta, x, y).gradient      # what the gradient would be if exactly this had gone wrong
 
 A wrong answer is named by finding the mistake that gives its numbers; and each mistake, put into the library itself, must
 be rejected by every check (tests/test_mutants.py). Nothing here is used to decide whether an answer is right.
-
-A wrong rule gets the right one first, bound to its layer, and most of them are the right rule on something else: without a
-term, `{**p, b: 0}`, or with another array in its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from tinymaml.check.layer_mistakes import IN_IMAGES, IN_TIME
+from tinymaml.check.norm_mistakes import IN_NORMS
+from tinymaml.check.wrong_rules import Mistake, Rules, Wrong, carry, kind_of, with_zero
 from tinymaml.layers import Affine, Chain, Elementwise
 from tinymaml.losses import Loss, softmax
 from tinymaml.network import Network
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """`sentence` says what went wrong; `rules` maps a kind of layer, or `Loss`, to {rule: wrong(right, layer, ...)}.
-
-    loss    the only loss with which it can be made; "" for any
-    """
-
-    sentence: str
-    rules: Mapping[type, Mapping[str, Callable]]
-    loss: str = ""
-
-
-class Wrong:
-    """A layer with some of its rules replaced, which is like the right one in all else."""
-
-    def __init__(self, layer: Any, rules: Mapping[str, Callable]):
-        self.layer, self.kind = layer, kind_of(layer)
-        for name, rule in rules.items():
-            setattr(self, name, partial(rule, getattr(layer, name), layer))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.layer, name)
+from tinymaml.recurrent import Recurrent
 
 
 def made(network: Network, keys: Iterable[str], at: int | str | None = None) -> Network:
     """The network with the mistakes `keys`, in the layers with the name `at` or, with None, wherever they can be made."""
-    layers, loss = list(network.layers), network.example_loss
+    layers, loss = network.layers, network.example_loss
     for mistake in (MISTAKES[key] for key in keys):
         if mistake.loss not in ("", loss.name):
             continue
@@ -59,22 +36,46 @@ def made(network: Network, keys: Iterable[str], at: int | str | None = None) -> 
                 loss = replace(loss, **{name: partial(rule, getattr(loss, name), loss) for name, rule in rules.items()})
                 continue
             here = at if kind is next(iter(mistake.rules)) else None  # what other layers must hand over changes no number
-            fits = lambda layer, kind=kind, here=here: kind_of(layer) is kind and here in (None, layer.name)
-            layers = [Wrong(layer, rules) if fits(layer) else layer for layer in layers]
+            layers = [_swapped(layer, kind, rules, here) for layer in layers]
     return replace(network, body=Chain(layers), loss=loss)
+
+
+def _swapped(layer: Any, kind: type, rules: Mapping[str, Callable], at: int | str | None) -> Any:
+    """The layer with the wrong rules if it is of this kind and name; else the layers that it is made of."""
+    if isinstance(layer, Chain):
+        return Chain([_swapped(inner, kind, rules, at) for inner in layer.layers])
+    if isinstance(layer, Recurrent):
+        layer = replace(layer, cell=_swapped(layer.cell, kind, rules, at))
+    fits = issubclass(kind_of(layer), kind) and at in (None, getattr(layer, "name", None))
+    return Wrong(layer, rules) if fits else layer
+
+
+def possible(network: Network) -> list[str]:
+    """Which mistakes can be made in this network: those in its loss and in the kinds of its layers."""
+    kinds = [Loss, *_kinds(network.body)]
+    can = lambda mistake: mistake.loss in ("", network.example_loss.name) and any(
+        issubclass(mine, kind) for mine in kinds for kind in mistake.rules
+    )
+    return [key for key, mistake in MISTAKES.items() if can(mistake)]
+
+
+def _kinds(layer: Any) -> list[type]:
+    """The kinds of all layers in this one, itself included."""
+    inner = getattr(layer, "layers", ()) or ([layer.cell] if isinstance(layer, Recurrent) else [])
+    return [kind_of(layer), *(kind for each in inner for kind in _kinds(each))]
 
 
 def one_mistake(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     """(sentence, value of the quantity `name`) for each mistake made everywhere, then at each layer alone."""
     network = problem[0]
     for at in (None, *dict.fromkeys(layer.name for layer in network.layers if hasattr(layer, "name"))):
-        for key, mistake in MISTAKES.items():
-            yield mistake.sentence, quantity(name, made(network, [key], at), *problem[1:])
+        for key in possible(network):
+            yield MISTAKES[key].sentence, quantity(name, made(network, [key], at), *problem[1:])
 
 
 def two_mistakes(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     """The same for every two mistakes."""
-    for both in combinations(MISTAKES, 2):
+    for both in combinations(possible(problem[0]), 2):
         yield "; and ".join(MISTAKES[key].sentence for key in both), quantity(name, made(problem[0], both), *problem[1:])
 
 
@@ -88,22 +89,11 @@ def quantity(name: str, network: Network, theta: Any, x: np.ndarray, y: np.ndarr
     return (here.along(v) if name.startswith("R") else here).quantities[name]
 
 
-def kind_of(layer: Any) -> type:
-    return layer.kind if isinstance(layer, Wrong) else type(layer)
-
-
 # -- wrong rules, by what they do to the right one ------------------------------------------------------------------
 
-with_zero = lambda arrays, name: {**arrays, name: 0 * arrays[name]}
 turned = lambda arrays, name: {**arrays, name: _turned(arrays[name])}
 times = lambda factor: lambda right, loss, z, y, *r: factor(z, y) * right(z, y, *r)
 rows = lambda z, y: z.shape[-2]
-
-
-class Carrying(np.ndarray):
-    """An array that brings another one along, for a mistake made with what its layer has no right to see."""
-
-    carried: np.ndarray
 
 
 def _turned(W: np.ndarray) -> np.ndarray:
@@ -111,15 +101,9 @@ def _turned(W: np.ndarray) -> np.ndarray:
     return W.swapaxes(-1, -2) if W.shape[-1] == W.shape[-2] else W
 
 
-def _carry(array: np.ndarray, carried: np.ndarray) -> np.ndarray:
-    array = array.view(Carrying)
-    array.carried = carried
-    return array
-
-
 def _forward_with_z(right: Callable, layer: Elementwise, p: Any, z: np.ndarray) -> tuple:
     a, tape = right(p, z)
-    return _carry(a, z), tape
+    return carry(a, z), tape
 
 
 def _z_for_a(right: Callable, layer: Affine, p: Any, a: np.ndarray, D: np.ndarray, below: bool = True) -> tuple:
@@ -135,10 +119,10 @@ def _mean_over_rows(right: Callable, layer: Affine, *given: Any) -> tuple:
 
 def _with_RD_W(right: Callable, layer: Affine, p: Any, v: Any, *given: Any) -> tuple:
     below, gradient = right(p, v, *given)
-    return below if below is None else _carry(below, right(p, with_zero(v, layer.W), *given)[0]), gradient
+    return below if below is None else carry(below, right(p, with_zero(v, layer.W), *given)[0]), gradient
 
 
-def _bend(bend: Callable) -> Mapping[type, Mapping[str, Callable]]:
+def _bend(bend: Callable) -> Rules:
     """Eq. 8 of an elementwise layer with another s'' term: bend(s1, s2, D, RD, Rz)."""
 
     def rule(right: Callable, layer: Elementwise, p: Any, v: Any, tape: tuple, Rz: Any, D: Any, RD: Any) -> tuple:
@@ -148,22 +132,22 @@ def _bend(bend: Callable) -> Mapping[type, Mapping[str, Callable]]:
     return {Elementwise: {"R_backward": rule}}
 
 
-def _slope(slope: Callable) -> Mapping[type, Mapping[str, Callable]]:
+def _slope(slope: Callable) -> Rules:
     """Eq. 4 of an elementwise layer with another s': slope(s, z, a)."""
     return {Elementwise: {"backward": lambda right, layer, p, tape, D, below=True: (D * slope(layer.s, *tape[:2]), {})}}
 
 
-def _R_forward(*, p: Callable = lambda p, layer: p, v: Callable = lambda v, layer: v) -> Mapping[type, Mapping[str, Callable]]:
+def _R_forward(*, p: Callable = lambda p, layer: p, v: Callable = lambda v, layer: v) -> Rules:
     """Eq. 5 of an affine layer with something else for theta or for the direction."""
     return {Affine: {"R_forward": lambda right, layer, P, V, a, Ra: right(p(P, layer), v(V, layer), a, Ra)}}
 
 
-def _R_backward(change: Callable) -> Mapping[type, Mapping[str, Callable]]:
+def _R_backward(change: Callable) -> Rules:
     """Eqs. 7 and 8 of an affine layer with something else for what it is given: change(layer, p, v, a, Ra)."""
     return {Affine: {"R_backward": lambda right, layer, p, v, a, Ra, D, RD: right(*change(layer, p, v, a, Ra), D, RD)}}
 
 
-def _loss(*names: str, factor: Callable) -> Mapping[type, Mapping[str, Callable]]:
+def _loss(*names: str, factor: Callable) -> Rules:
     """A loss with a factor too many in some of its three formulas."""
     return {Loss: {name: times(factor) for name in names}}
 
@@ -227,4 +211,5 @@ MISTAKES = {
     "RD for D": Mistake("the s'' term of eq. 8 needs D, not RD",
                         {**_bend(lambda s1, s2, D, RD, Rz: getattr(RD, "carried", RD) * s2 * Rz),
                          Affine: {"R_backward": _with_RD_W}}),
+    **IN_NORMS, **IN_IMAGES, **IN_TIME,
 }  # fmt: skip
