@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tinymaml import methods, tasks
+from tinymaml import checkpoint, methods, tasks
 from tinymaml.cli import main
 
 TINY = ["--width", "5", "--tasks", "3", "--shots", "2", "--queries", "2", "--quiet"]
@@ -73,6 +73,20 @@ def test_classes_are_compared_at_one_and_at_five_shots(tmp_path, capsys, family)
             assert (tmp_path / shots / figure).read_bytes().startswith(b"\x89PNG")
     assert main(["evaluate", str(tmp_path / "1-shot" / "maml.npz"), "--tasks", "5", "--steps", "2"]) == 0
     assert "5-way 1-shot" in capsys.readouterr().out
+
+
+def test_a_convolutional_network_is_trained_resumed_and_evaluated(tmp_path, capsys):
+    small = ["--family", "glyphs", "--model", "cnn", "--width", "2", "--tasks", "2", "--classes", "10", "--quiet"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(["train", *small, "--iterations", "4", "--out", str(whole)]) == 0
+    assert main(["train", *small, "--iterations", "2", "--out", str(parts)]) == 0
+    assert main(["train", *small, "--iterations", "4", "--out", str(parts), "--resume"]) == 0
+    (one, settings), (other, _) = (checkpoint.load(folder / "maml.npz") for folder in (whole, parts))
+    assert all((one.theta[name] == other.theta[name]).all() for name in one.theta) and "gamma3" in one.theta
+    assert settings["hidden"] == [2, 2, 2] and settings["options"]["norm"] == "batch"
+    capsys.readouterr()
+    assert main(["evaluate", str(whole / "maml.npz"), "--tasks", "3", "--steps", "1"]) == 0
+    assert "5-way 1-shot glyphs" in capsys.readouterr().out
 
 
 def test_shots_that_are_asked_are_the_only_ones(tmp_path, capsys):

@@ -169,7 +169,7 @@ def test_the_family_is_compared_and_its_picture_drawn(tmp_path, monkeypatch):
 def script(monkeypatch):
     """The script, imported as it imports its siblings when it is run."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "bench"))
-    import memory
+    import recurrent_learner as memory
 
     yield memory
     sys.modules.pop("memory", None)

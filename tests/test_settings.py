@@ -4,6 +4,7 @@ import pytest
 
 from tinymaml import methods, tasks
 from tinymaml.choices import settings_for, settings_for_each
+from tinymaml.run import model
 from tinymaml.settings import differences
 
 
@@ -17,7 +18,7 @@ def test_nothing_asked_is_the_papers_setting():
 def test_a_family_changes_defaults_and_what_is_asked_changes_them_again():
     s = settings_for("glyphs", "first-order", ways=3, shots=2, hidden=[8])
     assert (s.inner_lr, s.iterations, s.dtype, s.shots, s.hidden) == (0.4, 3000, "float32", 2, (8,))
-    assert s.options == {"ways": 3, "classes": 2000, "unshuffled": False, "steps": 1}
+    assert s.options == {"ways": 3, "classes": 2000, "unshuffled": False, "model": "mlp", "norm": "none", "steps": 1}
 
 
 @pytest.mark.parametrize("wrong", [
@@ -44,6 +45,25 @@ def test_settings_that_make_no_sense_are_refused(wrong):
 def test_an_option_is_checked_by_whoever_declares_it_and_refused_elsewhere(family, method, wrong, sentence):
     with pytest.raises(ValueError, match=sentence):
         settings_for(family, method, **wrong)
+
+
+def test_an_option_brings_defaults_with_it_which_what_is_asked_changes_again():
+    cnn = settings_for("omniglot", model="cnn", data=".")
+    assert (cnn.hidden, cnn.activation, cnn.options["norm"]) == ((16, 16, 16, 16), "relu", "batch")
+    assert settings_for("omniglot", data=".").hidden == (256, 128, 64, 64)
+    other = settings_for("glyphs", "transfer", model="cnn", norm="layer", hidden=[4, 4])
+    assert (other.hidden, other.activation, other.options["norm"]) == ((4, 4), "relu", "layer")
+
+
+def test_the_model_and_the_norm_that_were_asked_are_built():
+    assert model(settings_for("glyphs", model="cnn")).title.startswith("CNN  16 x 16, 3 blocks of 16 filters  relu, batch norm")
+    assert model(settings_for("glyphs", norm="layer")).title == "MLP  256 - 64 - 64 - 5  tanh, layer norm, cross_entropy"
+    with pytest.raises(ValueError, match="hidden is \\(8, 4\\), expected as many filters in every block"):
+        model(settings_for("glyphs", model="cnn", hidden=[8, 4]))
+    with pytest.raises(ValueError, match="unknown model 'rnn': choose one of mlp, cnn"):
+        settings_for("glyphs", model="rnn")
+    with pytest.raises(ValueError, match="--model is for glyphs, omniglot, not for planes: leave it out"):
+        settings_for("planes", model="cnn")
 
 
 @pytest.mark.parametrize("wrong", [{"unshuffled": 1}, {"ways": 2.5}])

@@ -15,3 +15,7 @@ def __getattr__(name: str):
 
     globals().update(zip(__all__, (MLP, Parameters, adapt, meta_gradient, pretraining_gradient), strict=True))
     return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

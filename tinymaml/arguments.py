@@ -8,10 +8,12 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tinymaml import methods, tasks
 from tinymaml.activations import ACTIVATIONS
+from tinymaml.choices import defaults
 from tinymaml.option import Option
 from tinymaml.settings import FIELDS, Settings
 from tinymaml.tasks import Family
@@ -74,7 +76,7 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
     names = (*FIELDS, *_declared())
     found = {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
     if arguments.width is not None:
-        found["hidden"] = (arguments.width,) * len(_defaults(tasks.named(arguments.family))["hidden"])
+        found["hidden"] = (arguments.width,) * len(_defaults(tasks.named(arguments.family), found)["hidden"])
     return found
 
 
@@ -87,9 +89,9 @@ def _declared() -> dict[str, tuple[Option, list[str]]]:
     return found
 
 
-def _defaults(family: Family) -> dict[str, Any]:
-    """What the fields of the settings are for a family when nothing is asked."""
-    return {each.name: each.default for each in fields(Settings)} | dict(family.defaults)
+def _defaults(family: Family, asked: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """What the fields of the settings are for a family when no more than this is asked."""
+    return {each.name: each.default for each in fields(Settings)} | defaults(family, methods.METHODS[0], asked)
 
 
 def _summary(family: Family) -> str:
@@ -111,7 +113,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     option("inner-lr", float, "learning rate of the inner loop, alpha")
     option("outer-lr", float, "learning rate of the outer loop, beta")
     option("half-life", int, "iterations in which the outer learning rate falls to a half (0: it stays)")
-    option("width", int, "units in every hidden layer")
+    option("width", int, "units in every hidden layer, or filters in every block")
     option("activation", str, "after every hidden layer", choices=ACTIVATIONS)
     option("seed", int, "decides the initialisation, the classes and the tasks (default: 0)")
     option("dtype", str, "precision", choices=("float64", "float32"))

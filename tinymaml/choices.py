@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,9 +48,20 @@ def checked(settings: Settings) -> Settings:
     return replace(settings, options={name: known[name].check(name, value) for name, value in values.items()})
 
 
+def defaults(family: Family, method: Method, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults that the family changes, and those that come with what is asked."""
+    known = declared(family, method)
+    found = {name: value for name, value in family.defaults.items() if name in FIELDS or name in known}
+    for name, option in known.items():
+        for value, changes in option.changes.items():
+            if asked.get(name, found.get(name, option.default)) == value:
+                found |= changes
+    return found
+
+
 def settings_for(family: str, method: str = methods.METHODS[0].name, **asked: Any) -> Settings:
     """The settings of a family and a method as they are when nothing is asked, but for what is asked: fields or options."""
-    values = {name: value for name, value in tasks.named(family).defaults.items() if name in FIELDS} | asked
+    values = defaults(tasks.named(family), methods.named(method), asked) | asked
     options = {name: values.pop(name) for name in list(values) if name not in FIELDS}
     return checked(Settings(family=family, method=method, options=options, **values))
 

@@ -85,12 +85,13 @@ class Network:
         """A table: a row a layer that learns, with the shapes of its parameters."""
         rows: dict[str, dict[str, str]] = {}  # the parameters of each, by their symbols
         for layer in self.layers:
-            if named := names_of(layer):
-                rows.setdefault(str(getattr(layer, "name", "")), {}).update(named)
-        symbols = list(dict.fromkeys(symbol for named in rows.values() for symbol in named))
+            if own := names_of(layer):
+                rows.setdefault(str(getattr(layer, "name", "")), {}).update(own)
+        symbols = list(dict.fromkeys(symbol for own in rows.values() for symbol in own))
         shape = lambda name: " x ".join(map(str, self.shapes[name])) if name else ""
         count = lambda names: f"{sum(math.prod(self.shapes[name]) for name in names):,}"
-        body = [[layer, *(shape(named.get(symbol)) for symbol in symbols), count(named.values())] for layer, named in rows.items()]
+        named = lambda layer, own: [layer, *(shape(own.get(symbol)) for symbol in symbols), count(own.values())]
+        body = [named(layer, own) for layer, own in rows.items()]
         rows = [["layer", *symbols, "parameters"], *body, ["total", *[""] * len(symbols), count(self.shapes)]]
         *left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
         line = lambda row: "  ".join([*(f"{cell:<{w}}" for cell, w in zip(row, left, strict=False)), f"{row[-1]:>{right}}"])

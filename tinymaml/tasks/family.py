@@ -28,15 +28,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a network must fit: the width of its inputs, of its outputs, and the loss."""
+    """What a network must fit: the width of its inputs, of its outputs, and the loss; and the norm before its activations."""
 
     inputs: int
     outputs: int
     loss: str
+    norm: str = "none"
 
     def network(self, hidden: tuple[int, ...], activation: str) -> Network:
         """The network of these sizes with `hidden` layers in between."""
-        return MLP((self.inputs, *hidden, self.outputs), activation, self.loss)
+        return MLP((self.inputs, *hidden, self.outputs), activation, self.loss, self.norm)
 
 
 @dataclass(frozen=True)

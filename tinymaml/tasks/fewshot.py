@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from math import isqrt
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +15,10 @@ from tinymaml import validate
 from tinymaml.evaluation import ACCURACY
 from tinymaml.look import Look
 from tinymaml.maml import adapt
-from tinymaml.option import Option
+from tinymaml.models import CNN
+from tinymaml.network import Network
+from tinymaml.normalisation import NORMS
+from tinymaml.option import Option, one_of
 from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour
@@ -26,6 +31,29 @@ OPTIONS = (
     Option("classes", 0, "how many classes to train on (0: as many as there are)", partial(validate.count, least=0)),
     Option("unshuffled", False, "one label for every training class for ever: MAML memorises (needs --classes)", validate.flag),
 )
+
+
+@dataclass(frozen=True)
+class Images(Sizes):
+    """What a network of square images must fit: an MLP of their pixels, or a CNN with a block for each of the hidden layers."""
+
+    model: str = "mlp"
+
+    def network(self, hidden: tuple[int, ...], activation: str) -> Network:
+        if self.model == "mlp" or not hidden:
+            return super().network(hidden, activation)
+        if len(set(hidden)) > 1:
+            raise ValueError(f"hidden is {hidden}, expected as many filters in every block of a CNN: ask for one --width")
+        return CNN(isqrt(self.inputs), hidden[0], len(hidden), self.outputs, norm=self.norm, activation=activation)
+
+
+def of_images(blocks: int, filters: int = 16) -> tuple[Option, ...]:
+    """The options of a family of images: which model, what a CNN brings with it, and the norm."""
+    cnn = {"hidden": (filters,) * blocks, "activation": "relu", "norm": "batch"}
+    return (
+        Option("model", "mlp", "mlp, or cnn: a convolutional network", one_of("mlp", "cnn"), {"cnn": cnn}),
+        Option("norm", "none", "before every activation: batch, layer or none", one_of(*NORMS)),
+    )
 
 
 def right(batch: TaskBatch) -> np.ndarray:
@@ -89,7 +117,9 @@ def classification(
         name,
         help,
         title=lambda s: f"{s.options['ways']}-way {s.shots}-shot {name}",
-        sizes=lambda s: Sizes(inputs, s.options["ways"], "cross_entropy"),
+        sizes=lambda s: Images(
+            inputs, s.options["ways"], "cross_entropy", s.options.get("norm", "none"), s.options.get("model", "mlp")
+        ),
         measure=ACCURACY,
         training=lambda s: Episodes(training(s), s.options["ways"], not s.options["unshuffled"]),
         testing=lambda s: Episodes(testing(s), s.options["ways"]),

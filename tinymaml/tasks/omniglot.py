@@ -236,6 +236,6 @@ FAMILY = fewshot.classification(
     defaults={
         "iterations": 12_000, "outer_lr": 0.003, "half_life": 3000, "hidden": (256, 128, 64, 64), "tasks": 16, "queries": 3,
     },
-    options=(Option("data", "", "the folder that holds images_background.zip", _folder),),
+    options=(*fewshot.of_images(blocks=4), Option("data", "", "the folder that holds images_background.zip", _folder)),
     paper={(1, "maml"): {1: 89.7}, (5, "maml"): {1: 97.5}},
 )  # fmt: skip
