@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         began = time.perf_counter()
         errors = method(tests=o.tests, seed=o.seed)
         rows.append(row(name, errors, time.perf_counter() - began))
-    print(report.markdown(["mean squared error after", *(f"{k} examples" for k in SHOWN), "seconds"], rows))
+    print(report.markdown(["mean squared error after", *(f"{k} example{'s' * (k != 1)}" for k in SHOWN), "seconds"], rows))
     return 0
 
 
