@@ -175,6 +175,8 @@ def test_what_the_last_layer_is_given():
         (lambda: CNN(28, 4, 2, 5, norm="group"), ValueError, "unknown norm 'group': choose one of none, batch, layer"),
         (lambda: CNN(28, 4, 2, 5, activation="swish"), ValueError, "unknown activation 'swish': choose one of"),
         (lambda: MLP([1, 2, 1], norm=None), ValueError, "unknown norm None: choose one of none, batch, layer"),
+        (lambda: MLP([2, 1], "swish"), ValueError, "unknown activation 'swish': choose one of"),
+        (lambda: MLP([2, 1], norm="group"), ValueError, "unknown norm 'group': choose one of"),
         (lambda: MLP([2, 1, 1], norm="layer"), ValueError, "width is 1, expected at least 2"),
         (lambda: RNN(1, 3, 1, 0), ValueError, "steps is 0, expected at least 1"),
         (lambda: RNN(1, 2.5, 1, 4), TypeError, "hidden is 2.5, expected a whole number"),

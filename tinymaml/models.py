@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinymaml import validate
+from tinymaml.activations import ACTIVATIONS
 from tinymaml.convolution import Flat, Patches
 from tinymaml.layers import Affine, Chain, Elementwise, Layer
 from tinymaml.network import Network
@@ -32,6 +33,8 @@ def MLP(widths: Sequence[int], activation: str = "relu", loss: str = "squared_er
     widths = tuple(validate.count(f"width {i}", d) for i, d in enumerate(widths))
     if len(widths) < 2:
         raise ValueError(f"widths are {widths}, expected inputs and outputs at least: for instance [1, 40, 40, 1]")
+    validate.one_of("activation", activation, ACTIVATIONS)  # with no hidden layer too, which would have neither
+    validate.one_of("norm", norm, NORMS)
     layers = []
     for l in range(1, len(widths) - 1):
         layers += [Affine(widths[l - 1], widths[l], l), *_norm(norm, widths[l], l), Elementwise(activation, l)]
