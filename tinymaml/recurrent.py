@@ -1,7 +1,7 @@
 """Recurrence: one cell, unrolled in time (eq. 18).
 
     cell = Chain([Affine(1 + 20, 20, "h"), Elementwise("tanh", "h")])
-    Recurrent(cell, inputs=1, steps=12), Affine(20, 1, "y"), Flat(12, 1)
+    Recurrent(cell, steps=12), Affine(20, 1, "y"), Flat(12, 1)
 
 A sequence is one row, step after step. The four rules are those of the cell, forwards in time and backwards: what the cell made
 of step t goes into step t + 1, and what its parameters get at all steps is added up.

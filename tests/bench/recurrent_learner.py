@@ -1,4 +1,4 @@
-"""A recurrent network that learns to learn without an inner loop, beside MAML: `python tests/bench/recurrent_learner.py`, or --help.
+"""Learning to learn in the memory of a recurrent network, beside MAML: `python tests/bench/recurrent_learner.py`, or --help.
 
 The network is fed one sine wave's points, row after row [x_t, y_{t-1}], and asked for y_t: all that it knows of the task
 is in its memory (Santoro et al. 2016; Duan et al. 2016), and plain gradients teach it what to remember. MAML starts from
