@@ -21,7 +21,8 @@ ABOVE = sorted(Path(tinymaml.__file__).parent.glob("*.py"))
 
 def small(family, method="maml", **more):
     few = {"classes": 12} if family == "glyphs" else {}
-    return settings_for(family, method, tasks=3, queries=2, hidden=(6, 6), **few, **more)
+    layers = len(settings_for(family).hidden)
+    return settings_for(family, method, tasks=3, queries=2, hidden=(6,) * layers, **few, **more)
 
 
 def test_names_are_unique_and_every_family_says_what_it_is():

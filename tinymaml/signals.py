@@ -31,7 +31,8 @@ def leave(number: int, frame: Any) -> None:
 
 
 def interrupt(number: int, frame: Any) -> None:
-    """Once something has: an exception, so that it can be saved."""
+    """Once something has: an exception, so that it can be saved. Whoever asks again has to wait for that."""
+    handle(signal.SIG_IGN)
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
