@@ -56,9 +56,7 @@ class Patches(Moving):
     outputs = cached_property(lambda self: self.size**2 * self.channels)
     positions = cached_property(lambda self: self.across**2)
     across = cached_property(lambda self: (self.side + 2 * self.padding - self.size) // self.stride + 1)  # positions a side
-    tiles = cached_property(  # a side, of stride x stride pixels: for the framed image and for every patch
-        lambda self: max(-(-(self.side + 2 * self.padding) // self.stride), self.across + (self.size - 1) // self.stride)
-    )
+    framed = cached_property(lambda self: self.side + 2 * self.padding)  # the side with a frame of zeros
     inside = cached_property(lambda self: slice(self.padding, self.padding + self.side))  # of the framed image
 
     def forward(self, p, a):
@@ -70,18 +68,16 @@ class Patches(Moving):
         return view.reshape(*a.shape[:-2], -1, self.outputs), a.shape
 
     def backward(self, p, shape, D, below=True):
-        s, c = self.stride, self.channels
-        patches = D.reshape(-1, self.across, self.across, self.size, self.size * c).swapaxes(2, 3)  # (n, y, i, x, j c)
+        patches = D.reshape(-1, self.across, self.across, self.size, self.size, self.channels)
         images = self._framed(len(patches), D.dtype)
-        tiles = images.reshape(-1, self.tiles, s, self.tiles, s * c)  # of stride x stride pixels, which no two patches share
-        for i, j in product(range(0, self.size, s), repeat=2):  # a pixel gets D from every patch that it is in
-            part = patches[:, :, i:i + s, :, j * c:(j + s) * c]
-            tiles[:, i // s:, :part.shape[2], j // s:, :part.shape[4]][:, :self.across, :, :self.across] += part
+        reach = self.stride * self.across
+        for i, j in product(range(self.size), repeat=2):  # a pixel gets D from every patch that it is in
+            images[:, i:i + reach:self.stride, j:j + reach:self.stride] += patches[:, :, :, i, j]
         return images[:, self.inside, self.inside].reshape(shape), {}
 
     def _framed(self, images: int, dtype: np.dtype) -> np.ndarray:
-        """So many images of zeros, with room for every patch."""
-        return np.zeros((images, self.stride * self.tiles, self.stride * self.tiles, self.channels), dtype)
+        """So many images of zeros, with the frame around them."""
+        return np.zeros((images, self.framed, self.framed, self.channels), dtype)
 
 
 @dataclass(frozen=True)
