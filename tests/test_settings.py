@@ -89,3 +89,9 @@ def test_differences_see_options_like_fields():
     assert sorted(differences(one, other)) == ["seed", "ways"] and other.options["ways"] == 3
     assert differences(one, settings_for("planes")) == []
     assert differences(settings_for("sinusoids"), settings_for("sinusoids", "pretraining")) == ["method", "steps"]
+
+
+@pytest.mark.parametrize("rate", ["inner_lr", "outer_lr"])
+def test_a_rate_beyond_all_floats_is_refused_in_a_sentence(rate):
+    with pytest.raises(ValueError, match=f"{rate} is .*, expected a finite number above zero"):
+        settings_for("sinusoids", **{rate: 10**400})

@@ -28,16 +28,23 @@ def number(name: str, value: object, such: float = 0.01) -> float:
     """A finite real number, as a Python float; else TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {told(value)}, expected a number: pass a float such as {such}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is {value}, expected a finite number: pass a float such as {such}")
+    if not _is_finite(value):
+        raise ValueError(f"{name} is {told(value)}, expected a finite number: pass a float such as {such}")
     return float(value)
 
 
 def rate(name: str, value: object, such: float = 0.01) -> float:
     """A finite number above zero, such as a learning rate, as a Python float; else TypeError or ValueError."""
-    if isinstance(value, numbers.Real) and not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} is {value}, expected a finite number above zero: try {such}")
+    if isinstance(value, numbers.Real) and not (_is_finite(value) and value > 0):
+        raise ValueError(f"{name} is {told(value)}, expected a finite number above zero: try {such}")
     return number(name, value, such)
+
+
+def _is_finite(value: numbers.Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def decay(name: str, value: object) -> float:
@@ -49,8 +56,8 @@ def decay(name: str, value: object) -> float:
 
 def deviation(name: str, value: object) -> float:
     """A standard deviation, finite and not below zero; else TypeError or ValueError."""
-    if isinstance(value, numbers.Real) and not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} is {value}, expected a standard deviation: a finite number, zero or above")
+    if isinstance(value, numbers.Real) and not (_is_finite(value) and value >= 0):
+        raise ValueError(f"{name} is {told(value)}, expected a standard deviation: a finite number, zero or above")
     return number(name, value, 0.1)
 
 
@@ -75,8 +82,8 @@ def interval(name: str, value: object) -> None:
     if not all(isinstance(end, numbers.Real) and not isinstance(end, bool) for end in value):
         raise TypeError(f"{name} is {told(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
     low, high = value
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise ValueError(f"{name} is ({low}, {high}), expected (lowest, highest), both finite: put the smaller one first")
+    if not (_is_finite(low) and _is_finite(high) and low <= high):
+        raise ValueError(f"{name} is {told((low, high))}, expected (lowest, highest), both finite: put the smaller one first")
 
 
 def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | Mapping:
@@ -187,7 +194,8 @@ def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) 
 
 def told(value: object) -> str:
     """The value as a sentence can hold it: as it is written if that is short, else what it is."""
-    written = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+    plain = value.item() if isinstance(value, np.generic) else value
+    written = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(plain)
     return written if len(written) <= 60 and "\n" not in written else f"a {type(value).__name__}"
 
 
