@@ -156,7 +156,7 @@ LINES = Family(
     measure=Measure("return", lambda here, y: -here.loss, digits=3, diverges=False, log=False),
     training=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
     testing=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
-    test_tasks=7, test_queries=3, picture=("lines.png", picture), defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
+    test_tasks=7, test_queries=3, pictures={"lines.png": picture}, defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
     options=(Option("slope", 1.0, "the largest slope", validate.rate),),
     references=(Reference("still", Look("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
     paper={(2, "maml"): {1: -0.125}},
@@ -220,6 +220,15 @@ def test_an_episode_is_drawn_whichever_methods_are_compared(tmp_path, monkeypatc
     assert ("episode.png" in drawn) == (family == "glyphs")
     compared(family, tmp_path / "two", ["transfer", "pretraining"], classes=6)
     assert "episode.png" in drawn
+
+
+@pytest.mark.parametrize(("several", "seen"), [(["transfer", "maml"], True), (["transfer"], False)])
+def test_the_filters_of_a_cnn_are_drawn_if_it_is_adapted_as_a_whole(tmp_path, monkeypatch, drawn, several, seen):
+    few(monkeypatch, "glyphs")
+    for model in ("cnn", "mlp"):
+        compared("glyphs", tmp_path / model, several, classes=6, model=model, hidden=(2, 2))
+        assert ("filters.png" in drawn) == (seen and model == "cnn")
+        drawn.clear()
 
 
 def test_what_cannot_be_tested_on_is_refused_before_anything_is_trained(tmp_path, monkeypatch):

@@ -58,6 +58,14 @@ def test_a_history_is_smoothed_without_losing_its_mean():
     assert 0 < line.get_xdata()[0] < line.get_xdata()[-1] < 1000
 
 
+def test_filters_are_squares_on_one_scale():
+    before = np.arange(18.0).reshape(9, 2)
+    figure = plot.filters({"before": before, "after": -2 * before})
+    images = [image for ax in figure.axes for image in ax.get_images()]
+    assert len(images) == 4 and {image.get_clim() for image in images} == {(-34.0, 34.0)}
+    np.testing.assert_array_equal(images[1].get_array(), before[:, 1].reshape(3, 3))
+
+
 def test_a_saved_figure_is_a_png_and_is_closed(tmp_path):
     ax = plot.training({"maml": np.ones(3)}, LOOKS)
     plot.save(ax, tmp_path / "figure.png")

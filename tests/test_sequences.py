@@ -159,7 +159,7 @@ def test_the_family_is_compared_and_its_picture_drawn(tmp_path, monkeypatch):
     ax = drawn["steps.png"].figure.axes[0]
     assert "least squares: no error" in [text.get_text() for text in ax.get_legend().get_texts()]
     assert ax.get_ylim()[0] > 1e-3
-    assert small.picture[1](replace(found, starts={})) is None
+    assert small.pictures["sequence.png"](replace(found, starts={})) is None
 
 
 # -- the contrast: a recurrent network that learns in its memory ---------------------------------------------------

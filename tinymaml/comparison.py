@@ -64,7 +64,7 @@ def run_comparison(runs: Mapping[str, Settings], folder: Path, *, resume: bool =
     """Train every method on the same stream of tasks, judge all on the same new tasks, and write all into `folder`.
 
     runs: settings by method, such as `settings_for_each` makes them. Writes METHOD.npz (checkpoints), results.json and
-    the figures: steps.png, training.png, and the family's own picture. Nobody else runs in `folder` meanwhile.
+    the figures: steps.png, training.png, and the family's own pictures. Nobody else runs in `folder` meanwhile.
     """
     first = next(iter(runs.values()))
     for name, settings in runs.items():
@@ -159,11 +159,11 @@ def write(found: Comparison, folder: Path) -> None:
     plot.save(plot.curves(found.curves, found.looks, ylabel=ylabel, log=family.measure.log), folder / "steps.png")
     if found.histories:
         plot.save(plot.training(found.histories, found.looks), folder / "training.png")
-    name, picture = family.picture
-    with np.errstate(all="ignore"):  # a fit that runs away may leave the picture
-        drawn = picture(found)
-    if drawn:
-        plot.save(drawn, folder / name)
+    for name, picture in family.pictures.items():
+        with np.errstate(all="ignore"):  # a fit that runs away may leave the picture
+            drawn = picture(found)
+        if drawn:
+            plot.save(drawn, folder / name)
 
 
 def _plain(curve: Curve) -> dict[str, list[Any]]:

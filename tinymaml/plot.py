@@ -193,6 +193,23 @@ def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], s
     return figure
 
 
+def filters(kernels: Mapping[str, np.ndarray]) -> Figure:
+    """Square kernels (d * d, filters) of images of one channel: a row a name, a column a filter, all on one scale around zero."""
+    side = round(len(next(iter(kernels.values()))) ** 0.5)
+    columns, reach = next(iter(kernels.values())).shape[1], max(np.abs(matrix).max() for matrix in kernels.values())
+    figure, grid = plt.subplots(
+        len(kernels), columns, figsize=(0.55 * columns + 1.2, 0.75 * len(kernels) + 0.2), squeeze=False, layout="constrained"
+    )
+    for row, (name, matrix) in zip(grid, kernels.items(), strict=True):
+        for ax, kernel in zip(row, matrix.T, strict=True):
+            shown = ax.imshow(kernel.reshape(side, side), cmap="PuOr", vmin=-reach, vmax=reach)
+            ax.set_xticks([])
+            ax.set_yticks([])
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    figure.colorbar(shown, ax=grid, aspect=10)
+    return figure
+
+
 def save(drawn: Figure | Axes, path: str | Path) -> None:
     """Write a figure to a file, whole or not at all, and forget it."""
     figure = drawn if isinstance(drawn, Figure) else drawn.figure

@@ -65,7 +65,7 @@ class Family:
     options         the settings that it has and not every family has
     references      what does not adapt
     paper           what Finn, Abbeel and Levine (2017) report: {(shots, method): {steps: value as in our tables}}
-    picture         a file name, and picture(comparison): the figure to put there, or None if there is nothing to draw
+    pictures        {file name: picture}: picture(comparison) is the figure to put there, or None if there is nothing to draw
     told            told(batch): the batch with the answer to "which task is this?" beside the inputs, if there is one
     scratch         scratch(settings, tasks, queries): the bytes, at least, that drawing tasks takes beside the tasks
     classes         classes(settings): the training classes (classes, examples, ...), if the tasks are made of classes
@@ -80,7 +80,7 @@ class Family:
     testing: Callable[[Settings], Source]
     test_tasks: int
     test_queries: int
-    picture: tuple[str, Callable[[Any], Any]]
+    pictures: Mapping[str, Callable[[Any], Any]]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     shots: tuple[int, ...] = ()
     options: tuple[Option, ...] = ()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.convolution import Patches
 from tinymaml.evaluation import ACCURACY
 from tinymaml.look import Look
 from tinymaml.maml import adapt
@@ -95,6 +96,21 @@ def episode(found: Any) -> Any:
     return plot.episode((found.batch.x_support[0], found.batch.x_query[0]), labels(found.batch), predicted)
 
 
+def filters(found: Any) -> Any:
+    """The kernels that look at the pixels, before and after a first step, in the first CNN that is adapted; of an MLP nothing."""
+    from tinymaml import plot
+
+    start = next((start for start in found.starts.values() if isinstance(start.model.layers[0], Patches)), None)
+    if start is None:
+        return None
+    kernels = {name: theta[start.model.layers[1].W] for name, theta in steps(start).items()}
+    before, after = kernels.values()
+    return plot.filters(kernels | {"ten times the step": 10 * (after - before)})
+
+
+PICTURES = MappingProxyType({"episode.png": episode, "filters.png": filters})
+
+
 def classification(
     name: str,
     help: str,
@@ -106,7 +122,7 @@ def classification(
     defaults: Mapping[str, Any],
     options: tuple[Option, ...] = (),
     shots: tuple[int, ...] = (1, 5),
-    picture: Callable[[Any], Any] = episode,
+    pictures: Mapping[str, Callable[[Any], Any]] = PICTURES,
     paper: Mapping[tuple[int, str], Mapping[int, float]] = MappingProxyType({}),
     pooled: Callable[[Settings], int] = lambda settings: 0,
 ) -> Family:
@@ -127,7 +143,7 @@ def classification(
         testing=lambda s: Episodes(testing(s), s.options["ways"]),
         test_tasks=600,
         test_queries=15,
-        picture=("episode.png", picture),
+        pictures=pictures,
         defaults={"shots": 1, "queries": 5, "inner_lr": 0.4, "activation": "tanh", "dtype": "float32"} | defaults,
         shots=shots,
         options=(*OPTIONS, *options),

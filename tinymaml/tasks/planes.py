@@ -114,6 +114,6 @@ FAMILY = fewshot.classification(
     testing=lambda settings: Planes(),
     classes=lambda settings: _pool(settings.seed, settings.options["classes"] or LABELLED),
     defaults={"iterations": 3000},
-    picture=picture,
+    pictures={"episode.png": picture},
     pooled=lambda settings: settings.options["classes"],
 )

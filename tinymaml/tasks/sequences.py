@@ -145,7 +145,7 @@ FAMILY = Family(
     testing=lambda settings: Filters(),
     test_tasks=1000,
     test_queries=20,
-    picture=("sequence.png", picture),
+    pictures={"sequence.png": picture},
     defaults={
         "inner_lr": 0.004, "outer_lr": 0.003, "hidden": (20,), "activation": "tanh", "iterations": 1000, "dtype": "float32",
     },

@@ -149,7 +149,7 @@ FAMILY = Family(
     testing=lambda settings: Sinusoids(),
     test_tasks=1000,
     test_queries=100,
-    picture=("fits.png", picture),
+    pictures={"fits.png": picture},
     references=(
         Reference(
             "task-blind",
