@@ -115,7 +115,7 @@ def test_shots_that_are_asked_are_the_only_ones(tmp_path, capsys):
     (["train", "--family", "planes", "--method", "oracle"], "method oracle does not apply to planes: choose one of maml"),
     (["compare", "--methods", "maml,transfer"], "method transfer does not apply to sinusoids: choose one of maml"),
     (["compare", "--methods", "maml,magic"], "unknown method 'magic': choose one of maml, first-order, pretraining"),
-    (["compare", "chess"], "'sinusoids', 'planes', 'sequences', 'glyphs', 'omniglot'"),
+    (["compare", "chess"], "'sinusoids', 'planes', 'sequences', 'navigation', 'glyphs', 'omniglot'"),
     (["train", "--family", "chess"], "'sinusoids', 'planes'"),
     (["train", "--method", "scratch"], "'maml', 'first-order', 'pretraining'"),
 ])

@@ -20,6 +20,7 @@ from tinymaml.check import golden
 from tinymaml.evaluation import ACCURACY, constant, curve, evaluate
 from tinymaml.losses import Loss
 from tinymaml.optimizers import SGD, Adam
+from tinymaml.policy import LinearPolicy
 
 HOME = Path(tinymaml.__file__).parent
 
@@ -33,6 +34,7 @@ RIGHT = {
     "beta1": ("0",), "beta2": ("0",), "epsilon": ("1.5",), "Activation name": ("text",), "Loss name": ("text",),
     "compare name": ("text",), "curved": ("True",), "Sinusoid amplitude": NUMBERS, "Sinusoid phase": NUMBERS,
     "Sinusoid() x": NUMBERS, "Sinusoid[] tasks": ("0",), "task_blind x": ("0-d", "empty"), "shuffled": ("True",),
+    "Goal[] tasks": ("0",), "noise": POSITIVE, "near": POSITIVE, "reach": ("1.5",), "LinearPolicy.walk e": ("None",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
     "seed": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
@@ -84,6 +86,8 @@ def targets() -> dict:
     drawn = {**generator, "tasks": 2, "shots": 2, "queries": 2, "dtype": np.float64}
     planes, glyphs, point = tasks.Planes(), tasks.Glyphs(size=8), np.ones((2, 3))
     waves = tasks.Sinusoids()
+    steered = LinearPolicy(horizon=3)
+    policy_theta = steered.init(rng)
     inner = {"inner_lr": 0.1, "steps": 1}
     derivation = check.Derivation(model, theta, x[0], y[0], v=theta)
     meta = check.MetaDerivation(model, theta, batch, **inner)
@@ -146,6 +150,15 @@ def targets() -> dict:
         "Filter[]": (tasks.Filters().sample(rng, tasks=2).hidden.__getitem__, {"tasks": 1}),
         "Filters": (tasks.Filters, {"steps": 5}),
         "Filters.sample": (tasks.Filters(5).sample, drawn),
+        "Goal": (tasks.Goal, {"place": np.ones(2), "horizon": 3}),
+        "Goal[]": (tasks.Navigation().sample(rng, tasks=2).hidden.__getitem__, {"tasks": 1}),
+        "Navigation": (tasks.Navigation, {"reach": 0.5, "near": 0.1, "horizon": 3}),
+        "Navigation.sample": (tasks.Navigation().sample, drawn),
+        "LinearPolicy": (LinearPolicy, {"inputs": 2, "horizon": 3, "noise": 0.1, "discount": 0.9}),
+        "LinearPolicy.init": (steered.init, {**generator, "dtype": np.float32}),
+        "LinearPolicy.at": (steered.at, {"theta": policy_theta, "x": x, "y": x}),
+        "LinearPolicy.hvp": (steered.at(policy_theta, x, x).hvp, {"v": policy_theta}),
+        "LinearPolicy.walk": (steered.walk, {"theta": policy_theta, "x": x, "e": rng.standard_normal((3, *x.shape))}),
         "Glyphs": (tasks.Glyphs, {"size": 8, "jitter": 0.1, "shift": 0.2, "slant": 0.2, "stretch": 0.1}),
         "Glyphs.classes": (glyphs.classes, {**generator, "shape": (2,)}),
         "Glyphs.examples": (glyphs.examples, {**generator, "classes": np.ones((2, 3, 5, 2)), "count": 2, "dtype": np.float32}),

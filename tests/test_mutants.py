@@ -94,13 +94,19 @@ MUTANTS = [
     Mutant("eq. 20", "the sign is turned", "maml", "return -_sum(", "return _sum("),
     Mutant("eq. 20", "u_k for u_{k+1}", "maml",
            "zip(self.u[1:], self.slopes, strict=True)", "zip(self.u[:-1], self.slopes, strict=True)"),
+    Mutant("eq. 23", "the discount of the cost itself is off by one", "policy",
+           "discount**t * cost", "discount ** (t + 1) * cost"),
+    Mutant("eq. 23", "the start is paid for, the end is not", "policy", "self.C * self.M[1:]", "self.C * self.M[:-1]"),
+    Mutant("eq. 23", "the sum over the rows of a task", "policy", "turned(z) @ z / x.shape[-2]", "turned(z) @ z"),
+    Mutant("eq. 23", "the policy sees the goal", "policy", "A @ self.I[:A.shape[-1]]", "A @ self.I[-A.shape[-1]:]"),
+    Mutant("eq. 24", "RF is that of theta", "policy", "RF = self._moved(v)", "RF = self._moved(v) + 0.1 * (self.F - self.I)"),
     Mutant("rates", "the first entry's rate is everyone's", "parameters",
            "mine * yours[name] for", "mine * yours[name].ravel()[0] for"),
 ]  # fmt: skip
 
 COVERED = {
     "s'": 5, "s''": 4, "eq. 2": 2, "eq. 3": 2, "eqs. 3-4": 2, "eqs. 1, 5": 2, "eq. 6": 1, "eq. 8": 1, "eqs. 5-8": 3, "eq. 11": 2,
-    "eq. 12": 11, "eq. 13": 3, "eq. 14": 2, "eq. 15": 1, "eq. 20": 2, "rates": 1,
+    "eq. 12": 11, "eq. 13": 3, "eq. 14": 2, "eq. 15": 1, "eq. 20": 2, "eq. 23": 4, "eq. 24": 1, "rates": 1,
 }  # fmt: skip
 JUDGED = 4  # random networks
 

@@ -41,7 +41,7 @@ def same(one, other):
 @pytest.mark.parametrize(("family", "method"), PAIRS)
 def test_every_method_of_every_family_can_be_trained_and_judged(tmp_path, family, method):
     few = {"classes": 12} if family == "glyphs" else {}
-    hidden = (6,) if family == "sequences" else (6, 6)
+    hidden = (6,) * len(settings_for(family).hidden)
     settings = settings_for(family, method, tasks=3, queries=2, hidden=hidden, inner_lr=0.01, iterations=3, **few)
     theta = initialisation(settings)
     if methods.named(method).gradient:

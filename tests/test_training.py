@@ -50,7 +50,7 @@ def test_it_saves_every_so_often_and_at_the_end():
 
 
 @pytest.mark.parametrize(("loss", "scale", "sentence"), [
-    (np.nan, 1, "the loss is nan"), (1.0, np.inf, "the gradient is not finite"),
+    (np.nan, 1, "the loss is nan"), (1.0, np.inf, "the gradient is not finite"), (1.0, 1e200, "the gradient is not finite, or"),
 ])
 def test_it_never_steps_along_what_is_not_finite(loss, scale, sentence):
     saved = []

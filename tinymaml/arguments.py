@@ -98,7 +98,7 @@ def _summary(family: Family) -> str:
     s = _defaults(family)
     return (
         f"shots {s['shots']}, queries {s['queries']}, tasks {s['tasks']}, inner-lr {s['inner_lr']:g}, "
-        f"outer-lr {s['outer_lr']:g}, hidden layers {'-'.join(map(str, s['hidden']))} {s['activation']}, "
+        f"outer-lr {s['outer_lr']:g}, hidden layers {'-'.join(map(str, s['hidden'])) or 'none,'} {s['activation']}, "
         f"{s['iterations']} iterations, {s['dtype']}"
     )
 

@@ -24,7 +24,6 @@ from tinymaml.tasks import Family, TaskBatch
 from tinymaml.training import TrainingState
 
 STEPS = 10  # gradient steps on a new task
-SHOWN = (0, 1, 5, 10)  # those in the table
 
 
 @dataclass(frozen=True)
@@ -113,11 +112,11 @@ def _judged(
 
 
 def table(found: Comparison) -> str:
-    """The mean and interval of every row after 0, 1, 5 and 10 steps, with the paper's numbers under ours.
+    """The mean and interval of every row after the steps that the family shows, with the paper's numbers under ours.
 
     Where tasks can diverge there stand beside them how many have, and the median, which they cannot spoil.
     """
-    s, measure = found.settings, found.family.measure
+    s, measure, shown = found.settings, found.family.measure, found.family.shown
     unit, digits = (100 if measure.percent else 1), measure.digits
     row = lambda label, cells, end="": f"{label:<26}" + "".join(f"{cell:>16}" for cell in cells) + f"{end:>10}"
     lines = [
@@ -125,16 +124,16 @@ def table(found: Comparison) -> str:
         f"after gradient steps at inner_lr {s.inner_lr:g}",
         f"(mean +- 95 % interval; trained for {s.iterations:,} iterations, seed {s.seed})",
         "",
-        row("", ["before" if k == 0 else f"{k} step" + "s" * (k > 1) for k in SHOWN], "diverged" * measure.diverges),
+        row("", ["before" if k == 0 else f"{k} step" + "s" * (k > 1) for k in shown], "diverged" * measure.diverges),
     ]
     for name, curve in found.curves.items():
         mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
-        cells = [f"{mean[k]:.{digits}f} +- {interval[k]:.{digits}f}" for k in SHOWN]
+        cells = [f"{mean[k]:.{digits}f} +- {interval[k]:.{digits}f}" for k in shown]
         lines.append(row(found.looks[name].label, cells, curve.count.max() if measure.diverges else ""))
         if measure.diverges:
-            lines.append(row("  median", [f"{median[k]:.{digits}f}        " for k in SHOWN]))
+            lines.append(row("  median", [f"{median[k]:.{digits}f}        " for k in shown]))
         if paper := found.paper[name]:
-            lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in SHOWN]))
+            lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
     if found.seconds:
         took = ", ".join(f"{found.looks[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
         lines += ["", f"training took: {took}"]

@@ -87,8 +87,8 @@ def train(
                 losses[i] = found.loss
                 if not np.isfinite(found.loss):
                     raise Diverged(i + 1, f"the loss is {found.loss}")
-                if not np.isfinite(found.gradient.flat).all():
-                    raise Diverged(i + 1, "the gradient is not finite")
+                if not np.isfinite(found.gradient.flat ** 2).all():  # Adam keeps the squares
+                    raise Diverged(i + 1, "the gradient is not finite, or its square is not")
                 theta, moments = optimizer.step(theta, found.gradient, moments)
                 done = (i + 1, theta, moments, rng.bit_generator.state)
                 del found  # the next gradient is computed in its memory

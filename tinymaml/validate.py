@@ -54,6 +54,13 @@ def decay(name: str, value: object) -> float:
     return float(value)
 
 
+def discount(name: str, value: object) -> float:
+    """A number above 0 and up to 1, what a later cost counts against an earlier one; else TypeError or ValueError."""
+    if not 0 < number(name, value, 0.99) <= 1:
+        raise ValueError(f"{name} is {value}, expected above 0 and at most 1: try 0.99, or 1 for none")
+    return float(value)
+
+
 def deviation(name: str, value: object) -> float:
     """A standard deviation, finite and not below zero; else TypeError or ValueError."""
     if isinstance(value, numbers.Real) and not (_is_finite(value) and value >= 0):

@@ -19,11 +19,13 @@ from tinymaml.check.compare import TOLERANCE, relative_error
 from tinymaml.check.derivatives import complex_step
 from tinymaml.check.golden import fixtures
 from tinymaml.check.layer_checks import layer_errors
+from tinymaml.check.policy_checks import policy_errors
 from tinymaml.check.problem import Problem
 from tinymaml.convolution import Flat, Patches
 from tinymaml.layers import Affine, Chain, Elementwise, Layer
 from tinymaml.losses import LOSSES, Loss
 from tinymaml.normalisation import BatchNorm, LayerNorm
+from tinymaml.policy import LinearPolicy
 from tinymaml.recurrent import Recurrent
 
 CELL = Chain([Affine(2 + 3, 3, "h"), Elementwise("tanh", "h")])
@@ -50,6 +52,7 @@ LAYERS: dict[str, tuple[Layer, int]] = {
     "norm first in a chain": (Chain([LayerNorm(3, 1), Affine(3, 2, 1), BatchNorm(2, 2)]), 3),
     "recurrence and its head": (Chain([Recurrent(CELL, steps=3), Affine(3, 2, "y"), Flat(3, 2)]), 6),
 }  # fmt: skip
+POLICIES = (LinearPolicy(2, 1, 0.3), LinearPolicy(2, 3, 0.3, 0.8), LinearPolicy(4, 2, 0.3, 0.5))  # and what is wrong in each
 NETWORK_ROWS = {"float32 stays float32": ("float32", 1e-3)}  # of the battery: precision and what is allowed, where unusual
 
 
@@ -108,6 +111,10 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
         row(f"{name}: (d2l/dz2) r", lambda loss=loss: _loss_hvp(loss, rng))
     for name, (layer, width) in LAYERS.items():
         row(f"{name}: four rules", lambda layer=layer, width=width: max(layer_errors(layer, rng, width=width).values()))
+    of_policies = [policy_errors(POLICIES[i % len(POLICIES)], rng) for i in range(max(networks, len(POLICIES)))]
+    for name in of_policies[0]:
+        rows.append(Row(f"linear-Gaussian policy: {name}", float(np.max([each[name] for each in of_policies])), tolerance,
+                        len(of_policies)))  # fmt: skip
     for name, mine, whole in fixtures():
         rows.append(Row(f"whole numbers, {name}", float(np.max(np.abs(mine - whole))), 0.0, 1))
 

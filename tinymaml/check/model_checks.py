@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.check import mistakes
+from tinymaml.check import mistakes, policy_mistakes
 from tinymaml.check.compare import diagnose, relative_error
 from tinymaml.maml import adapt, meta_gradient
 from tinymaml.network import Network
 from tinymaml.parameters import Parameters
+from tinymaml.policy import LinearPolicy
 from tinymaml.tasks import TaskBatch
 
 
@@ -77,7 +78,8 @@ def _gradient(case: Case) -> float:
         v = case.one_name(name)
         reference[name] = case.derivative(lambda theta: case.at(theta).loss, case.theta, v)
         mine[name] = np.array([case.here.gradient.task(t).dot(v) for t in range(len(case.batch))])
-    return _judge(case, "the gradient is not the derivative of the loss", Parameters(mine), Parameters(reference))
+    named = "" if relative_error(mine, reference) <= case.tolerance else _of_a_policy(case, "gradient", case.here.gradient)
+    return _judge(case, "the gradient is not the derivative of the loss", Parameters(mine), Parameters(reference), named)
 
 
 def _hvp(case: Case) -> float:
@@ -85,7 +87,7 @@ def _hvp(case: Case) -> float:
     if (error := relative_error(mine, reference)) <= case.tolerance:
         return error
     good = [word for word, check in (("linear", _linear), ("symmetric", _symmetric)) if _passes(check, case)]
-    named = ""
+    named = _of_a_policy(case, "hvp", mine)
     if isinstance(case.model, Network):
         problem = (case.model, case.theta, case.x[0], case.y[0], case.v)
         named = diagnose(mine.task(0), reference.task(0), mistakes.one_mistake("hvp", *problem), tolerance=1e-6)
@@ -95,6 +97,13 @@ def _hvp(case: Case) -> float:
         named = "a term of the second derivative is missing or wrong: for a network with a curved activation look at s'' in eq. 8"
     nature = f"hvp is {' and '.join(good)}, but it" if good else "hvp"
     return _judge(case, f"{nature} is not the derivative of the gradient along v", mine, reference, named)
+
+
+def _of_a_policy(case: Case, name: str, mine: Parameters) -> str:
+    """The known mistake of a linear-Gaussian policy that makes these numbers; "" if none does."""
+    if not isinstance(case.model, LinearPolicy):
+        return ""
+    return policy_mistakes.explained(case.model, name, mine.task(0), case.theta, case.x[0], case.y[0], case.v)
 
 
 def _linear(case: Case) -> float:

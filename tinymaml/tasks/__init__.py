@@ -4,22 +4,23 @@ One file is one family of tasks, and `FAMILIES` lists them.
 """
 
 from tinymaml import validate
-from tinymaml.tasks import glyphs, omniglot, planes, sequences, sinusoids
+from tinymaml.tasks import glyphs, navigation, omniglot, planes, sequences, sinusoids
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour, pool, split
 from tinymaml.tasks.family import Family
 from tinymaml.tasks.glyphs import Glyphs
+from tinymaml.tasks.navigation import Goal, Navigation
 from tinymaml.tasks.planes import Planes
 from tinymaml.tasks.sequences import Filter, Filters
 from tinymaml.tasks.sinusoids import Sinusoid, Sinusoids, task_blind, told
 
 __all__ = [
-    "FAMILIES", "Episodes", "Family", "Filter", "Filters", "Glyphs", "Planes", "Sinusoid", "Sinusoids", "TaskBatch", "named",
-    "nearest_neighbour", "pool", "split", "task_blind", "told",
+    "FAMILIES", "Episodes", "Family", "Filter", "Filters", "Glyphs", "Goal", "Navigation", "Planes", "Sinusoid", "Sinusoids",
+    "TaskBatch", "named", "nearest_neighbour", "pool", "split", "task_blind", "told",
 ]  # fmt: skip
 
 # the first is taken when none is asked
-FAMILIES = (sinusoids.FAMILY, planes.FAMILY, sequences.FAMILY, glyphs.FAMILY, omniglot.FAMILY)
+FAMILIES = (sinusoids.FAMILY, planes.FAMILY, sequences.FAMILY, navigation.FAMILY, glyphs.FAMILY, omniglot.FAMILY)
 
 
 def named(name: str) -> Family:

@@ -65,6 +65,7 @@ class Family:
     options         the settings that it has and not every family has
     references      what does not adapt
     paper           what Finn, Abbeel and Levine (2017) report: {(shots, method): {steps: value as in our tables}}
+    shown           after which numbers of steps, of 0 to 10, a table shows it
     pictures        {file name: picture}: picture(comparison) is the figure to put there, or None if there is nothing to draw
     told            told(batch): the batch with the answer to "which task is this?" beside the inputs, if there is one
     scratch         scratch(settings, tasks, queries): the bytes, at least, that drawing tasks takes beside the tasks
@@ -81,6 +82,7 @@ class Family:
     test_tasks: int
     test_queries: int
     pictures: Mapping[str, Callable[[Any], Any]]
+    shown: tuple[int, ...] = (0, 1, 5, 10)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     shots: tuple[int, ...] = ()
     options: tuple[Option, ...] = ()
