@@ -21,6 +21,7 @@ from tinymaml.evaluation import ACCURACY, constant, curve, evaluate
 from tinymaml.losses import Loss
 from tinymaml.optimizers import SGD, Adam
 from tinymaml.policy import LinearPolicy
+from tinymaml.reinforce import SampledPolicy, of_the_others, with_dice
 
 HOME = Path(tinymaml.__file__).parent
 
@@ -34,7 +35,8 @@ RIGHT = {
     "beta1": ("0",), "beta2": ("0",), "epsilon": ("1.5",), "Activation name": ("text",), "Loss name": ("text",),
     "compare name": ("text",), "curved": ("True",), "Sinusoid amplitude": NUMBERS, "Sinusoid phase": NUMBERS,
     "Sinusoid() x": NUMBERS, "Sinusoid[] tasks": ("0",), "task_blind x": ("0-d", "empty"), "shuffled": ("True",),
-    "Goal[] tasks": ("0",), "noise": POSITIVE, "near": POSITIVE, "reach": ("1.5",), "LinearPolicy.walk e": ("None",),
+    "Goal[] tasks": ("0",), "near": POSITIVE, "reach": ("1.5",), "noise": POSITIVE, "LinearPolicy.walk e": ("None",),
+    "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"), "squared": ("True",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
     "seed": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
@@ -88,6 +90,7 @@ def targets() -> dict:
     waves = tasks.Sinusoids()
     steered = LinearPolicy(horizon=3)
     policy_theta = steered.init(rng)
+    drawing, rolled = SampledPolicy(MLP([2, 2]), 3), with_dice(tasks.Navigation().sample(rng, tasks=2), rng, 3)
     inner = {"inner_lr": 0.1, "steps": 1}
     derivation = check.Derivation(model, theta, x[0], y[0], v=theta)
     meta = check.MetaDerivation(model, theta, batch, **inner)
@@ -159,6 +162,14 @@ def targets() -> dict:
         "LinearPolicy.at": (steered.at, {"theta": policy_theta, "x": x, "y": x}),
         "LinearPolicy.hvp": (steered.at(policy_theta, x, x).hvp, {"v": policy_theta}),
         "LinearPolicy.walk": (steered.walk, {"theta": policy_theta, "x": x, "e": rng.standard_normal((3, *x.shape))}),
+        "SampledPolicy": (SampledPolicy, {
+            "network": drawing.network, "horizon": 3, "noise": 0.1, "discount": 0.9, "hessian": "lvc", "baseline": of_the_others,
+            "limit": 0.1, "squared": False,
+        }),
+        "SampledPolicy.init": (drawing.init, {**generator, "dtype": np.float32}),
+        "SampledPolicy.at": (drawing.at, {"theta": policy_theta, "x": rolled.x_query, "y": rolled.y_query}),
+        "SampledPolicy.hvp": (drawing.at(policy_theta, rolled.x_query, rolled.y_query).hvp, {"v": policy_theta}),
+        "with_dice": (with_dice, {"batch": batch, **generator, "horizon": 3}),
         "Glyphs": (tasks.Glyphs, {"size": 8, "jitter": 0.1, "shift": 0.2, "slant": 0.2, "stretch": 0.1}),
         "Glyphs.classes": (glyphs.classes, {**generator, "shape": (2,)}),
         "Glyphs.examples": (glyphs.examples, {**generator, "classes": np.ones((2, 3, 5, 2)), "count": 2, "dtype": np.float32}),

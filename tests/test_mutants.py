@@ -100,13 +100,26 @@ MUTANTS = [
     Mutant("eq. 23", "the sum over the rows of a task", "policy", "turned(z) @ z / x.shape[-2]", "turned(z) @ z"),
     Mutant("eq. 23", "the policy sees the goal", "policy", "A @ self.I[:A.shape[-1]]", "A @ self.I[-A.shape[-1]:]"),
     Mutant("eq. 24", "RF is that of theta", "policy", "RF = self._moved(v)", "RF = self._moved(v) + 0.1 * (self.F - self.I)"),
+    Mutant("eq. 25", "each move answers for what was before", "reinforce", "np.flip(np.cumsum(np.flip(c, -1), axis=-1), -1)",
+           "np.cumsum(c, axis=-1)"),
+    Mutant("eq. 25", "the score of a move stands for S_t", "reinforce", "np.cumsum(q, axis=-1)", "q"),
+    Mutant("eq. 25", "the scores are forgotten", "reinforce", "weight[..., None] * self._score -", "0 * self._score -"),
+    Mutant("eq. 25", "the baseline is not in the scores", "reinforce", "axis=-1)) - b * q", "axis=-1))"),
+    Mutant("eq. 25", "the baseline is not in R of the score", "reinforce",
+           "(self.C - self.b)[..., None] * Rmu", "self.C[..., None] * Rmu"),
+    Mutant("eq. 25", "R of the score has sigma for its square", "reinforce", "Rmu / noise**2", "Rmu / noise"),
+    Mutant("eq. 25", "the sign of R of the score", "reinforce", "self._score - (self.C", "self._score + (self.C"),
+    Mutant("eq. 25", "the score is the noise, not divided by sigma", "reinforce", "self.e / self.policy.noise", "self.e"),
+    Mutant("eq. 25", "the discount is off by one", "reinforce", "policy.discount ** np.arange(policy.horizon,",
+           "policy.discount ** np.arange(1, policy.horizon + 1,"),
+    Mutant("eq. 25", "the sum over the moves", "reinforce", "self.e.shape[-3] * self.policy.horizon", "self.e.shape[-3]"),
     Mutant("rates", "the first entry's rate is everyone's", "parameters",
            "mine * yours[name] for", "mine * yours[name].ravel()[0] for"),
 ]  # fmt: skip
 
 COVERED = {
     "s'": 5, "s''": 4, "eq. 2": 2, "eq. 3": 2, "eqs. 3-4": 2, "eqs. 1, 5": 2, "eq. 6": 1, "eq. 8": 1, "eqs. 5-8": 3, "eq. 11": 2,
-    "eq. 12": 11, "eq. 13": 3, "eq. 14": 2, "eq. 15": 1, "eq. 20": 2, "eq. 23": 4, "eq. 24": 1, "rates": 1,
+    "eq. 12": 11, "eq. 13": 3, "eq. 14": 2, "eq. 15": 1, "eq. 20": 2, "eq. 23": 4, "eq. 24": 1, "eq. 25": 10, "rates": 1,
 }  # fmt: skip
 JUDGED = 4  # random networks
 

@@ -19,7 +19,7 @@ from tinymaml.check.compare import TOLERANCE, relative_error
 from tinymaml.check.derivatives import complex_step
 from tinymaml.check.golden import fixtures
 from tinymaml.check.layer_checks import layer_errors
-from tinymaml.check.policy_checks import policy_errors
+from tinymaml.check.policy_checks import policy_errors, sample_errors
 from tinymaml.check.problem import Problem
 from tinymaml.convolution import Flat, Patches
 from tinymaml.layers import Affine, Chain, Elementwise, Layer
@@ -111,10 +111,12 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
         row(f"{name}: (d2l/dz2) r", lambda loss=loss: _loss_hvp(loss, rng))
     for name, (layer, width) in LAYERS.items():
         row(f"{name}: four rules", lambda layer=layer, width=width: max(layer_errors(layer, rng, width=width).values()))
-    of_policies = [policy_errors(POLICIES[i % len(POLICIES)], rng) for i in range(max(networks, len(POLICIES)))]
-    for name in of_policies[0]:
-        rows.append(Row(f"linear-Gaussian policy: {name}", float(np.max([each[name] for each in of_policies])), tolerance,
-                        len(of_policies)))  # fmt: skip
+    for kind, errors in (
+        ("linear-Gaussian policy", [policy_errors(POLICIES[i % len(POLICIES)], rng) for i in range(networks + 2)]),
+        ("sampled policy", [sample_errors(rng) for _ in range(min(networks, 3))]),
+    ):
+        for name in errors[0]:
+            rows.append(Row(f"{kind}: {name}", float(np.max([each[name] for each in errors])), tolerance, len(errors)))
     for name, mine, whole in fixtures():
         rows.append(Row(f"whole numbers, {name}", float(np.max(np.abs(mine - whole))), 0.0, 1))
 

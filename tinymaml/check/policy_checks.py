@@ -1,13 +1,17 @@
-"""A linear-Gaussian policy against what needs none of its rules: every episode there can be, and the complex step.
+"""Policies against what needs none of their rules: every episode there can be, and the complex step. Nothing here is by chance.
 
     policy_errors(LinearPolicy(), rng)      # {"cost": 1e-16, "gradient": ..., "hvp": ...}
+    sample_errors(rng)                      # {"gradient": 1e-16, "dice": ..., ...}
 
-A cost that is quadratic cannot tell a normal e from a coin that shows +1 or -1, as both have mean 0 and variance 1. So the
-mean over all throws of the coin is the expected cost, without chance, of walks that know nothing of moments.
+A cost that is quadratic cannot tell a normal e from a coin that shows +1 or -1, as both have mean 0 and variance 1: the mean
+over all throws of the coin is the expected cost, of walks that know nothing of moments. What a sampled Hessian is made of
+is of the fourth degree in each e, and cannot tell it from a die with the faces 0, 0, 0, 0, sqrt 3, -sqrt 3, which has the
+first five moments of a normal number: the mean over all throws of the die is what an estimator has for its mean.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -15,8 +19,12 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.check.compare import relative_error
 from tinymaml.check.derivatives import complex_step
+from tinymaml.models import MLP
 from tinymaml.parameters import Parameters
 from tinymaml.policy import PLANE, LinearPolicy
+from tinymaml.reinforce import SampledPolicy
+
+DIE = (0.0, 0.0, 0.0, 0.0, 3**0.5, -(3**0.5))
 
 
 def coins(horizon: int, like: np.ndarray) -> np.ndarray:
@@ -46,4 +54,42 @@ def policy_errors(policy: LinearPolicy, rng: np.random.Generator, rows: int = 2)
     slope = complex_step(lambda theta: policy.at(theta, x, y).loss, theta, u)
     found["gradient"] = relative_error(here.gradient.dot(u), slope)
     found["hvp"] = relative_error(here.hvp(v), complex_step(lambda theta: policy.at(theta, x, y).gradient, theta, v))
+    return found
+
+
+def every_throw(horizon: int, start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x (1, 36^horizon, 2 + 2 horizon) and y (1, ..., 2) for a `SampledPolicy`: one task, each throw of the dice once."""
+    dice = np.array(list(product(DIE, repeat=horizon * PLANE)))
+    many = lambda place: np.broadcast_to(place, (len(dice), PLANE))
+    return np.concatenate([many(start), dice], axis=-1)[None], np.array(many(goal))[None]
+
+
+def sample_errors(rng: np.random.Generator) -> dict[str, float]:
+    """The relative errors of what estimators have for their mean, at a random theta, start, goal and baseline.
+
+    gradient, dice    those of a `LinearPolicy`, over two moves
+    lvc               that too, over one move, where it has lost nothing
+    surrogate         -E c / sigma^2 z z^T, over one move, where that is all it has
+    """
+    validate.generator(rng)
+    network = MLP([PLANE, PLANE])
+    theta = network.init(rng)
+    v, start, goal = theta.map(lambda array: rng.standard_normal(array.shape)), *rng.standard_normal((2, PLANE))
+    slope = rng.standard_normal((PLANE, 1))
+    baseline = lambda C, seen, y: 1 + (seen @ slope)[..., 0]  # of whatever was known before the move
+    found = {}
+    for horizon in (1, 2):
+        exact = LinearPolicy(PLANE, horizon, 0.5, 0.8).at(theta, start[None, None], goal[None, None])
+        policy = SampledPolicy(network, horizon, 0.5, 0.8, baseline=baseline)
+        x, y = every_throw(horizon, start, goal)
+        at = lambda policy, x=x, y=y: policy.at(theta, x, y)
+        if horizon == 2:
+            found["gradient"] = relative_error(at(policy).gradient, exact.gradient)
+            found["dice"] = relative_error(at(policy).hvp(v), exact.hvp(v))
+        else:
+            found["lvc"] = relative_error(at(replace(policy, hessian="lvc")).hvp(v), exact.hvp(v))
+            z = np.append(start, 1)
+            bent = -exact.loss / 0.5**2 * np.outer(z, z @ np.concatenate([v["W1"], v["b1"]]))
+            mine = at(replace(policy, hessian="surrogate", baseline=None)).hvp(v)
+            found["surrogate"] = relative_error(mine, Parameters(W1=bent[None, :2], b1=bent[None, 2:]))
     return found
