@@ -23,6 +23,14 @@ def script(monkeypatch):
     return meta_gradient
 
 
+@pytest.fixture
+def architectures(script):
+    """The other one."""
+    import architectures
+
+    return architectures
+
+
 class Counting(np.ndarray):
     """An array that counts the multiply-adds of products of two matrices: those with the shared W and those of eq. 15."""
 
@@ -108,6 +116,26 @@ def test_all_that_are_installed_agree_and_are_measured(script, tmp_path, capsys)
     assert re.search(r"^\| classification \| +float64 \| +1 \| +2 \| +3 \| ", printed, re.MULTILINE)
 
 
+def test_architectures_are_measured_where_all_agree(architectures, tmp_path, capsys):
+    json_file = tmp_path / "found.json"
+    options = ["--filters", "2", "--units", "3", "--threads", "1", "--rounds", "1", "--seconds", "0", "--without", "JAX kernels"]
+    assert architectures.main([*options, "--json", str(json_file)]) == 0
+    printed, found = capsys.readouterr().out, json.loads(json_file.read_text())
+    assert [(load["model"], load["norm"]) for load in found["compare"]] == [("CNN", "batch"), ("CNN", "none"), ("RNN", "none")]
+    for load in found["compare"]:
+        contestants = architectures.CONTESTANTS[load["model"]].items()
+        present = {name for name, (library, _) in contestants if library not in found["absent"]} - {"JAX kernels"}
+        assert load["seconds"].keys() == present
+        assert all(f"{name} : tinymaml" in printed for name in present - {"tinymaml"})
+    assert all(f"{library} is left out: {library} is not installed" in printed for library in found["absent"])
+
+
+def test_architectures_whose_gradient_is_wrong_are_not_timed(architectures, monkeypatch):
+    monkeypatch.setitem(architectures.AGREEMENT, "float64", -1.0)
+    with pytest.raises(SystemExit, match="differ by"):
+        architectures.main(["--filters", "2", "--norms", "none", "--threads", "1", "--peers"])
+
+
 def test_a_wrong_gradient_is_not_timed(script, monkeypatch):
     monkeypatch.setitem(script.AGREEMENT, "float64", -1.0)
     with pytest.raises(SystemExit, match="differ by"):
@@ -115,7 +143,7 @@ def test_a_wrong_gradient_is_not_timed(script, monkeypatch):
 
 
 def test_a_worker_reports_failures(script):
-    worker = script.Worker(1)
+    worker = script.Worker(1, script.made)
     try:
         with pytest.raises(RuntimeError, match="KeyError"):
             worker.ask("prepare", "nobody", Workload(width=2, tasks=2))

@@ -13,57 +13,28 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import report
-from peers import CONTESTANTS, OTHERS
+from contest import Contest
+from peers import CONTESTANTS, OTHERS, made
 from workers import Worker
 
-from tinymaml.bench import ITERATIONS, Workload, medians, share
+from tinymaml.bench import ITERATIONS, Workload, share
 
 AGREEMENT = {"float64": 1e-9, "float32": 1e-3}  # largest difference of two gradients, relative, in the norm
 
 
-class Bench:
-    """A worker for each library and number of threads; `absent` says which contestants are left out, and why."""
-
-    def __init__(self, threads: Sequence[int], contestants: Sequence[str], rounds: int, seconds: float):
-        self.threads, self.contestants, self.rounds, self.seconds = threads, contestants, rounds, seconds
-        self.absent = {}
-        self.workers = {
-            (library, count): Worker(count)
-            for library in dict.fromkeys(CONTESTANTS[name][0] for name in contestants) for count in threads
-        }
-
-    def prepared(self, name: str, load: Workload) -> Iterator[tuple[int, object, partial]]:
-        """For each number of threads: what `prepare` answered, and the turn to take; nothing if the library is absent."""
-        library = (CONTESTANTS | OTHERS)[name][0]
-        for count in self.threads:
-            if library in self.absent:
-                return
-            worker = self.workers[library, count]
-            try:
-                yield count, worker.ask("prepare", name, load), partial(worker.ask, "take_turn", name)
-            except ImportError as missing:
-                self.absent[library] = str(missing)
+class Bench(Contest):
+    """What is measured of one load."""
 
     def compare(self, load: Workload) -> dict:
         """The seconds of every contestant, once all agree on the gradient, and the share of the product's speed."""
-        turns, mine = {}, None
-        for name in self.contestants:
-            for count, gradient, take in self.prepared(name, load):
-                mine = gradient if mine is None else mine
-                difference = np.linalg.norm(gradient - mine) / np.linalg.norm(mine)
-                if not difference <= AGREEMENT[load.dtype]:
-                    raise SystemExit(f"{name} and tinymaml differ by {difference:.1e} on the gradient of {load}")
-                turns[name, count] = take
-        turns |= {("product", count): take for count, _, take in self.prepared("product", load)}
+        turns = self.agreeing(load, AGREEMENT[load.dtype]) | self.turns(["product"], load)
         found = self.timed(turns)
         bare = found.pop("product")
         return {
@@ -74,17 +45,16 @@ class Bench:
     def iterate(self, load: Workload) -> dict:
         """The seconds of a whole training iteration."""
         names = ["iteration", "JAX iteration"] if "JAX" in self.contestants else ["iteration"]
-        turns = {(name, count): take for name in names for count, _, take in self.prepared(name, load)}
-        found = self.timed(turns)
+        found = self.timed(self.turns(names, load))
         return {**asdict(load), "seconds": {n: {k: s / ITERATIONS for k, s in found[n].items()} for n in found}}
 
     def weigh(self, load: Workload) -> dict:
         """The MB that a meta-gradient takes at most, each contestant in a fresh process with all threads."""
         found = {}
         for name in self.contestants:
-            library = CONTESTANTS[name][0]
+            library = self.libraries[name]
             if library not in self.absent:
-                worker = Worker(max(self.threads))
+                worker = Worker(max(self.threads), self.made)
                 try:
                     found[name] = worker.ask("weigh", name, load)
                 except ImportError as missing:
@@ -92,17 +62,6 @@ class Bench:
                 finally:
                     worker.close()
         return {**asdict(load), "megabytes": found}
-
-    def timed(self, turns: dict[tuple[str, int], partial]) -> dict[str, dict[str, float]]:
-        """The median seconds of each: {name: {threads: seconds}}, threads as strings for JSON."""
-        nested = {}
-        for (name, count), seconds in medians(turns, rounds=self.rounds, seconds=self.seconds).items():
-            nested.setdefault(name, {})[str(count)] = seconds
-        return nested
-
-    def close(self) -> None:
-        for worker in self.workers.values():
-            worker.close()
 
 
 def plan(options: argparse.Namespace) -> list[tuple[str, Workload]]:
@@ -125,8 +84,9 @@ def plan(options: argparse.Namespace) -> list[tuple[str, Workload]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what the options ask for, print the tables, write the files; the exit status."""
     options, began = parse(argv), time.perf_counter()
-    contestants = [name for name, (library, _) in CONTESTANTS.items() if library in ("numpy", *options.peers)]
-    bench = Bench(options.threads, contestants, options.rounds, options.seconds)
+    contestants = {name: library for name, (library, _) in CONTESTANTS.items() if library in ("numpy", *options.peers)}
+    others = {name: library for name, (library, _) in OTHERS.items()}
+    bench = Bench(contestants, made, options.threads, options.rounds, options.seconds, others)
     found = {"machine": machine(), "threads": options.threads, "absent": bench.absent, "compare": [], "iterate": [], "weigh": []}
     todo = plan(options)
     try:
@@ -142,12 +102,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"left out: {failure}", file=sys.stderr)
     finally:
         bench.close()
-    contestants = [name for name in contestants if CONTESTANTS[name][0] not in bench.absent]
-    print(report.whole(found, contestants))
+    print(report.whole(found, bench.present))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     if options.figure and found["compare"]:
-        report.figure(found["compare"], contestants, options.figure)
+        report.figure(found["compare"], bench.present, options.figure)
     return 0
 
 

@@ -1,7 +1,7 @@
 """The same meta-gradient by other libraries, each written as its users would.
 
-A contestant is a function of a `Workload` that returns a call without arguments; the call returns the meta-gradient, which
-`flat` makes one vector, W1, b1, W2, ... row after row. Data are converted before the call; its first run may compile.
+A contestant is a function of a `Workload` that returns a call without arguments; the call returns the meta-gradient as a
+list W1, b1, W2, ... Data are converted before the call; its first run may compile.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable
 import numpy as np
 
 from tinymaml.bench import ITERATIONS, Workload, product
-from tinymaml.maml import MetaGradient
 from tinymaml.tasks import Sinusoids
 
 
@@ -142,8 +141,3 @@ OTHERS = {
 def made(name: str, load: Workload) -> Callable[[], object]:
     """The call that is timed. ImportError if its library is not installed."""
     return (CONTESTANTS | OTHERS)[name][1](load)
-
-
-def flat(result: object) -> np.ndarray:
-    """The meta-gradient that a contestant's call returned, as one vector."""
-    return result.gradient.flat if isinstance(result, MetaGradient) else np.concatenate([np.asarray(a).ravel() for a in result])

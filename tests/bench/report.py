@@ -28,24 +28,26 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(head), "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|", *map(line, rows)])
 
 
-def described(found: Mapping) -> list[str]:
+def described(found: Mapping, load: Sequence[str] = LOAD) -> list[str]:
     """The cells that say which load it is."""
-    return [str(found[name]) for name in LOAD]
+    return [str(found[name]) for name in load]
 
 
 def _ms(seconds: Mapping[str, float]) -> str:
     return " / ".join(f"{1000 * value:.3g}" for value in seconds.values())
 
 
-def times(results: Sequence[Mapping], contestants: Sequence[str]) -> str:
-    """Milliseconds of a meta-gradient, one number for each number of threads; ratios of the better times."""
+def times(results: Sequence[Mapping], contestants: Sequence[str], load: Sequence[str] = LOAD) -> str:
+    """Milliseconds of a meta-gradient, one number for each number of threads; ratios of the better times; the share, if known."""
     peers = [name for name in contestants if name not in ("tinymaml", "formed", "factored")]
     rows = []
     for found in results:
         seconds = found["seconds"]
         ratios = [f"{best(seconds[name]) / best(seconds['tinymaml']):.2f}" for name in peers]
-        rows.append([*described(found), *(_ms(seconds[name]) for name in contestants), *ratios, f"{found['share']:.0%}"])
-    return markdown([*LOAD, *contestants, *(f"{name} : tinymaml" for name in peers), "of product speed"], rows)
+        share = [f"{found['share']:.0%}"] if "share" in found else []
+        rows.append([*described(found, load), *(_ms(seconds[name]) for name in contestants), *ratios, *share])
+    share = ["of product speed"] if any("share" in found for found in results) else []
+    return markdown([*load, *contestants, *(f"{name} : tinymaml" for name in peers), *share], rows)
 
 
 def iterations(results: Sequence[Mapping]) -> str:

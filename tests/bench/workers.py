@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-from peers import CONTESTANTS, flat, made
+import numpy as np
 
-from tinymaml.bench import Workload, turn
+from tinymaml.bench import turn
+from tinymaml.maml import MetaGradient
+from tinymaml.process import keep_freed_memory
 
 # NumPy's BLAS, PyTorch and JAX (which looks at NPROC) read these once, when they start
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")
 
 
 class Worker:
-    """A process of its own: `worker.ask(what, ...)` returns its answer or raises its exception. Close it at the end."""
+    """A process of its own: `worker.ask(what, ...)` returns its answer or raises its exception. Close it at the end.
 
-    def __init__(self, threads: int):
+    made(name, load): the call that is timed, without arguments. ImportError if its library is not installed.
+    """
+
+    def __init__(self, threads: int, made: Callable):
         self.connection, theirs = multiprocessing.Pipe()
         before = {name: os.environ.get(name) for name in THREADS}
         os.environ |= dict.fromkeys(THREADS, str(threads))
         try:
-            self.process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+            self.process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, made), daemon=True)
             self.process.start()
         finally:
             for name, value in before.items():
@@ -46,9 +53,16 @@ class Worker:
         self.process.join()
 
 
-def _serve(connection) -> None:
+def _serve(connection, made: Callable) -> None:
+    keep_freed_memory()  # as the command line does; it serves every library
     calls = {}
-    tasks = {"prepare": partial(_prepare, calls), "take_turn": lambda name: turn(calls[name]), "weigh": _weigh}
+
+    def prepare(name: str, load: object) -> np.ndarray | None:
+        """Make the call and run it once, which compiles; the flat gradient, if that is what it gives."""
+        calls[name] = made(name, load)
+        return flat(calls[name]())
+
+    tasks = {"prepare": prepare, "take_turn": lambda name: turn(calls[name]), "weigh": partial(_weigh, made)}
     while (request := connection.recv()) is not None:
         what, details = request
         try:
@@ -60,14 +74,14 @@ def _serve(connection) -> None:
         connection.send(answer)
 
 
-def _prepare(calls: dict, name: str, load: Workload) -> object:
-    """Make the call and run it once, which compiles; the flat gradient, if that is what it gives."""
-    calls[name] = made(name, load)
-    result = calls[name]()
-    return flat(result) if name in CONTESTANTS else None
+def flat(result: object) -> np.ndarray | None:
+    """The meta-gradient that a contestant's call returned, as one vector; None if it returned something else."""
+    if isinstance(result, MetaGradient):
+        return result.gradient.flat
+    return np.concatenate([np.asarray(a).ravel() for a in result]) if isinstance(result, list | tuple) else None
 
 
-def _weigh(name: str, load: Workload) -> float:
+def _weigh(made: Callable, name: str, load: object) -> float:
     """The MB that a call adds to the peak memory of this fresh process, after imports, a tiny load and the data."""
     import resource
     import sys
@@ -75,7 +89,7 @@ def _weigh(name: str, load: Workload) -> float:
     def peak() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
-    made(name, Workload(load.kind, width=2, steps=load.steps, dtype=load.dtype, tasks=2))()
+    made(name, replace(load, width=2, tasks=2))()
     call = made(name, load)
     before = peak()
     call()
