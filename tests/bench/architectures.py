@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = [load for load in loads(options) if load.model == model]
         libraries = {
             name: library for name, (library, _) in CONTESTANTS[model].items()
-            if library in ("numpy", *options.peers) and name not in options.without
+            if library in ("numpy", *options.peers) and (options.kernels or name != "JAX kernels")
         }
         contest, found = Contest(libraries, made, options.threads, options.rounds, options.seconds), []
         try:
@@ -75,7 +75,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     top.add_argument("--units", **numbers, default=[20, 40], help="of the recurrent network")
     top.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="precision that is timed")
     top.add_argument("--peers", nargs="*", choices=("jax", "torch"), default=["jax", "torch"], help="libraries to compare with")
-    top.add_argument("--without", nargs="*", metavar="NAME", default=[], help="contestants to leave out: 'JAX kernels'")
+    top.add_argument("--kernels", action="store_true", help="also JAX with its own convolution: minutes for each load")
     top.add_argument("--threads", **numbers, default=sorted({1, cores()}), help="one run with each")
     top.add_argument("--rounds", type=int, metavar="N", default=15, help="turns of each contestant at most")
     top.add_argument("--seconds", type=float, metavar="S", default=20.0, help="for the turns of a load, about")
