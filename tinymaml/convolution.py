@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 
@@ -56,28 +55,34 @@ class Patches(Moving):
     outputs = cached_property(lambda self: self.size**2 * self.channels)
     positions = cached_property(lambda self: self.across**2)
     across = cached_property(lambda self: (self.side + 2 * self.padding - self.size) // self.stride + 1)  # positions a side
-    framed = cached_property(lambda self: self.side + 2 * self.padding)  # the side with a frame of zeros
-    inside = cached_property(lambda self: slice(self.padding, self.padding + self.side))  # of the framed image
 
     def forward(self, p, a):
-        images = self._framed(len(a.reshape(-1, self.inputs)), a.dtype)
-        images[:, self.inside, self.inside] = a.reshape(-1, self.side, self.side, self.channels)
-        n, y, x, c = images.strides  # a patch is `size` rows of pixels, each as it lies in memory
-        shape = (len(images), self.across, self.across, self.size, self.size * self.channels)
-        view = np.lib.stride_tricks.as_strided(images, shape, (n, self.stride * y, self.stride * x, y, c), writeable=False)
-        return view.reshape(*a.shape[:-2], -1, self.outputs), a.shape
+        images = a.reshape(-1, self.side**2, self.channels)
+        images = np.concatenate([images, np.zeros_like(images[:, :1])], axis=1)  # the last pixel, -1, is the zero outside
+        return images.take(self.pixels, axis=1).reshape(*a.shape[:-2], -1, self.outputs), a.shape
 
     def backward(self, p, shape, D, below=True):
-        patches = D.reshape(-1, self.across, self.across, self.size, self.size, self.channels)
-        images = self._framed(len(patches), D.dtype)
-        reach = self.stride * self.across
-        for i, j in product(range(self.size), repeat=2):  # a pixel gets D from every patch that it is in
-            images[:, i:i + reach:self.stride, j:j + reach:self.stride] += patches[:, :, :, i, j]
-        return images[:, self.inside, self.inside].reshape(shape), {}
+        patches = D.reshape(-1, len(self.pixels), self.channels)
+        images, (rank, *places) = np.zeros((len(patches), self.side**2, self.channels), D.dtype), self.places
+        for some in places:  # a pixel gets D from every patch that it is in
+            images[:, :len(some)] += patches.take(some, axis=1)
+        return images.take(rank, axis=1).reshape(shape), {}
 
-    def _framed(self, images: int, dtype: np.dtype) -> np.ndarray:
-        """So many images of zeros, with the frame around them."""
-        return np.zeros((images, self.framed, self.framed, self.channels), dtype)
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """Which pixel of the image stands where in its patches, (positions * size * size,); -1 outside the image."""
+        framed = np.pad(np.arange(self.side**2).reshape(self.side, self.side), self.padding, constant_values=-1)
+        rows = self.stride * np.arange(self.across)[:, None] + np.arange(self.size)  # (across, size), and columns alike
+        return framed[rows[:, None, :, None], rows[None, :, None, :]].ravel()
+
+    @cached_property
+    def places(self) -> tuple[np.ndarray, ...]:
+        """The other way round, pixels in many patches first: the rank of each pixel; their first places, second places, ..."""
+        order = self.pixels.argsort(kind="stable")
+        found = np.split(order, np.searchsorted(self.pixels[order], np.arange(self.side**2)))[1:]  # of each pixel, by number
+        ranked = sorted(range(len(found)), key=lambda pixel: -len(found[pixel]))
+        most = len(found[ranked[0]])
+        return np.argsort(ranked), *(np.array([found[p][k] for p in ranked if len(found[p]) > k]) for k in range(most))
 
 
 @dataclass(frozen=True)
