@@ -9,8 +9,10 @@ import sys
 import pytest
 
 from tinymaml import checkpoint, methods, tasks
+from tinymaml.choices import declared
 from tinymaml.cli import main
 
+STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in declared(method))
 TINY = ["--width", "5", "--tasks", "3", "--shots", "2", "--queries", "2", "--quiet"]
 
 
@@ -105,8 +107,8 @@ def test_shots_that_are_asked_are_the_only_ones(tmp_path, capsys):
 @pytest.mark.parametrize(("options", "words"), [
     (["compare", "--ways", "3"], "--ways is for planes, glyphs, omniglot, not for sinusoids"),
     (["compare", "--unshuffled"], "--unshuffled is for planes"), (["compare", "planes", "--data", "x"], "--data is for omniglot"),
-    (["compare", "--methods", "pretraining,scratch", "--steps", "2"], "--steps is for maml, first-order, not for pretraining"),
-    (["train", "--method", "pretraining", "--steps", "2"], "--steps is for maml, first-order, not for pretraining"),
+    (["compare", "--methods", "pretraining,scratch", "--steps", "2"], f"--steps is for {STEPPING}, not for pretraining"),
+    (["train", "--method", "pretraining", "--steps", "2"], f"--steps is for {STEPPING}, not for pretraining"),
     (["train", "--classes", "2"], "--classes is for planes"),
     (["compare", "planes", "--unshuffled"], "add --classes 5"), (["compare", "omniglot"], "--data FOLDER"),
     (["compare", "omniglot", "--data", "nowhere"], "nowhere"), (["compare", "planes", "--ways", "1"], "ways is 1"),

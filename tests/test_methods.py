@@ -5,9 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinymaml import MLP, methods, pretraining_gradient, tasks
+from tinymaml import MLP, Parameters, adapt, meta_gradient, methods, pretraining_gradient, tasks
+from tinymaml.check import compare, gradient_by_entries
 from tinymaml.choices import settings_for
-from tinymaml.run import gradient, initialisation, model, new_tasks, sampler, start, stream
+from tinymaml.methods.anil import head
+from tinymaml.methods.boil import body
+from tinymaml.methods.multi_step import annealed
+from tinymaml.models import CNN, RNN
+from tinymaml.optimizers import Adam
+from tinymaml.run import gradient, initialisation, model, new_tasks, run, sampler, start, stream
 from tinymaml.tasks import Sinusoids, told
 
 
@@ -101,3 +107,142 @@ def test_what_is_not_trained_cannot_be_and_starts_where_training_would():
     theta = model(settings).init(stream(settings.seed, "initialisation"))
     np.testing.assert_array_equal(initialisation(settings).flat, theta.flat)
     np.testing.assert_array_equal(theta.flat, initialisation(small("sinusoids", "maml")).flat)
+
+
+# -- of whatever a method trains, its gradient is the derivative of its loss ------------------------------------------
+
+OF_NO_LOSS = {"first-order", "reptile"}  # what they move theta along is the gradient of no loss
+TRAINED = [method for method in methods.METHODS if method.gradient]
+
+
+def jittered(settings):
+    """What the method trains, a little away from where it begins."""
+    rng = np.random.default_rng(7)
+    return initialisation(settings).map(lambda array: array * (1 + 0.1 * rng.standard_normal(array.shape)))
+
+
+@pytest.mark.parametrize("method", TRAINED, ids=lambda method: method.name)
+def test_the_gradient_of_a_method_is_the_derivative_of_its_loss(method):
+    """By complex step, entry by entry, rates that are trained included."""
+    family = tasks.named("sinusoids" if method.applies(tasks.named("sinusoids")) else "planes")
+    more = {"steps": 3} if "steps" in {option.name for option in method.options} else {}
+    if method.name == "imaml":  # held so closely that 25 steps are the end
+        more = {"steps": 25, "strength": 1e3, "cg_steps": 50, "tolerance": 1e-14}
+    inner_lr = 1e-3 if "strength" in more else 0.05
+    settings = small(family.name, method.name, activation="tanh", dtype="float64", inner_lr=inner_lr, shots=3, **more)
+    moves, trained = gradient(settings), jittered(settings)
+    batch = sampler(settings)(np.random.default_rng(0))
+    mine, reference = (
+        Parameters({name: array for name, array in found.items() if name != "clock"})  # which is moved, but is no variable
+        for found in (moves(trained, batch).gradient, gradient_by_entries(lambda at: np.asarray(moves(at, batch).loss), trained))
+    )
+    if method.name in OF_NO_LOSS:
+        assert np.abs(mine.flat - reference.flat).max() > 1e-3 * np.abs(mine.flat).max()
+    else:
+        compare(method.name, mine, reference)
+
+
+def test_reptile_goes_to_the_mean_of_where_gradient_descent_ends():
+    settings = small("sinusoids", "reptile", steps=3, shots=4)
+    theta, batch = initialisation(settings), sampler(settings)(np.random.default_rng(0))
+    x, y = (np.concatenate([getattr(batch, f"{name}_{part}") for part in ("support", "query")], axis=1) for name in "xy")
+    ends = [adapt(model(settings), theta, x[t:t + 1], y[t:t + 1], inner_lr=0.01, steps=3).task(0) for t in range(3)]
+    found = gradient(settings)(theta, batch)
+    compare("gradient", found.gradient, theta - (ends[0] + ends[1] + ends[2]) / 3)
+    losses = [model(settings).at(end, x[t:t + 1], y[t:t + 1]).loss[0] for t, end in enumerate(ends)]
+    assert found.loss == pytest.approx(np.mean(losses))
+
+
+def test_reptile_of_one_step_is_pretraining():
+    one, joint = small("sinusoids", "reptile", steps=1), small("sinusoids", "pretraining")
+    theta, batch = initialisation(one), sampler(one)(np.random.default_rng(0))
+    compare("gradient", gradient(one)(theta, batch).gradient, 0.01 * gradient(joint)(theta, batch).gradient)
+
+
+@pytest.mark.parametrize(("name", "moving"), [("anil", {"W3", "b3"}), ("boil", {"W1", "b1", "W2", "b2"})])
+@pytest.mark.parametrize("family", ["sinusoids", "planes"])
+def test_head_or_body_adapt_and_all_is_trained(family, name, moving):
+    settings = small(family, name, inner_lr=0.3, dtype="float64")
+    theta, batch = initialisation(settings), new_tasks(settings, 3, 2)
+    assert all(array.any() for array in gradient(settings)(jittered(settings), batch).gradient.values())
+    begun = start(settings, theta, batch)
+    adapted = adapt(begun.model, begun.theta, batch.x_support, batch.y_support, inner_lr=begun.inner_lr)
+    assert {name for name in theta if (adapted[name] != theta[name]).any()} == moving
+
+
+def test_the_head_is_the_last_layer_that_learns_in_any_network():
+    assert head(RNN(1, 3, 2, 4)) == ["Wy", "by"] and body(RNN(1, 3, 2, 4)) == ["Wh", "bh"]
+    cnn = CNN(8, 2, 2, 5)
+    assert head(cnn) == ["W3", "b3"] and set(body(cnn)) == cnn.shapes.keys() - {"W3", "b3"}
+    with pytest.raises(ValueError, match="no hidden layers, expected a body that can adapt below the head: give it one"):
+        body(MLP([1, 1]))
+
+
+@pytest.mark.parametrize("name", ["meta-sgd", "lslr"])
+def test_learned_rates_begin_at_the_inner_rate_and_are_used_on_new_tasks(name):
+    settings = small("sinusoids", name, inner_lr=0.02, rates_lr=0.005)
+    trained, batch = initialisation(settings), new_tasks(settings, 4, 3)
+    begun, plain = start(settings, trained, batch), small("sinusoids", "maml", inner_lr=0.02)
+    compare("theta", begun.theta, initialisation(plain))
+    alike = begun.theta.map(lambda array: np.full_like(array, 0.02)) if name == "meta-sgd" else dict.fromkeys(begun.theta, 0.02)
+    for rate, other in zip(begun.inner_lr.values(), alike.values(), strict=True):
+        np.testing.assert_allclose(rate, other)
+    mine, other = (gradient(each)(at, batch) for each, at in ((settings, trained), (plain, begun.theta)))
+    assert mine.loss == pytest.approx(other.loss)
+    compare("gradient", Parameters({name: mine.gradient[name] for name in begun.theta}), other.gradient)
+
+
+@pytest.mark.parametrize("name", ["meta-sgd", "lslr"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_step_of_adam_moves_every_rate_by_the_rate_of_the_rates(name, dtype):
+    settings = small("sinusoids", name, outer_lr=0.001, rates_lr=0.004, activation="tanh", dtype=dtype)
+    trained, optimizer = initialisation(settings), Adam(settings.outer_lr)
+    batch = sampler(settings)(np.random.default_rng(0))
+    moved, _ = optimizer.step(trained, gradient(settings)(trained, batch).gradient, optimizer.start(trained))
+    before, after = (start(settings, at, batch) for at in (trained, moved))
+    for name in before.theta:
+        assert np.abs(after.theta[name] - before.theta[name]).max() == pytest.approx(0.001, rel=1e-3)
+        assert np.abs(np.asarray(after.inner_lr[name]) - before.inner_lr[name]).max() == pytest.approx(0.004, rel=1e-3)
+
+
+def test_the_weights_of_the_steps_sum_to_one_and_go_to_the_last():
+    """As in the code of MAML++: from 1/K each, all but the last fall to .03/K."""
+    np.testing.assert_allclose(annealed(5, 0.0), [0.2] * 5)
+    np.testing.assert_allclose(annealed(5, 0.5), [0.1] * 4 + [0.6])
+    for progress in (1.0, 7.0):
+        np.testing.assert_allclose(annealed(5, progress), [0.006] * 4 + [0.976])
+    assert annealed(1, 0.0) == annealed(1, 9.0) == [1.0]
+    assert all(sum(annealed(steps, progress)) == pytest.approx(1) for steps in (2, 3, 7) for progress in (0, 0.3, 2))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_clock_of_the_multi_step_loss_goes_with_the_iterations(tmp_path, dtype):
+    settings = small("sinusoids", "multi-step", iterations=20, anneal=40, dtype=dtype)
+    clock = run(settings, tmp_path / "run.npz", progress=False).theta["clock"].item()
+    assert clock / (40 * settings.outer_lr) == pytest.approx(0.5, rel=1e-3)
+    trained = Parameters({**initialisation(settings), "clock": np.full(1, clock, dtype)})
+    batch = sampler(settings)(np.random.default_rng(0))
+    theta = Parameters({name: array for name, array in trained.items() if name != "clock"})
+    losses = [
+        meta_gradient(model(settings), theta, batch, inner_lr=0.01, steps=k, first_order=True).loss for k in range(1, 6)
+    ]
+    assert gradient(settings)(trained, batch).loss == pytest.approx(np.dot(losses, [0.1] * 4 + [0.6]), rel=1e-3)
+
+
+def test_a_query_loss_after_one_step_is_maml():
+    one, plain = small("sinusoids", "multi-step", steps=1), small("sinusoids", "maml")
+    batch = sampler(one)(np.random.default_rng(0))
+    mine, other = gradient(one)(initialisation(one), batch), gradient(plain)(initialisation(plain), batch)
+    assert mine.loss == pytest.approx(other.loss)
+    compare("gradient", Parameters({name: mine.gradient[name] for name in other.gradient}), other.gradient)
+
+
+def test_the_spring_holds_on_new_tasks_as_in_training():
+    settings = small("sinusoids", "imaml", strength=50.0)
+    theta, batch = initialisation(settings), new_tasks(settings, 3, 2)
+    far = []
+    for each in (settings, replace(settings, method="maml", options={"steps": 1})):
+        begun = start(each, theta, batch)
+        adapted = adapt(begun.model, begun.theta, batch.x_support, batch.y_support, inner_lr=0.01, steps=10)
+        far.append(np.abs((adapted - theta).flat).max())
+    assert far[0] < 0.9 * far[1]

@@ -39,10 +39,11 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         "numbers where there are any, and writes figures, results.json and checkpoints into a folder.",
     )  # fmt: skip
     families = [family.name for family in tasks.FAMILIES]
+    usual = "those that apply of " + ", ".join(method.name for method in methods.METHODS if method.compared)
     compare.add_argument(
         "family", nargs="?", choices=families, default=first, metavar="FAMILY", help=f"where tasks come from (default: {first})"
     )
-    compare.add_argument("--methods", metavar="A,B,...", help="which to compare, separated by commas (default: all that apply)")
+    compare.add_argument("--methods", metavar="A,B,...", help=f"which to compare, separated by commas (default: {usual})")
     _add_settings(compare)
 
     train = command("train", "train one initialisation and keep it in a checkpoint that can be resumed and evaluated")

@@ -59,7 +59,8 @@ def train(
 ) -> TrainingState:
     """Train from `state` until `iterations` iterations are done in all, and return the state then.
 
-    gradient(theta, batch)    an object with `loss` and `gradient`, such as `meta_gradient` with its settings filled in
+    gradient(theta, batch)    an object with `loss` and `gradient`, such as `meta_gradient` with its settings filled in; if it
+                              has a `diagnosis`, a sentence, that is told when training diverges
     sample(rng)               the next batch of tasks
     save(state)               called every `save_every` iterations, at the end, and before any exception leaves here
     label                     shows progress under this name, a bar or lines in a log; None shows none
@@ -86,9 +87,9 @@ def train(
                 found = gradient(theta, sample(rng))
                 losses[i] = found.loss
                 if not np.isfinite(found.loss):
-                    raise Diverged(i + 1, f"the loss is {found.loss}")
+                    raise Diverged(i + 1, f"the loss is {found.loss}{_why(found)}")
                 if not np.isfinite(found.gradient.flat ** 2).all():  # Adam keeps the squares
-                    raise Diverged(i + 1, "the gradient is not finite, or its square is not")
+                    raise Diverged(i + 1, f"the gradient is not finite, or its square is not{_why(found)}")
                 theta, moments = optimizer.step(theta, found.gradient, moments)
                 done = (i + 1, theta, moments, rng.bit_generator.state)
                 del found  # the next gradient is computed in its memory
@@ -102,3 +103,8 @@ def train(
             save(now())
         bar.close()
     return now()
+
+
+def _why(found: Any) -> str:
+    diagnosis = getattr(found, "diagnosis", "")
+    return f" ({diagnosis})" if diagnosis else ""

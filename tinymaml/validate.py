@@ -119,6 +119,15 @@ def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | 
     return value
 
 
+def weights(name: str, value: object) -> list[float]:
+    """Numbers of zero or above whose sum is 1, one at least, as a list; else TypeError or ValueError."""
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name} is {told(value)}, expected one number for each step: pass a list such as [0.5, 0.5]")
+    if not value or min(found := [number(name, each, 0.5) for each in value]) < 0 or abs(sum(found) - 1) > 1e-9:
+        raise ValueError(f"{name} is {told(value)}, expected numbers of zero or above whose sum is 1: divide by their sum")
+    return found
+
+
 def one_of(name: str, value: object, known: object) -> None:
     """ValueError unless `value` is one of the names in `known`."""
     names = list(known)

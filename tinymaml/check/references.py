@@ -7,6 +7,8 @@ number of parameters, or with its square.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tinymaml import validate
@@ -85,9 +87,21 @@ def meta_gradient_by_complex_step(
     validate.model(model)
     validate.parameters("theta", theta)
     validate.batch(batch)
+
+    def query_losses(thetas: Parameters, batch: TaskBatch) -> np.ndarray:
+        theta_K = adapt(model, thetas, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)
+        return model.at(theta_K, batch.x_query, batch.y_query).loss
+
+    return gradient_through(query_losses, theta, batch)
+
+
+def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Parameters, batch: TaskBatch) -> Parameters:
+    """The gradient of the mean over tasks of f, by complex step, every entry of theta at once.
+
+    f gets P T thetas, each task's own, and as many tasks, and returns a number for each. theta must be shared by the T tasks.
+    """
     P, T = theta.size, len(batch)
     copies = (spread(theta) + (1j * STEP) * entries(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
     many = lambda array: np.tile(array, (P, *[1] * (array.ndim - 1)))  # all tasks, then all tasks again: (P T, n, ...)
-    theta_K = adapt(model, copies, many(batch.x_support), many(batch.y_support), inner_lr=inner_lr, steps=steps)
-    of_tasks = model.at(theta_K, many(batch.x_query), many(batch.y_query)).loss  # (P T,)
-    return theta.unflatten(of_tasks.reshape(P, T).mean(1).imag / STEP)
+    tasks = TaskBatch(*(many(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
+    return theta.unflatten(f(copies, tasks).reshape(P, T).mean(1).imag / STEP)

@@ -1,14 +1,42 @@
 """What is trained and compared: one file is one method, and `METHODS` lists them in the order of every table."""
 
 from tinymaml import validate
-from tinymaml.methods import first_order, maml, oracle, pretraining, scratch, transfer
+from tinymaml.methods import (
+    anil,
+    boil,
+    first_order,
+    imaml,
+    lslr,
+    maml,
+    meta_sgd,
+    multi_step,
+    oracle,
+    pretraining,
+    reptile,
+    scratch,
+    transfer,
+)
 from tinymaml.methods.method import Method
 from tinymaml.methods.pretraining import pretraining_gradient
 from tinymaml.tasks import FAMILIES
 
 __all__ = ["LOOKS", "METHODS", "Method", "named", "pretraining_gradient"]
 
-METHODS = (maml.METHOD, first_order.METHOD, pretraining.METHOD, transfer.METHOD, scratch.METHOD, oracle.METHOD)
+METHODS = (
+    maml.METHOD,
+    first_order.METHOD,
+    pretraining.METHOD,
+    transfer.METHOD,
+    scratch.METHOD,
+    oracle.METHOD,
+    reptile.METHOD,
+    anil.METHOD,
+    boil.METHOD,
+    meta_sgd.METHOD,
+    lslr.METHOD,
+    multi_step.METHOD,
+    imaml.METHOD,
+)
 
 # what every method and every reference looks like in all tables and figures
 LOOKS = {method.name: method.look for method in METHODS} | {

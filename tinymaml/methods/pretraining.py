@@ -32,10 +32,15 @@ def pretraining_gradient(model: Any, theta: Parameters, batch: TaskBatch) -> Pre
     validate.model(model)
     validate.parameters("theta", theta)
     validate.batch(batch)
-    x = np.concatenate([batch.x_support, batch.x_query], axis=1)
-    y = np.concatenate([batch.y_support, batch.y_query], axis=1)
+    x, y = all_points(batch)
     here = model.at(theta, x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:]))
     return PretrainingGradient(here.loss, here.gradient)
+
+
+def all_points(batch: TaskBatch) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of support and query sets in one, (T, K + Q, ...)."""
+    x = np.concatenate([batch.x_support, batch.x_query], axis=1)
+    return x, np.concatenate([batch.y_support, batch.y_query], axis=1)
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:

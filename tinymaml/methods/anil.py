@@ -1,0 +1,45 @@
+"""ANIL: almost no inner loop, MAML in which only the head adapts (Raghu, Raghu, Bengio and Vinyals 2020, arXiv 1909.09157)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from tinymaml.layers import names_of
+from tinymaml.look import Look
+from tinymaml.maml import meta_gradient
+from tinymaml.methods.maml import STEPS
+from tinymaml.methods.method import Gradient, Method, Start
+from tinymaml.settings import Settings
+from tinymaml.tasks.family import Family
+
+
+def head(model: Any) -> list[str]:
+    """The names of the parameters of the last layer that has any."""
+    return [list(names_of(layer).values()) for layer in model.layers if names_of(layer)][-1]
+
+
+def gradient(model: Any, settings: Settings, names: Callable[[Any], list[str]] = head) -> Gradient:
+    """The meta-gradient, in all parameters, after those of these names alone have adapted: no other has a rate."""
+    inner_lr = dict.fromkeys(names(model), settings.inner_lr)
+    return partial(meta_gradient, model, inner_lr=inner_lr, steps=settings.options["steps"])
+
+
+def start(family: Family, settings: Settings, trained: Start, names: Callable[[Any], list[str]] = head) -> Start:
+    """The trained network, of which no more adapts to new tasks than in training."""
+    return replace(trained, inner_lr=dict.fromkeys(names(trained.model), settings.inner_lr))
+
+
+METHOD = Method(
+    "anil",
+    "MAML whose inner loop moves only the head, the last layer",
+    Look("ANIL (head only)", "#AA4499", (0, (1, 1)), ">"),
+    gradient,
+    start=start,
+    copies=lambda settings: settings.options["steps"],
+    rate="inner_lr",
+    options=(STEPS,),
+    compared=False,
+)

@@ -1,0 +1,31 @@
+"""BOIL: body only inner loop, MAML in which all but the head adapts (Oh, Yoo, Kim and Yun 2021, arXiv 2008.08882)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from tinymaml.look import Look
+from tinymaml.methods.anil import gradient, head, start
+from tinymaml.methods.maml import STEPS
+from tinymaml.methods.method import Method
+
+
+def body(model: Any) -> list[str]:
+    """The names of all parameters below the head; ValueError if there are none."""
+    if names := [name for name in model.shapes if name not in head(model)]:
+        return names
+    raise ValueError("the network has no hidden layers, expected a body that can adapt below the head: give it one")
+
+
+METHOD = Method(
+    "boil",
+    "MAML whose inner loop moves only the body, all layers below the head",
+    Look("BOIL (body only)", "#661100", (0, (7, 1, 2, 1)), "X"),
+    partial(gradient, names=body),
+    start=partial(start, names=body),
+    copies=lambda settings: settings.options["steps"],
+    rate="inner_lr",
+    options=(STEPS,),
+    compared=False,
+)

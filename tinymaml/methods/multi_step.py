@@ -1,0 +1,112 @@
+"""Multi-step loss: the query loss counts after every inner step (MAML++, Antoniou, Edwards and Storkey 2019), eq. 21.
+
+At first all steps count alike; then all weight goes to the last. How far that has come is kept beside theta, under the name
+"clock": a number that the outer optimiser moves by its own rate in every iteration, since its gradient is always -1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tinymaml import validate
+from tinymaml.look import Look
+from tinymaml.maml import Model, Rates, in_form
+from tinymaml.methods.maml import STEPS
+from tinymaml.methods.method import Gradient, Method, Start
+from tinymaml.option import Option
+from tinymaml.parameters import Parameters
+from tinymaml.settings import Settings
+from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.family import Family
+
+ANNEAL = Option("anneal", 5000, "iterations in which the weight of the query loss goes to the last inner step", validate.count)
+LEAST = 0.03  # of its first weight, which every step but the last keeps
+
+
+@dataclass(frozen=True)
+class MultiStepGradient:
+    """The weighted query losses after every step, as the mean over tasks, and their gradient."""
+
+    loss: float
+    gradient: Parameters
+
+
+def multi_step_gradient(
+    model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, weights: Sequence[float]
+) -> MultiStepGradient:
+    """The gradient of sum_k w_k L_Q(theta_k), mean over tasks: `weights` are w_1..w_K (eq. 21), all else as in `meta_gradient`.
+
+    The memory is that of `meta_gradient`, and K tapes of query sets.
+    """
+    validate.model(model)
+    validate.parameters("theta", theta)
+    validate.batch(batch)
+    x, y = batch.x_support, batch.y_support
+    alpha = validate.rates("inner_lr", inner_lr, theta)
+    w = validate.weights("weights", weights)
+    theta_k = in_form(model, theta, len(w) * x.shape[1], alpha=alpha)
+    tapes, queries = [], []
+    for _ in w:  # k = 0..K-1
+        tapes.append(model.at(theta_k, x, y))
+        theta_k = theta_k - alpha * tapes[-1].gradient  # eq. 11
+        queries.append(model.at(theta_k, batch.x_query, batch.y_query))
+    loss = sum(w_k * query.loss.mean() for w_k, query in zip(w, queries, strict=True))
+    validate.shared(theta, queries[-1].gradient)
+
+    u = w[-1] * queries.pop().gradient  # u_K, eq. 21
+    while tapes:  # k = K-1..0
+        u = u - tapes.pop().hvp(alpha * u)
+        if queries:  # u_k = w_k grad L_Q(theta_k) + u_{k+1} - H_S(theta_k) (alpha o u_{k+1}), and w_0 = 0
+            u = w[len(queries) - 1] * queries.pop().gradient + u
+    return MultiStepGradient(loss, u.mean())
+
+
+def annealed(steps: int, progress: float) -> list[float]:
+    """w_1..w_K, whose sum is 1: 1/K each at progress 0; at 1 and after it .03/K for all but the last, which has the rest."""
+    others = max(1 - progress, LEAST) / steps
+    return [others] * (steps - 1) + [1 - (steps - 1) * others]
+
+
+def parted(trained: Parameters) -> tuple[Parameters, float]:
+    """theta, and the clock."""
+    return Parameters({name: array for name, array in trained.items() if name != "clock"}), trained["clock"].real.item()
+
+
+def initial(model: Any, settings: Settings, rng: np.random.Generator) -> Parameters:
+    """A random theta, with the clock at zero."""
+    return Parameters({**model.init(rng, settings.dtype), "clock": np.zeros(1, settings.dtype)})
+
+
+def gradient(model: Any, settings: Settings) -> Gradient:
+    """The gradient in theta, under the weights of the hour."""
+
+    def gradient(trained: Parameters, batch: TaskBatch) -> MultiStepGradient:
+        theta, clock = parted(trained)
+        now = annealed(settings.options["steps"], clock / (settings.options["anneal"] * settings.outer_lr))
+        found = multi_step_gradient(model, theta, batch, inner_lr=settings.inner_lr, weights=now)
+        return replace(found, gradient=Parameters({**found.gradient, "clock": np.full(1, -1, settings.dtype)}))
+
+    return gradient
+
+
+def start(family: Family, settings: Settings, trained: Start) -> Start:
+    """The trained network, without the clock."""
+    return replace(trained, theta=parted(trained.theta)[0])
+
+
+METHOD = Method(
+    "multi-step",
+    "MAML whose query loss counts after every inner step, in the end almost only after the last",
+    Look("multi-step loss", "#EE6677", (0, (9, 2)), "h"),
+    gradient,
+    initial=initial,
+    start=start,
+    copies=lambda settings: settings.options["steps"],
+    rate="inner_lr",
+    options=(replace(STEPS, default=5), ANNEAL),
+    compared=False,
+)

@@ -1,0 +1,56 @@
+"""Reptile: theta moves to where gradient descent ends, eq. 19 (Nichol, Achiam and Schulman 2018, arXiv 1803.02999)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from tinymaml import validate
+from tinymaml.look import Look
+from tinymaml.maml import Rates, adapt
+from tinymaml.methods.maml import STEPS
+from tinymaml.methods.method import Gradient, Method
+from tinymaml.methods.pretraining import all_points
+from tinymaml.parameters import Parameters
+from tinymaml.settings import Settings
+from tinymaml.tasks.batch import TaskBatch
+
+
+@dataclass(frozen=True)
+class ReptileGradient:
+    """The way from where gradient descent ends back to theta, which is the gradient of no loss.
+
+    loss    the mean over tasks of the loss at theta_K, on the very points that theta_K comes from
+    """
+
+    loss: float
+    gradient: Parameters
+
+
+def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1) -> ReptileGradient:
+    """theta less the mean over tasks of theta_K, after `steps` inner steps on all points, support and query (T, K + Q, ...).
+
+    `inner_lr` is alpha, as in `adapt`. With one step it is alpha times the gradient of pre-training.
+    """
+    validate.batch(batch)
+    x, y = all_points(batch)
+    theta_K = adapt(model, theta, x, y, inner_lr=inner_lr, steps=steps)
+    return ReptileGradient(model.at(theta_K, x, y).loss.mean(), theta - theta_K.formed().mean())  # eq. 19
+
+
+def gradient(model: Any, settings: Settings) -> Gradient:
+    """theta less the mean of theta_K."""
+    return partial(reptile_gradient, model, inner_lr=settings.inner_lr, steps=settings.options["steps"])
+
+
+METHOD = Method(
+    "reptile",
+    "the way to the parameters adapted to all points, support and query: no Hessian and no query loss",
+    Look("Reptile", "#117733", (0, (6, 2, 1, 2)), "<"),
+    gradient,
+    copies=lambda settings: 1,
+    rate="inner_lr",
+    options=(replace(STEPS, default=10),),
+    compared=False,
+)
