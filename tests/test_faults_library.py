@@ -16,9 +16,12 @@ import pytest
 import tinymaml
 from tinymaml import MLP, Parameters, adapt, check, meta_gradient, pretraining_gradient, tasks
 from tinymaml.activations import Activation
-from tinymaml.check import golden
+from tinymaml.check import closed_forms, golden
 from tinymaml.evaluation import ACCURACY, constant, curve, evaluate
+from tinymaml.implicit import Proximal, conjugate_gradients, implicit_gradient
 from tinymaml.losses import Loss
+from tinymaml.methods.multi_step import multi_step_gradient
+from tinymaml.methods.reptile import reptile_gradient
 from tinymaml.optimizers import SGD, Adam
 from tinymaml.policy import LinearPolicy
 from tinymaml.reinforce import SampledPolicy, of_the_others, with_dice
@@ -43,6 +46,8 @@ RIGHT = {
     "tolerance": POSITIVE, "Derivation.check tolerance": ("None", *POSITIVE), "h": ("1.5",),
     "relative_error mine": ("int array",), "relative_error reference": ("int array",),
     "gradient_by_entries point": NUMBERS, "gradient_at_once point": ("0-d", "empty"),
+    "strength": ("1.5",), "alpha": ("1.5",), "dampening": POSITIVE, "conjugate_gradients b": ("empty",),
+    "check_equation rates": ("None",), "check_equation weights": ("None",),
     "Derivation v": ("None",), "Derivation query": ("None",), "Problem.draw activation": ("None",),
 }  # fmt: skip
 WRONG = {
@@ -122,6 +127,19 @@ def targets() -> dict:
             {"model": model, "theta": theta, "batch": batch, **inner, "first_order": False, "fast_weights": None},
         ),
         "pretraining_gradient": (pretraining_gradient, {"model": model, "theta": theta, "batch": batch}),
+        "reptile_gradient": (reptile_gradient, {"model": model, "theta": theta, "batch": batch, **inner}),
+        "multi_step_gradient": (
+            multi_step_gradient, {"model": model, "theta": theta, "batch": batch, "inner_lr": 0.1, "weights": [0.5, 0.5]},
+        ),
+        "Proximal": (Proximal, {"model": model, "centre": theta, "strength": 2.0}),
+        "conjugate_gradients": (conjugate_gradients, {"product": np.positive, "b": point, "steps": 2, "tolerance": 0.1}),
+        "implicit_gradient": (
+            implicit_gradient,
+            {
+                "model": model, "theta": theta, "batch": batch, "strength": 2.0, **inner,
+                "cg_steps": 2, "tolerance": 0.1, "dampening": 0.0,
+            },
+        ),
         "evaluate": (evaluate, {"model": model, "theta": theta, "batch": batch, **inner, "measure": ACCURACY, "chunk": 1}),
         "curve": (curve, {"values": np.ones((2, 3)), "diverges": True}),
         "constant": (constant, {"values": np.ones(3), "steps": 2, "diverges": True}),
@@ -201,6 +219,15 @@ def targets() -> dict:
         "MetaDerivation": (check.MetaDerivation, {"model": model, "theta": theta, "batch": batch, **inner}),
         "MetaDerivation.reference": (meta.reference, {"name": "loss"}),
         "MetaDerivation.check": (meta.check, {"name": "loss", "mine": meta.reference("loss"), "tolerance": 1e-8}),
+        "check_equation": (
+            check.check_equation,
+            {"number": 21, "mine": multi_step_gradient(model, theta, batch, inner_lr=0.1, weights=[1.0]).gradient, "model": model,
+             "theta": theta, "batch": batch, **inner, "rates": theta, "weights": [1.0], "strength": 2.0, "tolerance": 1e-8},
+        ),
+        "closed_forms.weights": (closed_forms.weights, {"method": "maml", "alpha": 0.1, "steps": 1, "strength": 1.0}),
+        "fixed_point": (closed_forms.fixed_point, {"method": "maml", "alpha": 0.1, "steps": 1, "strength": 1.0}),
+        "Parabola": (closed_forms.Parabola().at, {"theta": Parameters(t=np.ones((1, 1))), "x": y, "y": y}),
+        "Parabola.init": (closed_forms.Parabola().init, {**generator, "dtype": np.float32}),
         "Problem": (
             check.Problem, {"widths": (2, 3, 2), "activation": "tanh", "loss": "squared_error", "tasks": 2, "seed": 0},
         ),

@@ -4,6 +4,7 @@ from tinymaml.check.battery import ModelRejected, check_model
 from tinymaml.check.compare import Line, WrongAnswer, compare, relative_error
 from tinymaml.check.derivation import Derivation
 from tinymaml.check.derivatives import central_difference, complex_step, gradient_at_once, gradient_by_entries, steady_difference
+from tinymaml.check.equations import check_equation
 from tinymaml.check.meta_derivation import MetaDerivation
 from tinymaml.check.problem import Problem
 from tinymaml.check.references import loss_gradient, meta_gradient_by_complex_step
@@ -16,6 +17,7 @@ __all__ = [
     "Problem",
     "WrongAnswer",
     "central_difference",
+    "check_equation",
     "check_model",
     "compare",
     "complex_step",

@@ -17,6 +17,7 @@ from tinymaml.activations import ACTIVATIONS
 from tinymaml.check.battery import examine
 from tinymaml.check.compare import TOLERANCE, relative_error
 from tinymaml.check.derivatives import complex_step
+from tinymaml.check.equations import equation_errors
 from tinymaml.check.golden import fixtures
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.policy_checks import policy_errors, sample_errors
@@ -127,6 +128,10 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
         precision, allowed = NETWORK_ROWS.get(name, ("float64", tolerance))
         error = max(findings[name].error for findings in found)
         rows.append(Row(f"networks, {name}", error, allowed, networks, precision))
+    of_methods = [equation_errors(p) for p in problems[:(networks + 3) // 4]]  # a quarter: these cost as much as all above
+    for name in of_methods[0]:
+        error = float(np.max([errors[name] for errors in of_methods]))
+        rows.append(Row(f"networks, {name}", error, tolerance, len(of_methods)))
     return rows
 
 
