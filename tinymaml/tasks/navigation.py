@@ -147,7 +147,7 @@ FAMILY = Family(
     options=(Option("horizon", LinearPolicy.horizon, "moves of an episode", validate.count),),
     references=(
         Reference("noise-alone", Look("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), best),
-        Reference("at-origin", Look("best without the goal", "#661100", (0, (2, 3, 6, 3))), best_unadapted),
+        Reference("at-origin", Look("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), best_unadapted),
     ),
     told=shown,
 )  # fmt: skip
