@@ -162,3 +162,45 @@ def test_help_names_every_default(script, capsys):
         script.main(["--help"])
     assert "40 128 400 1024" in re.sub(r"\s+", " ", capsys.readouterr().out)
     assert sys.modules["meta_gradient"] is script
+
+
+# -- the methods side by side ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def race(monkeypatch):
+    """The comparison of methods, imported as it imports its siblings when it is run."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import methods
+
+    return methods
+
+
+def test_methods_are_trained_judged_and_drawn(race, tmp_path, capsys):
+    names = ["maml", "reptile", "meta-sgd", "imaml"]
+    argv = ["--methods", ",".join(names), "--iterations", "12", "--seeds", "2", "--tests", "5", "--shots", "3"]
+    assert race.main([*argv, "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert list(found) == names and all(len(courses) == 2 for courses in found.values())
+    for courses in found.values():
+        assert [moment["iterations"] for moment in courses[0]["moments"]] == list(range(1, 13))
+        seconds = [moment["seconds"] for moment in courses[0]["moments"]]
+        assert seconds == sorted(seconds) and seconds[0] > 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split("|")[1].strip() for row in rows[2:6]] == [race.LOOKS[name].label for name in names]
+    for name in ("methods.png", "fixed_points.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_of_seeds_stands_the_median_as_far_as_all_have_come(race):
+    course = lambda means: {"moments": [{"iterations": i, "mean": [mean, 1.0]} for i, mean in enumerate(means)], "diverged": ""}
+    assert race.medians([course([1.0, 5.0]), course([2.0]), course([9.0, 7.0, 7.0])]) == [{"iterations": 0.0, "mean": [2.0, 1.0]}]
+
+
+def test_a_training_that_diverges_is_counted_and_one_that_takes_too_long_stops(race, capsys):
+    from tinymaml.choices import settings_for
+
+    lost = race.course(settings_for("sinusoids", iterations=12, inner_lr=1e100, tasks=2), 3, np.inf)
+    assert lost["moments"] == [] and "iteration 1" in lost["diverged"]
+    assert "1 of 1" in race.table({"maml": [lost]})
+    assert len(race.course(settings_for("sinusoids", iterations=12, tasks=2), 3, 0.0)["moments"]) == 1

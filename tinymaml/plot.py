@@ -43,10 +43,11 @@ def log_axis(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter("")
 
 
-def finish(ax: Axes) -> None:
+def finish(ax: Axes, legend: bool = True) -> None:
     """A light grid, and the legend beside the panel, where it hides no curve."""
     ax.grid(alpha=0.3)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    if legend:
+        ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def fit(
@@ -140,6 +141,35 @@ def training(by_method: Mapping[str, np.ndarray], looks: Mapping[str, Look], *, 
     ax.set_ylabel("loss that is trained on")
     finish(ax)
     return ax
+
+
+def lines(
+    by_method: Mapping[str, tuple],
+    looks: Mapping[str, Look],
+    *,
+    xlabel: str,
+    ylabel: str,
+    ax: Axes | None = None,
+    log: bool = False,
+    legend: bool = True,
+) -> Axes:
+    """One line a method, (x, y), in its own look."""
+    ax = axes(ax)
+    for key, (x, y) in by_method.items():
+        label, colour, style, _ = looks[key]
+        ax.plot(x, y, color=colour, linestyle=style, label=label)
+    if log:
+        log_axis(ax)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    finish(ax, legend)
+    return ax
+
+
+def panels(rows: int, columns: int) -> list[list[Axes]]:
+    """As many panels in one figure, that share the axis of a row."""
+    size = (2.5 + 3.6 * columns, 3 * rows)
+    return plt.subplots(rows, columns, figsize=size, sharey="row", squeeze=False, layout="constrained")[1].tolist()
 
 
 def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> Figure:

@@ -35,7 +35,7 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
 METHOD = Method(
     "imaml",
     "MAML by the implicit function theorem: inner loop to a proximal point, conjugate gradients in place of a way back",
-    Look("iMAML (implicit)", "#222255", (0, (1, 4)), "d"),
+    Look("iMAML (implicit)", "#222255", (0, (1, 2)), "d"),
     gradient,
     start=start,
     copies=lambda settings: 1,
