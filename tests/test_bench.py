@@ -204,3 +204,18 @@ def test_a_training_that_diverges_is_counted_and_one_that_takes_too_long_stops(r
     assert lost["moments"] == [] and "iteration 1" in lost["diverged"]
     assert "1 of 1" in race.table({"maml": [lost]})
     assert len(race.course(settings_for("sinusoids", iterations=12, tasks=2), 3, 0.0)["moments"]) == 1
+
+
+def test_what_moves_is_told_of_a_trained_network(monkeypatch, tmp_path, capsys):
+    from tinymaml.choices import settings_for
+    from tinymaml.run import run
+
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import what_moves
+
+    run(settings_for("sinusoids", iterations=2, hidden=(4, 4), tasks=2), tmp_path / "maml.npz", progress=False)
+    assert what_moves.main([str(tmp_path / "maml.npz"), "--tests", "5"]) == 0
+    rows = [row.split("|")[1:-1] for row in capsys.readouterr().out.splitlines() if row.startswith("|")]
+    assert [row[0].strip() for row in rows[2:6]] == ["all", "the head", "the body", "all but the first layer"]
+    assert len({row[1] for row in rows[2:6]}) == 1 and len({row[2] for row in rows[2:6]}) > 1  # alike before, not after
+    assert [row[0].strip() for row in rows[-6:]] == ["W1", "b1", "W2", "b2", "W3", "b3"]

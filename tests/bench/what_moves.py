@@ -1,0 +1,50 @@
+"""What of a trained network moves on new tasks, and what has to: `python tests/bench/what_moves.py CHECKPOINT`.
+
+CHECKPOINT is what `python -m tinymaml train` wrote. Rates by name let some parameters adapt and hold the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import report
+
+from tinymaml import adapt, tasks
+from tinymaml.evaluation import evaluate
+from tinymaml.methods.anil import head
+from tinymaml.methods.boil import body
+from tinymaml.run import new_tasks, reopen, start
+
+SHOWN = (0, 1, 5, 10)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print both tables; the exit status."""
+    top = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], epilog=__doc__.partition("\n\n")[2])
+    top.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    top.add_argument("--tests", type=int, default=1000, help="new tasks (default: %(default)s)")
+    o = top.parse_args(argv)
+    state, settings = reopen(o.checkpoint)
+    family = tasks.named(settings.family)
+    begun = start(settings, state.theta, new_tasks(settings, o.tests, family.test_queries))
+    model, theta, batch, alpha = begun.model, begun.theta, begun.batch, settings.inner_lr
+
+    moving = {"all": [*theta], "the head": head(model), "the body": body(model), "all but the first layer": [*theta][2:]}
+    rows = []
+    for what, names in moving.items():
+        curve = evaluate(model, theta, batch, inner_lr=dict.fromkeys(names, alpha), steps=max(SHOWN), measure=family.measure)
+        rows.append([what, *(f"{curve.mean[k]:.3f}" for k in SHOWN), f"{curve.count.max()}"])
+    print(report.markdown([f"what adapts, {family.measure.name} after steps", *map(str, SHOWN), "diverged"], rows), end="\n\n")
+
+    one = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=alpha).formed() - theta
+    length = lambda array: np.linalg.norm(array.reshape(-1, array.shape[-2] * array.shape[-1]), axis=1)
+    part = {name: (length(one[name]) / length(theta[name])).mean() for name in theta}
+    print(report.markdown(["parameter", "length of its first step over its own"], [[n, f"{p:.3f}"] for n, p in part.items()]))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
