@@ -13,7 +13,7 @@ PROBLEM = Problem((2, 4, 2), tasks=3, shots=4, queries=3, inner_lr=0.07)
 OPTIONS = {
     19: {"inner_lr": 0.07, "steps": 3},
     20: {"rates": 0.07 * PROBLEM.v, "steps": 3},
-    21: {"inner_lr": 0.07, "weights": [0.2, 0.3, 0.5]},
+    21: {"rates": 0.07 * PROBLEM.v, "weights": [0.2, 0.3, 0.5]},
     22: {"inner_lr": 0.05, "steps": 150, "strength": 10.0},
 }
 SLIPS = [(number, key) for number, equation in EQUATIONS.items() for key in equation.slips]

@@ -101,7 +101,7 @@ MUTANTS = [
            "x, y = all_points(batch)", "x, y = batch.x_support, batch.y_support"),
     Mutant("eq. 19", "one step", "methods/reptile", "inner_lr=inner_lr, steps=steps)", "inner_lr=inner_lr, steps=1)"),
     Mutant("eq. 21", "alpha stands outside the product", "methods/multi_step",
-           "tapes.pop().hvp(alpha * u)", "0.5 * alpha * tapes.pop().hvp(u)"),
+           "tapes.pop().hvp(alpha * u)", "alpha * tapes.pop().hvp(u)"),
     Mutant("eq. 21", "the sign of the curvature", "methods/multi_step", "u = u - tapes", "u = u + tapes"),
     Mutant("eq. 21", "the weights do not sum to one", "methods/multi_step", "w = validate.weights(",
            "w = [1.0] * len(weights) or ("),

@@ -89,19 +89,19 @@ def conjugate_gradients(
     rr = bb = dot(b, b)
     negative = np.zeros(bb.shape, bool)
     for k in range(steps):
-        open = (rr.real > tolerance**2 * bb.real) & ~negative
-        if not open.any():
+        running = (rr.real > tolerance**2 * bb.real) & ~negative
+        if not running.any():
             break
         Ap = product(p)
         pAp = dot(p, Ap)
-        negative |= open & (pAp.real <= 0)
+        negative |= running & (pAp.real <= 0)
         if k == 0:
             x = np.where(negative, b, x)
-        open &= ~negative
-        step = np.where(open, rr, 0) / np.where(open, pAp, 1)
+        running &= ~negative
+        step = np.where(running, rr, 0) / np.where(running, pAp, 1)
         x, r = x + step * p, r - step * Ap
         rr, before = dot(r, r), rr
-        p = r + np.where(open, rr, 0) / np.where(open, before, 1) * p
+        p = r + np.where(running, rr, 0) / np.where(running, before, 1) * p
     rest = b - product(x)
     return Solution(x, _part(rest, b), negative[:, 0])
 

@@ -31,7 +31,7 @@ from tinymaml.tasks import TaskBatch
 class Given:
     """What an equation is asked for.
 
-    rates       of eq. 20, one an entry; every one `inner_lr` if there are none
+    rates       of eqs. 20 and 21, one an entry; every one `inner_lr` if there are none
     weights     w_1..w_K of eq. 21; all alike for `steps` steps if there are none
     strength    lambda of eq. 22, whose inner loop needs as many steps as it takes to converge
     """
@@ -116,7 +116,7 @@ def _multi_step(of: Given) -> Parameters:
     def weighted(thetas: Parameters, batch: TaskBatch) -> np.ndarray:
         total = 0
         for w in of.weights:
-            thetas = adapt(of.model, thetas, batch.x_support, batch.y_support, inner_lr=of.inner_lr)
+            thetas = adapt(of.model, thetas, batch.x_support, batch.y_support, inner_lr=of.rates)
             total = total + w * of.model.at(thetas, batch.x_query, batch.y_query).loss
         return total
 
@@ -127,12 +127,12 @@ def _wrong_multi_step(of: Given, made: Collection[str]) -> Parameters:
     K, thetas = len(of.weights), [of.theta]
     w = [1.0 / K if "w_0" in made else 0.0, *((1.0,) * K if "sum to one" in made else of.weights)]
     for _ in range(K):
-        thetas.append(adapt(of.model, thetas[-1], *of.support, inner_lr=of.inner_lr))
+        thetas.append(adapt(of.model, thetas[-1], *of.support, inner_lr=of.rates))
     slope = lambda k: of.model.at(thetas[k], *of.query).gradient
     u = w[K] * slope(K)
     for k in reversed(range(K)):
         here = of.model.at(thetas[k], *of.support)
-        turn = here.hvp(u) if "alpha" in made else of.inner_lr * here.hvp(u)
+        turn = of.rates * here.hvp(u) if "outside" in made else here.hvp(u if "alpha" in made else of.rates * u)
         u = w[k] * slope(k) + (0 if "not carried" in made else 1) * (u - (0 if "first-order" in made else 1) * turn)
     return u.mean()
 
@@ -209,7 +209,7 @@ EQUATIONS = {
     ),
     21: Equation(
         "multi-step loss",
-        lambda of: multi_step_gradient(of.model, of.theta, of.batch, inner_lr=of.inner_lr, weights=of.weights).gradient,
+        lambda of: multi_step_gradient(of.model, of.theta, of.batch, inner_lr=of.rates, weights=of.weights).gradient,
         _multi_step, _wrong_multi_step,
         {
             "sum to one": "the weights do not sum to one: every step counts in full (eq. 21)",
@@ -217,6 +217,7 @@ EQUATIONS = {
             "not carried": "what comes from later steps is not carried back: eq. 21 adds u_{k+1}",
             "first-order": "the curvature term is missing: eq. 21 subtracts H_S(theta_k) (alpha o u_{k+1})",
             "alpha": "the inner learning rate is missing before the curvature term (eq. 21)",
+            "outside": "alpha stands outside the product: eq. 21 has H (alpha o u), which is not alpha o (H u)",
         },
     ),
     22: Equation(
@@ -258,7 +259,7 @@ def check_equation(
 ) -> Line:
     """Prints and returns the line of a right answer to one of eqs. 19 to 22; `WrongAnswer` names the mistake in a wrong one.
 
-    mine: `Parameters`, a mean over tasks. rates, weights and strength are of eqs. 20, 21 and 22, as in `Given`. For small models.
+    mine: `Parameters`, a mean over tasks. rates, weights and strength are as in `Given`. For small models.
     """
     if not isinstance(number, int) or number not in EQUATIONS:
         raise ValueError(f"there is no equation {validate.told(number)} here: choose one of {', '.join(map(str, EQUATIONS))}")
