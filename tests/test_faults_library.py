@@ -18,6 +18,7 @@ from tinymaml import MLP, Parameters, adapt, check, meta_gradient, pretraining_g
 from tinymaml.activations import Activation
 from tinymaml.check import closed_forms, golden
 from tinymaml.evaluation import ACCURACY, constant, curve, evaluate
+from tinymaml.evolution import Blind, meta_estimate
 from tinymaml.implicit import Proximal, conjugate_gradients, implicit_gradient
 from tinymaml.losses import Loss
 from tinymaml.methods.multi_step import multi_step_gradient
@@ -38,7 +39,8 @@ RIGHT = {
     "beta1": ("0",), "beta2": ("0",), "epsilon": ("1.5",), "Activation name": ("text",), "Loss name": ("text",),
     "compare name": ("text",), "curved": ("True",), "Sinusoid amplitude": NUMBERS, "Sinusoid phase": NUMBERS,
     "Sinusoid() x": NUMBERS, "Sinusoid[] tasks": ("0",), "task_blind x": ("0-d", "empty"), "shuffled": ("True",),
-    "Goal[] tasks": ("0",), "near": POSITIVE, "reach": ("1.5",), "noise": POSITIVE, "LinearPolicy.walk e": ("None",),
+    "Goal[] tasks": ("0",), "near": POSITIVE, "sigma": ("1.5",), "normalised": ("True",), "climb": ("True",),
+    "reach": ("1.5",), "noise": POSITIVE, "LinearPolicy.walk e": ("None",),
     "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"), "squared": ("True",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
@@ -188,6 +190,11 @@ def targets() -> dict:
         "SampledPolicy.at": (drawing.at, {"theta": policy_theta, "x": rolled.x_query, "y": rolled.y_query}),
         "SampledPolicy.hvp": (drawing.at(policy_theta, rolled.x_query, rolled.y_query).hvp, {"v": policy_theta}),
         "with_dice": (with_dice, {"batch": batch, **generator, "horizon": 3}),
+        "meta_estimate": (meta_estimate, {
+            "model": model, "theta": theta, "batch": batch, **generator, **inner, "pairs": 2, "sigma": 0.1, "normalised": True,
+        }),
+        "Blind": (Blind, {"model": model, "tries": 2, "sigma": 0.1, "climb": False, "seed": 0}),
+        "Blind.at": (Blind(model).at, {"theta": theta, "x": x, "y": y}),
         "Glyphs": (tasks.Glyphs, {"size": 8, "jitter": 0.1, "shift": 0.2, "slant": 0.2, "stretch": 0.1}),
         "Glyphs.classes": (glyphs.classes, {**generator, "shape": (2,)}),
         "Glyphs.examples": (glyphs.examples, {**generator, "classes": np.ones((2, 3, 5, 2)), "count": 2, "dtype": np.float32}),

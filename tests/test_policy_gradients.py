@@ -41,7 +41,7 @@ def test_the_exact_baseline_is_the_cost_to_go_and_takes_the_surrogates_hessian_a
 
 
 def test_the_three_hessians_come_out_as_the_literature_says(script):
-    """With 2000 episodes: DiCE is near, the surrogate is off by all of it, LVC between (seeds 0..9: .12 to .25, .95 to 1.03, .63 to .68)."""
+    """2000 episodes: DiCE is near, the surrogate off by all of it, LVC between; seeds 0..9: .12-.25, .95-1.03, .63-.68."""
     found = {key: np.median(of) for key, of in script.errors([2000], 3).items()}
     assert found["dice", "exact"] < 0.35 < found["lvc", "exact"] < 0.85 < found["surrogate", "exact"] < 1.2
     assert found["surrogate", "none"] > 3

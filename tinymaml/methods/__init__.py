@@ -4,6 +4,7 @@ from tinymaml import validate
 from tinymaml.methods import (
     anil,
     boil,
+    es,
     first_order,
     imaml,
     lslr,
@@ -36,6 +37,7 @@ METHODS = (
     lslr.METHOD,
     multi_step.METHOD,
     imaml.METHOD,
+    es.METHOD,
 )
 
 # what every method and every reference looks like in all tables and figures

@@ -1,0 +1,166 @@
+"""Where there is no gradient: directions from values of the loss alone, by evolution strategies, eq. 26 (Song et al. 2020).
+
+A direction e is tried on both sides of theta, and what the two losses differ by says how far to go along it. All
+candidates of all tasks are one batch for the model, which is asked for its loss only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tinymaml import validate
+from tinymaml.maml import Model, Rates, adapt
+from tinymaml.parameters import Parameters
+
+
+def directions(theta: Parameters, rng: np.random.Generator, count: int, axes: int = 0) -> Parameters:
+    """`count` directions e ~ N(0, I) in the space of a theta with `axes` axes for its tasks: (count, ...)."""
+    return theta.map(lambda array: rng.standard_normal((count, *array.shape[axes:])).astype(array.dtype))
+
+
+def both_sides(theta: Parameters, e: Parameters, sigma: float, tasks: int, own: bool) -> Parameters:
+    """theta + sigma e_i, and then theta - sigma e_i, for every task: (2 n T, ...), in the order (side, i, task).
+
+    own: whether theta has a task axis.
+    """
+
+    def candidates(name: str, array: np.ndarray) -> np.ndarray:
+        step = sigma * e[name][:, None]  # (n, 1, ...)
+        here = array if own else array[None]
+        found = np.stack([here + step, here - step])  # (2, n, T or 1, ...)
+        return np.broadcast_to(found, (2, len(step), tasks, *found.shape[3:])).reshape(-1, *found.shape[3:])
+
+    return Parameters({name: candidates(name, array) for name, array in theta.items()})
+
+
+def many(array: np.ndarray, copies: int) -> np.ndarray:
+    """All tasks, then all tasks again: (copies T, ...)."""
+    return np.broadcast_to(array, (copies, *array.shape)).reshape(-1, *array.shape[1:])
+
+
+def along(e: Parameters, losses: np.ndarray, sigma: float) -> Parameters:
+    """Eq. 26: 1 / (2 n sigma) sum_i (L(theta + sigma e_i) - L(theta - sigma e_i)) e_i, for losses (2, n) or (2, n, T)."""
+    differences = (losses[0] - losses[1]) / (2 * losses.shape[1] * sigma)  # (n) or (n, T)
+    return e.map(lambda array: np.tensordot(differences.T, array, 1).astype(array.dtype))
+
+
+@dataclass(frozen=True)
+class MetaEstimate:
+    """losses (2, n): the meta-loss at theta + sigma e_i and theta - sigma e_i; the gradient of its mean there, eq. 26."""
+
+    losses: np.ndarray
+    gradient: Parameters
+
+    @property
+    def loss(self) -> float:
+        return self.losses.mean()
+
+
+def meta_estimate(
+    model: Model, theta: Parameters, batch: Any, rng: np.random.Generator, *,
+    inner_lr: Rates, steps: int = 1, pairs: int = 20, sigma: float = 0.05, normalised: bool = False,
+) -> MetaEstimate:  # fmt: skip
+    """The meta-gradient from values: the query loss after adaptation, at `pairs` pairs of points around theta.
+
+    sigma: how far the points are, per entry; what comes out is the exact meta-gradient for sigma to 0 and pairs to infinity.
+    `normalised` divides the losses by their standard deviation, so that the length says nothing of the scale of a loss.
+    """
+    validate.model(model)
+    validate.parameters("theta", theta)
+    validate.batch(batch)
+    validate.generator(rng)
+    pairs, sigma = validate.count("pairs", pairs), validate.rate("sigma", sigma, 0.05)
+    validate.flag("normalised", normalised)
+    e, tasks = directions(theta, rng, pairs), len(batch.x_support)
+    x, y, x_query, y_query = (
+        many(getattr(batch, name), 2 * pairs) for name in ("x_support", "y_support", "x_query", "y_query")
+    )  # fmt: skip
+    adapted = adapt(model, both_sides(theta, e, sigma, tasks, own=False), x, y, inner_lr=inner_lr, steps=steps)
+    losses = model.at(adapted, x_query, y_query).loss.reshape(2, pairs, tasks).mean(-1)
+    scale = losses.std() if normalised else 1.0
+    return MetaEstimate(losses, along(e, losses / (scale if scale > 0 else 1.0), sigma))
+
+
+@dataclass(frozen=True)
+class Blind:
+    """A model of whose derivatives nothing is known: where `adapt` asks for the gradient it gets what values say of it.
+
+    climb     the way to the best of `tries` steps, taken one after another where they go down: for an inner_lr of 1
+    else      eq. 26 of `tries` pairs
+    seed      of the directions, which are the same whenever one is asked: a run can be repeated
+    """
+
+    model: Any
+    tries: int = 20
+    sigma: float = 0.1
+    climb: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        validate.model(self.model)
+        validate.count("tries", self.tries)
+        validate.rate("sigma", self.sigma, 0.1)
+        validate.flag("climb", self.climb)
+        validate.count("seed", self.seed, least=0)
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the model's own, but for fast weights, which are made of gradients."""
+        if name in ("model", "fast_weights") or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.model, name)
+
+    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Groping:
+        """What is seen from theta, for T tasks: x (T, n, ...), y (T, n, ...)."""
+        return Groping(self, theta, x, y)
+
+
+class Groping:
+    """The loss, and a way down that was found by trying; all else is as the model itself sees it."""
+
+    def __init__(self, blind: Blind, theta: Parameters, x: np.ndarray, y: np.ndarray):
+        self.blind, self.theta, self.x, self.y = blind, theta, x, y
+        self.here = blind.model.at(theta, x, y)
+        self.loss, self.tasks = self.here.loss, len(x)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "here" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.here, name)
+
+    def hvp(self, v: Parameters) -> Parameters:
+        """There is none: ValueError."""
+        raise ValueError("there is no Hessian where there is no gradient: ask for first_order=True")
+
+    @cached_property
+    def gradient(self) -> Parameters:
+        """What `adapt` takes off, of each task: (T, ...)."""
+        rng, shapes = np.random.default_rng(self.blind.seed), self.blind.model.shapes
+        shared = all(array.shape == shapes[name] for name, array in self.theta.items())
+        to_each = lambda array: np.broadcast_to(array, (self.tasks, *array.shape))
+        theta = self.theta.map(to_each) if shared else self.theta
+        return self._climbed(theta, rng) if self.blind.climb else self._estimated(theta, rng)
+
+    def _estimated(self, theta: Parameters, rng: np.random.Generator) -> Parameters:
+        e, tries, sigma = directions(theta, rng, self.blind.tries, axes=1), self.blind.tries, self.blind.sigma
+        x, y = (many(array, 2 * tries) for array in (self.x, self.y))
+        losses = self.blind.model.at(both_sides(theta, e, sigma, self.tasks, own=True), x, y).loss
+        return along(e, losses.reshape(2, tries, self.tasks), sigma)
+
+    def _climbed(self, theta: Parameters, rng: np.random.Generator) -> Parameters:
+        there, least = theta, self.loss
+        for _ in range(self.blind.tries):
+            candidate = there + self.blind.sigma * directions(theta, rng, 1, axes=1).task(0)
+            loss = self.blind.model.at(candidate, self.x, self.y).loss
+            there = chosen(loss < least, candidate, there)
+            least = np.where(loss < least, loss, least)
+        return theta - there
+
+
+def chosen(first: np.ndarray, one: Parameters, other: Parameters) -> Parameters:
+    """The parameters of each task from one where `first` (T,) says so, else from the other."""
+    pick = lambda a, b: np.where(first.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+    return Parameters({name: pick(array, other[name]) for name, array in one.items()})
