@@ -1,5 +1,8 @@
 """Evolution strategies: eq. 26 is exact where it can be, adaptation by trying never makes it worse, a run can be resumed."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from tinymaml.check.golden import Linear
 from tinymaml.choices import settings_for
 from tinymaml.evolution import Blind, along, both_sides, chosen, directions, many, meta_estimate
 from tinymaml.policy import LinearPolicy
+from tinymaml.reinforce import SampledPolicy
 from tinymaml.run import run
 from tinymaml.tasks import Navigation, Sinusoids
 
@@ -136,3 +140,37 @@ def estimate(rng=None, **options):
     theta = model.init(np.random.default_rng(0))
     return meta_estimate(model, theta, Sinusoids().sample(np.random.default_rng(0)),
                          np.random.default_rng(0) if rng is None else rng, inner_lr=0.1, **options)  # fmt: skip
+
+
+# -- the script ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The script, imported as it imports its siblings when it is run."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "bench"))
+    import evolution
+
+    yield evolution
+    sys.modules.pop("evolution", None)
+
+
+def test_the_angle_to_the_exact_meta_gradient_is_that_of_random_directions(script, capsys):
+    """About sqrt(n / (n + P)), and P is 22 (seeds 0..9, the mean of 10 batches: off by 0.04 at most)."""
+    found = script.cosines([30, 300], 10, width=3)
+    np.testing.assert_allclose(found.mean(1), [(n / (n + 22)) ** 0.5 for n in (30, 300)], atol=0.1)
+    assert script.main(["cosine", "--decades", "1", "--repeats", "1"]) == 0
+    assert "sqrt(n / (n + 1761))" in capsys.readouterr().out
+
+
+def test_four_corners_are_flat_at_the_start_and_the_tables_come_out(script, capsys, tmp_path):
+    batch = script.tasks_of("corners", 4, 4, np.random.default_rng(0))
+    policy = SampledPolicy(MLP([2, 2]), 4, 0.02, limit=0.1, price="flat", baseline=None)
+    still = Parameters({name: np.zeros(shape) for name, shape in policy.shapes.items()})
+    here = policy.at(still, batch.x_query, batch.y_query)
+    assert (here.c == 4).all() and not Blind(policy).at(still, batch.x_query, batch.y_query).gradient.flat.any()
+    small = ["--iterations", "2", "--pairs", "2", "--tries", "2", "--horizon", "4", "--tests", "4", "--out", str(tmp_path)]
+    for part in ("navigation", "corners"):
+        assert script.main([part, *small]) == 0
+        rows = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines()]
+        assert rows[2:5] == ["none", "evolution", "hill climbing"] and (tmp_path / f"{part}.png").stat().st_size > 1000

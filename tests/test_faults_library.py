@@ -41,7 +41,7 @@ RIGHT = {
     "Sinusoid() x": NUMBERS, "Sinusoid[] tasks": ("0",), "task_blind x": ("0-d", "empty"), "shuffled": ("True",),
     "Goal[] tasks": ("0",), "near": POSITIVE, "sigma": ("1.5",), "normalised": ("True",), "climb": ("True",),
     "reach": ("1.5",), "noise": POSITIVE, "LinearPolicy.walk e": ("None",),
-    "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"), "squared": ("True",),
+    "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"), 
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
     "seed": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
@@ -184,7 +184,7 @@ def targets() -> dict:
         "LinearPolicy.walk": (steered.walk, {"theta": policy_theta, "x": x, "e": rng.standard_normal((3, *x.shape))}),
         "SampledPolicy": (SampledPolicy, {
             "network": drawing.network, "horizon": 3, "noise": 0.1, "discount": 0.9, "hessian": "lvc", "baseline": of_the_others,
-            "limit": 0.1, "squared": False,
+            "limit": 0.1, "price": "flat",
         }),
         "SampledPolicy.init": (drawing.init, {**generator, "dtype": np.float32}),
         "SampledPolicy.at": (drawing.at, {"theta": policy_theta, "x": rolled.x_query, "y": rolled.y_query}),

@@ -112,7 +112,7 @@ def test_the_adapted_policy_draws_episodes_of_its_own_with_the_same_dice():
 
 
 def test_tasks_do_not_mix_and_float32_stays():
-    policy, batch = SampledPolicy(MLP([2, 5, 2], "tanh"), 5, limit=0.1, squared=False), some_episodes()
+    policy, batch = SampledPolicy(MLP([2, 5, 2], "tanh"), 5, limit=0.1, price="distance"), some_episodes()
     theta = policy.init(np.random.default_rng(1))
     x, y, both = batch.x_support, batch.y_support, policy.at(theta, batch.x_support, batch.y_support)
     alone = policy.at(theta, x[1:], y[1:])
@@ -125,7 +125,7 @@ def test_tasks_do_not_mix_and_float32_stays():
 
 def test_moves_are_cut_off_by_the_world_and_the_distance_is_paid():
     batch = some_episodes(horizon=50)
-    here = SampledPolicy(LINEAR, 50, 0.2, limit=0.1, squared=False).at(LINEAR.init(np.random.default_rng(0)),
+    here = SampledPolicy(LINEAR, 50, 0.2, limit=0.1, price="distance").at(LINEAR.init(np.random.default_rng(0)),
                                                                         batch.x_query, batch.y_query)  # fmt: skip
     moves = np.diff(here.places, axis=2)
     assert np.abs(moves).max() == pytest.approx(0.1) and (np.abs(np.abs(moves) - 0.1) < 1e-12).mean() > 0.1
@@ -181,7 +181,7 @@ def test_a_baseline_that_depends_on_the_action_has_another_mean():
 def test_a_neural_policy_is_adapted_by_the_same_lines():
     """Seeds 0 to 9: the cost falls in every task of the four."""
     rng = np.random.default_rng(0)
-    policy = SampledPolicy(MLP([2, 16, 16, 2], "tanh"), 10, 0.1, limit=0.1, squared=False)
+    policy = SampledPolicy(MLP([2, 16, 16, 2], "tanh"), 10, 0.1, limit=0.1, price="distance")
     theta = policy.init(rng) * 0.1
     batch = with_dice(Navigation(horizon=10).sample(rng, tasks=4, shots=200, queries=200), rng, 10)
     batch = replace(batch, y_support=0 * batch.y_support + 0.5, y_query=0 * batch.y_query + 0.5)

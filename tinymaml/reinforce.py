@@ -33,6 +33,13 @@ HESSIANS: dict[str, Callable] = {
     "dice": lambda c, C, b, q: onward(c * np.cumsum(q, axis=-1)) - b * q,  # eq. 25: S_t . v = q_1 + .. + q_t
 }
 
+# what is paid after a move, from the squared distance to the goal
+PRICES: dict[str, Callable] = {
+    "squared": lambda far: far,
+    "distance": np.sqrt,
+    "flat": lambda far: np.where(far < 4, np.sqrt(far), 4.0),  # from afar nothing is felt of the goal
+}
+
 
 def onward(c: np.ndarray) -> np.ndarray:
     """What comes from each time on, the last axis: c_t + c_{t+1} + ..."""
@@ -59,7 +66,7 @@ class SampledPolicy:
     baseline    baseline(C, seen, y) is taken off the cost to go C (T, n, horizon) of a move made at `seen` (T, n, horizon, 2);
                 whatever does not depend on the move itself changes no mean. None: nothing
     limit       of either coordinate of a move; what is beyond is cut off by the world. None: there is none
-    squared     whether the cost is the squared distance from the goal, as in `LinearPolicy`, or the distance
+    price       of the distance to the goal, one of PRICES: squared as in `LinearPolicy`, itself, or 4 wherever it is above 2
     """
 
     network: Network
@@ -69,7 +76,7 @@ class SampledPolicy:
     hessian: str = "dice"
     baseline: Callable | None = of_the_others
     limit: float | None = None
-    squared: bool = True
+    price: str = "squared"
 
     def __post_init__(self) -> None:
         validate.model(self.network, "init", "predict")
@@ -84,7 +91,7 @@ class SampledPolicy:
             validate.function("baseline", self.baseline)
         if self.limit is not None:
             validate.rate("limit", self.limit, 0.1)
-        validate.flag("squared", self.squared)
+        validate.one_of("price", self.price, PRICES)
 
     shapes = property(lambda self: self.network.shapes)
     inputs = property(lambda self: PLANE * (1 + self.horizon))
@@ -113,9 +120,8 @@ class Here:
         self.e = x[..., PLANE:].reshape(*x.shape[:-1], policy.horizon, PLANE)
         self.places = self._walked(x[..., :PLANE])
         off = self.places[..., 1:, :] - y[..., None, :]
-        far = (off * off).sum(-1)
         g = policy.discount ** np.arange(policy.horizon, dtype=x.dtype)
-        self.c = g * (far if policy.squared else np.sqrt(far))
+        self.c = g * PRICES[policy.price]((off * off).sum(-1)).astype(x.dtype, copy=False)
         self.loss = self.c.sum(-1).mean(-1) / policy.horizon  # (T,)
 
     def _walked(self, place: np.ndarray) -> np.ndarray:
