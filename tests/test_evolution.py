@@ -49,6 +49,9 @@ def test_the_estimate_comes_near_the_exact_meta_gradient(seed):
     assert cosine(found.gradient, exact) > 0.97
     assert found.gradient.dot(exact) == pytest.approx(exact.dot(exact), rel=0.3)
     assert found.loss == pytest.approx(meta_gradient(policy, theta, batch, inner_lr=0.1).loss, rel=1e-3)
+    far = {"inner_lr": 0.1, "steps": 3}
+    found = meta_estimate(policy, theta, batch, rng, **far, pairs=1, sigma=1e-6)
+    assert found.loss == pytest.approx(meta_gradient(policy, theta, batch, **far).loss, rel=1e-4)
     # normalised, it points the same way and does not know the scale of the loss
     same = meta_estimate(policy, theta, batch, np.random.default_rng(1), inner_lr=0.1, pairs=30, sigma=1e-3, normalised=True)
     plain = meta_estimate(policy, theta, batch, np.random.default_rng(1), inner_lr=0.1, pairs=30, sigma=1e-3)
@@ -92,6 +95,18 @@ def test_a_blind_model_is_adapted_by_the_same_lines(climb):
     np.testing.assert_allclose(here.cost, policy.at(theta, x, y).cost)
     with pytest.raises(ValueError, match="there is no Hessian where there is no gradient: ask for first_order"):
         here.hvp(theta)
+
+
+def test_climbing_goes_on_from_the_best_so_far():
+    policy, batch = LinearPolicy(horizon=5), Navigation(horizon=5).sample(np.random.default_rng(0), tasks=1)
+    x, y, blind = batch.x_support, batch.y_support, Blind(policy, 30, 0.2, climb=True, seed=4)
+    theta, rng = policy.init(np.random.default_rng(1)), np.random.default_rng(4)
+    there, least = theta, policy.at(theta, x, y).loss[0]
+    for _ in range(30):  # the same for one task, step by step
+        candidate = there + 0.2 * directions(theta, rng, 1).task(0)
+        if (loss := policy.at(candidate, x, y).loss[0]) < least:
+            there, least = candidate, loss
+    np.testing.assert_allclose(adapt(blind, theta, x, y, inner_lr=1.0).task(0).flat, there.flat, atol=1e-14)
 
 
 def test_climbing_takes_what_is_better_of_each_task():
