@@ -228,7 +228,7 @@ def targets() -> dict:
         "MetaDerivation.check": (meta.check, {"name": "loss", "mine": meta.reference("loss"), "tolerance": 1e-8}),
         "check_equation": (
             check.check_equation,
-            {"number": 21, "mine": multi_step_gradient(model, theta, batch, inner_lr=0.1, weights=[1.0]).gradient, "model": model,
+            {"number": 21, "mine": multi_step_gradient(model, theta, batch, inner_lr=theta, weights=[1.0]).gradient, "model": model,
              "theta": theta, "batch": batch, **inner, "rates": theta, "weights": [1.0], "strength": 2.0, "tolerance": 1e-8},
         ),
         "closed_forms.weights": (closed_forms.weights, {"method": "maml", "alpha": 0.1, "steps": 1, "strength": 1.0}),
