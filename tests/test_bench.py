@@ -178,7 +178,7 @@ def race(monkeypatch):
 
 def test_methods_are_trained_judged_and_drawn(race, tmp_path, capsys):
     names = ["maml", "reptile", "meta-sgd", "imaml"]
-    argv = ["--methods", ",".join(names), "--iterations", "12", "--seeds", "2", "--tests", "5", "--shots", "3"]
+    argv = ["--methods", ",".join(names), "--iterations", "12", "--seeds", "2", "--tests", "5", "--shots", "3", "--steps", "2"]
     assert race.main([*argv, "--out", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "results.json").read_text())
     assert list(found) == names and all(len(courses) == 2 for courses in found.values())

@@ -18,7 +18,7 @@ import report
 
 from tinymaml import methods, plot
 from tinymaml.check import closed_forms
-from tinymaml.choices import settings_for_each
+from tinymaml.choices import declared, settings_for_each
 from tinymaml.evaluation import Curve
 from tinymaml.methods import LOOKS
 from tinymaml.optimizers import Adam
@@ -121,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--family", default="sinusoids", help="default: %(default)s")
     top.add_argument("--methods", default=USUAL, metavar="A,B,...", help="default: %(default)s")
     top.add_argument("--shots", type=int, default=10, help="default: %(default)s")
+    top.add_argument("--steps", type=int, help="of the inner loop in training, where there is one (default: the method's)")
     top.add_argument("--iterations", type=int, default=10_000, help="default: %(default)s")
     top.add_argument("--seconds", type=float, default=np.inf, help="of one training, after which it is stopped (default: none)")
     top.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
@@ -133,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in o.methods.split(","):
         for seed in range(o.seeds):
             asked = {"shots": o.shots, "iterations": o.iterations, "seed": seed}
+            asked |= {"steps": o.steps} if o.steps and "steps" in declared(methods.named(name)) else {}
             settings = settings_for_each(o.family, [methods.named(name).name], **asked)[name]
             found.setdefault(name, []).append(course(settings, o.tests, o.seconds))
             (o.out / "results.json").write_text(json.dumps(found))
