@@ -10,6 +10,7 @@ from strategies import quick, seeds
 
 from tinymaml import Parameters, plot, tasks
 from tinymaml.choices import settings_for, settings_for_each
+from tinymaml.cli import main
 from tinymaml.comparison import run_comparison, table
 from tinymaml.run import model, new_tasks
 from tinymaml.tasks import Goal, Navigation, Sinusoids, navigation
@@ -105,3 +106,14 @@ def test_the_family_is_compared_and_maml_finds_the_one_step(tmp_path, monkeypatc
     start = found.starts["maml"]
     np.testing.assert_allclose(walked, start.model.walk(start.theta, found.batch.x_query[:1, :1])[:, 0, 0])
     assert small.pictures["ways.png"](replace(found, starts={})) is None
+
+
+def test_on_the_command_line_the_horizon_is_asked_and_hidden_layers_are_refused(tmp_path, capsys):
+    small = ["--iterations", "2", "--tasks", "2", "--quiet", "--out", str(tmp_path)]
+    assert main(["train", "--family", "navigation", "--horizon", "3", *small]) == 0
+    assert main(["evaluate", str(tmp_path / "maml.npz"), "--tasks", "4", "--steps", "2"]) == 0
+    assert "navigation, 3 moves" in capsys.readouterr().out
+    assert main(["train", "--family", "navigation", "--width", "5", *small]) == 2
+    assert "expected no hidden layers, (): this policy is linear" in capsys.readouterr().err
+    assert main(["train", "--horizon", "3", *small]) == 2
+    assert "--horizon is for navigation, not for sinusoids: leave it out" in capsys.readouterr().err

@@ -77,7 +77,8 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
     names = (*FIELDS, *_declared())
     found = {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
     if arguments.width is not None:
-        found["hidden"] = (arguments.width,) * len(_defaults(tasks.named(arguments.family), found)["hidden"])
+        layers = len(_defaults(tasks.named(arguments.family), found)["hidden"])
+        found["hidden"] = (arguments.width,) * max(1, layers)  # refused by a family that has none, and not passed over
     return found
 
 

@@ -21,6 +21,7 @@ import report
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check.derivatives import entries
 from tinymaml.evaluation import curve
+from tinymaml.look import Look
 from tinymaml.optimizers import Adam
 from tinymaml.policy import LinearPolicy
 from tinymaml.reinforce import HESSIANS, SampledPolicy, of_the_others, with_dice
@@ -28,6 +29,7 @@ from tinymaml.streams import stream
 from tinymaml.tasks import Navigation
 from tinymaml.training import begin, train
 
+RANDOM_RATE = 0.005  # what serves the random start best, of 0.0005 to 0.02
 STEPS = 3  # of gradient descent on a new goal
 PAPER = {"MAML, TRPO outside": (-40.4, -11.7, -3.3, -3.2), "random start": (-82.7, -58.0, -53.8, -46.8), "oracle": (-2.3,) * 4}
 
@@ -161,19 +163,27 @@ def neural(o: argparse.Namespace) -> None:
     )  # fmt: skip
     seconds = time.perf_counter() - began
     batch = source.sample(stream(o.seed, "testing tasks"), tasks=o.tests, dtype=np.float32)
-    rows, of = [], {}
     x, y = np.zeros((o.tests, 1, model.inputs), np.float32), batch.y_query[:, :1]  # from the origin, without noise
-    whole = replace(model, discount=1.0)
-    for name, theta, judge in (
-        ("MAML, Adam outside", trained.theta, None),
-        ("its moves without noise", trained.theta, lambda theta: whole.at(theta, x, y).cost),
-        ("random start", begun, None),
+    whole, ways = replace(model, discount=1.0), []
+
+    def still(theta: Parameters) -> np.ndarray:
+        here = whole.at(theta, x, y)
+        ways.append(here.places[:6, 0].swapaxes(0, 1))
+        return here.cost
+
+    rows, of = [], {}
+    for name, theta, alpha, judge in (
+        ("MAML, Adam outside", trained.theta, rate, None),
+        ("its moves without noise", trained.theta, rate, still),
+        ("random start", begun, RANDOM_RATE, None),
     ):
-        of[name] = returns(model, theta, batch, np.random.default_rng(o.seed), rate, 20, judge)
+        of[name] = returns(model, theta, batch, np.random.default_rng(o.seed), alpha, 20, judge)
         rows.append(cells(name, of[name]))
     rows += [[f"paper: {name}", *(f"{each:.1f}" for each in row)] for name, row in PAPER.items()]
     print(report.markdown(HEAD, rows))
     print(f"\n{iterations} iterations of 20 goals took {seconds:.0f} s")
+    drawn = {"MAML": dict(enumerate(ways))}
+    plot.save(policy_plots.ways(drawn, y[:6, 0], {"MAML": Look("neural policy", "")}), o.out / "ways.png")
     plot.save(policy_plots.returns(of, {f"paper: {name}": row for name, row in PAPER.items()}), o.out / "returns.png")
 
 
