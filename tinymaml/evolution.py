@@ -17,24 +17,22 @@ from tinymaml.maml import Model, Rates, adapt
 from tinymaml.parameters import Parameters
 
 
-def directions(theta: Parameters, rng: np.random.Generator, count: int, axes: int = 0) -> Parameters:
-    """`count` directions e ~ N(0, I) in the space of a theta with `axes` axes for its tasks: (count, ...)."""
-    return theta.map(lambda array: rng.standard_normal((count, *array.shape[axes:])).astype(array.dtype))
+def directions(theta: Parameters, rng: np.random.Generator, *counts: int) -> Parameters:
+    """Directions e ~ N(0, I) in the space of a shared theta: (*counts, ...)."""
+    return theta.map(lambda array: rng.standard_normal((*counts, *array.shape)).astype(array.dtype))
 
 
-def both_sides(theta: Parameters, e: Parameters, sigma: float, tasks: int, own: bool) -> Parameters:
+def both_sides(theta: Parameters, e: Parameters, sigma: float, tasks: int) -> Parameters:
     """theta + sigma e_i, and then theta - sigma e_i, for every task: (2 n T, ...), in the order (side, i, task).
 
-    own: whether theta has a task axis.
+    theta and e have a task axis, (T, ...) and (n, T, ...), which is of one where it is the same for all.
     """
 
-    def candidates(name: str, array: np.ndarray) -> np.ndarray:
-        step = sigma * e[name][:, None]  # (n, 1, ...)
-        here = array if own else array[None]
+    def candidates(here: np.ndarray, step: np.ndarray) -> np.ndarray:
         found = np.stack([here + step, here - step])  # (2, n, T or 1, ...)
-        return np.broadcast_to(found, (2, len(step), tasks, *found.shape[3:])).reshape(-1, *found.shape[3:])
+        return np.broadcast_to(found, (*found.shape[:2], tasks, *found.shape[3:])).reshape(-1, *found.shape[3:])
 
-    return Parameters({name: candidates(name, array) for name, array in theta.items()})
+    return Parameters({name: candidates(array, sigma * e[name]) for name, array in theta.items()})
 
 
 def many(array: np.ndarray, copies: int) -> np.ndarray:
@@ -43,9 +41,10 @@ def many(array: np.ndarray, copies: int) -> np.ndarray:
 
 
 def along(e: Parameters, losses: np.ndarray, sigma: float) -> Parameters:
-    """Eq. 26: 1 / (2 n sigma) sum_i (L(theta + sigma e_i) - L(theta - sigma e_i)) e_i, for losses (2, n) or (2, n, T)."""
-    differences = (losses[0] - losses[1]) / (2 * losses.shape[1] * sigma)  # (n) or (n, T)
-    return e.map(lambda array: np.tensordot(differences.T, array, 1).astype(array.dtype))
+    """Eq. 26: 1 / (2 n sigma) sum_i (L(theta + sigma e_i) - L(theta - sigma e_i)) e_i, for e (n, T, ...) and losses (2, n, T)."""
+    differences = (losses[0] - losses[1]) / (2 * losses.shape[1] * sigma)  # (n, T)
+    weighed = lambda array: (differences.reshape(*differences.shape, *[1] * (array.ndim - 2)) * array).sum(0)
+    return e.map(lambda array: weighed(array).astype(array.dtype))
 
 
 @dataclass(frozen=True)
@@ -75,14 +74,15 @@ def meta_estimate(
     validate.generator(rng)
     pairs, sigma = validate.count("pairs", pairs), validate.rate("sigma", sigma, 0.05)
     validate.flag("normalised", normalised)
-    e, tasks = directions(theta, rng, pairs), len(batch.x_support)
+    e, tasks = directions(theta, rng, pairs, 1), len(batch.x_support)  # the same for all tasks
     x, y, x_query, y_query = (
         many(getattr(batch, name), 2 * pairs) for name in ("x_support", "y_support", "x_query", "y_query")
     )  # fmt: skip
-    adapted = adapt(model, both_sides(theta, e, sigma, tasks, own=False), x, y, inner_lr=inner_lr, steps=steps)
+    shared = theta.map(lambda array: array[None])
+    adapted = adapt(model, both_sides(shared, e, sigma, tasks), x, y, inner_lr=inner_lr, steps=steps)
     losses = model.at(adapted, x_query, y_query).loss.reshape(2, pairs, tasks).mean(-1)
     scale = losses.std() if normalised else 1.0
-    return MetaEstimate(losses, along(e, losses / (scale if scale > 0 else 1.0), sigma))
+    return MetaEstimate(losses, along(e, losses[..., None] / (scale if scale > 0 else 1.0), sigma).task(0))
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Blind:
 
     climb     the way to the best of `tries` steps, taken one after another where they go down: for an inner_lr of 1
     else      eq. 26 of `tries` pairs
-    seed      of the directions, which are the same whenever one is asked: a run can be repeated
+    seed      of the directions, each task's own, and the same whenever one is asked: a run can be repeated
     """
 
     model: Any
@@ -145,15 +145,16 @@ class Groping:
         return self._climbed(theta, rng) if self.blind.climb else self._estimated(theta, rng)
 
     def _estimated(self, theta: Parameters, rng: np.random.Generator) -> Parameters:
-        e, tries, sigma = directions(theta, rng, self.blind.tries, axes=1), self.blind.tries, self.blind.sigma
+        tries, sigma = self.blind.tries, self.blind.sigma
+        e = directions(theta, rng, tries)
         x, y = (many(array, 2 * tries) for array in (self.x, self.y))
-        losses = self.blind.model.at(both_sides(theta, e, sigma, self.tasks, own=True), x, y).loss
+        losses = self.blind.model.at(both_sides(theta, e, sigma, self.tasks), x, y).loss
         return along(e, losses.reshape(2, tries, self.tasks), sigma)
 
     def _climbed(self, theta: Parameters, rng: np.random.Generator) -> Parameters:
         there, least = theta, self.loss
         for _ in range(self.blind.tries):
-            candidate = there + self.blind.sigma * directions(theta, rng, 1, axes=1).task(0)
+            candidate = there + self.blind.sigma * directions(theta, rng)
             loss = self.blind.model.at(candidate, self.x, self.y).loss
             there = chosen(loss < least, candidate, there)
             least = np.where(loss < least, loss, least)

@@ -74,7 +74,7 @@ def returns(
     for (name, of), marker in zip((others or {}).items(), "x+1", strict=False):
         ax.plot(np.arange(len(of)), of, color="black", linestyle=":", linewidth=1, marker=marker, label=name)
     ax.set_xticks(range(len(next(iter(by_name.values())))))
-    ax.set_xlabel("steps of gradient descent on the new goal")
+    ax.set_xlabel("steps of adaptation to the new goal")
     ax.set_ylabel("return")
     finish(ax)
     return ax
