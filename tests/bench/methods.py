@@ -96,6 +96,7 @@ def figure(found: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None
             words = {"xlabel": f"{x} of training", "ylabel": f"error after {SHOWN[k]} step{'s' * (SHOWN[k] > 1)}"}
             plot.lines(lines, LOOKS, **words, ax=ax, log=True, legend=last and k == 0)
         row[1].set_xscale("log")
+        row[1].xaxis.set_major_formatter("{x:g}")
     plot.save(drawn[0][0].figure, path)
 
 
