@@ -51,12 +51,16 @@ class Held:
     away: Parameters
     strength: float
 
-    loss = property(lambda self: self.here.loss)
-    prediction = property(lambda self: self.here.prediction)
     gradient = property(lambda self: self.here.gradient + self.strength * self.away)
 
     def hvp(self, v: Parameters) -> Parameters:
         return self.here.hvp(v) + self.strength * v
+
+    def __getattr__(self, name: str) -> Any:
+        """The loss, and whatever else the model itself sees."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.here, name)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,11 @@ def start(family: Family, settings: Settings, trained: Start, names: Callable[[A
     return replace(trained, inner_lr=dict.fromkeys(names(trained.model), settings.inner_lr))
 
 
+def layered(family: Family) -> bool:
+    """Whether the networks of a family have a body below the head."""
+    return family.defaults.get("hidden") != ()
+
+
 METHOD = Method(
     "anil",
     "MAML whose inner loop moves only the head, the last layer",
@@ -39,6 +44,7 @@ METHOD = Method(
     gradient,
     start=start,
     copies=lambda settings: settings.options["steps"],
+    applies=layered,
     rate="inner_lr",
     options=(STEPS,),
     compared=False,

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from tinymaml.look import Look
-from tinymaml.methods.anil import gradient, head, start
+from tinymaml.methods.anil import gradient, head, layered, start
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Method
 
@@ -25,6 +25,7 @@ METHOD = Method(
     partial(gradient, names=body),
     start=partial(start, names=body),
     copies=lambda settings: settings.options["steps"],
+    applies=layered,
     rate="inner_lr",
     options=(STEPS,),
     compared=False,
