@@ -176,6 +176,16 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     assert (tmp_path / "file").read_text() == "kept"
 
 
+@pytest.mark.parametrize(("method", "more"), [("meta-sgd", []), ("lslr", []), ("es", ["--inside", "climb"])])
+def test_a_rate_is_refused_where_new_tasks_are_adapted_to_at_rates_that_are_kept(tmp_path, capsys, method, more):
+    out = str(tmp_path / method)
+    assert main(["train", "--method", method, *more, *TINY, "--iterations", "1", "--out", out]) == 0
+    few = [f"{out}/{method}.npz", "--tasks", "3", "--steps", "1"]
+    assert main(["evaluate", *few]) == 0
+    assert "rates of its own" in capsys.readouterr().out
+    refused(capsys, ["evaluate", *few, "--inner-lr", "0.1"], f"--inner-lr is 0.1, but {method} adapts at rates of its own: leave it out")
+
+
 def test_evaluate_refuses_what_is_no_checkpoint(tmp_path, capsys):
     (tmp_path / "text.npz").write_text("hello")
     refused(capsys, ["evaluate", str(tmp_path / "text.npz")], "not a whole tinymaml checkpoint")

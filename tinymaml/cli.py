@@ -97,11 +97,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     test = replace(settings, **{name: value for name, value in changes.items() if value is not None})
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps)
     family, method = tasks.named(test.family), methods.named(test.method)
+    if arguments.inner_lr is not None and not method.rated(settings):
+        raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} adapts at rates of its own: leave it out")
     batch = new_tasks(test, count, family.test_queries)
     begun = start(replace(settings, inner_lr=test.inner_lr), state.theta, batch)  # with the classes that it was trained on
     curve = judge(test, begun, steps)
     trained = f"{method.look.label}, {state.iteration:,} iterations"
-    print(f"{trained}; {count} new tasks, {family.title(test)}, inner_lr {test.inner_lr:g}")
+    rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else "rates of its own"
+    print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")
     print(f"{'steps':>5}  {family.measure.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
         mean = f"{curve.mean[k]:.3f} +- {curve.interval[k]:.3f}"

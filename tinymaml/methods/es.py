@@ -83,6 +83,7 @@ METHOD = Method(
     shown=shown,
     start=start,
     copies=lambda settings: 2 * settings.options["pairs"],
+    rated=lambda settings: settings.options["inside"] != "climb",
     options=(PAIRS, SIGMA, INSIDE, TRIES, REACH),
     compared=False,
 )

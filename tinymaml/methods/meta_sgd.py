@@ -82,6 +82,7 @@ METHOD = Method(
     initial=initial,
     start=start,
     copies=lambda settings: settings.options["steps"],
+    rated=lambda settings: False,
     rate="rates_lr",
     options=(STEPS, RATES_LR),
     compared=False,

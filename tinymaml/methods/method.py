@@ -71,6 +71,7 @@ class Method:
     start         start(family, settings, trained): what new tasks are adapted with, from what the training ended with
     copies        copies(settings): how many adapted copies of theta training keeps at once of each task
     adapts        whether it adapts to new tasks at all; if not it is judged as it stands
+    rated         rated(settings): whether new tasks are adapted to at the setting inner_lr, and not at rates of its own
     applies       applies(family): whether the family has what it needs
     rate          the setting to lower when training diverges
     options       the settings that it has and not every method has
@@ -87,6 +88,7 @@ class Method:
     start: Callable[[Family, Settings, Start], Start] = what_was_trained
     copies: Callable[[Settings], int] = lambda settings: 0
     adapts: bool = True
+    rated: Callable[[Settings], bool] = lambda settings: True
     applies: Callable[[Family], bool] = lambda family: True
     rate: str = "outer_lr"
     options: tuple[Option, ...] = ()
