@@ -183,7 +183,8 @@ def test_a_rate_is_refused_where_new_tasks_are_adapted_to_at_rates_that_are_kept
     few = [f"{out}/{method}.npz", "--tasks", "3", "--steps", "1"]
     assert main(["evaluate", *few]) == 0
     assert "rates of its own" in capsys.readouterr().out
-    refused(capsys, ["evaluate", *few, "--inner-lr", "0.1"], f"--inner-lr is 0.1, but {method} adapts at rates of its own: leave it out")
+    sentence = f"--inner-lr is 0.1, but {method} adapts at rates of its own: leave it out"
+    refused(capsys, ["evaluate", *few, "--inner-lr", "0.1"], sentence)
 
 
 def test_evaluate_refuses_what_is_no_checkpoint(tmp_path, capsys):

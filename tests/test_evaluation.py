@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinymaml import MLP, adapt
-from tinymaml.evaluation import ACCURACY, accuracy, constant, curve, evaluate
+from tinymaml.evaluation import ACCURACY, accuracy, constant, curve, evaluate, told
 from tinymaml.tasks import Episodes, Planes, Sinusoids
 
 
@@ -88,3 +88,8 @@ def test_zero_steps_are_refused():
     model, theta, batch = setting()
     with pytest.raises(ValueError, match="steps"):
         evaluate(model, theta, batch, inner_lr=0.1, steps=0)
+
+
+def test_a_statistic_is_told_in_a_few_characters_whatever_it_is():
+    assert [told(value, 2) for value in (0.126, 99999.0, np.nan, np.inf)] == ["0.13", "99999.00", "nan", "inf"]
+    assert [told(value) for value in (1e5, 1.26e44)] == ["1.0e+05", "1.3e+44"]

@@ -17,7 +17,7 @@ import tinymaml
 from tinymaml import MLP, Parameters, adapt, check, meta_gradient, pretraining_gradient, tasks
 from tinymaml.activations import Activation
 from tinymaml.check import closed_forms, golden
-from tinymaml.evaluation import ACCURACY, constant, curve, evaluate
+from tinymaml.evaluation import ACCURACY, constant, curve, evaluate, told
 from tinymaml.evolution import Blind, meta_estimate
 from tinymaml.implicit import Proximal, conjugate_gradients, implicit_gradient
 from tinymaml.losses import Loss
@@ -41,7 +41,8 @@ RIGHT = {
     "Sinusoid() x": NUMBERS, "Sinusoid[] tasks": ("0",), "task_blind x": ("0-d", "empty"), "shuffled": ("True",),
     "Goal[] tasks": ("0",), "near": POSITIVE, "sigma": ("1.5",), "normalised": ("True",), "climb": ("True",),
     "reach": ("1.5",), "noise": POSITIVE, "LinearPolicy.walk e": ("None",),
-    "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"), 
+    "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"),
+    "evaluation.told value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
     "seed": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
@@ -144,6 +145,7 @@ def targets() -> dict:
         ),
         "evaluate": (evaluate, {"model": model, "theta": theta, "batch": batch, **inner, "measure": ACCURACY, "chunk": 1}),
         "curve": (curve, {"values": np.ones((2, 3)), "diverges": True}),
+        "evaluation.told": (told, {"value": 0.5, "digits": 2}),
         "constant": (constant, {"values": np.ones(3), "steps": 2, "diverges": True}),
         "SGD": (SGD, {"lr": 0.1}),
         "SGD.start": (SGD(0.1).start, {"theta": theta}),
@@ -228,8 +230,8 @@ def targets() -> dict:
         "MetaDerivation.check": (meta.check, {"name": "loss", "mine": meta.reference("loss"), "tolerance": 1e-8}),
         "check_equation": (
             check.check_equation,
-            {"number": 21, "mine": multi_step_gradient(model, theta, batch, inner_lr=theta, weights=[1.0]).gradient, "model": model,
-             "theta": theta, "batch": batch, **inner, "rates": theta, "weights": [1.0], "strength": 2.0, "tolerance": 1e-8},
+            {"number": 21, "mine": multi_step_gradient(model, theta, batch, inner_lr=theta, weights=[1.0]).gradient,
+             "model": model, "theta": theta, "batch": batch, **inner, "rates": theta, "weights": [1.0], "strength": 2.0, "tolerance": 1e-8},
         ),
         "closed_forms.weights": (closed_forms.weights, {"method": "maml", "alpha": 0.1, "steps": 1, "strength": 1.0}),
         "fixed_point": (closed_forms.fixed_point, {"method": "maml", "alpha": 0.1, "steps": 1, "strength": 1.0}),

@@ -90,6 +90,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    from tinymaml.evaluation import told
     from tinymaml.run import judge, new_tasks, reopen, start
 
     state, settings = reopen(arguments.checkpoint)
@@ -107,8 +108,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")
     print(f"{'steps':>5}  {family.measure.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
-        mean = f"{curve.mean[k]:.3f} +- {curve.interval[k]:.3f}"
-        print(f"{k:>5}  {mean:>18}  {curve.median[k]:>8.3f}  {curve.count[k]:>8}")
+        mean = f"{told(curve.mean[k])} +- {told(curve.interval[k])}"
+        print(f"{k:>5}  {mean:>18}  {told(curve.median[k]):>8}  {curve.count[k]:>8}")
     return 0
 
 

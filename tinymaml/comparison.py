@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import __version__, methods, plot, tasks
-from tinymaml.evaluation import Curve, constant
+from tinymaml.evaluation import Curve, constant, told
 from tinymaml.files import write_whole
 from tinymaml.folder import claimed
 from tinymaml.look import Look
@@ -128,10 +128,10 @@ def table(found: Comparison) -> str:
     ]
     for name, curve in found.curves.items():
         mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
-        cells = [f"{mean[k]:.{digits}f} +- {interval[k]:.{digits}f}" for k in shown]
+        cells = [f"{told(mean[k], digits)} +- {told(interval[k], digits)}" for k in shown]
         lines.append(row(found.looks[name].label, cells, curve.count.max() if measure.diverges else ""))
         if measure.diverges:
-            lines.append(row("  median", [f"{median[k]:.{digits}f}        " for k in shown]))
+            lines.append(row("  median", [f"{told(median[k], digits)}        " for k in shown]))
         if paper := found.paper[name]:
             lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
     if found.seconds:

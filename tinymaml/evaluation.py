@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,14 @@ class Curve:
     def _over_tasks(self, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
         rows = zip(self.values, self.diverged, strict=True)
         return np.array([statistic(row[~lost]) if not lost.all() else np.nan for row, lost in rows])
+
+
+def told(value: float, digits: int = 3) -> str:
+    """A statistic as a table has it: with so many digits behind the point, or as 1.2e+34 where they would be a long row."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"value is {validate.told(value)}, expected a number: NaN and infinity are some too")
+    digits = validate.count("digits", digits, least=0)
+    return f"{value:.1e}" if 1e5 <= value < np.inf else f"{value:.{digits}f}"
 
 
 def loss(here: Any, y: np.ndarray) -> np.ndarray:

@@ -78,7 +78,7 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
 METHOD = Method(
     "es",
     "MAML without a gradient outside, and without one inside if asked: evolution strategies",
-    Look("ES-MAML", "#AA4499", (0, (1, 1, 4, 1)), "X"),
+    Look("ES-MAML", "#9966CC", (0, (1, 1, 4, 1)), "X"),
     gradient,
     shown=shown,
     start=start,
