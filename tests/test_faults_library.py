@@ -231,7 +231,8 @@ def targets() -> dict:
         "check_equation": (
             check.check_equation,
             {"number": 21, "mine": multi_step_gradient(model, theta, batch, inner_lr=theta, weights=[1.0]).gradient,
-             "model": model, "theta": theta, "batch": batch, **inner, "rates": theta, "weights": [1.0], "strength": 2.0, "tolerance": 1e-8},
+             "model": model, "theta": theta, "batch": batch, **inner, "rates": theta, "weights": [1.0],
+             "strength": 2.0, "tolerance": 1e-8},
         ),
         "closed_forms.weights": (closed_forms.weights, {"method": "maml", "alpha": 0.1, "steps": 1, "strength": 1.0}),
         "fixed_point": (closed_forms.fixed_point, {"method": "maml", "alpha": 0.1, "steps": 1, "strength": 1.0}),

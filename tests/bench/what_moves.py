@@ -27,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     top.add_argument("--tests", type=int, default=1000, help="new tasks (default: %(default)s)")
     o = top.parse_args(argv)
-    state, settings = reopen(o.checkpoint)
+    try:
+        state, settings = reopen(o.checkpoint)
+    except (OSError, ValueError) as error:
+        top.error(str(error))
     family = tasks.named(settings.family)
     begun = start(settings, state.theta, new_tasks(settings, o.tests, family.test_queries))
     model, theta, batch, alpha = begun.model, begun.theta, begun.batch, settings.inner_lr
