@@ -82,6 +82,14 @@ def test_where_alpha_times_the_curvature_is_above_one_first_order_maml_goes_the_
         np.testing.assert_allclose(meta.gradient["b1"], (1 - 0.1 * curvature) * meta.first_order["b1"], rtol=1e-12)
 
 
+def test_at_rest_the_curvature_is_far_above_what_alpha_bears():
+    """After t moves the point is t b away: 2 (1 + 4 + .. + 400) / 20 = 287."""
+    policy, x = LinearPolicy(horizon=20), np.zeros((1, 1, 2))
+    zeros = policy.init(np.random.default_rng(0)).map(np.zeros_like)
+    bent = Parameters(W1=np.zeros((2, 2)), b1=np.array([[1.0, 0.0]]))
+    np.testing.assert_allclose(policy.at(zeros, x, x).hvp(bent)["b1"], [[[287.0, 0.0]]], rtol=1e-12)
+
+
 def test_a_goal_is_told_by_more_inputs_and_then_nothing_is_left_to_adapt():
     policy, rng = LinearPolicy(inputs=4, horizon=6), np.random.default_rng(2)
     x, y = rng.standard_normal((3, 4, 2)), rng.standard_normal((3, 4, 2))

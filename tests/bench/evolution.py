@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,11 +75,11 @@ def blind_training(o: argparse.Namespace) -> None:
     for name, (model, rate) in ways.items():
         optimizer, began = Adam(0.02), time.perf_counter()
 
-        def gradient(theta: Parameters, given: tuple, model: Blind = model, rate: float = rate) -> object:
-            batch, seed = given
-            inner = Blind(model.model, model.tries, model.sigma, model.climb, seed)
+        def gradient(theta: Parameters, shown: tuple, model: Blind = model, rate: float = rate) -> object:
+            batch, seed = shown
             rng = np.random.default_rng(seed + 1)
-            return meta_estimate(inner, theta, batch, rng, inner_lr=rate, pairs=o.pairs, sigma=0.1, normalised=True)
+            inner, given = replace(model, seed=seed), {"pairs": o.pairs, "sigma": 0.1, "normalised": True}
+            return meta_estimate(inner, theta, batch, rng, inner_lr=rate, **given)
 
         trained = train(
             gradient, lambda rng: (tasks_of(o.part, o.horizon, 4, rng), int(rng.integers(2**62))),
