@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from tinymaml import plot
+from tinymaml import class_plots, plot
 from tinymaml.evaluation import curve
 from tinymaml.look import Look
 from tinymaml.methods import LOOKS
@@ -70,7 +70,7 @@ def test_a_history_is_smoothed_without_losing_its_mean():
 
 def test_filters_are_squares_on_one_scale():
     before = np.arange(18.0).reshape(9, 2)
-    figure = plot.filters({"before": before, "after": -2 * before})
+    figure = class_plots.filters({"before": before, "after": -2 * before})
     images = [image for ax in figure.axes for image in ax.get_images()]
     assert len(images) == 4 and {image.get_clim() for image in images} == {(-34.0, 34.0)}
     np.testing.assert_array_equal(images[1].get_array(), before[:, 1].reshape(3, 3))

@@ -87,25 +87,25 @@ def labels(batch: TaskBatch) -> tuple[np.ndarray, np.ndarray]:
 
 def episode(found: Any) -> Any:
     """The images of one new episode, and what the first method takes them for before and after its first step."""
-    from tinymaml import plot
+    from tinymaml import class_plots
 
     start = next(iter(found.starts.values()), None)
     if start is None:
         return None
     predicted = {name: start.model.predict(theta, start.batch.x_query[0]).argmax(-1) for name, theta in steps(start).items()}
-    return plot.episode((found.batch.x_support[0], found.batch.x_query[0]), labels(found.batch), predicted)
+    return class_plots.episode((found.batch.x_support[0], found.batch.x_query[0]), labels(found.batch), predicted)
 
 
 def filters(found: Any) -> Any:
     """The kernels that look at the pixels, before and after a first step, in the first CNN that is adapted; of an MLP nothing."""
-    from tinymaml import plot
+    from tinymaml import class_plots
 
     start = next((start for start in found.starts.values() if isinstance(start.model.layers[0], Patches)), None)
     if start is None:
         return None
     kernels = {name: theta[start.model.layers[1].W] for name, theta in steps(start).items()}
     before, after = kernels.values()
-    return plot.filters(kernels | {"ten times the step": 10 * (after - before)})
+    return class_plots.filters(kernels | {"ten times the step": 10 * (after - before)})
 
 
 PICTURES = MappingProxyType({"episode.png": episode, "filters.png": filters})

@@ -92,7 +92,7 @@ def _training(settings: Settings) -> Planes | np.ndarray:
 
 def picture(found: Any) -> Any:
     """What a method makes of the signal plane before and after its first step, of the first that sees the inputs as they are."""
-    from tinymaml import plot
+    from tinymaml import class_plots
 
     start = next((start for start in found.starts.values() if start.batch is found.batch), None)
     if start is None:
@@ -103,7 +103,7 @@ def picture(found: Any) -> Any:
         name: lambda p, theta=theta: start.model.predict(theta, planes.inputs(p)).argmax(-1)
         for name, theta in fewshot.steps(start).items()
     }
-    return plot.regions(classify, points, fewshot.labels(found.batch))
+    return class_plots.regions(classify, points, fewshot.labels(found.batch))
 
 
 FAMILY = fewshot.classification(
