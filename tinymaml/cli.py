@@ -17,6 +17,7 @@ import numpy as np
 from tinymaml import folder, methods, tasks, validate
 from tinymaml.arguments import asked, parser
 from tinymaml.choices import settings_for, settings_for_each
+from tinymaml.methods.maml import MOST
 from tinymaml.process import keep_freed_memory
 from tinymaml.settings import Settings
 from tinymaml.signals import Terminated
@@ -96,7 +97,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     state, settings = reopen(arguments.checkpoint)
     changes = {name: getattr(arguments, name) for name in ("shots", "inner_lr", "seed")}
     test = replace(settings, **{name: value for name, value in changes.items() if value is not None})
-    count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps)
+    count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
     family, method = tasks.named(test.family), methods.named(test.method)
     if arguments.inner_lr is not None and not method.rated(settings):
         raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} adapts at rates of its own: leave it out")
@@ -116,7 +117,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from tinymaml.check.ladder import run
 
-    return run(seed=validate.count("seed", arguments.seed, least=0), networks=validate.count("networks", arguments.networks))
+    networks = validate.count("networks", arguments.networks, most=100_000)
+    return run(seed=validate.count("seed", arguments.seed, least=0), networks=networks)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ class SGD:
     lr: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lr", validate.rate("outer_lr", self.lr))  # a Python float: float32 stays float32
+        object.__setattr__(self, "lr", validate.rate("lr", self.lr))  # a Python float: float32 stays float32
 
     def start(self, theta: Parameters) -> State:
         validate.parameters("theta", theta)
@@ -53,7 +53,7 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lr", validate.rate("outer_lr", self.lr))  # a Python float: float32 stays float32
+        object.__setattr__(self, "lr", validate.rate("lr", self.lr))  # a Python float: float32 stays float32
         validate.count("half_life", self.half_life, least=0)
         for name in ("beta1", "beta2"):
             object.__setattr__(self, name, validate.decay(name, getattr(self, name)))

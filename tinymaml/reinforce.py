@@ -112,7 +112,7 @@ class Here:
 
     places (T, n, horizon + 1, 2)    where the point is
     e (T, n, horizon, 2)             the dice: what was rolled is (move - mean) / sigma
-    c, C, A (T, n, horizon)          the discounted cost after each move, the cost to go, and that without the baseline
+    c, C, b (T, n, horizon)          the discounted cost after each move, the cost to go, and the baseline
     """
 
     def __init__(self, policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray):

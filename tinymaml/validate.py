@@ -15,12 +15,14 @@ import numpy as np
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def count(name: str, value: object, *, least: int = 1) -> int:
-    """A whole number of at least `least`, as an int; else TypeError or ValueError."""
+def count(name: str, value: object, *, least: int = 1, most: float = math.inf) -> int:
+    """A whole number from `least` to `most`, as an int; else TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} is {told(value)}, expected a whole number: pass an int of at least {least}")
     if value < least:
         raise ValueError(f"{name} is {value}, expected at least {least}: ask for {least} or more")
+    if value > most:
+        raise ValueError(f"{name} is {value}, expected at most {most}: ask for {most} or fewer")
     return int(value)
 
 
@@ -33,11 +35,17 @@ def number(name: str, value: object, such: float = 0.01) -> float:
     return float(value)
 
 
-def rate(name: str, value: object, such: float = 0.01) -> float:
-    """A finite number above zero, such as a learning rate, as a Python float; else TypeError or ValueError."""
+def rate(name: str, value: object, such: float = 0.01, *, most: float = math.inf) -> float:
+    """A finite number above zero and up to `most`, such as a learning rate, as a Python float; else TypeError or ValueError."""
     if isinstance(value, numbers.Real) and not (_is_finite(value) and value > 0):
         raise ValueError(f"{name} is {told(value)}, expected a finite number above zero: try {such}")
-    return number(name, value, such)
+    return _at_most(most, name, number(name, value, such), such)
+
+
+def _at_most(most: float, name: str, value: float, such: float) -> float:
+    if value > most:
+        raise ValueError(f"{name} is {value:g}, expected at most {most:g}: try {such}")
+    return value
 
 
 def _is_finite(value: numbers.Real) -> bool:
@@ -68,11 +76,11 @@ def deviation(name: str, value: object) -> float:
     return number(name, value, 0.1)
 
 
-def tolerance(name: str, value: object) -> float:
-    """A finite number that is not below zero; else TypeError or ValueError."""
+def tolerance(name: str, value: object, *, most: float = math.inf) -> float:
+    """A finite number from zero to `most`; else TypeError or ValueError."""
     if number(name, value, 1e-8) < 0:
         raise ValueError(f"{name} is {value}, expected zero or above: try 1e-8")
-    return float(value)
+    return _at_most(most, name, float(value), 1e-8)
 
 
 def text(name: str, value: object) -> str:

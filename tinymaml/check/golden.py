@@ -1,7 +1,7 @@
 """A fixture that comes out in whole numbers, on the smallest model there is.
 
 The model is linear without bias and the loss 1/2 (x.w - y)^2, so a step of gradient descent, its Hessian x x^T and
-the whole meta-gradient can be followed with pencil and paper. It shares no code with `mlp.py`: that `maml.py` gives
+the whole meta-gradient can be followed with pencil and paper. It shares no code with the networks: that `maml.py` gives
 these integers shows that it is model-agnostic. (It says nothing about the curvature of activations.)
 """
 

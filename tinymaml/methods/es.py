@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,17 @@ from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
-PAIRS = Option("pairs", 20, "pairs of points around theta in an outer step", validate.count)
-SIGMA = Option("sigma", 0.05, "how far these points are from theta, per entry", validate.rate)
+PAIRS = Option("pairs", 20, "pairs of points around theta in an outer step", partial(validate.count, most=10_000))
+SIGMA = Option("sigma", 0.05, "how far these points are from theta, per entry", partial(validate.rate, such=0.05, most=10))
 INSIDE = Option(
     "inside", "gradient", "what adapts: the gradient, evolution (es), or climb, the best of the tries",
     one_of("gradient", "es", "climb"),
 )  # fmt: skip
-TRIES = Option("tries", 10, "points (pairs of them for es) that an inner step tries where it has no gradient", validate.count)
-REACH = Option("reach", 0.1, "how far these are, per entry", validate.rate)
+TRIES = Option(
+    "tries", 10, "points (pairs of them for es) that an inner step tries where it has no gradient",
+    partial(validate.count, most=1000),
+)  # fmt: skip
+REACH = Option("reach", 0.1, "how far these are, per entry", partial(validate.rate, such=0.1, most=10))
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,12 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
     return replace(trained, model=model, inner_lr=rate)
 
 
+def copies(settings: Settings) -> int:
+    """Both points of every pair, and around each of them, with `es` inside, both of every try."""
+    tried = 2 * settings.options["tries"] if settings.options["inside"] == "es" else 1
+    return 2 * settings.options["pairs"] * tried
+
+
 METHOD = Method(
     "es",
     "MAML without a gradient outside, and without one inside if asked: evolution strategies",
@@ -82,7 +92,7 @@ METHOD = Method(
     gradient,
     shown=shown,
     start=start,
-    copies=lambda settings: 2 * settings.options["pairs"],
+    copies=copies,
     rated=lambda settings: settings.options["inside"] != "climb",
     options=(PAIRS, SIGMA, INSIDE, TRIES, REACH),
     compared=False,

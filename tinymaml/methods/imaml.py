@@ -15,10 +15,17 @@ from tinymaml.option import Option
 from tinymaml.settings import Settings
 from tinymaml.tasks.family import Family
 
-STRENGTH = Option("strength", 2.0, "of the spring that holds the inner loop to the initialisation, lambda", validate.rate)
-CG_STEPS = Option("cg_steps", 5, "steps of conjugate gradients, at most", validate.count)
-TOLERANCE = Option("tolerance", 1e-10, "relative residual at which conjugate gradients rest", validate.tolerance)
-DAMPENING = Option("dampening", 0.0, "added to the diagonal of the system that conjugate gradients solve", validate.tolerance)
+STRENGTH = Option(
+    "strength", 2.0, "of the spring that holds the inner loop to the initialisation, lambda",
+    partial(validate.rate, such=2.0, most=1e6),
+)  # fmt: skip
+CG_STEPS = Option("cg_steps", 5, "steps of conjugate gradients, at most", partial(validate.count, most=1000))
+TOLERANCE = Option(
+    "tolerance", 1e-10, "relative residual at which conjugate gradients rest", partial(validate.tolerance, most=0.9)
+)
+DAMPENING = Option(
+    "dampening", 0.0, "added to the diagonal of the system that conjugate gradients solve", partial(validate.tolerance, most=1e6)
+)
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:

@@ -12,7 +12,8 @@ from tinymaml.methods.method import Gradient, Method
 from tinymaml.option import Option
 from tinymaml.settings import Settings
 
-STEPS = Option("steps", 1, "gradient steps of the inner loop in training", validate.count)
+MOST = 10_000  # inner steps, beyond any use: a command that asks for more would run for days
+STEPS = Option("steps", 1, "gradient steps of the inner loop in training", partial(validate.count, most=MOST))
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:

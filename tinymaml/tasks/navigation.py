@@ -8,6 +8,7 @@ are in closed form (`policy.py`): reinforcement learning with everything but its
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ FAMILY = Family(
     shown=(0, 1, 2, 3, 10),
     pictures={"ways.png": picture},
     defaults={"inner_lr": 0.1, "outer_lr": 0.01, "hidden": (), "tasks": 20, "iterations": 2000},
-    options=(Option("horizon", LinearPolicy.horizon, "moves of an episode", validate.count),),
+    options=(Option("horizon", LinearPolicy.horizon, "moves of an episode", partial(validate.count, most=1000)),),
     references=(
         Reference("noise-alone", Look("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), best),
         Reference("at-origin", Look("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), best_unadapted),

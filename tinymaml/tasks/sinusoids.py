@@ -14,6 +14,8 @@ from tinymaml.maml import adapt
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Reference, Sizes
 
+DRAWS = 100  # of query points that are support points, before there seem to be no others
+
 
 @dataclass(frozen=True)
 class Sinusoid:
@@ -77,14 +79,29 @@ class Sinusoids:
         queries = validate.count("queries", queries)
         waves = Sinusoid(rng.uniform(*self.amplitude, (tasks, 1, 1)), rng.uniform(*self.phase, (tasks, 1, 1)))
         x = self._points(rng, (tasks, shots + queries, 1), dtype)
-        while (same := x[:, :shots] == x[:, None, shots:, 0]).any():  # (tasks, shots, queries); rounded to float32 it happens
-            clash = same.any((1, 2))
-            x[clash] = self._points(rng, (np.count_nonzero(clash), shots + queries, 1), dtype)
+        for _ in range(DRAWS):
+            if not (taken := _taken(x, shots)).any():
+                break
+            x[taken] = self._points(rng, np.count_nonzero(taken), dtype)
+        else:
+            raise ValueError(
+                f"x is {self.x}, which has too few {dtype} numbers for {shots} support points and others to query: "
+                "widen it or ask for fewer shots"
+            )
         y = waves(x).astype(dtype, copy=False)
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], hidden=waves)
 
-    def _points(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    def _points(self, rng: np.random.Generator, shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
         return rng.uniform(*self.x, shape).astype(dtype, copy=False)
+
+
+def _taken(x: np.ndarray, shots: int) -> np.ndarray:
+    """Which of the points x (T, n, 1) are query points that equal a support point of their task: in float32 it happens."""
+    taken, in_order = np.zeros(x.shape, bool), np.sort(x[..., 0], axis=1)
+    equal = in_order[:, 1:] == in_order[:, :-1]
+    for t in np.flatnonzero(equal.any(1)):
+        taken[t, shots:] = np.isin(x[t, shots:], x[t, :shots])
+    return taken
 
 
 def told(batch: TaskBatch) -> TaskBatch:
@@ -159,5 +176,4 @@ FAMILY = Family(
     ),
     paper={(5, "maml"): {1: 0.67, 5: 0.38, 10: 0.35}, (5, "pretraining"): {1: 2.41, 5: 2.23, 10: 2.19}},
     told=told,
-    scratch=lambda settings, tasks, queries: tasks * settings.shots * queries,  # every support point beside every query point
 )
