@@ -177,7 +177,7 @@ def test_parameters_and_directions_that_do_not_fit(change, sentence):
 def test_labels_instead_of_one_hot_targets_are_refused():
     model = MLP([2, 3, 3], loss="cross_entropy")
     theta = model.init(np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"y has shape \(5,\), expected \(5, 3\)"):
+    with pytest.raises(ValueError, match=r"y has shape \(5,\) and dtype float64, expected one-hot .*np.eye\(3\)\[labels\]"):
         model.at(theta, X, np.array([0.0, 1, 2, 0, 1]))
     with pytest.raises(ValueError, match="not probabilities: cross_entropy expects one-hot targets"):
         model.at(theta, X, 2 * np.eye(3)[[0, 1, 2, 0, 1]])

@@ -186,7 +186,7 @@ def test_a_damaged_cache_is_made_again(tmp_path, only_once):
 def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(tmp_path):
     zipped(tmp_path / "data", files())
     (tmp_path / "file").write_text("not a folder")
-    with pytest.warns(UserWarning, match=r"cannot be kept in .*file .*: name a folder that can be written") as said:
+    with pytest.warns(UserWarning, match=r"cannot be kept in .*file .*: put the data into a folder that can be written") as said:
         found = load(tmp_path / "data", cache=tmp_path / "file", complete=False)
     assert Path(said[0].filename).name == Path(__file__).name  # it points at the line that called load
     np.testing.assert_array_equal(found.background, expected())

@@ -143,4 +143,4 @@ def _listed(title: str, rows: Mapping[str, str]) -> str:
 
 def _wrapped(text: str, indent: str = "") -> str:
     """Lines no wider than the terminal, as argparse makes them."""
-    return textwrap.fill(text, shutil.get_terminal_size().columns - 2, subsequent_indent=indent)
+    return textwrap.fill(text, max(shutil.get_terminal_size().columns - 2, 20), subsequent_indent=indent)

@@ -7,7 +7,9 @@ SIGTERM 143, with the run saved.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(commands).parse_args(argv)
     keep_freed_memory()
     try:
-        return arguments.command(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *more: _complain(str(message), 0)
+            return arguments.command(arguments)
     except Diverged as error:
         return _complain(str(error), 1)
     except KeyboardInterrupt as stop:
@@ -86,7 +90,7 @@ def _train(arguments: argparse.Namespace) -> int:
     state = run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
     recent = state.losses[-100:].mean()
     print(f"{state.iteration:,} iterations done; the loss of the last 100 batches is {recent:.3f}; saved in {path}")
-    print(f"next: python -m tinymaml evaluate {path}")
+    print(f"next: python -m tinymaml evaluate {shlex.quote(str(path))}")
     return 0
 
 

@@ -65,6 +65,8 @@ def run_comparison(runs: Mapping[str, Settings], folder: Path, *, resume: bool =
     runs: settings by method, such as `settings_for_each` makes them. Writes METHOD.npz (checkpoints), results.json and
     the figures: steps.png, training.png, and the family's own pictures. Nobody else runs in `folder` meanwhile.
     """
+    if not runs:
+        raise ValueError("there is no method to compare, expected one at least: use settings_for_each(family)")
     first = next(iter(runs.values()))
     for name, settings in runs.items():
         if replace(settings, method=first.method, options=first.options) != first:

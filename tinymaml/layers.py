@@ -16,7 +16,7 @@ output is called, as in z[2], and `names` what its parameters are called in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
@@ -145,7 +145,11 @@ class Chain:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.layers, Iterable):
+            raise TypeError(f"layers is {validate.told(self.layers)}, expected one layer after another: put it in a list")
         object.__setattr__(self, "layers", tuple(self.layers))
+        for i, layer in enumerate(self.layers, start=1):
+            _check_rules(i, layer)
         if not self.layers:
             raise ValueError("a chain of no layers: put at least one in, for instance Affine(2, 1)")
         self._check_widths()
@@ -231,6 +235,15 @@ def add(total: dict[str, np.ndarray], more: Arrays) -> None:
 def names_of(layer: Layer) -> dict[str, str]:
     """The layer's parameters by their symbol in the text: {"W": "W1", "b": "b1"}."""
     return getattr(layer, "names", {name: name for name in _shapes(layer)})
+
+
+def _check_rules(i: int, layer: Layer) -> None:
+    """TypeError unless this is a layer: an object with the four rules, and with `init` if it has parameters."""
+    needed = ("forward", "backward", "R_forward", "R_backward", *["init"] * bool(_shapes(layer)))
+    lacking = [rule for rule in needed if isinstance(layer, type) or not hasattr(layer, rule)]
+    if lacking:
+        what = "use its body" if hasattr(layer, "body") else "see layers.py, and Elementwise for an activation"
+        raise TypeError(f"layer {i} of the chain is {validate.told(layer)}, expected a layer with {', '.join(lacking)}: {what}")
 
 
 def _shapes(layer: Layer) -> dict[str, tuple[int, ...]]:

@@ -35,7 +35,7 @@ class Network:
     title: str = "Network"
 
     def __post_init__(self) -> None:
-        if isinstance(self.body, Sequence):
+        if not isinstance(self.body, Chain):
             object.__setattr__(self, "body", Chain(self.body))
         if not isinstance(self.loss, Loss):
             validate.one_of("loss", self.loss, LOSSES)
@@ -108,6 +108,8 @@ class Network:
         TypeError for integer or object arrays and for mixed precision, ValueError for shapes that do not fit and for
         data that is NaN or infinite.
         """
+        if self.example_loss is LOSSES["cross_entropy"]:
+            validate.one_hot("y", y, self.outputs)
         validate.examples(x, validate.floats("y", y), self.inputs, self.outputs)
         validate.fitting("theta", theta, self.shapes, x)
         self.example_loss.check(y)

@@ -44,7 +44,7 @@ def lenient() -> None:
             if not same:
                 continue
         raw = Lenient(number, "w", closefd=False)
-        options = {"encoding": old.encoding, "errors": old.errors} if old else {"encoding": "utf-8"}
+        options = {"encoding": old.encoding if old else "utf-8", "errors": "backslashreplace"}  # a name may be in any letters
         setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(raw), **options, line_buffering=name == "stderr" or raw.isatty()))
 
 

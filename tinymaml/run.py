@@ -120,7 +120,7 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
     optimizer, moves = Adam(settings.outer_lr, settings.half_life), gradient(settings)
     if path.exists():
         if not resume:
-            raise ValueError(f"{path} holds an earlier run: add --resume to go on with it, or choose another folder")
+            raise ValueError(f"{path} holds an earlier run: resume it (resume=True, or --resume), or choose another folder")
         state = _restore(path, settings)
     else:
         state = begin(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,9 @@ class TrainingState:
 
 def begin(theta: Parameters, optimizer: Any, rng: np.random.Generator) -> TrainingState:
     """The state before the first iteration."""
+    validate.parameters("theta", theta)
+    validate.generator(rng)
+    validate.optimizer(optimizer)
     return TrainingState(0, theta, optimizer.start(theta), rng.bit_generator.state, np.empty(0))
 
 
@@ -60,7 +64,7 @@ def train(
     """Train from `state` until `iterations` iterations are done in all, and return the state then.
 
     gradient(theta, batch)    an object with `loss` and `gradient`, such as `meta_gradient` with its settings filled in; if it
-                              has a `diagnosis`, a sentence, that is told when training diverges
+                              has a `diagnosis`, a sentence, that is told when training diverges, and in a warning at the end
     sample(rng)               the next batch of tasks
     save(state)               called every `save_every` iterations, at the end, and before any exception leaves here
     label                     shows progress under this name, a bar or lines in a log; None shows none
@@ -79,7 +83,7 @@ def train(
     def now() -> TrainingState:
         return TrainingState(*done, losses[:done[0]].copy())
 
-    bar = progress(label, iterations, state.iteration)
+    bar, doubtful, doubt = progress(label, iterations, state.iteration), 0, ""
     try:
         with np.errstate(all="ignore"):  # overflow is looked for, and reported, below
             for i in range(state.iteration, iterations):
@@ -90,6 +94,8 @@ def train(
                     raise Diverged(i + 1, f"the loss is {found.loss}{_why(found)}")
                 if not np.isfinite(found.gradient.flat ** 2).all():  # Adam keeps the squares
                     raise Diverged(i + 1, f"the gradient is not finite, or its square is not{_why(found)}")
+                if why := _why(found):
+                    doubtful, doubt = doubtful + 1, why
                 theta, moments = optimizer.step(theta, found.gradient, moments)
                 done = (i + 1, theta, moments, rng.bit_generator.state)
                 del found  # the next gradient is computed in its memory
@@ -102,6 +108,9 @@ def train(
         with undisturbed():
             save(now())
         bar.close()
+    if doubtful:
+        which = f"{doubtful} of {iterations - state.iteration} iterations"
+        warnings.warn(f"the gradient is in doubt in {which}, the last of them{doubt}", stacklevel=2)
     return now()
 
 

@@ -185,6 +185,12 @@ def function(name: str, value: object) -> None:
         raise TypeError(f"{name} is {told(value)}, expected a function: pass one that can be called")
 
 
+def optimizer(value: object) -> None:
+    """TypeError unless `value` has the methods of an optimiser."""
+    if not (hasattr(value, "start") and hasattr(value, "step")):
+        raise TypeError(f"optimizer is {told(value)}, expected an optimiser: pass one such as Adam(0.001)")
+
+
 def model(value: object, *needed: str) -> None:
     """TypeError unless `value` has the methods of a model that are asked for, `at` if none is named."""
     for method in needed or ("at",):
@@ -239,11 +245,24 @@ def floats(name: str, value: object) -> np.ndarray:
         raise TypeError(f"{name} is a MaskedArray, whose mask would be lost: leave those entries out, or use {name}.filled(0)")
     if isinstance(value, np.matrix):
         raise TypeError(f"{name} is a matrix, whose products are others than an array's: use np.asarray({name})")
+    if not isinstance(value, np.ndarray) or value.dtype == object:
+        _even(name, value)
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} is a {type(value).__name__}, expected a NumPy array: use np.asarray({name}, float)")
     if value.dtype.char not in "fdFD":
         raise TypeError(f"{name} has dtype {value.dtype}, expected float64 or float32: use {name}.astype(float)")
     return value
+
+
+def _even(name: str, value: object) -> None:
+    """ValueError for a list, or an array of objects, of lists or arrays that are not equally long."""
+    several = value if isinstance(value, list | tuple) or getattr(value, "ndim", 0) else ()
+    lengths = sorted({len(each) for each in several if isinstance(each, list) or getattr(each, "ndim", 0)})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{name} holds arrays of {lengths[0]} to {lengths[-1]} rows, expected as many in each: "
+            "give every task as many examples, or make a batch of those that have as many"
+        )
 
 
 def finite(name: str, value: np.ndarray) -> np.ndarray:
@@ -267,6 +286,15 @@ def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> Non
         if y.shape != (*x.shape[:-1], d_out):
             raise ValueError(f"y has shape {y.shape}, expected {(*x.shape[:-1], d_out)}: {_mend('y', y, d_out)}")
         _one_precision("y", y, x)
+
+
+def one_hot(name: str, value: object, ways: int) -> None:
+    """ValueError for the numbers of classes where a row for each is asked: integers, or (..., 1)."""
+    if isinstance(value, np.ndarray) and (value.dtype.kind in "iub" or value.shape[-1:] != (ways,)):
+        raise ValueError(
+            f"{name} has shape {value.shape} and dtype {value.dtype}, expected one-hot rows (..., {ways}) of floats: "
+            f"use np.eye({ways})[labels], where labels (n,) are whole numbers"
+        )
 
 
 def fitting(what: str, theta: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], x: np.ndarray) -> None:

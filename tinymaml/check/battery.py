@@ -65,7 +65,9 @@ def check_model(
     title = getattr(model, "title", type(model).__name__)
     report = "\n".join([f"check_model: {title}", *lines, *([f"note: {note}"] if note else [])])
     if failures:
-        details = "".join(f"\n\n{name}: {message}" for name, message in failures.items())
+        alike = {message: [name for name in failures if failures[name] == message] for message in failures.values()}
+        others = lambda names: f", and {len(names) - 1} others" * (len(names) > 1)
+        details = "".join(f"\n\n{names[0]}{others(names)}: {message}" for message, names in alike.items())  # each fault once
         raise ModelRejected(f"{len(failures)} of {len(CHECKS)} checks failed\n{report}{details}", failures)
     print(report)
     return Line(report)
@@ -104,6 +106,8 @@ def examine(
                 errors.append(check(case))
             except Exception as wrong:  # whatever a model does wrong is a failure of this check
                 what = str(wrong) if isinstance(wrong, AssertionError) else f"{type(wrong).__name__}: {wrong}"
+                if isinstance(wrong, AttributeError) and wrong.name in ("loss", "gradient", "hvp"):
+                    what = f"{type(wrong.obj).__name__}, the answer of at(theta, x, y), has no {wrong.name}: give it one"
                 errors, failure = [np.inf], f"{what}\nsmallest example: {case}"
                 break
         findings[name] = Finding(float(max(errors)), failure)

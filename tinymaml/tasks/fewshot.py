@@ -57,6 +57,16 @@ def of_images(blocks: int, filters: int = 16) -> tuple[Option, ...]:
     )
 
 
+def _enough(source: Any, settings: Settings, part: str) -> Any:
+    """`source` itself; ValueError if it is an array of fewer classes than a task has."""
+    ways, rather = settings.options["ways"], {"train": "ask for more --classes", "test": "train on fewer --classes"}
+    if isinstance(source, np.ndarray) and len(source) < ways:
+        raise ValueError(
+            f"ways is {ways} and there are {len(source)} classes to {part} on: ask for fewer --ways, or {rather[part]}"
+        )
+    return source
+
+
 def right(batch: TaskBatch) -> np.ndarray:
     """The accuracy of the nearest support example on each task, (T,)."""
     return (nearest_neighbour(batch).argmax(-1) == batch.y_query.argmax(-1)).mean(-1)
@@ -139,8 +149,8 @@ def classification(
             inputs, s.options["ways"], "cross_entropy", s.options.get("norm", "none"), s.options.get("model", "mlp")
         ),
         measure=ACCURACY,
-        training=lambda s: Episodes(training(s), s.options["ways"], not s.options["unshuffled"]),
-        testing=lambda s: Episodes(testing(s), s.options["ways"]),
+        training=lambda s: Episodes(_enough(training(s), s, "train"), s.options["ways"], not s.options["unshuffled"]),
+        testing=lambda s: Episodes(_enough(testing(s), s, "test"), s.options["ways"]),
         test_tasks=600,
         test_queries=15,
         pictures=pictures,

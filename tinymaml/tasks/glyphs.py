@@ -127,6 +127,8 @@ CURVE = _catmull_rom(CONTROLS, DOTS)
 @lru_cache(maxsize=1)
 def _pools(seed: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """`classes` characters to train on and 500 others to test on, drawn once for each seed."""
+    if not classes:
+        raise ValueError("classes is 0, expected a number, since there is no end of glyphs: ask for 2000")
     rng = stream(seed, "classes")
     return split(rng, pool(Glyphs(), rng, classes=classes + NEW, examples=fewshot.EXAMPLES), classes)
 

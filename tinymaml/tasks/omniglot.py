@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import warnings
 import zipfile
@@ -77,7 +78,7 @@ def load(path: str | Path, *, cache: str | Path | None = None, complete: bool = 
     complete    ask for every character of a set and 20 drawings of each; False accepts a part of a set
     FileNotFoundError if there is no archive; ValueError for one that is damaged, incomplete, or something else.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))  # as it is where there is no such user
     places = {name: place for name in SETS if (place := _place(path, name))}
     if not places:
         raise FileNotFoundError(
@@ -86,7 +87,7 @@ def load(path: str | Path, *, cache: str | Path | None = None, complete: bool = 
         )
     found: dict[str, np.ndarray] = {}
     for name, place in places.items():
-        found[name] = images = _cached(place, name, Path(cache or place.parent).expanduser(), complete)
+        found[name] = images = _cached(place, name, Path(os.path.expanduser(cache or place.parent)), complete)
         if complete and images.shape[:2] != (SETS[name], DRAWINGS):
             raise ValueError(
                 f"{place} has {images.shape[0]} characters of {images.shape[1]} drawings, expected {SETS[name]} of {DRAWINGS}: "
@@ -132,7 +133,7 @@ def _cached(place: Path, name: str, folder: Path, complete: bool) -> np.ndarray:
     except OSError as error:
         warnings.warn(
             f"the images cannot be kept in {folder} ({error.strerror or error}), so {place.name} is read again each time: "
-            "name a folder that can be written with cache=...",
+            "put the data into a folder that can be written",
             stacklevel=3,  # the line that called load
         )
     return images
@@ -147,7 +148,7 @@ def _believable(images: np.ndarray, name: str, complete: bool) -> bool:
 def _drawings(place: Path, name: str) -> dict[str, Path]:
     """The drawings of an unpacked set, by their names in the archive. ValueError for one that is no regular file."""
     found = {}
-    for path in sorted(place.rglob("*.png")):
+    for path in sorted(place.glob("*/*/*.png")):  # which follows links, as ** does not
         file = f"{name}/{path.relative_to(place).as_posix()}"
         if DRAWING.fullmatch(file):
             if not path.is_file():  # to open a pipe is to wait for ever
