@@ -16,6 +16,7 @@ import pytest
 import teach
 from answering import LESSONS, solution_of, tagged
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 NAMES = [path.stem for path in LESSONS]
 BUDGET, CELL_BUDGET = 30.0, 10.0  # seconds, of a lesson and of a cell: the lessons are built to take a third
@@ -148,6 +149,15 @@ def test_the_set_up_cell_comes_before_numpy(monkeypatch):
     before, _, after = execute(notebook)[0].cells
     assert before.outputs[0].text == "False\n" and after.outputs[0].text == "1\n"
     assert setup.source.index("OPENBLAS_NUM_THREADS") < setup.source.index("import numpy")
+
+
+def test_a_lesson_that_is_started_in_another_folder_says_where_it_belongs(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    notebook = read(LESSONS[0])
+    notebook.cells = [next(cell for cell in notebook.cells if cell.cell_type == "code")]
+    client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}})
+    with pytest.raises(CellExecutionError, match=rf"no exercises in {re.escape(str(tmp_path))}: start the lesson in the folder"):
+        asyncio.run(client.async_execute())
 
 
 def test_setup_and_notation_are_the_same_in_all_lessons():

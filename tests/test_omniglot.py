@@ -1,6 +1,7 @@
 """The Omniglot loader on tiny archives made here: golden pixels, a cache not to be fooled, every way to be wrong, the splits."""
 
 import io
+import re
 import warnings
 import zipfile
 from dataclasses import replace
@@ -15,6 +16,7 @@ from strategies import quick, seeds
 
 from tinymaml import tasks
 from tinymaml.choices import settings_for_each
+from tinymaml.cli import main
 from tinymaml.comparison import run_comparison
 from tinymaml.run import model
 from tinymaml.tasks import Episodes, omniglot
@@ -290,6 +292,16 @@ def test_a_part_of_a_set_is_taken_only_when_asked_for(tmp_path):
             load(tmp_path)
 
 
+def test_an_alphabet_may_be_a_link(tmp_path):
+    unpacked(tmp_path / "elsewhere", files())
+    place = tmp_path / "data" / "images_background"
+    place.mkdir(parents=True)
+    for alphabet in (tmp_path / "elsewhere" / "images_background").iterdir():
+        (place / alphabet.name).symlink_to(alphabet, target_is_directory=True)
+    (place / "itself").symlink_to(place, target_is_directory=True)
+    np.testing.assert_array_equal(load(tmp_path / "data", complete=False).background, expected())
+
+
 # -- splits and rotations -----------------------------------------------------------------------------------
 
 
@@ -351,6 +363,24 @@ def test_every_method_is_compared_on_what_was_loaded(tmp_path, monkeypatch):
     assert found.starts["transfer"].batch.x_query.shape == (3, 10, 5) and found.batch.x_query.max() == 1
     assert model(runs["transfer"]).shapes["W2"] == (5, 24)  # six characters in four directions
     assert (tmp_path / "episode.png").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence_on_the_command_line(tmp_path, monkeypatch, capsys):
+    named = "images_background/Greek/character0{}/1_{:02}.png"
+    zipped(tmp_path / "data", {named.format(i, j): png(paper(i)) for i in range(9) for j in range(20)})
+
+    def refuse(path, write):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(omniglot, "write_whole", refuse)
+    monkeypatch.setattr(omniglot, "SETS", {"images_background": 9})
+    small = "--classes 5 --ways 2 --width 2 --tasks 2 --iterations 1 --quiet".split()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        where = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")]
+        assert main(["train", "--family", "omniglot", *where, *small]) == 0
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"tinymaml: the images cannot be kept in .*data \(Read-only file .*: put the data .*\n", said)
 
 
 def test_it_cannot_be_set_up_without_its_folder():

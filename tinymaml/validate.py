@@ -289,8 +289,8 @@ def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> Non
 
 
 def one_hot(name: str, value: object, ways: int) -> None:
-    """ValueError for the numbers of classes where a row for each is asked: integers, or (..., 1)."""
-    if isinstance(value, np.ndarray) and (value.dtype.kind in "iub" or value.shape[-1:] != (ways,)):
+    """ValueError for class numbers, integers or (n,) or (..., 1), where a row of probabilities is expected."""
+    if isinstance(value, np.ndarray) and (value.dtype.kind in "iub" or value.ndim < 2 or value.shape[-1] != ways):
         raise ValueError(
             f"{name} has shape {value.shape} and dtype {value.dtype}, expected one-hot rows (..., {ways}) of floats: "
             f"use np.eye({ways})[labels], where labels (n,) are whole numbers"
