@@ -26,6 +26,7 @@ from tinymaml.methods.reptile import reptile_gradient
 from tinymaml.optimizers import SGD, Adam
 from tinymaml.policy import LinearPolicy
 from tinymaml.reinforce import SampledPolicy, of_the_others, with_dice
+from tinymaml.training import begin
 
 HOME = Path(tinymaml.__file__).parent
 
@@ -129,6 +130,7 @@ def targets() -> dict:
             meta_gradient,
             {"model": model, "theta": theta, "batch": batch, **inner, "first_order": False, "fast_weights": None},
         ),
+        "begin": (begin, {"theta": theta, "optimizer": adam, **generator}),
         "pretraining_gradient": (pretraining_gradient, {"model": model, "theta": theta, "batch": batch}),
         "reptile_gradient": (reptile_gradient, {"model": model, "theta": theta, "batch": batch, **inner}),
         "multi_step_gradient": (
