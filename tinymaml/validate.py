@@ -260,8 +260,8 @@ def _even(name: str, value: object) -> None:
     lengths = sorted({len(each) for each in several if isinstance(each, list) or getattr(each, "ndim", 0)})
     if len(lengths) > 1:
         raise ValueError(
-            f"{name} holds arrays of {lengths[0]} to {lengths[-1]} rows, expected as many in each: "
-            "give every task as many examples, or make a batch of those that have as many"
+            f"{name} has parts of unequal length, {lengths[0]} to {lengths[-1]}, expected one NumPy array: "
+            "give every task as many examples, and every example as many numbers"
         )
 
 
