@@ -75,6 +75,9 @@ SIZES = [
     {"family": "planes", "steps": 8, "hidden": (200, 200), "classes": 50},
     {"family": "planes", "method": "transfer", "classes": 1000},
     {"family": "glyphs", "classes": 20, "tasks": 100},
+    {"family": "sinusoids", "method": "es", "tasks": 4},
+    {"family": "sinusoids", "method": "es", "tasks": 4, "inside": "es", "tries": 20, "pairs": 4},
+    {"family": "sinusoids", "method": "es", "tasks": 4, "inside": "es", "tries": 50, "pairs": 2, "shots": 50},
 ]
 
 

@@ -26,7 +26,7 @@ INSIDE = Option(
 )  # fmt: skip
 TRIES = Option(
     "tries", 10, "points (pairs of them for es) that an inner step tries where it has no gradient",
-    partial(validate.count, most=1000),
+    partial(validate.count, most=200),
 )  # fmt: skip
 REACH = Option("reach", 0.1, "how far these are, per entry", partial(validate.rate, such=0.1, most=10))
 
@@ -80,9 +80,9 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
 
 
 def copies(settings: Settings) -> int:
-    """Both points of every pair, and around each of them, with `es` inside, both of every try."""
+    """One for each pair, whose points keep half of what an adapted copy does; with `es` inside both points of every try."""
     tried = 2 * settings.options["tries"] if settings.options["inside"] == "es" else 1
-    return 2 * settings.options["pairs"] * tried
+    return settings.options["pairs"] * tried
 
 
 METHOD = Method(
