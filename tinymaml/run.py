@@ -42,7 +42,7 @@ def sampler(settings: Settings) -> Sample:
 
 
 def gradient(settings: Settings) -> Gradient:
-    """gradient(theta, batch): what the method moves theta along. ValueError for one that is not trained."""
+    """gradient(theta, batch, iteration): what the method moves theta along. ValueError for one that is not trained."""
     method = methods.named(settings.method)
     if method.gradient is None:
         trained = ", ".join(each.name for each in methods.METHODS if each.gradient)
