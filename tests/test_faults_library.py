@@ -195,7 +195,7 @@ def targets() -> dict:
         "meta_estimate": (meta_estimate, {
             "model": model, "theta": theta, "batch": batch, **generator, **inner, "pairs": 2, "sigma": 0.1, "normalised": True,
         }),
-        "Blind": (Blind, {"model": model, "tries": 2, "sigma": 0.1, "climb": False, "seed": 0}),
+        "Blind": (Blind, {"model": model, "tries": 2, "sigma": 0.1, "climb": False, "seed": 0, "step": 0}),
         "Blind.at": (Blind(model).at, {"theta": theta, "x": x, "y": y}),
         "Glyphs": (tasks.Glyphs, {"size": 8, "jitter": 0.1, "shift": 0.2, "slant": 0.2, "stretch": 0.1}),
         "Glyphs.classes": (glyphs.classes, {**generator, "shape": (2,)}),
