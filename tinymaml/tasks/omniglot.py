@@ -239,7 +239,7 @@ def _folder(name: str, value: str) -> str:
 
 @lru_cache(maxsize=1)
 def _characters(seed: int, classes: int, data: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """The characters to train on, those to test on, all of them turned by 0, 90, 180 and 270 degrees, and a digest of the images."""
+    """The characters to train on and those to test on, with their rotations, and a digest of all the images in the folder."""
     found = load(data)
     train, test = found.split(stream(seed, "classes"), classes or None)
     return rotations(train), rotations(test), hashlib.sha256(found.characters.tobytes()).hexdigest()[:16]
