@@ -45,7 +45,7 @@ RIGHT = {
     "evaluation.told value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
-    "seed": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
+    "seed": ("0",), "step": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
     "tolerance": POSITIVE, "Derivation.check tolerance": ("None", *POSITIVE), "h": ("1.5",),
     "relative_error mine": ("int array",), "relative_error reference": ("int array",),
     "gradient_by_entries point": NUMBERS, "gradient_at_once point": ("0-d", "empty"),
