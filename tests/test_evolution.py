@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from strategies import few, linear_batch, seeds
 
-from tinymaml import MLP, Parameters, adapt, checkpoint, meta_gradient
+from tinymaml import MLP, Parameters, adapt, checkpoint, meta_gradient, methods
 from tinymaml.check.derivatives import entries
 from tinymaml.check.golden import Linear
 from tinymaml.choices import settings_for
@@ -169,6 +169,27 @@ def test_directions_are_normal_and_of_the_precision_of_theta():
     assert e.dtype == np.float32 and directions(theta, np.random.default_rng(0), 3, 2)["b1"].shape == (3, 2, 1, 40)
     assert e.dtype == np.float32 and e["W1"].shape == (200, 1, 40)
     assert abs(e.flat.mean()) < 0.03 and e.flat.std() == pytest.approx(1, abs=0.03)  # of 24 200 numbers: standard errors of .006
+
+
+class Scaled:
+    """A policy whose loss is a thousand times as large."""
+
+    def __init__(self, policy):
+        self.policy, self.shapes = policy, policy.shapes
+
+    def at(self, theta, x, y):
+        return type("Larger", (), {"loss": 1000 * self.policy.at(theta, x, y).loss})()
+
+
+def test_the_noise_of_es_is_of_the_seed_and_the_iteration_and_its_length_not_of_the_scale_of_the_loss():
+    es, settings = methods.named("es").gradient, settings_for("navigation", "es", inside="climb", pairs=3, tries=2)
+    policy = LinearPolicy()
+    theta, batch = policy.init(np.random.default_rng(0)), Navigation().sample(np.random.default_rng(1), tasks=3)
+    along = lambda model, iteration, **more: es(model, replace(settings, **more))(theta, batch, iteration).gradient.flat
+    first = along(policy, 4)
+    np.testing.assert_array_equal(first, along(policy, 4))
+    np.testing.assert_allclose(first, along(Scaled(policy), 4), rtol=1e-9)
+    assert (first != along(policy, 5)).all() and (first != along(policy, 4, seed=1)).all()
 
 
 @pytest.mark.parametrize("inside", ["gradient", "es", "climb"])
