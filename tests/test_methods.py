@@ -7,7 +7,7 @@ import pytest
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient, methods, pretraining_gradient, tasks
 from tinymaml.check import compare, gradient_by_entries
-from tinymaml.choices import settings_for
+from tinymaml.choices import declared, settings_for
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
 from tinymaml.methods.multi_step import annealed
@@ -230,6 +230,12 @@ def test_annealing_ends_at_the_iteration_that_it_says_at_any_half_life(tmp_path,
         losses = [meta_gradient(net, theta, batch, inner_lr=0.01, steps=k, first_order=True).loss for k in range(1, 6)]
         weights = [0.2 * max(1 - done / anneal, 0.03)] * 4
         assert last == pytest.approx(np.dot(losses, [*weights, 1 - sum(weights)]), rel=1e-4)
+
+
+@pytest.mark.parametrize("family", tasks.FAMILIES, ids=lambda family: family.name)
+def test_annealing_ends_within_the_training_that_each_family_has_by_default(family):
+    settings = settings_for(family.name, "multi-step", **{"data": "x"} if "data" in declared(family) else {})
+    assert settings.options["anneal"] <= settings.iterations
 
 
 @pytest.mark.parametrize("method", [each for each in methods.METHODS if each.gradient], ids=lambda each: each.name)

@@ -19,7 +19,7 @@ from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 
-ANNEAL = Option("anneal", 5000, "iterations in which the weight of the query loss goes to the last inner step", validate.count)
+ANNEAL = Option("anneal", 1000, "iterations in which the weight of the query loss goes to the last inner step", validate.count)
 LEAST = 0.03  # of its first weight, which every step but the last keeps
 
 
