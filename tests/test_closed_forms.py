@@ -57,7 +57,8 @@ def test_first_order_maml_runs_away_where_the_weights_turn():
 def test_the_multi_step_loss_weighs_as_its_steps_do():
     h, c = np.array(closed_forms.CURVATURES), np.array(closed_forms.CENTRES)
     w = sum(w_k * h * (1 - 0.1 * h) ** (2 * k) for k, w_k in ((1, 0.2), (2, 0.3), (3, 0.5)))
-    gradient = lambda theta, batch: multi_step_gradient(Parabola(), theta, batch, inner_lr=0.1, weights=[0.2, 0.3, 0.5])
+    weights = {"weights": [0.2, 0.3, 0.5]}
+    gradient = lambda theta, batch, iteration: multi_step_gradient(Parabola(), theta, batch, inner_lr=0.1, **weights)
     assert trained(gradient, 1 / w.sum()) == pytest.approx(w @ c / w.sum(), abs=1e-9)
 
 

@@ -52,7 +52,7 @@ def few(monkeypatch, name="sinusoids"):
 def lazy_gradient(model, settings):
     """Pre-training that does only a part of what it should."""
 
-    def gradient(theta, batch):
+    def gradient(theta, batch, iteration):
         found = pretraining_gradient(model, theta, batch)
         return replace(found, gradient=settings.options["zeal"] * found.gradient)
 
@@ -98,7 +98,7 @@ def without_rate(trained):
 def learning_gradient(model, settings):
     """First-order MAML whose rate shrinks by itself, for want of its true gradient."""
 
-    def gradient(trained, batch):
+    def gradient(trained, batch, iteration):
         rate = trained["inner/rate"]
         meta = meta_gradient(model, without_rate(trained), batch, inner_lr=rate.item(), first_order=True)
         return Found(meta.loss, Parameters({**meta.gradient, "inner/rate": rate}))

@@ -1,6 +1,7 @@
 """Evolution strategies: eq. 26 is exact where it can be, adaptation by trying never makes it worse, a run can be resumed."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import given
 from strategies import few, linear_batch, seeds
 
-from tinymaml import MLP, Parameters, adapt, checkpoint, meta_gradient
+from tinymaml import MLP, Parameters, adapt, checkpoint, meta_gradient, methods
 from tinymaml.check.derivatives import entries
 from tinymaml.check.golden import Linear
 from tinymaml.choices import settings_for
+from tinymaml.evaluation import evaluate
 from tinymaml.evolution import Blind, along, both_sides, chosen, directions, many, meta_estimate
 from tinymaml.policy import LinearPolicy
 from tinymaml.reinforce import SampledPolicy
@@ -99,22 +101,61 @@ def test_a_blind_model_is_adapted_by_the_same_lines(climb):
 
 def test_climbing_goes_on_from_the_best_so_far():
     policy, batch = LinearPolicy(horizon=5), Navigation(horizon=5).sample(np.random.default_rng(0), tasks=1)
-    x, y, blind = batch.x_support, batch.y_support, Blind(policy, 30, 0.2, climb=True, seed=4)
-    theta, rng = policy.init(np.random.default_rng(1)), np.random.default_rng(4)
+    x, y, theta = batch.x_support, batch.y_support, policy.init(np.random.default_rng(1))
+    here = Blind(policy, 30, 0.2, climb=True, seed=4).at(theta, x, y)
+    e, _ = here._directions(theta.map(lambda array: array[None]))
     there, least = theta, policy.at(theta, x, y).loss[0]
-    for _ in range(30):  # the same for one task, step by step
-        candidate = there + 0.2 * directions(theta, rng)
+    for i in range(30):  # the same for one task, step by step
+        candidate = there + 0.2 * e.map(lambda array, i=i: array[0, i])
         if (loss := policy.at(candidate, x, y).loss[0]) < least:
             there, least = candidate, loss
-    np.testing.assert_allclose(adapt(blind, theta, x, y, inner_lr=1.0).task(0).flat, there.flat, atol=1e-14)
+    np.testing.assert_allclose((theta - here.gradient).task(0).flat, there.flat, atol=1e-14)
 
 
-def test_each_task_tries_directions_of_its_own():
-    policy, batch = LinearPolicy(horizon=5), Navigation(horizon=5).sample(np.random.default_rng(0), tasks=1)
-    theta, twice = policy.init(np.random.default_rng(1)), lambda array: np.concatenate([array, array])
-    for climb in (False, True):
-        there = Blind(policy, 5, 0.1, climb).at(theta, twice(batch.x_support), twice(batch.y_support)).gradient
-        assert not np.allclose(there.task(0).flat, there.task(1).flat)
+DIRECTIONS = [(inside, seed) for inside in (False, True) for seed in range(3)]
+
+
+@pytest.mark.parametrize(("climb", "seed"), DIRECTIONS)
+def test_every_inner_step_tries_new_directions(climb, seed):
+    """Also where no try improves and theta stays where it is: on a plateau, and at an optimum, where climbing stands still."""
+    theta, batch = Parameters(w=np.zeros((2, 3))), linear_batch(seed)
+    tried = []
+
+    class Flat(Plateau):
+        def at(self, theta, x, y):
+            tried.append(theta["w"])
+            return super().at(theta, x, y)
+
+    adapt(Blind(Flat(), 4, 0.1, climb, seed), theta, batch.x_support, batch.y_support, inner_lr=1.0, steps=3)
+    points = np.concatenate([each.reshape(-1, 6) for each in tried if each.ndim == 3])
+    moved = points[np.abs(points).max(1) > 0]
+    assert len(moved) == 3 * len(batch) * 4 * (1 if climb else 2)
+    assert len(np.unique(moved.round(12), axis=0)) == len(moved)  # over steps, tasks and tries no two are the same
+
+
+@pytest.mark.parametrize(("climb", "seed"), DIRECTIONS)
+def test_the_directions_of_a_task_are_its_own_whatever_stands_beside_it(climb, seed):
+    """The numbers of a task depend on no other task, on no order, and not on how many are evaluated at a time."""
+    rng, policy = np.random.default_rng(seed), LinearPolicy(horizon=5)
+    theta, batch = policy.init(rng), Navigation(horizon=5).sample(rng, tasks=7)
+    blind, given = Blind(policy, 5, 0.1, climb, seed), {"inner_lr": 1.0 if climb else 0.05, "steps": 3}
+    whole = evaluate(blind, theta, batch, **given).values
+    for chunk in (1, 3, 6, 7):
+        np.testing.assert_allclose(evaluate(blind, theta, batch, chunk=chunk, **given).values, whole, rtol=1e-12)
+    np.testing.assert_allclose(evaluate(blind, theta, batch[2:5], **given).values, whole[:, 2:5], rtol=1e-12)
+    there = adapt(blind, theta, batch.x_support[::-1], batch.y_support[::-1], **given)  # as `evaluate` counts steps, so does it
+    np.testing.assert_allclose(policy.at(there, batch.x_query[::-1], batch.y_query[::-1]).loss[::-1], whole[-1], rtol=1e-12)
+    first = blind.at(theta, batch.x_support, batch.y_support).gradient.formed()
+    assert len({first.task(t).flat.tobytes() for t in range(7)}) == 7
+    other = evaluate(replace(blind, seed=seed + 1), theta, batch, **given).values
+    assert (other[1:] != whole[1:]).all(1).all()
+
+
+def test_first_order_maml_of_several_steps_sees_the_same_directions_as_adaptation():
+    rng, policy = np.random.default_rng(0), LinearPolicy(horizon=5)
+    theta, batch, blind = policy.init(rng), Navigation(horizon=5).sample(rng, tasks=3), Blind(policy, 5, 0.1)
+    meta = meta_gradient(blind, theta, batch, inner_lr=0.05, steps=3, first_order=True)
+    np.testing.assert_allclose(meta.losses, evaluate(blind, theta, batch, inner_lr=0.05, steps=3).values[-1], rtol=1e-12)
 
 
 def test_climbing_takes_what_is_better_of_each_task():
@@ -128,6 +169,27 @@ def test_directions_are_normal_and_of_the_precision_of_theta():
     assert e.dtype == np.float32 and directions(theta, np.random.default_rng(0), 3, 2)["b1"].shape == (3, 2, 1, 40)
     assert e.dtype == np.float32 and e["W1"].shape == (200, 1, 40)
     assert abs(e.flat.mean()) < 0.03 and e.flat.std() == pytest.approx(1, abs=0.03)  # of 24 200 numbers: standard errors of .006
+
+
+class Scaled:
+    """A policy whose loss is a thousand times as large."""
+
+    def __init__(self, policy):
+        self.policy, self.shapes = policy, policy.shapes
+
+    def at(self, theta, x, y):
+        return type("Larger", (), {"loss": 1000 * self.policy.at(theta, x, y).loss})()
+
+
+def test_the_noise_of_es_is_of_the_seed_and_the_iteration_and_its_length_not_of_the_scale_of_the_loss():
+    es, settings = methods.named("es").gradient, settings_for("navigation", "es", inside="climb", pairs=3, tries=2)
+    policy = LinearPolicy()
+    theta, batch = policy.init(np.random.default_rng(0)), Navigation().sample(np.random.default_rng(1), tasks=3)
+    along = lambda model, iteration, **more: es(model, replace(settings, **more))(theta, batch, iteration).gradient.flat
+    first = along(policy, 4)
+    np.testing.assert_array_equal(first, along(policy, 4))
+    np.testing.assert_allclose(first, along(Scaled(policy), 4), rtol=1e-9)
+    assert (first != along(policy, 5)).all() and (first != along(policy, 4, seed=1)).all()
 
 
 @pytest.mark.parametrize("inside", ["gradient", "es", "climb"])

@@ -4,16 +4,20 @@ import ast
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_omniglot import files, zipped
 
 import tinymaml
-from tinymaml import methods, tasks
+from tinymaml import methods, run, tasks
 from tinymaml.choices import declared, settings_for
+from tinymaml.cli import main
 from tinymaml.run import new_tasks, sampler, stream
 from tinymaml.settings import FIELDS
+from tinymaml.tasks import omniglot
 
 GENERATED = [family.name for family in tasks.FAMILIES if "data" not in declared(family)]
 ABOVE = sorted(Path(tinymaml.__file__).parent.glob("*.py"))
@@ -54,11 +58,33 @@ def test_references_have_one_number_for_each_task(family):
         assert reference.value(batch).shape == (4,) and np.isfinite(reference.value(batch)).all()
 
 
-def test_new_classes_are_never_training_classes():
-    settings = small("glyphs")
-    trained = {drawing.tobytes() for drawing in tasks.named("glyphs").classes(settings).reshape(-1, 256)}
-    tested = new_tasks(settings, 20, 5)
-    assert not trained & {image.tobytes() for image in tested.x_query.reshape(-1, 256)}
+@pytest.mark.parametrize("family", [each for each in tasks.FAMILIES if each.classes], ids=lambda family: family.name)
+@pytest.mark.parametrize("method", ["maml", "transfer"])
+def test_new_classes_are_never_training_classes_whatever_the_seed_of_an_evaluation(tmp_path, monkeypatch, family, method):
+    """Which classes were trained on is of the run: an evaluation seed draws other episodes of the other classes."""
+    monkeypatch.setattr(omniglot, "load", partial(omniglot.load, complete=False))
+    zipped(tmp_path, files(drawings=20))
+    data = ["--data", str(tmp_path)] if "data" in declared(family) else []
+    small = ["--classes", "2" if data else "12", "--ways", "2", "--width", "4", "--tasks", "2", "--iterations", "1", "--quiet"]
+    argv = ["--family", family.name, "--method", method, "--seed", "7", *small, *data, "--out", str(tmp_path)]
+    assert main(["train", *argv]) == 0
+    path, seen = tmp_path / f"{method}.npz", []
+    monkeypatch.setattr(run, "start", lambda *given, start=run.start: seen.append(given[2]) or start(*given))
+    for seed in range(6):
+        assert main(["evaluate", str(path), "--seed", str(seed), "--tasks", "5", "--steps", "1", *data]) == 0
+    assert main(["evaluate", str(path), "--tasks", "5", "--steps", "1", *data]) == 0
+    settings = run.reopen(path, *data[1:])[1]
+    trained, inputs = family.classes(settings), family.sizes(settings).inputs
+    read = lambda array: array * np.float32(1 / 255) if array.dtype == np.uint8 else array
+    rows = lambda array: {row.tobytes() for row in read(array).reshape(-1, inputs)}
+    one = family.training(settings).sample(stream(7, "training tasks"), tasks=2, shots=1, queries=5, dtype="float32")
+    assert rows(one.x_query) <= rows(trained)
+    kept = family.testing(settings).source
+    for batch in seen:
+        if isinstance(kept, np.ndarray):  # the test classes of the run
+            assert rows(batch.x_query) <= rows(kept)
+        assert batch.x_query.dtype == np.float32 and not (rows(batch.x_support) | rows(batch.x_query)) & rows(trained)
+    assert len({batch.x_query.tobytes() for batch in seen}) == 7
 
 
 def test_planes_come_without_end_unless_a_number_is_asked():

@@ -46,7 +46,7 @@ RIGHT = {
     "evaluation.told value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
-    "seed": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
+    "seed": ("0",), "step": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
     "tolerance": POSITIVE, "Derivation.check tolerance": ("None", *POSITIVE), "h": ("1.5",),
     "relative_error mine": ("int array",), "relative_error reference": ("int array",),
     "gradient_by_entries point": NUMBERS, "gradient_at_once point": ("0-d", "empty"),
@@ -197,7 +197,7 @@ def targets() -> dict:
         "meta_estimate": (meta_estimate, {
             "model": model, "theta": theta, "batch": batch, **generator, **inner, "pairs": 2, "sigma": 0.1, "normalised": True,
         }),
-        "Blind": (Blind, {"model": model, "tries": 2, "sigma": 0.1, "climb": False, "seed": 0}),
+        "Blind": (Blind, {"model": model, "tries": 2, "sigma": 0.1, "climb": False, "seed": 0, "step": 0}),
         "Blind.at": (Blind(model).at, {"theta": theta, "x": x, "y": y}),
         "Glyphs": (tasks.Glyphs, {"size": 8, "jitter": 0.1, "shift": 0.2, "slant": 0.2, "stretch": 0.1}),
         "Glyphs.classes": (glyphs.classes, {**generator, "shape": (2,)}),

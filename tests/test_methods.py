@@ -7,7 +7,7 @@ import pytest
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient, methods, pretraining_gradient, tasks
 from tinymaml.check import compare, gradient_by_entries
-from tinymaml.choices import settings_for
+from tinymaml.choices import declared, settings_for
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
 from tinymaml.methods.multi_step import annealed
@@ -59,7 +59,7 @@ def test_pretraining_takes_every_point_of_every_task_alike():
 def test_first_order_differs_from_maml_by_the_curvature():
     settings = small("sinusoids", "maml")
     theta, batch = initialisation(settings), sampler(settings)(np.random.default_rng(0))
-    exact, without = (gradient(replace(settings, method=name))(theta, batch) for name in ("maml", "first-order"))
+    exact, without = (gradient(replace(settings, method=name))(theta, batch, 0) for name in ("maml", "first-order"))
     np.testing.assert_allclose(without.gradient.flat, (exact.gradient + exact.curvature).flat)
     assert abs(exact.curvature.flat).max() > 0
 
@@ -67,7 +67,7 @@ def test_first_order_differs_from_maml_by_the_curvature():
 def test_steps_are_steps_of_the_inner_loop():
     one, three = (small("sinusoids", "maml", steps=steps) for steps in (1, 3))
     theta, batch = initialisation(one), sampler(one)(np.random.default_rng(0))
-    assert gradient(three)(theta, batch).loss != gradient(one)(theta, batch).loss
+    assert gradient(three)(theta, batch, 0).loss != gradient(one)(theta, batch, 0).loss
 
 
 def test_a_new_head_stands_on_what_the_trained_network_makes_of_the_inputs():
@@ -132,10 +132,8 @@ def test_the_gradient_of_a_method_is_the_derivative_of_its_loss(method):
     settings = small(family.name, method.name, activation="tanh", dtype="float64", inner_lr=inner_lr, shots=3, **more)
     moves, trained = gradient(settings), jittered(settings)
     batch = sampler(settings)(np.random.default_rng(0))
-    mine, reference = (
-        Parameters({name: array for name, array in found.items() if name != "clock"})  # which is moved, but is no variable
-        for found in (moves(trained, batch).gradient, gradient_by_entries(lambda at: np.asarray(moves(at, batch).loss), trained))
-    )
+    mine = moves(trained, batch, 9).gradient
+    reference = gradient_by_entries(lambda at: np.asarray(moves(at, batch, 9).loss), trained)
     if method.name in OF_NO_LOSS:
         assert np.abs(mine.flat - reference.flat).max() > 1e-3 * np.abs(mine.flat).max()
     else:
@@ -147,7 +145,7 @@ def test_reptile_goes_to_the_mean_of_where_gradient_descent_ends():
     theta, batch = initialisation(settings), sampler(settings)(np.random.default_rng(0))
     x, y = (np.concatenate([getattr(batch, f"{name}_{part}") for part in ("support", "query")], axis=1) for name in "xy")
     ends = [adapt(model(settings), theta, x[t:t + 1], y[t:t + 1], inner_lr=0.01, steps=3).task(0) for t in range(3)]
-    found = gradient(settings)(theta, batch)
+    found = gradient(settings)(theta, batch, 0)
     compare("gradient", found.gradient, theta - (ends[0] + ends[1] + ends[2]) / 3)
     losses = [model(settings).at(end, x[t:t + 1], y[t:t + 1]).loss[0] for t, end in enumerate(ends)]
     assert found.loss == pytest.approx(np.mean(losses))
@@ -156,7 +154,7 @@ def test_reptile_goes_to_the_mean_of_where_gradient_descent_ends():
 def test_reptile_of_one_step_is_pretraining():
     one, joint = small("sinusoids", "reptile", steps=1), small("sinusoids", "pretraining")
     theta, batch = initialisation(one), sampler(one)(np.random.default_rng(0))
-    compare("gradient", gradient(one)(theta, batch).gradient, 0.01 * gradient(joint)(theta, batch).gradient)
+    compare("gradient", gradient(one)(theta, batch, 0).gradient, 0.01 * gradient(joint)(theta, batch, 0).gradient)
 
 
 @pytest.mark.parametrize(("name", "moving"), [("anil", {"W3", "b3"}), ("boil", {"W1", "b1", "W2", "b2"})])
@@ -164,7 +162,7 @@ def test_reptile_of_one_step_is_pretraining():
 def test_head_or_body_adapt_and_all_is_trained(family, name, moving):
     settings = small(family, name, inner_lr=0.3, dtype="float64")
     theta, batch = initialisation(settings), new_tasks(settings, 3, 2)
-    assert all(array.any() for array in gradient(settings)(jittered(settings), batch).gradient.values())
+    assert all(array.any() for array in gradient(settings)(jittered(settings), batch, 0).gradient.values())
     begun = start(settings, theta, batch)
     adapted = adapt(begun.model, begun.theta, batch.x_support, batch.y_support, inner_lr=begun.inner_lr)
     assert {name for name in theta if (adapted[name] != theta[name]).any()} == moving
@@ -180,29 +178,30 @@ def test_the_head_is_the_last_layer_that_learns_in_any_network():
 
 @pytest.mark.parametrize("name", ["meta-sgd", "lslr"])
 def test_learned_rates_begin_at_the_inner_rate_and_are_used_on_new_tasks(name):
-    settings = small("sinusoids", name, inner_lr=0.02, rates_lr=0.005)
+    settings = small("sinusoids", name, inner_lr=0.02)
     trained, batch = initialisation(settings), new_tasks(settings, 4, 3)
     begun, plain = start(settings, trained, batch), small("sinusoids", "maml", inner_lr=0.02)
     compare("theta", begun.theta, initialisation(plain))
     alike = begun.theta.map(lambda array: np.full_like(array, 0.02)) if name == "meta-sgd" else dict.fromkeys(begun.theta, 0.02)
     for rate, other in zip(begun.inner_lr.values(), alike.values(), strict=True):
         np.testing.assert_allclose(rate, other)
-    mine, other = (gradient(each)(at, batch) for each, at in ((settings, trained), (plain, begun.theta)))
+    mine, other = (gradient(each)(at, batch, 0) for each, at in ((settings, trained), (plain, begun.theta)))
     assert mine.loss == pytest.approx(other.loss)
     compare("gradient", Parameters({name: mine.gradient[name] for name in begun.theta}), other.gradient)
 
 
 @pytest.mark.parametrize("name", ["meta-sgd", "lslr"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_a_step_of_adam_moves_every_rate_by_the_rate_of_the_rates(name, dtype):
-    settings = small("sinusoids", name, outer_lr=0.001, rates_lr=0.004, activation="tanh", dtype=dtype)
+@pytest.mark.parametrize("outer_lr", [0.001, 0.02])
+def test_a_step_of_adam_moves_theta_and_every_rate_by_the_outer_rate(name, dtype, outer_lr):
+    settings = small("sinusoids", name, outer_lr=outer_lr, activation="tanh", dtype=dtype)
     trained, optimizer = initialisation(settings), Adam(settings.outer_lr)
     batch = sampler(settings)(np.random.default_rng(0))
-    moved, _ = optimizer.step(trained, gradient(settings)(trained, batch).gradient, optimizer.start(trained))
+    moved, _ = optimizer.step(trained, gradient(settings)(trained, batch, 0).gradient, optimizer.start(trained))
     before, after = (start(settings, at, batch) for at in (trained, moved))
     for name in before.theta:
-        assert np.abs(after.theta[name] - before.theta[name]).max() == pytest.approx(0.001, rel=1e-3)
-        assert np.abs(np.asarray(after.inner_lr[name]) - before.inner_lr[name]).max() == pytest.approx(0.004, rel=1e-3)
+        assert np.abs(after.theta[name] - before.theta[name]).max() == pytest.approx(outer_lr, rel=1e-3)
+        assert np.abs(np.asarray(after.inner_lr[name]) - before.inner_lr[name]).max() == pytest.approx(outer_lr, rel=1e-3)
 
 
 def test_the_weights_of_the_steps_sum_to_one_and_go_to_the_last():
@@ -215,24 +214,55 @@ def test_the_weights_of_the_steps_sum_to_one_and_go_to_the_last():
     assert all(sum(annealed(steps, progress)) == pytest.approx(1) for steps in (2, 3, 7) for progress in (0, 0.3, 2))
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_the_clock_of_the_multi_step_loss_goes_with_the_iterations(tmp_path, dtype):
-    settings = small("sinusoids", "multi-step", iterations=20, anneal=40, dtype=dtype)
-    clock = run(settings, tmp_path / "run.npz", progress=False).theta["clock"].item()
-    assert clock / (40 * settings.outer_lr) == pytest.approx(0.5, rel=1e-3)
-    trained = Parameters({**initialisation(settings), "clock": np.full(1, clock, dtype)})
-    batch = sampler(settings)(np.random.default_rng(0))
-    theta = Parameters({name: array for name, array in trained.items() if name != "clock"})
-    losses = [
-        meta_gradient(model(settings), theta, batch, inner_lr=0.01, steps=k, first_order=True).loss for k in range(1, 6)
-    ]
-    assert gradient(settings)(trained, batch).loss == pytest.approx(np.dot(losses, [0.1] * 4 + [0.6]), rel=1e-3)
+@pytest.mark.parametrize("half_life", [0, 1, 5])
+@pytest.mark.parametrize(("anneal", "dtype"), [(8, "float64"), (3, "float32")])
+def test_annealing_ends_at_the_iteration_that_it_says_at_any_half_life(tmp_path, half_life, anneal, dtype):
+    """The last loss of a run of n iterations has the weights of n - 1, at the theta of a run of as many."""
+    changes = {"anneal": anneal, "half_life": half_life, "dtype": dtype}
+    for done in (0, anneal // 2, anneal, anneal + 4):
+        settings = small("sinusoids", "multi-step", iterations=done + 1, **changes)
+        last = run(settings, tmp_path / f"{done}.npz", progress=False).losses[-1]
+        theta, rng = initialisation(settings), stream(settings.seed, "training tasks")
+        if done:
+            before = run(replace(settings, iterations=done), tmp_path / f"{done}-before.npz", progress=False)
+            theta, rng.bit_generator.state = before.theta, before.generator
+        batch, net = sampler(settings)(rng), model(settings)
+        losses = [meta_gradient(net, theta, batch, inner_lr=0.01, steps=k, first_order=True).loss for k in range(1, 6)]
+        weights = [0.2 * max(1 - done / anneal, 0.03)] * 4
+        assert last == pytest.approx(np.dot(losses, [*weights, 1 - sum(weights)]), rel=1e-4)
+
+
+@pytest.mark.parametrize("family", tasks.FAMILIES, ids=lambda family: family.name)
+def test_annealing_ends_within_the_training_that_each_family_has_by_default(family):
+    settings = settings_for(family.name, "multi-step", **{"data": "x"} if "data" in declared(family) else {})
+    assert settings.options["anneal"] <= settings.iterations
+
+
+@pytest.mark.parametrize("method", [each for each in methods.METHODS if each.gradient], ids=lambda each: each.name)
+def test_a_run_trains_parameters_and_rates_and_nothing_else(method):
+    family = next(each for each in tasks.FAMILIES if method.applies(each))
+    settings = small(family.name, method.name)
+    shapes = model(settings).shapes
+    names = {name.removeprefix("rate ") for name in initialisation(settings)}
+    assert names == shapes.keys()
+
+
+@pytest.mark.parametrize("method", [each for each in methods.METHODS if each.gradient], ids=lambda each: each.name)
+def test_every_method_is_shown_the_same_stream_of_tasks(method):
+    """Several batches long; the oracle sees more of each, transfer other batches of the same classes."""
+    if method.name == "transfer":
+        pytest.skip("it is shown labelled examples, no tasks")
+    one, other = np.random.default_rng(3), np.random.default_rng(3)
+    for _ in range(3):
+        plain, its = sampler(small("sinusoids", "maml"))(one), sampler(small("sinusoids", method.name))(other)
+        np.testing.assert_array_equal(plain.x_query[..., 0], its.x_query[..., 0])
+        np.testing.assert_array_equal(plain.y_support, its.y_support)
 
 
 def test_a_query_loss_after_one_step_is_maml():
     one, plain = small("sinusoids", "multi-step", steps=1), small("sinusoids", "maml")
     batch = sampler(one)(np.random.default_rng(0))
-    mine, other = gradient(one)(initialisation(one), batch), gradient(plain)(initialisation(plain), batch)
+    mine, other = gradient(one)(initialisation(one), batch, 0), gradient(plain)(initialisation(plain), batch, 0)
     assert mine.loss == pytest.approx(other.loss)
     compare("gradient", Parameters({name: mine.gradient[name] for name in other.gradient}), other.gradient)
 

@@ -1,10 +1,13 @@
 """The Omniglot loader on tiny archives made here: golden pixels, a cache not to be fooled, every way to be wrong, the splits."""
 
 import io
+import json
+import os
 import re
 import warnings
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from strategies import quick, seeds
 
-from tinymaml import tasks
+from tinymaml import checkpoint, tasks
 from tinymaml.choices import settings_for_each
 from tinymaml.cli import main
 from tinymaml.comparison import run_comparison
@@ -386,3 +389,76 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_on_the_command_line(tmp
 def test_it_cannot_be_set_up_without_its_folder():
     with pytest.raises(ValueError, match="omniglot needs --data FOLDER, the folder that holds images_background"):
         settings_for_each("omniglot")
+
+
+# -- a run on files: their content is a part of what it is, and where they are is not -------------------------------------
+
+FEW = ["--classes", "2", "--ways", "2", "--width", "4", "--tasks", "2", "--quiet"]
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A run of two iterations on "archives", named so from tmp_path, the working directory."""
+    monkeypatch.setattr(omniglot, "load", partial(load, complete=False))
+    monkeypatch.chdir(tmp_path)
+    zipped(tmp_path / "archives", files(drawings=20))
+    assert main(["train", "--family", "omniglot", "--data", "archives", *FEW, "--iterations", "2", "--out", "run"]) == 0
+    return tmp_path / "run" / "maml.npz"
+
+
+def trains(folder, data, iterations, *more):
+    argv = ["train", "--family", "omniglot", "--data", str(data), *FEW, "--iterations", str(iterations), "--out", str(folder)]
+    return main([*argv, *more])
+
+
+def test_a_run_is_evaluated_and_resumed_from_wherever_its_data_are(trained, tmp_path, monkeypatch, capsys):
+    evaluate = ["evaluate", str(trained), "--tasks", "3", "--steps", "1", "--data"]
+    assert main([*evaluate, "archives"]) == 0
+    said = capsys.readouterr().out
+    os.rename("archives", "moved")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    unpacked(tmp_path / "unpacked", files(drawings=20))
+    for data in ("../moved", tmp_path / "moved" / "images_background.zip", tmp_path / "unpacked"):
+        assert main([*evaluate, str(data)]) == 0
+        assert capsys.readouterr().out == said
+    assert trains(trained.parent, "../unpacked", 4, "--resume") == 0
+    assert trains(tmp_path / "whole", "../moved", 4) == 0
+    assert capsys.readouterr().out.endswith("maml.npz --data ../moved\n")  # the command that it names next
+    (one, settings), (other, same) = (checkpoint.load(tmp_path / name / "maml.npz") for name in ("run", "whole"))
+    np.testing.assert_array_equal(one.theta.flat, other.theta.flat)
+    assert settings == same
+
+
+def test_what_a_run_writes_says_what_its_data_are_and_not_where(trained, tmp_path, monkeypatch):
+    assert "archives" not in str(checkpoint.load(trained)[1])
+    monkeypatch.setattr(tasks, "FAMILIES", (replace(omniglot.FAMILY, test_tasks=3),))
+    argv = ["compare", "omniglot", "--methods", "maml,transfer", "--iterations", "1", *FEW, "--out"]
+    for name, data in (("one", "archives"), ("two", str(tmp_path / "archives"))):
+        assert main([*argv, name, "--data", data]) == 0
+    assert main([*argv, "two", "--data", "archives", "--resume"]) == 0
+    one, two = (json.loads(Path(name, "results.json").read_text())["settings"] for name in ("one", "two"))
+    assert one == two and "archives" not in str(one)
+
+
+def test_other_data_are_refused_in_a_sentence(trained, tmp_path, capsys):
+    def refused(argv, sentence):
+        assert main(argv) == 2
+        said = capsys.readouterr().err
+        assert sentence in said and said.count("\n") == 1
+
+    content = files(drawings=20)
+    zipped(tmp_path / "other", content | {next(iter(content)): png(paper(99))})
+    zipped(tmp_path / "more", content)
+    zipped(tmp_path / "more", files("images_evaluation", drawings=20, first=100), "images_evaluation.zip")
+    before = trained.read_bytes()
+    for data in ("other", "more"):
+        sentence = f"maml.npz was trained on other data than {data} holds: name the folder of its own with --data"
+        refused(["evaluate", str(trained), "--data", data], sentence)
+        assert trains("run", data, 4, "--resume") == 2
+        assert sentence in capsys.readouterr().err and trained.read_bytes() == before
+    refused(["evaluate", str(trained)], "omniglot needs --data FOLDER, the folder that holds images_background.zip")
+    refused(["evaluate", str(trained), "--data", "nowhere"], "nowhere is no images_background.zip or images_evaluation.zip")
+    assert main(["train", *FEW[4:], "--iterations", "1", "--out", "waves"]) == 0
+    refused(["evaluate", "waves/maml.npz", "--data", "archives"], "--data is for omniglot, not for sinusoids: leave it out")
+

@@ -56,7 +56,7 @@ def test_every_method_of_every_family_can_be_trained_and_judged(tmp_path, family
 
 def test_every_purpose_has_a_stream_of_its_own_that_never_changes():
     numbers = [stream(0, purpose).random() for purpose in PURPOSES]
-    assert len(set(numbers)) == len(PURPOSES) == 4
+    assert len(set(numbers)) == len(PURPOSES) == 5
     assert stream(3, "testing tasks").random() == np.random.default_rng([3, 2]).random()
 
 
@@ -85,11 +85,11 @@ def test_ctrl_c_inside_an_iteration_saves_the_last_whole_one(tmp_path, monkeypat
     def interrupted(settings):
         inner = original(settings)
 
-        def gradient(theta, batch):
+        def gradient(theta, batch, iteration):
             calls.append(1)
             if len(calls) == 8:
                 raise KeyboardInterrupt
-            return inner(theta, batch)
+            return inner(theta, batch, iteration)
 
         return gradient
 

@@ -29,7 +29,7 @@ def descend(gradient, iterations=5, **more):
 def test_a_gradient_is_gone_before_the_next_is_computed():
     alive = weakref.WeakSet()
 
-    def gradient(theta, batch):
+    def gradient(theta, batch, iteration):
         assert len(alive) == 0
         alive.add(found := Found(theta))
         return found
@@ -38,14 +38,27 @@ def test_a_gradient_is_gone_before_the_next_is_computed():
 
 
 def test_every_loss_is_kept_and_theta_moves_along_the_gradient():
-    done = descend(lambda theta, batch: Found(theta))
+    done = descend(lambda theta, batch, iteration: Found(theta))
     np.testing.assert_allclose(done.theta["w"], np.array([[1.0, -2.0]]) * 0.9**5)
     np.testing.assert_allclose(done.losses, 2.5 * 0.81 ** np.arange(5))
 
 
+def test_the_gradient_is_given_the_number_of_iterations_done_also_after_a_resume():
+    given = []
+
+    def gradient(theta, batch, iteration):
+        given.append(iteration)
+        return Found(theta)
+
+    half = descend(gradient, iterations=3)
+    train(gradient, lambda rng: None, half, optimizer=SGD(0.1), iterations=5)
+    assert given == [0, 1, 2, 3, 4]
+
+
 def test_it_saves_every_so_often_and_at_the_end():
     saved = []
-    descend(lambda theta, batch: Found(theta), iterations=7, save=lambda state: saved.append(state.iteration), save_every=3)
+    keep = lambda state: saved.append(state.iteration)
+    descend(lambda theta, batch, iteration: Found(theta), iterations=7, save=keep, save_every=3)
     assert saved == [3, 6, 7]
 
 
@@ -55,7 +68,7 @@ def test_it_saves_every_so_often_and_at_the_end():
 def test_it_never_steps_along_what_is_not_finite(loss, scale, sentence):
     saved = []
 
-    def gradient(theta, batch):
+    def gradient(theta, batch, iteration):
         return Found(theta) if len(saved) < 2 else Found(scale * theta, loss)
 
     with pytest.raises(Diverged, match=f"iteration 3: {sentence}"):
@@ -64,6 +77,6 @@ def test_it_never_steps_along_what_is_not_finite(loss, scale, sentence):
 
 
 def test_fewer_iterations_than_are_done_are_refused():
-    done = descend(lambda theta, batch: Found(theta))
+    done = descend(lambda theta, batch, iteration: Found(theta))
     with pytest.raises(ValueError, match="5 iterations are done already, 3 were asked: ask for more"):
         train(None, None, done, optimizer=SGD(0.1), iterations=3)

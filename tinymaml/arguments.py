@@ -64,6 +64,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     evaluate.add_argument("--shots", type=int, help="support examples, K (default: as in training)")
     evaluate.add_argument("--inner-lr", type=float, help="inner learning rate (default: as in training; another is often fatal)")
     evaluate.add_argument("--seed", type=int, help="which new tasks (default: the seed of training)")
+    evaluate.add_argument("--data", metavar="FOLDER", help="where the files are that it was trained on, if on files")
 
     check = command("check", "check every derivative against complex step on random networks, and the golden fixtures")
     check.add_argument("--seed", type=int, default=0, help="which random networks (default: 0)")

@@ -91,7 +91,8 @@ class Workload:
     def training(self, iterations: int) -> Callable:
         """So many whole iterations of training on sinusoids, with the widths of this load: sampling, gradient, Adam, history."""
         theta, _ = self.made()
-        gradient = partial(meta_gradient, self.model, inner_lr=self.inner_lr, steps=self.steps)
+        inner = {"inner_lr": self.inner_lr, "steps": self.steps}
+        gradient = lambda theta, batch, iteration: meta_gradient(self.model, theta, batch, **inner)
         sample = partial(Sinusoids().sample, tasks=self.tasks, dtype=self.dtype)
         adam = Adam()
         start = begin(theta, adam, np.random.default_rng(0))

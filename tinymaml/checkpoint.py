@@ -12,7 +12,7 @@ from tinymaml import npz, sound, validate
 from tinymaml.files import write_whole
 from tinymaml.training import TrainingState
 
-FORMAT = "tinymaml checkpoint 2"
+FORMAT = "tinymaml checkpoint 3"
 
 
 def save(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:

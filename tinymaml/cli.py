@@ -90,7 +90,8 @@ def _train(arguments: argparse.Namespace) -> int:
     state = run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
     recent = state.losses[-100:].mean()
     print(f"{state.iteration:,} iterations done; the loss of the last 100 batches is {recent:.3f}; saved in {path}")
-    print(f"next: python -m tinymaml evaluate {shlex.quote(str(path))}")
+    data = f" --data {shlex.quote(settings.options['data'])}" if "data" in settings.options else ""
+    print(f"next: python -m tinymaml evaluate {shlex.quote(str(path))}{data}")
     return 0
 
 
@@ -98,14 +99,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from tinymaml.evaluation import told
     from tinymaml.run import judge, new_tasks, reopen, start
 
-    state, settings = reopen(arguments.checkpoint)
-    changes = {name: getattr(arguments, name) for name in ("shots", "inner_lr", "seed")}
+    state, settings = reopen(arguments.checkpoint, arguments.data)
+    changes = {name: getattr(arguments, name) for name in ("shots", "inner_lr")}
     test = replace(settings, **{name: value for name, value in changes.items() if value is not None})
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
     family, method = tasks.named(test.family), methods.named(test.method)
     if arguments.inner_lr is not None and not method.rated(settings):
         raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} adapts at rates of its own: leave it out")
-    batch = new_tasks(test, count, family.test_queries)
+    batch = new_tasks(test, count, family.test_queries, arguments.seed)
     begun = start(replace(settings, inner_lr=test.inner_lr), state.theta, batch)  # with the classes that it was trained on
     curve = judge(test, begun, steps)
     trained = f"{method.look.label}, {state.iteration:,} iterations"

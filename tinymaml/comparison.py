@@ -18,7 +18,7 @@ from tinymaml.files import write_whole
 from tinymaml.folder import claimed
 from tinymaml.look import Look
 from tinymaml.methods.method import Start
-from tinymaml.run import initialisation, judge, new_tasks, reopen, run, start
+from tinymaml.run import initialisation, judge, new_tasks, reopen, run, start, stored
 from tinymaml.settings import Settings, differences
 from tinymaml.tasks import Family, TaskBatch
 from tinymaml.training import TrainingState
@@ -89,8 +89,8 @@ def run_comparison(runs: Mapping[str, Settings], folder: Path, *, resume: bool =
 
 def _finished(path: Path, settings: Settings) -> TrainingState:
     """The state in `path`, which must be of these settings still: no table is made of two different runs."""
-    state, stored = reopen(path)
-    if changed := differences(stored, settings):
+    state, kept = reopen(path, settings.options.get("data"))
+    if changed := differences(kept, settings):
         raise ValueError(f"{path} is of another run by now, with another {' and '.join(changed)}: compare in a folder of its own")
     return state
 
@@ -147,7 +147,7 @@ def write(found: Comparison, folder: Path) -> None:
     family = found.family
     settings = {name: value for name, value in asdict(found.settings).items() if name not in ("method", "options")}
     results = {
-        "settings": settings | {"options": {name: settings.options for name, settings in found.runs.items()}},
+        "settings": settings | {"options": {name: stored(settings).options for name, settings in found.runs.items()}},
         "test": {"tasks": len(found.batch), "queries": found.batch.y_query.shape[1], "steps": STEPS},
         "measure": family.measure.name,
         "versions": {"tinymaml": __version__, "numpy": np.__version__, "python": platform.python_version()},

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import adapt, in_form
+from tinymaml.maml import adapt, at_step, in_form
 from tinymaml.parameters import Parameters
 
 WORSE = 10.0  # a task whose loss is this many times the loss before adaptation has diverged
@@ -118,7 +118,7 @@ def evaluate(
             for k in range(steps + 1):
                 values.append(measure.value(model.at(theta_k, part.x_query, part.y_query), part.y_query))
                 if k < steps:
-                    theta_k = adapt(model, theta_k, part.x_support, part.y_support, inner_lr=inner_lr)
+                    theta_k = adapt(at_step(model, k), theta_k, part.x_support, part.y_support, inner_lr=inner_lr)
             columns.append(np.array(values))
     values = np.concatenate(columns, axis=1).astype(float)
     return curve(values, diverges=measure.diverges)

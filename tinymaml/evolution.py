@@ -6,7 +6,8 @@ candidates of all tasks are one batch for the model, which is asked for its loss
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -91,7 +92,9 @@ class Blind:
 
     climb     the way to the best of `tries` steps, taken one after another where they go down: for an inner_lr of 1
     else      eq. 26 of `tries` pairs
-    seed      of the directions, each task's own, and the same whenever one is asked: a run can be repeated
+    seed      of the directions, which are of (seed, step, a task's own examples): new ones for every task and every inner step,
+              the same in every repetition, whatever other tasks stand beside it
+    step      how many inner steps were taken before; `adapt` and `evaluate` count them by `at_step`
     """
 
     model: Any
@@ -99,6 +102,7 @@ class Blind:
     sigma: float = 0.1
     climb: bool = False
     seed: int = 0
+    step: int = 0
 
     def __post_init__(self) -> None:
         validate.model(self.model)
@@ -106,6 +110,11 @@ class Blind:
         validate.rate("sigma", self.sigma, 0.1)
         validate.flag("climb", self.climb)
         validate.count("seed", self.seed, least=0)
+        validate.count("step", self.step, least=0)
+
+    def at_step(self, k: int) -> Blind:
+        """The same model k inner steps later."""
+        return replace(self, step=self.step + k)
 
     def __getattr__(self, name: str) -> Any:
         """All else is the model's own, but for fast weights, which are made of gradients."""
@@ -138,27 +147,40 @@ class Groping:
     @cached_property
     def gradient(self) -> Parameters:
         """What `adapt` takes off, of each task: (T, ...)."""
-        rng, shapes = np.random.default_rng(self.blind.seed), self.blind.model.shapes
+        shapes = self.blind.model.shapes
         shared = all(array.shape == shapes[name] for name, array in self.theta.items())
         to_each = lambda array: np.broadcast_to(array, (self.tasks, *array.shape))
         theta = self.theta.map(to_each) if shared else self.theta
-        return self._climbed(theta, rng) if self.blind.climb else self._estimated(theta, rng)
+        return self._climbed(theta) if self.blind.climb else self._estimated(theta)
 
-    def _estimated(self, theta: Parameters, rng: np.random.Generator) -> Parameters:
-        tries, sigma = self.blind.tries, self.blind.sigma
-        e = directions(theta, rng, tries)
+    def _directions(self, theta: Parameters) -> tuple[Parameters, np.ndarray]:
+        """e ~ N(0, I) for U different tasks, (U, tries, ...), and which of them each task is, (T,)."""
+        digests = [_digest(x, y) for x, y in zip(self.x, self.y, strict=True)]
+        keys, which = np.unique(np.array(digests, np.uint64), return_inverse=True)
+        one, seed = theta.map(lambda array: array[0]), (self.blind.seed, self.blind.step)
+        drawn = [directions(one, np.random.default_rng([*seed, int(key)]), self.blind.tries) for key in keys]
+        return Parameters({name: np.stack([e[name] for e in drawn]) for name in one}), which
+
+    def _estimated(self, theta: Parameters) -> Parameters:
+        tries, sigma, (e, which) = self.blind.tries, self.blind.sigma, self._directions(theta)
+        e = e.map(lambda array: array[which].swapaxes(0, 1))  # (tries, T, ...)
         x, y = (many(array, 2 * tries) for array in (self.x, self.y))
         losses = self.blind.model.at(both_sides(theta, e, sigma, self.tasks), x, y).loss
         return along(e, losses.reshape(2, tries, self.tasks), sigma)
 
-    def _climbed(self, theta: Parameters, rng: np.random.Generator) -> Parameters:
-        there, least = theta, self.loss
-        for _ in range(self.blind.tries):
-            candidate = there + self.blind.sigma * directions(theta, rng)
+    def _climbed(self, theta: Parameters) -> Parameters:
+        there, least, (e, which) = theta, self.loss, self._directions(theta)
+        for i in range(self.blind.tries):
+            candidate = there + self.blind.sigma * e.map(lambda array, i=i: array[which, i])
             loss = self.blind.model.at(candidate, self.x, self.y).loss
             there = chosen(loss < least, candidate, there)
             least = np.where(loss < least, loss, least)
         return theta - there
+
+
+def _digest(*arrays: np.ndarray) -> int:
+    """64 bits of a hash of the bytes of the arrays."""
+    return int.from_bytes(hashlib.sha256(b"".join(array.tobytes() for array in arrays)).digest()[:8], "big")
 
 
 def chosen(first: np.ndarray, one: Parameters, other: Parameters) -> Parameters:

@@ -62,8 +62,8 @@ def adapt(
     validate.parameters("theta", theta)
     alpha = validate.rates("inner_lr", inner_lr, theta)
     theta = in_form(model, theta, math.inf, fast_weights, alpha)
-    for _ in range(validate.count("steps", steps)):
-        theta = theta - alpha * model.at(theta, x, y).gradient  # eq. 11
+    for k in range(validate.count("steps", steps)):
+        theta = theta - alpha * at_step(model, k).at(theta, x, y).gradient  # eq. 11
     return theta
 
 
@@ -138,8 +138,8 @@ def meta_gradient(
     alpha = validate.rates("inner_lr", inner_lr, theta)
     theta_k = in_form(model, theta, validate.count("steps", steps) * x.shape[1], fast_weights, alpha)
     tapes = []
-    for _ in range(steps):  # k = 0..K-1
-        here = model.at(theta_k, x, y)
+    for k in range(steps):  # k = 0..K-1
+        here = at_step(model, k).at(theta_k, x, y)
         theta_k = theta_k - alpha * here.gradient  # theta_{k+1} = theta_k - alpha o grad L_S(theta_k), eq. 11
         tapes += [] if first_order else [here]
     query = model.at(theta_k, batch.x_query, batch.y_query)
@@ -168,6 +168,11 @@ def in_form(
     if fast_weights is False or isinstance(alpha, Parameters):
         return theta.formed()
     return model.fast_weights(theta, 0 if fast_weights else examples) if hasattr(model, "fast_weights") else theta
+
+
+def at_step(model: Model, k: int) -> Model:
+    """The model k inner steps later: the same, but for one whose gradient is random and which says so by a method `at_step`."""
+    return model.at_step(k) if hasattr(model, "at_step") else model
 
 
 def _sum(terms: Any) -> Parameters:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import checkpoint, memory, methods, sound, tasks, validate
-from tinymaml.choices import checked
+from tinymaml.choices import checked, refusal
 from tinymaml.evaluation import Curve, constant, evaluate
 from tinymaml.folder import claimed
 from tinymaml.methods.method import Gradient, Sample, Start
@@ -42,7 +44,7 @@ def sampler(settings: Settings) -> Sample:
 
 
 def gradient(settings: Settings) -> Gradient:
-    """gradient(theta, batch): what the method moves theta along. ValueError for one that is not trained."""
+    """gradient(theta, batch, iteration): what the method moves theta along. ValueError for one that is not trained."""
     method = methods.named(settings.method)
     if method.gradient is None:
         trained = ", ".join(each.name for each in methods.METHODS if each.gradient)
@@ -50,15 +52,17 @@ def gradient(settings: Settings) -> Gradient:
     return method.gradient(model(settings), settings)
 
 
-def new_tasks(settings: Settings, count: int, queries: int) -> TaskBatch:
+def new_tasks(settings: Settings, count: int, queries: int, seed: int | None = None) -> TaskBatch:
     """`count` tasks that no method has trained on, the same for all; of classes never seen, where there are classes.
 
-    queries: of a task, or of each of its classes.
+    queries: of a task, or of each of its classes. seed: which of these tasks, by default that of the run; which classes were
+    trained on is the run's alone.
     """
+    seed = settings.seed if seed is None else validate.count("seed", seed, least=0)
     fits(settings, count, queries)
     source = tasks.named(settings.family).testing(settings)
     counts = {"tasks": count, "shots": settings.shots, "queries": queries, "dtype": settings.dtype}
-    return source.sample(stream(settings.seed, "testing tasks"), **counts)
+    return source.sample(stream(seed, "testing tasks"), **counts)
 
 
 def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
@@ -124,6 +128,7 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
         state = _restore(path, settings)
     else:
         state = begin(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
+    kept = asdict(stored(settings))
     try:
         return train(
             moves,
@@ -131,7 +136,7 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             state,
             optimizer=optimizer,
             iterations=settings.iterations,
-            save=lambda state: checkpoint.save(path, state, asdict(settings)),
+            save=lambda state: checkpoint.save(path, state, kept),
             label=method.look.label if progress else None,
         )
     except Diverged as error:
@@ -140,20 +145,43 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
         raise Diverged(error.iteration, hint) from error
 
 
-def reopen(path: Path) -> tuple[TrainingState, Settings]:
-    """A trained run with its own settings. ValueError for a checkpoint that does not fit what they describe."""
-    state, stored = checkpoint.load(path)
-    try:
-        settings = _described(stored)
+def stored(settings: Settings) -> Settings:
+    """The settings as a file keeps them: with what the data are in place of the folder that they are in."""
+    content = tasks.named(settings.family).content
+    return replace(settings, options={**settings.options, "data": content(settings)}) if content else settings
+
+
+def reopen(path: Path, data: str | None = None) -> tuple[TrainingState, Settings]:
+    """A trained run with its own settings, and the folder `data`, where its family reads files, in place of their content.
+
+    ValueError for a checkpoint that does not fit what they describe, and for other data than those that it was trained on.
+    """
+    state, facts = checkpoint.load(path)
+    with _of_file(path):
+        kept = _described(facts)
+    family = tasks.named(kept.family)
+    if data is not None and not family.content:
+        raise ValueError(refusal("data", family, [methods.named(kept.method)]))
+    settings = checked(replace(kept, options={**kept.options, "data": data or ""})) if family.content else kept
+    if differences(stored(settings), kept):
+        raise ValueError(f"{path} was trained on other data than {data} holds: name the folder of its own with --data")
+    with _of_file(path):
         memory.fit({"--classes, --ways or --shots": tasks.named(settings.family).scratch(settings, 1, 1)})
         if sum(map(math.prod, model(settings).shapes.values())) > state.theta.size:  # before as much is allocated
             raise ValueError("it is of another architecture: theta has fewer numbers than its settings say")
         state = sound.agreeing(state, initialisation(settings), Adam(settings.outer_lr, settings.half_life))
         if state.iteration > settings.iterations:
             raise ValueError(f"it has done {state.iteration} iterations, and its settings say {settings.iterations}")
+    return state, settings
+
+
+@contextmanager
+def _of_file(path: Path) -> Iterator[None]:
+    """Errors inside are faults of the file."""
+    try:
+        yield
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}: train again or name another file") from error
-    return state, settings
 
 
 def _described(stored: dict[str, Any]) -> Settings:
@@ -173,10 +201,10 @@ def _described(stored: dict[str, Any]) -> Settings:
 
 def _restore(path: Path, settings: Settings) -> TrainingState:
     """The state in `path`, which must come from the same settings; more iterations may be asked."""
-    state, stored = reopen(path)
-    for name in differences(replace(stored, iterations=settings.iterations), settings):
-        had, asked = (flattened(each).get(name) for each in (stored, settings))
+    state, had = reopen(path, settings.options.get("data"))
+    for name in differences(replace(had, iterations=settings.iterations), settings):
+        was, asked = (flattened(each).get(name) for each in (had, settings))
         raise ValueError(
-            f"{path} was trained with {name} {had}, asked for was {asked}: ask for the same, or choose another folder"
+            f"{path} was trained with {name} {was}, asked for was {asked}: ask for the same, or choose another folder"
         )
     return state

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-PURPOSES = ("initialisation", "training tasks", "testing tasks", "classes")
+PURPOSES = ("initialisation", "training tasks", "testing tasks", "classes", "perturbations")
 
 
-def stream(seed: int, purpose: str) -> np.random.Generator:
-    """The generator of one purpose: the same seed gives every method the same tasks."""
-    return np.random.default_rng([seed, PURPOSES.index(purpose)])
+def stream(seed: int, purpose: str, *iteration: int) -> np.random.Generator:
+    """The generator of one purpose, or of one iteration of it: the same seed gives every method the same tasks."""
+    return np.random.default_rng([seed, PURPOSES.index(purpose), *iteration])

@@ -51,7 +51,7 @@ def begin(theta: Parameters, optimizer: Any, rng: np.random.Generator) -> Traini
 
 
 def train(
-    gradient: Callable[[Parameters, Any], Any],
+    gradient: Callable[[Parameters, Any, int], Any],
     sample: Callable[[np.random.Generator], Any],
     state: TrainingState,
     *,
@@ -63,11 +63,12 @@ def train(
 ) -> TrainingState:
     """Train from `state` until `iterations` iterations are done in all, and return the state then.
 
-    gradient(theta, batch)    an object with `loss` and `gradient`, such as `meta_gradient` with its settings filled in; if it
-                              has a `diagnosis`, a sentence, that is told when training diverges, and in a warning at the end
-    sample(rng)               the next batch of tasks
-    save(state)               called every `save_every` iterations, at the end, and before any exception leaves here
-    label                     shows progress under this name, a bar or lines in a log; None shows none
+    gradient(theta, batch, iteration)    an object with `loss` and `gradient`; `iteration` is the number of whole iterations
+                     done before, from 0. `lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=0.01)`
+                     is one. A `diagnosis` of that object, a sentence, is told when training diverges, and in a warning at the end
+    sample(rng)      the next batch of tasks
+    save(state)      called every `save_every` iterations, at the end, and before any exception leaves here
+    label            shows progress under this name, a bar or lines in a log; None shows none
 
     A run that is stopped and goes on from its saved state does bit for bit what it would have done unstopped.
     Raises Diverged, with the last good state saved, and never steps along a gradient that is not finite.
@@ -88,7 +89,7 @@ def train(
         with np.errstate(all="ignore"):  # overflow is looked for, and reported, below
             for i in range(state.iteration, iterations):
                 _, theta, moments, _ = done
-                found = gradient(theta, sample(rng))
+                found = gradient(theta, sample(rng), i)
                 losses[i] = found.loss
                 if not np.isfinite(found.loss):
                     raise Diverged(i + 1, f"the loss is {found.loss}{_why(found)}")

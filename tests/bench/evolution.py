@@ -75,14 +75,13 @@ def blind_training(o: argparse.Namespace) -> None:
     for name, (model, rate) in ways.items():
         optimizer, began = Adam(0.02), time.perf_counter()
 
-        def gradient(theta: Parameters, shown: tuple, model: Blind = model, rate: float = rate) -> object:
-            batch, seed = shown
-            rng = np.random.default_rng(seed + 1)
-            inner, given = replace(model, seed=seed), {"pairs": o.pairs, "sigma": 0.1, "normalised": True}
+        def gradient(theta: Parameters, batch: TaskBatch, iteration: int, model: Blind = model, rate: float = rate) -> object:
+            rng = stream(o.seed, "perturbations", iteration)
+            inner, given = replace(model, seed=int(rng.integers(2**63))), {"pairs": o.pairs, "sigma": 0.1, "normalised": True}
             return meta_estimate(inner, theta, batch, rng, inner_lr=rate, **given)
 
         trained = train(
-            gradient, lambda rng: (tasks_of(o.part, o.horizon, 4, rng), int(rng.integers(2**62))),
+            gradient, lambda rng: tasks_of(o.part, o.horizon, 4, rng),
             begin(zeros, optimizer, stream(o.seed, "training tasks")), optimizer=optimizer, iterations=o.iterations, label=name,
         )  # fmt: skip
         seconds = time.perf_counter() - began

@@ -123,7 +123,7 @@ def adaptation(o: argparse.Namespace) -> None:
     """Train the exact MAML; adapt from its start by the exact gradient, and by that of sampled episodes."""
     exact, rate, optimizer = LinearPolicy(horizon=20), o.inner_lr or 0.1, Adam(0.01)
     trained = train(
-        partial(meta_gradient, exact, inner_lr=rate), partial(Navigation().sample, tasks=20),
+        lambda theta, batch, iteration: meta_gradient(exact, theta, batch, inner_lr=rate), partial(Navigation().sample, tasks=20),
         begin(exact.init(stream(o.seed, "initialisation")), optimizer, stream(o.seed, "training tasks")),
         optimizer=optimizer, iterations=o.iterations or 2000, label="MAML, exact",
     ).theta  # fmt: skip
@@ -157,7 +157,7 @@ def neural(o: argparse.Namespace) -> None:
         return with_dice(source.sample(rng, tasks=20, shots=20, queries=20, dtype=np.float32), rng, o.horizon)
 
     trained = train(
-        partial(meta_gradient, model, inner_lr=rate, first_order=o.first_order), sample,
+        lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=rate, first_order=o.first_order), sample,
         begin(begun, optimizer, stream(o.seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="neural policy",
     )  # fmt: skip

@@ -45,7 +45,7 @@ def memory(hidden: int, iterations: int, tests: int, seed: int = 0, tasks: int =
     optimizer = Adam(0.005, half_life=max(1, iterations // 4))
     theta = network.init(stream(seed, "initialisation"), np.float32)
     trained = train(
-        lambda theta, batch: network.at(theta, *batch), partial(told_late, tasks=tasks),
+        lambda theta, batch, iteration: network.at(theta, *batch), partial(told_late, tasks=tasks),
         begin(theta, optimizer, stream(seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="recurrent network",
     )  # fmt: skip
@@ -57,7 +57,8 @@ def maml(iterations: int, tests: int, seed: int = 0, tasks: int = 25, inner_lr: 
     """The squared error after one step from the first 0..19 points, on the last point of the same new tasks: (tests, POINTS)."""
     network, optimizer = MLP([1, 40, 40, 1]), Adam()
     trained = train(
-        partial(meta_gradient, network, inner_lr=inner_lr), partial(Sinusoids().sample, tasks=tasks, shots=10, dtype=np.float32),
+        lambda theta, batch, iteration: meta_gradient(network, theta, batch, inner_lr=inner_lr),
+        partial(Sinusoids().sample, tasks=tasks, shots=10, dtype=np.float32),
         begin(network.init(stream(seed, "initialisation"), np.float32), optimizer, stream(seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="MAML",
     )  # fmt: skip

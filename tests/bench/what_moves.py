@@ -26,9 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     top = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], epilog=__doc__.partition("\n\n")[2])
     top.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     top.add_argument("--tests", type=int, default=1000, help="new tasks (default: %(default)s)")
+    top.add_argument("--data", metavar="FOLDER", help="where the files are that it was trained on, if on files")
     o = top.parse_args(argv)
     try:
-        state, settings = reopen(o.checkpoint)
+        state, settings = reopen(o.checkpoint, o.data)
     except (OSError, ValueError) as error:
         top.error(str(error))
     family = tasks.named(settings.family)

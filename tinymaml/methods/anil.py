@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from tinymaml.layers import names_of
@@ -23,8 +22,8 @@ def head(model: Any) -> list[str]:
 
 def gradient(model: Any, settings: Settings, names: Callable[[Any], list[str]] = head) -> Gradient:
     """The meta-gradient, in all parameters, after those of these names alone have adapted: no other has a rate."""
-    inner_lr = dict.fromkeys(names(model), settings.inner_lr)
-    return partial(meta_gradient, model, inner_lr=inner_lr, steps=settings.options["steps"])
+    given = {"inner_lr": dict.fromkeys(names(model), settings.inner_lr), "steps": settings.options["steps"]}
+    return lambda theta, batch, iteration: meta_gradient(model, theta, batch, **given)
 
 
 def start(family: Family, settings: Settings, trained: Start, names: Callable[[Any], list[str]] = head) -> Start:

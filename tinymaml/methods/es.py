@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
-
-import numpy as np
 
 from tinymaml import validate
 from tinymaml.evolution import Blind, MetaEstimate, meta_estimate
 from tinymaml.look import Look
-from tinymaml.methods.method import Gradient, Method, Sample, Start, tasks_of_family
+from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.option import Option, one_of
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings
+from tinymaml.streams import stream
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
@@ -31,25 +30,6 @@ TRIES = Option(
 REACH = Option("reach", 0.1, "how far these are, per entry", partial(validate.rate, such=0.1, most=10))
 
 
-@dataclass(frozen=True)
-class Seeded(TaskBatch):
-    """A batch of tasks and the seed of all chance that is left, drawn by the run's own generator: so a run can be resumed."""
-
-    seed: int = 0
-
-
-def shown(family: Family, settings: Settings) -> Sample:
-    """The family's tasks, with a seed."""
-    sample = tasks_of_family(family, settings)
-
-    def seeded(rng: np.random.Generator) -> Seeded:
-        batch = sample(rng)
-        arrays = (batch.x_support, batch.y_support, batch.x_query, batch.y_query)
-        return Seeded(*arrays, batch.hidden, int(rng.integers(2**63)))
-
-    return seeded
-
-
 def within(model: Any, settings: Settings, seed: int = 0) -> tuple[Any, float]:
     """The model as adaptation sees it, and the rate: itself, or blind."""
     options = settings.options
@@ -60,11 +40,11 @@ def within(model: Any, settings: Settings, seed: int = 0) -> tuple[Any, float]:
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """Eq. 26 of the query loss after one step."""
+    """Eq. 26 of the query loss after one step. Its noise is of the run's seed and the iteration, so that a run can be resumed."""
     options = settings.options
 
-    def estimate(theta: Parameters, batch: Seeded) -> MetaEstimate:
-        rng = np.random.default_rng(batch.seed)
+    def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> MetaEstimate:
+        rng = stream(settings.seed, "perturbations", iteration)
         inner, rate = within(model, settings, int(rng.integers(2**63)))
         return meta_estimate(
             inner, theta, batch, rng, inner_lr=rate, pairs=options["pairs"], sigma=options["sigma"], normalised=True
@@ -90,7 +70,6 @@ METHOD = Method(
     "MAML without a gradient outside, and without one inside if asked: evolution strategies",
     Look("ES-MAML", "#9966CC", (0, (1, 1, 4, 1)), "X"),
     gradient,
-    shown=shown,
     start=start,
     copies=copies,
     rated=lambda settings: settings.options["inside"] != "climb",

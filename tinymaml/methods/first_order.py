@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from tinymaml.look import Look
@@ -14,7 +13,8 @@ from tinymaml.settings import Settings
 
 def gradient(model: Any, settings: Settings) -> Gradient:
     """The mean over tasks of u_K (the paper's section 5.2)."""
-    return partial(meta_gradient, model, inner_lr=settings.inner_lr, steps=settings.options["steps"], first_order=True)
+    given = {"inner_lr": settings.inner_lr, "steps": settings.options["steps"], "first_order": True}
+    return lambda theta, batch, iteration: meta_gradient(model, theta, batch, **given)
 
 
 METHOD = Method(

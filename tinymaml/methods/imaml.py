@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from tinymaml import validate
@@ -30,8 +29,8 @@ DAMPENING = Option(
 
 def gradient(model: Any, settings: Settings) -> Gradient:
     """The implicit meta-gradient."""
-    given = {option.name: settings.options[option.name] for option in METHOD.options}
-    return partial(implicit_gradient, model, inner_lr=settings.inner_lr, **given)
+    given = {option.name: settings.options[option.name] for option in METHOD.options} | {"inner_lr": settings.inner_lr}
+    return lambda theta, batch, iteration: implicit_gradient(model, theta, batch, **given)
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:

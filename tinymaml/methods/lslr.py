@@ -14,7 +14,7 @@ import numpy as np
 from tinymaml.look import Look
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.meta_sgd import RATES_LR, LearnedGradient, joined, parted, unit
+from tinymaml.methods.meta_sgd import LearnedGradient, joined, parted
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings
@@ -25,22 +25,22 @@ from tinymaml.tasks.family import Family
 def initial(model: Any, settings: Settings, rng: np.random.Generator) -> Parameters:
     """A random theta, with the rate of every name at `inner_lr`."""
     theta = model.init(rng, settings.dtype)
-    return joined(theta, theta.map(lambda array: np.full(1, settings.inner_lr / unit(settings), array.dtype)))
+    return joined(theta, theta.map(lambda array: np.full(1, settings.inner_lr, array.dtype)))
 
 
-def inner_lr(rates: Parameters, settings: Settings) -> dict[str, float]:
+def inner_lr(rates: Parameters) -> dict[str, float]:
     """One number a name, as `adapt` takes them."""
-    return {name: (unit(settings) * array).item() for name, array in rates.items()}
+    return {name: array.item() for name, array in rates.items()}
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
     """The meta-gradient, and the derivative in every rate: that of all its entries together."""
 
-    def gradient(trained: Parameters, batch: TaskBatch) -> LearnedGradient:
+    def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> LearnedGradient:
         theta, rates = parted(trained)
-        meta = meta_gradient(model, theta, batch, inner_lr=inner_lr(rates, settings), steps=settings.options["steps"])
+        meta = meta_gradient(model, theta, batch, inner_lr=inner_lr(rates), steps=settings.options["steps"])
         of_names = meta.rates.map(lambda array: array.sum(keepdims=True).reshape(1))
-        return LearnedGradient(meta.loss, joined(meta.gradient, unit(settings) * of_names))
+        return LearnedGradient(meta.loss, joined(meta.gradient, of_names))
 
     return gradient
 
@@ -48,7 +48,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 def start(family: Family, settings: Settings, trained: Start) -> Start:
     """The trained network with the trained rates."""
     theta, rates = parted(trained.theta)
-    return replace(trained, theta=theta, inner_lr=inner_lr(rates, settings))
+    return replace(trained, theta=theta, inner_lr=inner_lr(rates))
 
 
 METHOD = Method(
@@ -60,7 +60,6 @@ METHOD = Method(
     start=start,
     copies=lambda settings: settings.options["steps"],
     rated=lambda settings: False,
-    rate="rates_lr",
-    options=(STEPS, RATES_LR),
+    options=(STEPS,),
     compared=False,
 )

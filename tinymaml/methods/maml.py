@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from tinymaml import validate
@@ -18,7 +17,8 @@ STEPS = Option("steps", 1, "gradient steps of the inner loop in training", parti
 
 def gradient(model: Any, settings: Settings) -> Gradient:
     """The meta-gradient, with every Hessian."""
-    return partial(meta_gradient, model, inner_lr=settings.inner_lr, steps=settings.options["steps"])
+    given = {"inner_lr": settings.inner_lr, "steps": settings.options["steps"]}
+    return lambda theta, batch, iteration: meta_gradient(model, theta, batch, **given)
 
 
 METHOD = Method(

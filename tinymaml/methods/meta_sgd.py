@@ -1,7 +1,6 @@
 """Meta-SGD: a learning rate for every entry of theta, trained beside it (Li, Zhou, Chen and Li 2017, arXiv 1707.09835), eq. 20.
 
-What is trained holds the rate of W1 under the name "rate W1", in units in which a step of the outer optimiser by `outer_lr`
-changes it by `rates_lr`.
+What is trained holds the rate of W1 under the name "rate W1". The outer optimiser moves it as it moves theta, by `outer_lr`.
 """
 
 from __future__ import annotations
@@ -11,18 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml import validate
 from tinymaml.look import Look
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
-from tinymaml.option import Option
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
-RATES_LR = Option("rates_lr", 0.001, "learning rate of the outer loop for the rates of the inner loop", validate.rate)
 RATE = "rate "
 
 
@@ -45,25 +41,19 @@ def parted(trained: Parameters) -> tuple[Parameters, Parameters]:
     return theta, Parameters({name: trained[RATE + name] for name in theta})
 
 
-def unit(settings: Settings) -> float:
-    """The rate that is kept as 1."""
-    return settings.options["rates_lr"] / settings.outer_lr
-
-
 def initial(model: Any, settings: Settings, rng: np.random.Generator) -> Parameters:
     """A random theta, with every rate at `inner_lr`."""
     theta = model.init(rng, settings.dtype)
-    return joined(theta, theta.map(lambda array: np.full_like(array, settings.inner_lr / unit(settings))))
+    return joined(theta, theta.map(lambda array: np.full_like(array, settings.inner_lr)))
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
     """The meta-gradient, and the derivative in every rate."""
-    inner = {"steps": settings.options["steps"]}
 
-    def gradient(trained: Parameters, batch: TaskBatch) -> LearnedGradient:
+    def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> LearnedGradient:
         theta, rates = parted(trained)
-        meta = meta_gradient(model, theta, batch, inner_lr=unit(settings) * rates, **inner)
-        return LearnedGradient(meta.loss, joined(meta.gradient, unit(settings) * meta.rates))
+        meta = meta_gradient(model, theta, batch, inner_lr=rates, steps=settings.options["steps"])
+        return LearnedGradient(meta.loss, joined(meta.gradient, meta.rates))
 
     return gradient
 
@@ -71,7 +61,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 def start(family: Family, settings: Settings, trained: Start) -> Start:
     """The trained network with the trained rates."""
     theta, rates = parted(trained.theta)
-    return replace(trained, theta=theta, inner_lr=unit(settings) * rates)
+    return replace(trained, theta=theta, inner_lr=rates)
 
 
 METHOD = Method(
@@ -83,7 +73,6 @@ METHOD = Method(
     start=start,
     copies=lambda settings: settings.options["steps"],
     rated=lambda settings: False,
-    rate="rates_lr",
-    options=(STEPS, RATES_LR),
+    options=(STEPS,),
     compared=False,
 )

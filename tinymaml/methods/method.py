@@ -20,7 +20,7 @@ from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Sizes
 
-Gradient = Callable[[Parameters, TaskBatch], Any]  # gradient(theta, batch): an object with `loss` and `gradient`
+Gradient = Callable[[Parameters, TaskBatch, int], Any]  # gradient(theta, batch, iteration): see `train`
 Sample = Callable[[np.random.Generator], TaskBatch]  # sample(rng): the next batch of training tasks
 
 
@@ -64,7 +64,7 @@ class Method:
 
     name, help    what it is called, and a sentence on it for --help
     look          its label, and its line in every figure
-    gradient      gradient(model, settings) is what training calls with theta and a batch; None: it is not trained
+    gradient      gradient(model, settings) is the `Gradient` that training calls; None: it is not trained
     sizes         sizes(family, settings): what its network must fit
     initial       initial(model, settings, rng): all that is trained, as it is before; a checkpoint holds the same names
     shown         shown(family, settings): the training tasks as the method is shown them

@@ -1,7 +1,6 @@
 """Multi-step loss: the query loss counts after every inner step (MAML++, Antoniou, Edwards and Storkey 2019), eq. 21.
 
-At first all steps count alike; then all weight goes to the last. How far that has come is kept beside theta, under the name
-"clock": a number that the outer optimiser moves by its own rate in every iteration, since its gradient is always -1.
+At first all steps count alike; within `anneal` iterations nearly all weight goes to the last.
 """
 
 from __future__ import annotations
@@ -10,20 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from tinymaml import validate
 from tinymaml.look import Look
 from tinymaml.maml import Model, Rates, in_form
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method, Start
+from tinymaml.methods.method import Gradient, Method
 from tinymaml.option import Option
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
-from tinymaml.tasks.family import Family
 
-ANNEAL = Option("anneal", 5000, "iterations in which the weight of the query loss goes to the last inner step", validate.count)
+ANNEAL = Option("anneal", 1000, "iterations in which the weight of the query loss goes to the last inner step", validate.count)
 LEAST = 0.03  # of its first weight, which every step but the last keeps
 
 
@@ -71,31 +67,14 @@ def annealed(steps: int, progress: float) -> list[float]:
     return [others] * (steps - 1) + [1 - (steps - 1) * others]
 
 
-def parted(trained: Parameters) -> tuple[Parameters, float]:
-    """theta, and the clock."""
-    return Parameters({name: array for name, array in trained.items() if name != "clock"}), trained["clock"].real.item()
-
-
-def initial(model: Any, settings: Settings, rng: np.random.Generator) -> Parameters:
-    """A random theta, with the clock at zero."""
-    return Parameters({**model.init(rng, settings.dtype), "clock": np.zeros(1, settings.dtype)})
-
-
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """The gradient in theta, under the weights of the hour."""
+    """The gradient under the weights of the iteration."""
 
-    def gradient(trained: Parameters, batch: TaskBatch) -> MultiStepGradient:
-        theta, clock = parted(trained)
-        now = annealed(settings.options["steps"], clock / (settings.options["anneal"] * settings.outer_lr))
-        found = multi_step_gradient(model, theta, batch, inner_lr=settings.inner_lr, weights=now)
-        return replace(found, gradient=Parameters({**found.gradient, "clock": np.full(1, -1, settings.dtype)}))
+    def gradient(theta: Parameters, batch: TaskBatch, iteration: int) -> MultiStepGradient:
+        weights = annealed(settings.options["steps"], iteration / settings.options["anneal"])
+        return multi_step_gradient(model, theta, batch, inner_lr=settings.inner_lr, weights=weights)
 
     return gradient
-
-
-def start(family: Family, settings: Settings, trained: Start) -> Start:
-    """The trained network, without the clock."""
-    return replace(trained, theta=parted(trained.theta)[0])
 
 
 METHOD = Method(
@@ -103,8 +82,6 @@ METHOD = Method(
     "MAML whose query loss counts after every inner step, in the end almost only after the last",
     Look("multi-step loss", "#EE6677", (0, (9, 2)), "h"),
     gradient,
-    initial=initial,
-    start=start,
     copies=lambda settings: settings.options["steps"],
     rate="inner_lr",
     options=(replace(STEPS, default=5), ANNEAL),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ def all_points(batch: TaskBatch) -> tuple[np.ndarray, np.ndarray]:
 
 def gradient(model: Any, settings: Settings) -> Gradient:
     """That gradient, for which nothing can be set."""
-    return partial(pretraining_gradient, model)
+    return lambda theta, batch, iteration: pretraining_gradient(model, theta, batch)
 
 
 METHOD = Method(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from tinymaml import validate
@@ -41,7 +40,8 @@ def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_l
 
 def gradient(model: Any, settings: Settings) -> Gradient:
     """theta less the mean of theta_K."""
-    return partial(reptile_gradient, model, inner_lr=settings.inner_lr, steps=settings.options["steps"])
+    given = {"inner_lr": settings.inner_lr, "steps": settings.options["steps"]}
+    return lambda theta, batch, iteration: reptile_gradient(model, theta, batch, **given)
 
 
 METHOD = Method(

@@ -70,6 +70,8 @@ class Family:
     told            told(batch): the batch with the answer to "which task is this?" beside the inputs, if there is one
     scratch         scratch(settings, tasks, queries): the bytes, at least, that drawing tasks takes beside the tasks
     classes         classes(settings): the training classes (classes, examples, ...), if the tasks are made of classes
+    content         content(settings): a digest of the files in the folder that the option `data` names, if it has one: a run is
+                    known by what they hold, wherever they are
     """
 
     name: str
@@ -91,3 +93,4 @@ class Family:
     told: Callable[[TaskBatch], TaskBatch] | None = None
     scratch: Callable[[Settings, int, int], int] = lambda settings, tasks, queries: 0
     classes: Callable[[Settings], np.ndarray] | None = None
+    content: Callable[[Settings], str] | None = None

@@ -135,6 +135,7 @@ def classification(
     pictures: Mapping[str, Callable[[Any], Any]] = PICTURES,
     paper: Mapping[tuple[int, str], Mapping[int, float]] = MappingProxyType({}),
     pooled: Callable[[Settings], int] = lambda settings: 0,
+    content: Callable[[Settings], str] | None = None,
 ) -> Family:
     """The family of N-way tasks whose classes come from `training(settings)` and, new ones, from `testing(settings)`.
 
@@ -164,4 +165,5 @@ def classification(
             4 * s.options["ways"] ** 2,  # the targets of one task
         ),
         classes=classes,
+        content=content,
     )

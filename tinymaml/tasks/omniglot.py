@@ -238,14 +238,19 @@ def _folder(name: str, value: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _characters(seed: int, classes: int, data: str) -> tuple[np.ndarray, np.ndarray]:
-    """The characters to train on and those to test on, all of them turned by 0, 90, 180 and 270 degrees."""
-    train, test = load(data).split(stream(seed, "classes"), classes or None)
-    return rotations(train), rotations(test)
+def _characters(seed: int, classes: int, data: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """The characters to train on and those to test on, with their rotations, and a digest of all the images in the folder."""
+    found = load(data)
+    train, test = found.split(stream(seed, "classes"), classes or None)
+    return rotations(train), rotations(test), hashlib.sha256(found.characters.tobytes()).hexdigest()[:16]
 
 
-def _classes(settings: Settings, part: int = 0) -> np.ndarray:
-    return _characters(settings.seed, settings.options["classes"], settings.options["data"])[part]
+def _drawn(settings: Settings) -> tuple[np.ndarray, np.ndarray, str]:
+    return _characters(settings.seed, settings.options["classes"], os.path.abspath(os.path.expanduser(settings.options["data"])))
+
+
+def _classes(settings: Settings) -> np.ndarray:
+    return _drawn(settings)[0]
 
 
 FAMILY = fewshot.classification(
@@ -253,8 +258,9 @@ FAMILY = fewshot.classification(
     "N-way K-shot classification of handwritten characters of 50 alphabets, with their rotations as further classes",
     inputs=SIDE**2,
     training=_classes,
-    testing=lambda settings: _classes(settings, 1),
+    testing=lambda settings: _drawn(settings)[1],
     classes=_classes,
+    content=lambda settings: _drawn(settings)[2],
     shots=(),
     defaults={
         "iterations": 12_000, "outer_lr": 0.003, "half_life": 3000, "hidden": (256, 128, 64, 64), "tasks": 16, "queries": 3,
