@@ -17,7 +17,7 @@ import numpy as np
 from tinymaml import folder, methods, tasks, validate
 from tinymaml.arguments import asked, parser
 from tinymaml.choices import settings_for, settings_for_each
-from tinymaml.process import keep_freed_memory
+from tinymaml.process import keep_freed_memory, matrix_threads
 from tinymaml.settings import Settings
 from tinymaml.signals import Terminated
 from tinymaml.training import Diverged
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(commands).parse_args(argv)
     keep_freed_memory()
     try:
+        matrix_threads(arguments.threads)
         return arguments.command(arguments)
     except Diverged as error:
         return _complain(str(error), 1)
@@ -122,7 +123,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     from tinymaml.bench import run
 
-    return run()
+    return run(threads=arguments.threads)
 
 
 # -- folders -------------------------------------------------------------------------------------------------
