@@ -17,7 +17,7 @@ from tinymaml.methods import Method
 from tinymaml.option import Option
 from tinymaml.run import reopen, run
 from tinymaml.tasks import Family, Sinusoids
-from tinymaml.tasks.family import Reference, Sizes
+from tinymaml.tasks.family import Published, Reference, Sizes
 
 TINY = {"iterations": 3, "tasks": 3, "shots": 2, "queries": 2, "hidden": (5,)}
 
@@ -159,7 +159,7 @@ LINES = Family(
     test_tasks=7, test_queries=3, pictures={"lines.png": picture}, defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
     options=(Option("slope", 1.0, "the largest slope", validate.rate),),
     references=(Reference("still", Look("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
-    paper={(2, "maml"): {1: -0.125}},
+    paper=(Published({"method": "maml", "shots": 2, "slope": 2.0}, {1: -0.125}),),
 )  # fmt: skip
 
 

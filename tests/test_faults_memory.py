@@ -4,12 +4,12 @@ import tracemalloc
 
 import pytest
 
-import tinymaml.comparison  # and with it matplotlib: not while memory is measured  # noqa: F401
+import tinymaml.plot  # and with it matplotlib: not while memory is measured  # noqa: F401
 from tinymaml import cli, memory
 from tinymaml.choices import settings_for
 from tinymaml.layers import Affine, Elementwise
 from tinymaml.network import Network
-from tinymaml.run import fits, initialisation, judge, new_tasks, run, start
+from tinymaml.run import fits, initialisation, judge, new_tasks, run
 from tinymaml.tasks import glyphs, planes
 
 HUGE = str(10**30)
@@ -111,7 +111,7 @@ def test_the_estimate_is_from_a_fifth_to_all_of_what_training_takes(monkeypatch,
 def test_the_estimate_of_new_tasks_is_from_a_fifth_to_all_that_they_take(monkeypatch, changes, count, queries):
     settings = settings_for(**changes)
     theta = initialisation(settings)
-    took = measured(lambda: judge(settings, start(settings, theta, new_tasks(settings, count, queries)), 2))
+    took = measured(lambda: judge(settings, theta, new_tasks(settings, count, queries), 2))
     assert 0.2 * took < estimated(monkeypatch, settings, count, queries) <= took
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ class TrainingState:
     optimizer    the optimiser's own state, a dict of arrays
     generator    `rng.bit_generator.state`: where the stream of tasks stands
     losses       (iteration,) the history: the meta-loss of every batch, before its step
+    seconds      that all these iterations took, on which nothing depends
     """
 
     iteration: int
@@ -39,6 +41,7 @@ class TrainingState:
     optimizer: dict[str, np.ndarray]
     generator: dict[str, Any]
     losses: np.ndarray
+    seconds: float = 0.0
 
 
 def begin(theta: Parameters, optimizer: Any, rng: np.random.Generator) -> TrainingState:
@@ -55,6 +58,7 @@ def train(
     iterations: int,
     save: Callable[[TrainingState], None] = lambda state: None,
     save_every: int = 1000,
+    save_seconds: float = 30.0,
     label: str | None = None,
 ) -> TrainingState:
     """Train from `state` until `iterations` iterations are done in all, and return the state then.
@@ -62,7 +66,8 @@ def train(
     gradient(theta, batch)    an object with `loss` and `gradient`, such as `meta_gradient` with its settings filled in; if it
                               has a `diagnosis`, a sentence, that is told when training diverges
     sample(rng)               the next batch of tasks
-    save(state)               called every `save_every` iterations, at the end, and before any exception leaves here
+    save(state)               called every `save_every` iterations, and when the last time is `save_seconds` ago; at the end; and
+                              before any exception leaves here
     label                     shows progress under this name, a bar or lines in a log; None shows none
 
     A run that is stopped and goes on from its saved state does bit for bit what it would have done unstopped.
@@ -74,10 +79,11 @@ def train(
     rng = np.random.default_rng()
     rng.bit_generator.state = state.generator
     losses = np.concatenate([state.losses, np.empty(iterations - state.iteration)])
+    began = saved = time.monotonic()
     done = (state.iteration, state.theta, state.optimizer, state.generator)  # replaced whole, so never half-finished
 
     def now() -> TrainingState:
-        return TrainingState(*done, losses[:done[0]].copy())
+        return TrainingState(*done, losses[:done[0]].copy(), state.seconds + time.monotonic() - began)
 
     bar = progress(label, iterations, state.iteration)
     try:
@@ -96,8 +102,10 @@ def train(
                 if (i + 1) % 100 == 0:
                     bar.set_postfix({"meta-loss": f"{losses[max(0, i - 99):i + 1].mean():.3f}"}, refresh=False)
                 bar.update()
-                if (i + 1) % save_every == 0 and i + 1 < iterations:
+                due = (i + 1) % save_every == 0 or time.monotonic() - saved >= save_seconds
+                if due and i + 1 < iterations:
                     save(now())
+                    saved = time.monotonic()
     finally:
         with undisturbed():
             save(now())

@@ -23,7 +23,7 @@ from tinymaml.evaluation import Curve
 from tinymaml.methods import LOOKS
 from tinymaml.optimizers import Adam
 from tinymaml.process import keep_freed_memory, matrix_threads
-from tinymaml.run import gradient, initialisation, judge, new_tasks, sampler, start
+from tinymaml.run import gradient, initialisation, judge, new_tasks, sampler
 from tinymaml.settings import Settings
 from tinymaml.streams import stream
 from tinymaml.training import Diverged, begin, train
@@ -47,7 +47,7 @@ def course(settings: Settings, tests: int, seconds: float) -> dict[str, Any]:
             why = str(error)
             break
         spent += time.process_time() - began
-        curve = judge(settings, start(settings, state.theta, batch), max(SHOWN))
+        curve = judge(settings, state.theta, batch, max(SHOWN))
         moments.append({"iterations": state.iteration, "seconds": spent} | statistics(curve))
         if spent > seconds:
             break
