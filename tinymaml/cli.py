@@ -16,7 +16,7 @@ import numpy as np
 
 from tinymaml import folder, methods, tasks, validate
 from tinymaml.arguments import asked, parser
-from tinymaml.choices import settings_for, settings_for_each
+from tinymaml.choices import refuse_unused, settings_for, settings_for_each
 from tinymaml.process import keep_freed_memory, matrix_threads
 from tinymaml.settings import Settings
 from tinymaml.signals import status
@@ -76,14 +76,18 @@ def _places(arguments: argparse.Namespace) -> dict[str, dict[str, Settings]]:
     changes = asked(arguments)
     several = tasks.named(arguments.family).shots
     if "shots" in changes or not several:
-        return {"": settings_for_each(arguments.family, chosen, **changes)}
-    return {f"{shots}-shot": settings_for_each(arguments.family, chosen, shots=shots, **changes) for shots in several}
+        places = {"": settings_for_each(arguments.family, chosen, **changes)}
+    else:
+        places = {f"{shots}-shot": settings_for_each(arguments.family, chosen, shots=shots, **changes) for shots in several}
+    refuse_unused(next(iter(places.values())), changes)
+    return places
 
 
 def _train(arguments: argparse.Namespace) -> int:
     from tinymaml.run import run
 
     settings = settings_for(arguments.family, arguments.method, **asked(arguments))
+    refuse_unused({settings.method: settings}, asked(arguments))
     _drawable(settings, 1, 1)
     path = _folder(arguments, f"train-{settings.method}") / f"{settings.method}.npz"
     state = run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
@@ -103,11 +107,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps)
     family, method = tasks.named(test.family), methods.named(test.method)
     if arguments.inner_lr is not None and not method.rated(settings):
-        raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} adapts at rates of its own: leave it out")
+        how = "adapts at rates of its own" if method.adapts else "does not adapt"
+        raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} {how}: leave it out")
     batch = new_tasks(test, count, family.test_queries)
     curve = judge(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)  # with the classes of its training
     trained = f"{method.look.label}, {state.iteration:,} iterations"
-    rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else "rates of its own"
+    own = "rates of its own" if method.adapts else "no adaptation"
+    rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else own
     print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")
     print(f"{'steps':>5}  {family.measure.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):

@@ -17,14 +17,24 @@ from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
+LEAST = 1e-6  # closer to theta float32 has no other points
+
+
+def distance(name: str, value: object) -> float:
+    """How far a point is from theta, per entry; ValueError where the two cannot be told apart."""
+    if (found := validate.rate(name, value, 0.05)) < LEAST:
+        raise ValueError(f"{name} is {found:g}, expected at least {LEAST:g}: closer points cannot be told apart, try 0.05")
+    return found
+
+
 PAIRS = Option("pairs", 20, "pairs of points around theta in an outer step", validate.count)
-SIGMA = Option("sigma", 0.05, "how far these points are from theta, per entry", validate.rate)
+SIGMA = Option("sigma", 0.05, "how far these points are from theta, per entry", distance)
 INSIDE = Option(
     "inside", "gradient", "what adapts: the gradient, evolution (es), or climb, the best of the tries",
     one_of("gradient", "es", "climb"),
 )  # fmt: skip
 TRIES = Option("tries", 10, "points (pairs of them for es) that an inner step tries where it has no gradient", validate.count)
-REACH = Option("reach", 0.1, "how far these are, per entry", validate.rate)
+REACH = Option("reach", 0.1, "how far these are, per entry", distance)
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,15 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
     return replace(trained, model=model, inner_lr=rate)
 
 
+def unused(settings: Settings) -> dict[str, str]:
+    """What has no part in the way of adapting that was chosen."""
+    return {
+        "gradient": {name: "for es that adapts by the gradient (--inside gradient)" for name in ("tries", "reach")},
+        "es": {},
+        "climb": {"inner_lr": "for es that adapts by climbing (--inside climb)"},
+    }[settings.options["inside"]]
+
+
 METHOD = Method(
     "es",
     "MAML without a gradient outside, and without one inside if asked: evolution strategies",
@@ -85,5 +104,6 @@ METHOD = Method(
     copies=lambda settings: 2 * settings.options["pairs"],
     rated=lambda settings: settings.options["inside"] != "climb",
     options=(PAIRS, SIGMA, INSIDE, TRIES, REACH),
+    unused=unused,
     compared=False,
 )

@@ -71,6 +71,7 @@ class Family:
     defaults        the settings whose defaults it changes
     shots           those that a comparison runs when none are asked, if not only the default
     options         the settings that it has and not every family has
+    training_only   those of them that new tasks do not depend on
     references      what does not adapt
     paper           what Finn, Abbeel and Levine (2017) report, each under all settings that it depends on: `Published`
     shown           after which numbers of steps, of 0 to 10, a table shows it
@@ -94,6 +95,7 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     shots: tuple[int, ...] = ()
     options: tuple[Option, ...] = ()
+    training_only: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
     paper: tuple[Published, ...] = ()
     told: Callable[[TaskBatch], TaskBatch] | None = None

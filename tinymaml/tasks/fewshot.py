@@ -125,6 +125,7 @@ def classification(
     pictures: Mapping[str, Callable[[Any], Any]] = PICTURES,
     paper: tuple[Published, ...] = (),
     shown: tuple[int, ...] = Family.shown,
+    training_only: tuple[str, ...] = ("unshuffled",),
     pooled: Callable[[Settings], int] = lambda settings: 0,
 ) -> Family:
     """The family of N-way tasks whose classes come from `training(settings)` and, new ones, from `testing(settings)`.
@@ -148,6 +149,7 @@ def classification(
         defaults={"shots": 1, "queries": 5, "inner_lr": 0.4, "activation": "tanh", "dtype": "float32"} | defaults,
         shots=shots,
         options=(*OPTIONS, *options),
+        training_only=training_only,
         references=REFERENCES,
         paper=paper,
         shown=shown,

@@ -116,5 +116,6 @@ FAMILY = fewshot.classification(
     classes=lambda settings: _pool(settings.seed, settings.options["classes"] or LABELLED),
     defaults={"iterations": 3000},
     pictures={"episode.png": picture},
+    training_only=("classes", "unshuffled"),  # new classes come without end
     pooled=lambda settings: settings.options["classes"],
 )
