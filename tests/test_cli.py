@@ -31,7 +31,7 @@ def refused(capsys, argv, *words):
 
 def test_compare_writes_a_table_figures_and_every_number(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", "--iterations", "20", "--width", "5", "--quiet"]) == 0
+    assert main(["compare", "--iterations", "20", "--quiet"]) == 0
     printed = capsys.readouterr().out
     for row in ("MAML", "first-order MAML", "pre-trained", "from scratch", "oracle", "task-blind optimum", "paper"):
         assert row in printed
@@ -40,7 +40,7 @@ def test_compare_writes_a_table_figures_and_every_number(tmp_path, capsys, monke
     for figure in ("fits.png", "steps.png", "training.png"):
         assert (folder / figure).read_bytes().startswith(b"\x89PNG")
     results = json.loads((folder / "results.json").read_text())
-    assert results["settings"]["iterations"] == 20 and results["settings"]["hidden"] == [5, 5]
+    assert results["settings"]["iterations"] == 20 and results["settings"]["hidden"] == [40, 40]
     assert results["settings"]["options"]["maml"] == {"steps": 1} and results["settings"]["options"]["oracle"] == {}
     assert set(results["methods"]) == {"maml", "first-order", "pretraining", "scratch", "oracle", "task-blind"}
     assert len(results["methods"]["maml"]["mean"]) == 11

@@ -1,6 +1,7 @@
 """The comparison: every method and every reference in the table, in the JSON and in the figure, one new file at a time."""
 
 import json
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +18,7 @@ from tinymaml.methods import Method
 from tinymaml.option import Option
 from tinymaml.run import reopen, run
 from tinymaml.tasks import Family, Sinusoids
-from tinymaml.tasks.family import Reference, Sizes
+from tinymaml.tasks.family import Published, Reference, Sizes
 
 TINY = {"iterations": 3, "tasks": 3, "shots": 2, "queries": 2, "hidden": (5,)}
 
@@ -159,7 +160,7 @@ LINES = Family(
     test_tasks=7, test_queries=3, pictures={"lines.png": picture}, defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
     options=(Option("slope", 1.0, "the largest slope", validate.rate),),
     references=(Reference("still", Look("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
-    paper={(2, "maml"): {1: -0.125}},
+    paper=(Published({"method": "maml", "shots": 2, "slope": 2.0}, {1: -0.125}),),
 )  # fmt: skip
 
 
@@ -236,6 +237,127 @@ def test_what_cannot_be_tested_on_is_refused_before_anything_is_trained(tmp_path
     monkeypatch.setattr(comparison, "run", partial(pytest.fail, "trained"))
     with pytest.raises(ValueError, match="each class has 20 examples"):
         compared("glyphs", tmp_path, shots=6, classes=6)
+
+
+def boils_over(at, error=None):
+    """A method whose loss is infinite in iteration `at`, or which raises this error there."""
+
+    def gradient(model, settings):
+        calls = []
+
+        def gradient(theta, batch):
+            calls.append(1)
+            found = pretraining_gradient(model, theta, batch)
+            if len(calls) == at and error:
+                raise error
+            return replace(found, loss=np.inf) if len(calls) == at else found
+
+        return gradient
+
+    return Method("boils-over", "pre-training that does not end well", Look("boils over", "#123456"), gradient)
+
+
+@pytest.mark.parametrize(("at", "error", "sentence"), [
+    (2, None, "diverged at iteration 2: the loss is inf with outer_lr 0.001: try 0.0001; the state before it is saved in"),
+    (1, MemoryError(), "there is not enough memory for it"), (3, FloatingPointError("underflow"), "underflow"),
+])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_method_that_fails_is_a_row_and_the_others_go_on(tmp_path, monkeypatch, capsys, drawn, at, error, sentence, place):
+    few(monkeypatch)
+    monkeypatch.setattr(methods, "METHODS", (*methods.METHODS, boils_over(at, error)))
+    order = ["maml", "scratch"]
+    alone = compared("sinusoids", tmp_path / "alone", order)[1]
+    drawn.clear()
+    order.insert(place, "boils-over")
+    words = ["--iterations", "3", "--tasks", "3", "--shots", "2", "--queries", "2", "--width", "5"]
+    argv = ["compare", "--methods", ",".join(order), *words, "--quiet", "--out", str(tmp_path / "all")]
+    runs = settings_for_each("sinusoids", order, **TINY | {"hidden": (5, 5)})
+    assert main(argv) == 1
+    found = json.loads((tmp_path / "all" / "results.json").read_text())
+    assert sentence in found["failed"]["boils-over"] and "boils-over" not in found["methods"] | found["training_seconds"]
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("boils over")]
+    assert len(rows) == 1 and sentence in rows[0]
+    assert set(drawn) == {"steps.png", "training.png", "fits.png"}
+    expected = run_comparison({name: runs[name] for name in ("maml", "scratch")}, tmp_path / "other", progress=False)
+    assert found["methods"]["maml"]["mean"] == expected.curves["maml"].mean.tolist() and alone["failed"] == {}
+
+
+def test_where_all_diverge_the_references_are_left(tmp_path, monkeypatch, drawn):
+    few(monkeypatch)
+    found, results = compared("sinusoids", tmp_path, ["maml", "pretraining"], inner_lr=1e100, outer_lr=1e200)
+    assert set(found.failed) == {"maml", "pretraining"} and list(results["methods"]) == ["task-blind"]
+    assert all(sentence.startswith("diverged at iteration ") for sentence in found.failed.values())
+    assert set(drawn) == {"steps.png"} and "task-blind" in table(found)
+
+
+@pytest.mark.parametrize("broken", ["curves", "training", "fits_of_tasks", "save"])
+@pytest.mark.parametrize("error", [RuntimeError("no font\nat all"), OSError(28, "No space left on device"), MemoryError()])
+def test_a_figure_that_fails_costs_no_number_and_no_other_figure(tmp_path, monkeypatch, capsys, broken, error):
+    few(monkeypatch)
+
+    def fails(*given, **more):
+        raise error
+
+    monkeypatch.setattr(plot, broken, fails)
+    argv = ["compare", "--methods", "maml,scratch", "--iterations", "2", "--tasks", "2", "--quiet", "--out", str(tmp_path)]
+    assert main(argv) == 1
+    said = capsys.readouterr()
+    assert "from scratch" in said.out and len(json.loads((tmp_path / "results.json").read_text())["methods"]) == 3
+    files = {"curves": "steps.png", "training": "training.png", "fits_of_tasks": "fits.png"}
+    lost = [files[broken]] if broken in files else list(files.values())
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == sorted(set(files.values()) - set(lost))
+    begins = [f"tinymaml: {tmp_path / name} could not be written (" for name in lost]
+    assert all(line.startswith(begin) for line, begin in zip(said.err.strip().splitlines(), begins, strict=True))
+
+
+def test_the_table_and_the_numbers_come_before_any_figure(tmp_path, monkeypatch, capsys):
+    few(monkeypatch)
+    seen = []
+
+    def stopped(*given, **more):
+        seen.append((capsys.readouterr().out, json.loads((tmp_path / "results.json").read_text())["methods"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plot, "curves", stopped)
+    assert main(["compare", "--methods", "scratch", "--quiet", "--out", str(tmp_path)]) == 130
+    assert "from scratch" in seen[0][0] and "scratch" in seen[0][1]
+
+
+def test_numbers_that_cannot_be_written_are_told_and_the_table_is_printed(tmp_path, monkeypatch, capsys):
+    few(monkeypatch)
+    (tmp_path / "results.json").mkdir()
+    assert main(["compare", "--methods", "scratch", "--quiet", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "from scratch" in said.out and "results.json could not be written (" in said.err
+    assert (tmp_path / "steps.png").exists()
+
+
+def test_seconds_of_earlier_parts_are_kept(tmp_path, monkeypatch):
+    few(monkeypatch)
+
+    def slow(model, settings):
+        def gradient(theta, batch):
+            time.sleep(0.02)
+            return pretraining_gradient(model, theta, batch)
+
+        return gradient
+
+    slow = Method("slow", "slow pre-training", Look("slow", "#123456"), slow)
+    monkeypatch.setattr(methods, "METHODS", (slow, *methods.METHODS))
+    runs = lambda n: settings_for_each("sinusoids", ["slow"], **TINY | {"iterations": n})
+    first = run_comparison(runs(5), tmp_path, progress=False).seconds["slow"]
+    again = run_comparison(runs(5), tmp_path, resume=True, progress=False).seconds["slow"]
+    more = run_comparison(runs(8), tmp_path, resume=True, progress=False).seconds["slow"]
+    assert 0.1 <= first <= again and again + 0.06 <= more
+    assert json.loads((tmp_path / "results.json").read_text())["training_seconds"] == {"slow": more}
+
+
+def test_settings_of_another_method_are_refused(tmp_path):
+    runs = settings_for_each("sinusoids", ["maml", "es"], **TINY)
+    for wrong in ({"es": runs["maml"]}, {"maml": runs["maml"], "es": runs["maml"]}, {"mine": runs["maml"]}):
+        with pytest.raises(ValueError, match="has the settings of maml: settings_for_each names each by its method"):
+            run_comparison(wrong, tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_methods_under_different_settings_are_not_compared(tmp_path):

@@ -194,7 +194,7 @@ def test_the_noise_of_es_is_of_the_seed_and_the_iteration_and_its_length_not_of_
 
 @pytest.mark.parametrize("inside", ["gradient", "es", "climb"])
 def test_a_run_that_is_resumed_is_bit_for_bit_the_run_that_was_not(tmp_path, inside):
-    sizes = {"tasks": 2, "queries": 2, "shots": 2, "pairs": 3, "tries": 2, "inside": inside}
+    sizes = {"tasks": 2, "queries": 2, "shots": 2, "pairs": 3, "inside": inside} | ({} if inside == "gradient" else {"tries": 2})
     one = run(settings_for("navigation", "es", iterations=6, **sizes), tmp_path / "one.npz", progress=False)
     run(settings_for("navigation", "es", iterations=3, **sizes), tmp_path / "two.npz", progress=False)
     two = run(settings_for("navigation", "es", iterations=6, **sizes), tmp_path / "two.npz", resume=True, progress=False)

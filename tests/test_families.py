@@ -16,10 +16,11 @@ from tinymaml import methods, run, tasks
 from tinymaml.choices import declared, settings_for
 from tinymaml.cli import main
 from tinymaml.run import new_tasks, sampler, stream
-from tinymaml.settings import FIELDS
+from tinymaml.settings import FIELDS, Settings
 from tinymaml.tasks import omniglot
 
 GENERATED = [family.name for family in tasks.FAMILIES if "data" not in declared(family)]
+MAIN, NAMES = (*FIELDS, "method"), [method.name for method in methods.METHODS]
 ABOVE = sorted(Path(tinymaml.__file__).parent.glob("*.py"))
 
 
@@ -40,7 +41,41 @@ def test_names_are_unique_and_every_family_says_what_it_is():
 def test_a_family_changes_only_defaults_that_there_are(family):
     known = {*FIELDS, *declared(family, *methods.METHODS)}
     assert set(family.defaults) <= known
-    assert {name for _, name in family.paper} <= {method.name for method in methods.METHODS}
+
+
+OTHERS = {
+    "method": "first-order", "ways": 3, "shots": 2, "unshuffled": True, "activation": "softplus", "norm": "layer", "model": "?",
+    "hidden": (7,) * 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", [family for family in tasks.FAMILIES if family.paper], ids=lambda family: family.name)
+def test_what_the_paper_reports_is_of_this_task_network_and_method_and_of_no_other(family):
+    tried = [*OTHERS.items(), ("ways", 5), ("ways", 20), ("shots", 1), ("shots", 5), ("model", "mlp"), ("model", "cnn")]
+    shared = {"family": family.name, "seed": 3, "dtype": "float32", "iterations": 2}
+    for each in family.paper:
+        reported = lambda given: family.reported(Settings(**shared, **{n: v for n, v in given.items() if n in MAIN}, options={
+            name: value for name, value in given.items() if name not in MAIN
+        }))  # fmt: skip
+        assert reported(each.settings) == each.values and set(each.values) <= set(family.shown)
+        assert {"method", "shots", "hidden", "activation"} <= each.settings.keys() and each.settings["method"] in NAMES
+        for name, value in tried:
+            if name in each.settings and value != each.settings[name]:
+                found = reported({**each.settings, name: value})
+                assert found is None or found != each.values
+
+
+def test_the_papers_number_is_not_printed_under_another_task():
+    """As `compare omniglot --ways 20` and `--model cnn` did, and `compare --width 5`."""
+    family, usual = tasks.named("omniglot"), settings_for("omniglot", norm="batch", activation="relu", data=".")
+    assert family.reported(usual) == {3: 89.7}
+    for more in ({"ways": 20}, {"model": "cnn"}, {"norm": "none"}, {"activation": "tanh"}, {"hidden": (256, 128, 64)}):
+        assert family.reported(settings_for("omniglot", **{"norm": "batch", "activation": "relu", "data": "."} | more)) is None
+    filters = lambda **more: family.reported(settings_for("omniglot", model="cnn", hidden=(64,) * 4, data=".", **more))
+    assert (filters(), filters(ways=20, shots=5)) == ({3: 98.7}, {5: 98.9})
+    sinusoids = lambda **more: tasks.named("sinusoids").reported(settings_for("sinusoids", **more))
+    assert sinusoids() and sinusoids(method="pretraining") != sinusoids()
+    assert not any((sinusoids(shots=10), sinusoids(hidden=(5, 5)), sinusoids(activation="tanh"), sinusoids(method="reptile")))
 
 
 @pytest.mark.parametrize("family", GENERATED)

@@ -43,7 +43,7 @@ RIGHT = {
     "Goal[] tasks": ("0",), "near": POSITIVE, "sigma": ("1.5",), "normalised": ("True",), "climb": ("True",),
     "reach": ("1.5",), "noise": POSITIVE, "LinearPolicy.walk e": ("None",),
     "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"),
-    "evaluation.told value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",),
+    "evaluation.told value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",), "chunk": ("None",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
     "seed": ("0",), "step": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),

@@ -2,14 +2,15 @@
 
 import tracemalloc
 
+import numpy as np
 import pytest
 
-import tinymaml.comparison  # and with it matplotlib: not while memory is measured  # noqa: F401
+import tinymaml.plot  # and with it matplotlib: not while memory is measured  # noqa: F401
 from tinymaml import cli, memory
 from tinymaml.choices import settings_for
 from tinymaml.layers import Affine, Elementwise
 from tinymaml.network import Network
-from tinymaml.run import fits, initialisation, judge, new_tasks, run, start
+from tinymaml.run import fits, initialisation, judge, new_tasks, run
 from tinymaml.tasks import glyphs, planes
 
 HUGE = str(10**30)
@@ -81,8 +82,9 @@ SIZES = [
 ]
 
 
-def measured(job):
-    planes._pool.cache_clear(), glyphs._pools.cache_clear()
+def measured(job, clear=True):
+    if clear:
+        planes._pool.cache_clear(), glyphs._pools.cache_clear()
     tracemalloc.start()
     try:
         job()
@@ -114,7 +116,7 @@ def test_the_estimate_is_from_a_fifth_to_all_of_what_training_takes(monkeypatch,
 def test_the_estimate_of_new_tasks_is_from_a_fifth_to_all_that_they_take(monkeypatch, changes, count, queries):
     settings = settings_for(**changes)
     theta = initialisation(settings)
-    took = measured(lambda: judge(settings, start(settings, theta, new_tasks(settings, count, queries)), 2))
+    took = measured(lambda: judge(settings, theta, new_tasks(settings, count, queries), 2))
     assert 0.2 * took < estimated(monkeypatch, settings, count, queries) <= took
 
 
@@ -167,3 +169,19 @@ def test_memory_that_runs_out_anyway_is_a_sentence(monkeypatch, capsys, error, s
 def test_a_matrix_that_stays_factored_is_not_counted_as_formed():
     network = Network([Affine(100, 100, 1)])
     assert memory._formed(network, 10) == 100 and memory._formed(network, 50) == 10_100
+
+
+@pytest.mark.parametrize(("family", "method", "more"), [
+    ("glyphs", "transfer", {"model": "cnn"}), ("glyphs", "maml", {"model": "cnn"}), ("planes", "transfer", {"hidden": (300,)}),
+    ("sinusoids", "oracle", {"hidden": (200, 200)}), ("sinusoids", "scratch", {"hidden": (200, 200)}),
+])  # fmt: skip
+def test_new_tasks_are_judged_a_few_at_a_time_and_no_number_changes(monkeypatch, family, method, more):
+    """What four times as many take on top of the first is their own arrays, not what the model makes of them."""
+    monkeypatch.setattr(memory, "CHUNK_BYTES", 2**20)
+    settings = settings_for(family, method, **more | ({"classes": 10} if family != "sinusoids" else {}))
+    theta, batch = initialisation(settings), new_tasks(settings, 48, 10)
+    few, all_ = (measured(lambda n=n: judge(settings, theta, batch[:n], 1), clear=False) for n in (12, 48))
+    assert all_ < 1.5 * few + 16 * 1024
+    whole = judge(settings, theta, batch, 2).values
+    monkeypatch.setattr(memory, "CHUNK_BYTES", 2**40)
+    np.testing.assert_allclose(judge(settings, theta, batch, 2).values, whole, rtol=2e-4)

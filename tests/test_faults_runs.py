@@ -128,7 +128,7 @@ def test_results_are_not_made_of_runs_of_different_settings(tmp_path, monkeypatc
 
 
 @posix
-@pytest.mark.parametrize(("blow", "status", "times"), [("TERM", 143, 1), ("INT", 130, 1), ("INT", 130, 5)])
+@pytest.mark.parametrize(("blow", "status", "times"), [("TERM", 143, 1), ("INT", 130, 1), ("HUP", 129, 1), ("INT", 130, 5)])
 def test_a_stopped_run_is_saved_and_resumes_bit_for_bit(tmp_path, begin, blow, status, times):
     process = begin("train", "--width", 40, *LONG, "--quiet", "--out", "parts")
     until(tmp_path / "parts" / ".lock", process)
@@ -150,13 +150,29 @@ def test_a_stopped_run_is_saved_and_resumes_bit_for_bit(tmp_path, begin, blow, s
 
 
 @posix
-@pytest.mark.parametrize(("blow", "status"), [("INT", 130), ("TERM", 143)])
+@pytest.mark.parametrize(("blow", "status"), [("INT", 130), ("TERM", 143), ("HUP", 129)])
 def test_who_stops_it_while_numpy_is_imported_sees_no_traceback(tmp_path, begin, blow, status):
     (tmp_path / "numpy.py").write_text("import time; open('begun', 'w').write('x'); time.sleep(60)")  # found first: by -m
     process = begin("train", *TINY, *LONG, "--quiet")
     until(tmp_path / "begun", process)
     process.send_signal(getattr(signal, f"SIG{blow}"))
     assert ended(process) == (status, "", "tinymaml: stopped before anything was begun\n")
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_where_nothing_is_saved_nothing_is_said_to_be(tmp_path, monkeypatch, capsys, command):
+    from tinymaml import cli
+    from tinymaml.signals import Terminated
+
+    def stopped(*given, **more):
+        raise Terminated(signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    for where in ("fits", "gradient", "initialisation", "train"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"tinymaml.run.{where}", stopped)
+            assert cli.main([command, *TINY, *SHORT, "--quiet"]) == 143
+        assert capsys.readouterr().err == "tinymaml: stopped\n"
 
 
 @posix

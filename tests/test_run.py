@@ -14,7 +14,7 @@ import pytest
 
 from tinymaml import checkpoint, methods, tasks
 from tinymaml.choices import declared, settings_for
-from tinymaml.run import initialisation, judge, new_tasks, reopen, run, start, stream
+from tinymaml.run import initialisation, judge, new_tasks, reopen, run, stream
 from tinymaml.streams import PURPOSES
 from tinymaml.training import Diverged
 
@@ -48,7 +48,7 @@ def test_every_method_of_every_family_can_be_trained_and_judged(tmp_path, family
         state = run(settings, tmp_path / "run.npz", progress=False)
         assert np.isfinite(state.losses).all() and state.theta.dtype == settings.dtype
         theta = reopen(tmp_path / "run.npz")[0].theta
-    curve = judge(settings, start(settings, theta, new_tasks(settings, 4, 2)), 2)
+    curve = judge(settings, theta, new_tasks(settings, 4, 2), 2)
     assert curve.values.shape == (3, 4) and np.isfinite(curve.values).all()
     if not methods.named(method).adapts:
         assert (curve.values == curve.values[0]).all()
@@ -207,7 +207,7 @@ def errors_after_one_step(folder, seed, iterations=3000):
         settings = settings_for("sinusoids", method, iterations=iterations, shots=10, outer_lr=0.003, seed=seed)
         state = run(settings, folder / f"{method}-{seed}.npz", progress=False)
         batch = new_tasks(settings, 300, 100)
-        mean[method] = judge(settings, start(settings, state.theta, batch), 1).mean[1]
+        mean[method] = judge(settings, state.theta, batch, 1).mean[1]
     return mean["maml"], mean["pretraining"]
 
 

@@ -1,11 +1,14 @@
 """What can be set: defaults by family, options where they belong, and one sentence for what makes no sense."""
 
+from types import MappingProxyType
+
+import numpy as np
 import pytest
 
 from tinymaml import methods, tasks
 from tinymaml.choices import declared, settings_for, settings_for_each
-from tinymaml.run import model
-from tinymaml.settings import differences
+from tinymaml.run import model, reopen, run
+from tinymaml.settings import Settings, differences
 
 STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in declared(method))
 
@@ -98,3 +101,32 @@ def test_differences_see_options_like_fields():
 def test_a_rate_beyond_all_floats_is_refused_in_a_sentence(rate):
     with pytest.raises(ValueError, match=f"{rate} is .*, expected a finite number above zero"):
         settings_for("sinusoids", **{rate: 10**400})
+
+
+@pytest.mark.parametrize(("given", "plain"), [
+    ({"seed": np.int64(1), "shots": np.int32(2), "queries": np.uint8(3), "tasks": np.int16(2)},
+     {"seed": 1, "shots": 2, "queries": 3, "tasks": 2}),
+    ({"hidden": (np.int64(4), np.int32(5)), "iterations": np.int64(2), "half_life": np.uint64(3)},
+     {"hidden": (4, 5), "iterations": 2, "half_life": 3}),
+    ({"inner_lr": np.float32(0.5), "outer_lr": np.float64(0.25), "dtype": np.str_("float32"), "activation": np.str_("tanh")},
+     {"inner_lr": 0.5, "outer_lr": 0.25, "dtype": "float32", "activation": "tanh"}),
+    ({"ways": np.int8(3), "classes": np.int64(6), "unshuffled": np.True_}, {"ways": 3, "classes": 6, "unshuffled": True}),
+    ({"family": np.str_("planes"), "method": np.str_("es"), "sigma": np.float32(0.5), "inside": np.str_("es"),
+      "tries": np.int64(2)}, {"family": "planes", "method": "es", "sigma": 0.5, "inside": "es", "tries": 2}),
+])
+def test_numbers_of_numpy_are_as_good_as_pythons_and_can_be_saved(tmp_path, given, plain):
+    small = {"family": "planes", "iterations": 1, "tasks": 2, "hidden": (3,)}
+    one, other = settings_for(**small | given), settings_for(**small | plain)
+    assert one == other and repr(one) == repr(other)
+    run(one, tmp_path / "run.npz", progress=False)
+    assert reopen(tmp_path / "run.npz")[1] == other
+    raw = Settings(family="planes", method="maml", hidden=(3,), iterations=1, options=MappingProxyType({"steps": np.int64(2)}))
+    run(raw, tmp_path / "raw.npz", progress=False)
+    assert reopen(tmp_path / "raw.npz")[1].options["steps"] == 2
+
+
+def test_options_are_judged_before_anything_is_trained(tmp_path):
+    for options in ({"steps": 0}, {"steps": 1, "horizon": 3}):
+        with pytest.raises(ValueError, match=r"steps is 0|--horizon is for navigation"):
+            run(Settings("sinusoids", "maml", options=options), tmp_path / "run.npz", progress=False)
+    assert not (tmp_path / "run.npz").exists()

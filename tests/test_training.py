@@ -5,7 +5,7 @@ import weakref
 import numpy as np
 import pytest
 
-from tinymaml import Parameters
+from tinymaml import Parameters, training
 from tinymaml.optimizers import SGD
 from tinymaml.training import Diverged, begin, train
 
@@ -60,6 +60,19 @@ def test_it_saves_every_so_often_and_at_the_end():
     keep = lambda state: saved.append(state.iteration)
     descend(lambda theta, batch, iteration: Found(theta), iterations=7, save=keep, save_every=3)
     assert saved == [3, 6, 7]
+
+
+def test_it_saves_by_time_where_iterations_are_long(monkeypatch):
+    """An iteration takes 8 seconds here: a save is due after the fourth."""
+    saved, now = [], [0.0]
+    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+
+    def gradient(theta, batch):
+        now[0] += 8.0
+        return Found(theta)
+
+    done = descend(gradient, iterations=10, save=lambda state: saved.append((state.iteration, state.seconds)))
+    assert saved == [(4, 32.0), (8, 64.0), (10, 80.0)] and done.seconds == 80.0
 
 
 @pytest.mark.parametrize(("loss", "scale", "sentence"), [

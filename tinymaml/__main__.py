@@ -17,7 +17,7 @@ def program() -> int:
         signals.handle(signals.interrupt)
         status = main()
     except KeyboardInterrupt as stop:  # once more, while the first was being told
-        status = 143 if isinstance(stop, signals.Terminated) else 130
+        status = signals.status(stop)
     signals.handle(signals.signal.SIG_IGN)  # all is done but to leave
     if error := output.lost():
         print(f"tinymaml: not all of the output could be written ({error.strerror})", file=sys.stderr)

@@ -30,6 +30,8 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         text = _wrapped(f"{help[0].upper()}{help[1:]}. {more}")
         made = known.add_parser(name, help=help, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
         made.set_defaults(command=commands[name])
+        threads = "threads of a matrix product: more than one is for quiet cores and wide layers (default: 1)"
+        made.add_argument("--threads", type=int, metavar="N", help=threads)
         return made
 
     first = tasks.FAMILIES[0].name

@@ -25,7 +25,7 @@ from tinymaml.models import MLP
 from tinymaml.network import Network
 from tinymaml.optimizers import Adam
 from tinymaml.parameters import Parameters
-from tinymaml.process import keep_freed_memory
+from tinymaml.process import keep_freed_memory, matrix_threads
 from tinymaml.tasks import Sinusoids, TaskBatch
 from tinymaml.training import begin, train
 
@@ -152,9 +152,12 @@ def share(load: Workload, seconds: float, product_seconds: float) -> float:
     return (load.multiply_adds / seconds) / (PRODUCT**3 / product_seconds)
 
 
-def run(*, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int = 1, seconds: float = 1.5) -> int:
+def run(
+    *, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int = 1, seconds: float = 1.5, threads: int | None = None
+) -> int:
     """Measure and print a table, about `seconds` for each of its lines; the exit status, 0."""
     keep_freed_memory()
+    matrix_threads(threads)
     print(
         f"tinymaml {__version__}, NumPy {np.__version__}, {os.cpu_count()} cores\n\n"
         f"Milliseconds of one meta-gradient of a ReLU network 1-w-w-1: {tasks} tasks, 10 support and 10 query points and\n"

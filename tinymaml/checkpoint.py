@@ -22,6 +22,7 @@ def save(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:
     previous checkpoint as it was.
     """
     facts = {"format": FORMAT, "iteration": state.iteration, "generator": state.generator, "settings": settings}
+    facts["seconds"] = state.seconds
     arrays = {"facts": np.array(json.dumps(facts)), "losses": state.losses}
     arrays |= {f"theta/{name}": array for name, array in state.theta.items()}
     arrays |= {f"optimizer/{name}": array for name, array in state.optimizer.items()}

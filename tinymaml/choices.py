@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tinymaml import methods, tasks, validate
 from tinymaml.methods import Method
 from tinymaml.option import Option
-from tinymaml.settings import FIELDS, Settings
+from tinymaml.settings import FIELDS, Settings, flattened
 from tinymaml.tasks import Family
+
+TRAINING = ("queries", "tasks", "outer_lr", "half_life", "iterations")  # what new tasks do not depend on
 
 
 def declared(*several: Family | Method) -> dict[str, Option]:
@@ -59,27 +61,50 @@ def defaults(family: Family, method: Method, asked: Mapping[str, Any]) -> dict[s
     return found
 
 
+def unused(settings: Settings) -> dict[str, str]:
+    """The settings that change nothing under the others, and where: {name: "for this method"}."""
+    family, method = tasks.named(settings.family), methods.named(settings.method)
+    found = dict(method.unused(settings))
+    if method.gradient is None:
+        found |= dict.fromkeys((*TRAINING, *family.training_only), f"for {method.name}, which is not trained")
+    if not settings.hidden:
+        found |= dict.fromkeys(("activation", "norm", "model"), "without hidden layers")
+    return found
+
+
 def settings_for(family: str, method: str = methods.METHODS[0].name, **asked: Any) -> Settings:
     """The settings of a family and a method as they are when nothing is asked, but for what is asked: fields or options."""
-    values = defaults(tasks.named(family), methods.named(method), asked) | asked
-    options = {name: values.pop(name) for name in list(values) if name not in FIELDS}
-    return checked(Settings(family=family, method=method, options=options, **values))
+    return settings_for_each(family, [method], **asked)[method]
 
 
 def settings_for_each(family: str, several: Sequence[str] | None = None, **asked: Any) -> dict[str, Settings]:
     """The settings of several methods on one family, by method; by default of all that a comparison includes.
 
-    An option that some of them have is theirs only; ValueError for one that none has.
+    An option that some of them have is theirs only; ValueError for one that none has, and for one that changes nothing.
     """
     chosen = tasks.named(family)
     if several is None:
         several = [method.name for method in methods.METHODS if method.compared and method.applies(chosen)]
-    found = [methods.named(name) for name in several]
+    each = [methods.named(name) for name in several]
     for name in asked:
-        if name not in FIELDS and name not in declared(chosen, *found):
-            raise ValueError(refusal(name, chosen, found))
-    own = {method.name: {*FIELDS, *declared(chosen, method)} for method in found}
-    return {
-        name: settings_for(family, name, **{key: value for key, value in asked.items() if key in known})
-        for name, known in own.items()
-    }
+        if name not in FIELDS and name not in declared(chosen, *each):
+            raise ValueError(refusal(name, chosen, each))
+    found = {method.name: _settings(chosen, method, asked) for method in each}
+    refuse_unused(found, (name for name in asked if name not in FIELDS))  # those are the same for all methods
+    return found
+
+
+def refuse_unused(runs: Mapping[str, Settings], names: Iterable[str]) -> None:
+    """ValueError for a setting of these names that changes nothing in any of the runs."""
+    for name in names:
+        where = [unused(settings).get(name) for settings in runs.values() if name in flattened(settings)]
+        if where and all(where):
+            raise ValueError(f"--{name.replace('_', '-')} changes nothing {' and '.join(dict.fromkeys(where))}: leave it out")
+
+
+def _settings(family: Family, method: Method, asked: Mapping[str, Any]) -> Settings:
+    known = {*FIELDS, *declared(family, method)}
+    own = {name: value for name, value in asked.items() if name in known}
+    values = defaults(family, method, own) | own
+    options = {name: values.pop(name) for name in list(values) if name not in FIELDS}
+    return checked(Settings(family=family.name, method=method.name, options=options, **values))

@@ -1,7 +1,7 @@
 """The command line: `python -m tinymaml compare`, `train`, `evaluate`, `check`, `bench`.
 
-Bad input gets one sentence on standard error and exit status 2; a diverged run or a failed check 1; Ctrl-C 130 and
-SIGTERM 143, with the run saved.
+Bad input gets one sentence on standard error and exit status 2; a diverged run, a figure that fails or a failed check 1;
+Ctrl-C 130, SIGTERM 143 and a closed terminal 129, with the run saved.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 
 from tinymaml import folder, methods, tasks, validate
 from tinymaml.arguments import asked, parser
-from tinymaml.choices import settings_for, settings_for_each
+from tinymaml.choices import refuse_unused, settings_for, settings_for_each
 from tinymaml.methods.maml import MOST
-from tinymaml.process import keep_freed_memory
+from tinymaml.process import keep_freed_memory, matrix_threads
 from tinymaml.settings import Settings
-from tinymaml.signals import Terminated
+from tinymaml.signals import status
 from tinymaml.training import Diverged
 
 
@@ -34,12 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *more: _complain(str(message), 0)
+            matrix_threads(arguments.threads)
             return arguments.command(arguments)
     except Diverged as error:
         return _complain(str(error), 1)
     except KeyboardInterrupt as stop:
-        saved = "; what was trained so far is saved, and --resume goes on from there" * hasattr(arguments, "resume")
-        return _complain(f"stopped{saved}", 143 if isinstance(stop, Terminated) else 130)
+        kept = hasattr(arguments, "resume") and arguments.out and any(arguments.out.rglob("*.npz"))
+        saved = "; what was trained so far is saved, and --resume goes on from there" if kept else ""
+        return _complain(f"stopped{saved}", status(stop))
     except (MemoryError, OverflowError) as error:
         what = f" ({error})" if str(error) else ""
         return _complain(f"a number is too large for the memory of this machine{what}: lower what was asked for", 2)
@@ -63,12 +65,14 @@ def _compare(arguments: argparse.Namespace) -> int:
         family = tasks.named(settings.family)
         _drawable(settings, family.test_tasks, family.test_queries)
     out = _folder(arguments, f"compare-{arguments.family}")
+    failed = False
     with folder.claimed(out):
         for name, runs in places.items():
-            found = run_comparison(runs, out / name, resume=arguments.resume, progress=not arguments.quiet)
-            print(table(found), end="\n\n", flush=True)
+            show = lambda found: print(table(found), end="\n\n", flush=True)
+            found = run_comparison(runs, out / name, resume=arguments.resume, progress=not arguments.quiet, show=show)
+            failed |= bool(found.failed or found.unwritten)
     print(f"figures, results.json and checkpoints are in {out}")
-    return 0
+    return int(failed)
 
 
 def _places(arguments: argparse.Namespace) -> dict[str, dict[str, Settings]]:
@@ -77,14 +81,18 @@ def _places(arguments: argparse.Namespace) -> dict[str, dict[str, Settings]]:
     changes = asked(arguments)
     several = tasks.named(arguments.family).shots
     if "shots" in changes or not several:
-        return {"": settings_for_each(arguments.family, chosen, **changes)}
-    return {f"{shots}-shot": settings_for_each(arguments.family, chosen, shots=shots, **changes) for shots in several}
+        places = {"": settings_for_each(arguments.family, chosen, **changes)}
+    else:
+        places = {f"{shots}-shot": settings_for_each(arguments.family, chosen, shots=shots, **changes) for shots in several}
+    refuse_unused(next(iter(places.values())), changes)
+    return places
 
 
 def _train(arguments: argparse.Namespace) -> int:
     from tinymaml.run import run
 
     settings = settings_for(arguments.family, arguments.method, **asked(arguments))
+    refuse_unused({settings.method: settings}, asked(arguments))
     _drawable(settings, 1, 1)
     path = _folder(arguments, f"train-{settings.method}") / f"{settings.method}.npz"
     state = run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
@@ -97,7 +105,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from tinymaml.evaluation import told
-    from tinymaml.run import judge, new_tasks, reopen, start
+    from tinymaml.run import judge, new_tasks, reopen
 
     state, settings = reopen(arguments.checkpoint, arguments.data)
     changes = {name: getattr(arguments, name) for name in ("shots", "inner_lr")}
@@ -105,12 +113,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
     family, method = tasks.named(test.family), methods.named(test.method)
     if arguments.inner_lr is not None and not method.rated(settings):
-        raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} adapts at rates of its own: leave it out")
+        how = "adapts at rates of its own" if method.adapts else "does not adapt"
+        raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} {how}: leave it out")
     batch = new_tasks(test, count, family.test_queries, arguments.seed)
-    begun = start(replace(settings, inner_lr=test.inner_lr), state.theta, batch)  # with the classes that it was trained on
-    curve = judge(test, begun, steps)
+    curve = judge(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)  # with the classes of its training
     trained = f"{method.look.label}, {state.iteration:,} iterations"
-    rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else "rates of its own"
+    own = "rates of its own" if method.adapts else "no adaptation"
+    rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else own
     print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")
     print(f"{'steps':>5}  {family.measure.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
@@ -129,7 +138,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     from tinymaml.bench import run
 
-    return run()
+    return run(threads=arguments.threads)
 
 
 # -- folders -------------------------------------------------------------------------------------------------
@@ -148,8 +157,9 @@ def _drawable(settings: Settings, count: int, queries: int) -> None:
 def _folder(arguments: argparse.Namespace, name: str) -> Path:
     """The folder of this run: --out, or a new one in runs/ (with --resume the newest of them)."""
     if not arguments.resume:
-        return arguments.out or folder.new(name)
-    found = arguments.out or folder.newest(name)
-    if not any(found.rglob("*.npz")):
-        raise ValueError(f"there is no run to resume in {found}: leave --resume out, or name its folder with --out")
-    return found
+        arguments.out = arguments.out or folder.new(name)
+        return arguments.out
+    arguments.out = arguments.out or folder.newest(name)
+    if not any(arguments.out.rglob("*.npz")):
+        raise ValueError(f"there is no run to resume in {arguments.out}: leave --resume out, or name its folder with --out")
+    return arguments.out

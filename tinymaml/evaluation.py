@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml import validate
+from tinymaml import memory, validate
 from tinymaml.maml import adapt, at_step, in_form
 from tinymaml.parameters import Parameters
 
@@ -96,17 +96,18 @@ ACCURACY = Measure("accuracy", accuracy, percent=True, digits=1, diverges=False,
 
 
 def evaluate(
-    model: Any, theta: Parameters, batch: Any, *, inner_lr: Any, steps: int, measure: Measure = LOSS, chunk: int = 100
+    model: Any, theta: Parameters, batch: Any, *, inner_lr: Any, steps: int, measure: Measure = LOSS, chunk: int | None = None
 ) -> Curve:
     """`measure` on every task's query set after 0..steps steps of `adapt` on its support set; batch is a `TaskBatch`.
 
-    inner_lr is whatever `adapt` takes for one. `chunk` tasks are adapted at a time, which bounds the memory and changes
-    no number.
+    inner_lr is whatever `adapt` takes for one. `chunk` tasks are adapted at a time, fewer of a large model by default, which
+    bounds the memory and changes no number.
     """
     validate.model(model)
     validate.parameters("theta", theta)
     validate.batch(batch)
-    steps, chunk = validate.count("steps", steps), validate.count("chunk", chunk)
+    steps, rows = validate.count("steps", steps), max(batch.x_support.shape[1], batch.x_query.shape[1])
+    chunk = memory.chunk(model, rows, batch.x_query.dtype) if chunk is None else validate.count("chunk", chunk)
     if not isinstance(measure, Measure):
         raise TypeError(f"measure is {validate.told(measure)}, expected a Measure: use LOSS or ACCURACY")
     columns = []

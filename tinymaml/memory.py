@@ -16,7 +16,7 @@ import numpy as np
 
 THETAS = 6  # theta, its gradient, Adam's two moments, and what one step of Adam makes of them
 FORMED = 3  # of every adapted copy: the copy, its gradient, and what comes back through it
-CHUNK = 100  # new tasks that are adapted at a time
+CHUNK, CHUNK_BYTES = 100, 2**26  # new tasks that are adapted at a time, at most, and what they make on their way at most
 NUMBERS = "--tasks, --shots, --queries or --width"
 
 
@@ -58,8 +58,16 @@ def thetas(network: Any, dtype: str) -> int:
 
 def judging(network: Any, batch: Extent, tasks: int, dtype: str) -> dict[str, int]:
     """The bytes of new tasks and of adapting some of them at a time, by what lowers them."""
-    rows = min(tasks, CHUNK) * max(batch.support, batch.query) // tasks
+    rows = max(batch.support, batch.query) // tasks
+    rows *= min(tasks, chunk(network, rows, dtype))
     return {"--tasks or --shots": batch.bytes + np.dtype(dtype).itemsize * rows * _width(network)}
+
+
+def chunk(model: Any, rows: int, dtype: Any) -> int:
+    """How many tasks of so many examples to adapt at a time, so that memory does not grow with their number."""
+    shapes = getattr(model, "shapes", {}).values()
+    one = np.dtype(dtype).itemsize * (rows * _width(model) + sum(map(math.prod, shapes)))
+    return max(1, min(CHUNK, int(CHUNK_BYTES // max(1, one))))
 
 
 def fit(needs: Mapping[str, int]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinymaml import checkpoint, memory, methods, sound, tasks, validate
 from tinymaml.choices import checked, refusal
-from tinymaml.evaluation import Curve, constant, evaluate
+from tinymaml.evaluation import Curve, constant, curve, evaluate
 from tinymaml.folder import claimed
 from tinymaml.methods.method import Gradient, Sample, Start
 from tinymaml.network import Network
@@ -94,14 +94,24 @@ def start(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
     return methods.named(settings.method).start(tasks.named(settings.family), settings, trained)
 
 
-def judge(settings: Settings, begun: Start, steps: int) -> Curve:
-    """The family's measure after 0..steps steps; of a method that does not adapt, as it stands."""
-    memory.fit({"--steps": 8 * (steps + 1) * len(begun.batch)})
-    measure = tasks.named(settings.family).measure
-    if methods.named(settings.method).adapts:
-        return evaluate(begun.model, begun.theta, begun.batch, inner_lr=begun.inner_lr, steps=steps, measure=measure)
-    here = begun.model.at(begun.theta, begun.batch.x_query, begun.batch.y_query)
-    return constant(measure.value(here, begun.batch.y_query), steps, diverges=measure.diverges)
+def judge(settings: Settings, theta: Parameters, batch: TaskBatch, steps: int) -> Curve:
+    """The family's measure on new tasks after 0..steps steps, given what training ended with.
+
+    A few tasks at a time, as a method may look at them with a larger model than the one that adapts.
+    """
+    memory.fit({"--steps": 8 * (steps + 1) * len(batch)})
+    measure, adapts = tasks.named(settings.family).measure, methods.named(settings.method).adapts
+    chunk = memory.chunk(model(settings), max(batch.x_support.shape[1], batch.x_query.shape[1]), settings.dtype)
+
+    def judged(part: TaskBatch) -> np.ndarray:
+        begun = start(settings, theta, part)
+        if adapts:
+            return evaluate(begun.model, begun.theta, begun.batch, inner_lr=begun.inner_lr, steps=steps, measure=measure).values
+        here = begun.model.at(begun.theta, begun.batch.x_query, begun.batch.y_query)
+        return constant(measure.value(here, begun.batch.y_query), steps).values
+
+    values = [judged(batch[first:first + chunk]) for first in range(0, len(batch), chunk)]
+    return curve(np.concatenate(values, axis=1), diverges=measure.diverges)
 
 
 # -- on disk -------------------------------------------------------------------------------------------------
@@ -113,6 +123,7 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
     ValueError if the checkpoint is of other settings; Diverged says which rate to lower. An existing checkpoint is
     never overwritten by a run that does not resume it, and nobody else runs in its folder meanwhile.
     """
+    settings = checked(settings)
     fits(settings)
     with claimed(Path(path).parent):
         return _run(settings, path, resume, progress)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from tinymaml import validate
 from tinymaml.activations import ACTIVATIONS
 
@@ -40,17 +42,23 @@ class Settings:
     def __post_init__(self) -> None:
         validate.one_of("activation", self.activation, ACTIVATIONS)
         validate.one_of("dtype", self.dtype, ("float64", "float32"))
-        for name in ("shots", "queries", "tasks", "iterations"):
-            validate.count(name, getattr(self, name))
-        for name in ("seed", "half_life"):
-            validate.count(name, getattr(self, name), least=0)
-        for name in ("inner_lr", "outer_lr"):
-            validate.rate(name, getattr(self, name))
+        kept = {name: plain(getattr(self, name)) for name in ("family", "method", "activation", "dtype")}
+        kept |= {name: validate.count(name, getattr(self, name)) for name in ("shots", "queries", "tasks", "iterations")}
+        kept |= {name: validate.count(name, getattr(self, name), least=0) for name in ("seed", "half_life")}
+        kept |= {name: validate.rate(name, getattr(self, name)) for name in ("inner_lr", "outer_lr")}
         if not isinstance(self.hidden, list | tuple):
             raise TypeError(f"hidden is {validate.told(self.hidden)}, expected the widths of the hidden layers: pass (40, 40)")
         if not isinstance(self.options, Mapping):
             raise TypeError(f"options are {validate.told(self.options)}, expected names and values: pass a dict")
-        object.__setattr__(self, "hidden", tuple(validate.count("width", width) for width in self.hidden))
+        kept["hidden"] = tuple(validate.count("width", width) for width in self.hidden)
+        kept["options"] = {name: plain(value) for name, value in self.options.items()}
+        for name, value in kept.items():  # NumPy's numbers as Python's, which a checkpoint can keep
+            object.__setattr__(self, name, value)
+
+
+def plain(value: Any) -> Any:
+    """A number, name or flag of NumPy's as one of Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 FIELDS = tuple(each.name for each in fields(Settings) if each.name not in ("family", "method", "options"))

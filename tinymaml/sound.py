@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,11 @@ def assembled(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Tra
             raise ValueError(f"theta {name} is {_told(array)}, expected float32 or float64")
     if not groups["theta"]:
         raise ValueError("it holds no theta")
-    return TrainingState(iteration, Parameters(groups["theta"]), groups["optimizer"], _generator(facts.get("generator")), losses)
+    seconds = facts.get("seconds", 0.0)  # earlier versions have not counted them
+    if type(seconds) is not float or not 0 <= seconds < np.inf:
+        raise ValueError(f"its seconds are {validate.told(seconds)}, expected a finite number of zero or above")
+    generator = _generator(facts.get("generator"))
+    return TrainingState(iteration, Parameters(groups["theta"]), groups["optimizer"], generator, losses, seconds)
 
 
 def agreeing(state: TrainingState, theta: Parameters, optimizer: Any) -> TrainingState:
@@ -57,7 +62,7 @@ def agreeing(state: TrainingState, theta: Parameters, optimizer: Any) -> Trainin
     if "v" in begun and (state.optimizer["v"] < 0).any():
         raise ValueError("optimizer v, a mean of squares, has values below zero")
     in_order = Parameters({name: state.theta[name] for name in theta})  # in which the optimiser's vectors are
-    return TrainingState(state.iteration, in_order, state.optimizer, state.generator, state.losses)
+    return replace(state, theta=in_order)
 
 
 def _numbers(what: str, array: np.ndarray) -> np.ndarray:

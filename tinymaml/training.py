@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class TrainingState:
     optimizer    the optimiser's own state, a dict of arrays
     generator    `rng.bit_generator.state`: where the stream of tasks stands
     losses       (iteration,) the history: the meta-loss of every batch, before its step
+    seconds      that all these iterations took, on which nothing depends
     """
 
     iteration: int
@@ -40,6 +42,7 @@ class TrainingState:
     optimizer: dict[str, np.ndarray]
     generator: dict[str, Any]
     losses: np.ndarray
+    seconds: float = 0.0
 
 
 def begin(theta: Parameters, optimizer: Any, rng: np.random.Generator) -> TrainingState:
@@ -59,6 +62,7 @@ def train(
     iterations: int,
     save: Callable[[TrainingState], None] = lambda state: None,
     save_every: int = 1000,
+    save_seconds: float = 30.0,
     label: str | None = None,
 ) -> TrainingState:
     """Train from `state` until `iterations` iterations are done in all, and return the state then.
@@ -67,7 +71,8 @@ def train(
                      done before, from 0. `lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=0.01)`
                      is one. A `diagnosis` of that object, a sentence, is told when training diverges, and in a warning at the end
     sample(rng)      the next batch of tasks
-    save(state)      called every `save_every` iterations, at the end, and before any exception leaves here
+    save(state)      called every `save_every` iterations, and when the last time is `save_seconds` ago; at the end; and
+                     before any exception leaves here
     label            shows progress under this name, a bar or lines in a log; None shows none
 
     A run that is stopped and goes on from its saved state does bit for bit what it would have done unstopped.
@@ -79,10 +84,11 @@ def train(
     rng = np.random.default_rng()
     rng.bit_generator.state = state.generator
     losses = np.concatenate([state.losses, np.empty(iterations - state.iteration)])
+    began = saved = time.monotonic()
     done = (state.iteration, state.theta, state.optimizer, state.generator)  # replaced whole, so never half-finished
 
     def now() -> TrainingState:
-        return TrainingState(*done, losses[:done[0]].copy())
+        return TrainingState(*done, losses[:done[0]].copy(), state.seconds + time.monotonic() - began)
 
     bar, doubtful, doubt = progress(label, iterations, state.iteration), 0, ""
     try:
@@ -103,8 +109,10 @@ def train(
                 if (i + 1) % 100 == 0:
                     bar.set_postfix({"meta-loss": f"{losses[max(0, i - 99):i + 1].mean():.3f}"}, refresh=False)
                 bar.update()
-                if (i + 1) % save_every == 0 and i + 1 < iterations:
+                due = (i + 1) % save_every == 0 or time.monotonic() - saved >= save_seconds
+                if due and i + 1 < iterations:
                     save(now())
+                    saved = time.monotonic()
     finally:
         with undisturbed():
             save(now())

@@ -35,11 +35,13 @@ def number(name: str, value: object, such: float = 0.01) -> float:
     return float(value)
 
 
-def rate(name: str, value: object, such: float = 0.01, *, most: float = math.inf) -> float:
-    """A finite number above zero and up to `most`, such as a learning rate, as a Python float; else TypeError or ValueError."""
+def rate(name: str, value: object, such: float = 0.01, *, least: float = 0.0, most: float = math.inf) -> float:
+    """A finite number above zero, such as a learning rate, from `least` to `most`, as a Python float; else TypeError or ValueError."""
     if isinstance(value, numbers.Real) and not (_is_finite(value) and value > 0):
         raise ValueError(f"{name} is {told(value)}, expected a finite number above zero: try {such}")
-    return _at_most(most, name, number(name, value, such), such)
+    if number(name, value, such) < least:
+        raise ValueError(f"{name} is {value:g}, expected at least {least:g}: try {such}")
+    return _at_most(most, name, float(value), such)
 
 
 def _at_most(most: float, name: str, value: float, such: float) -> float:

@@ -21,6 +21,7 @@ import report
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.evolution import Blind, meta_estimate
 from tinymaml.optimizers import Adam
+from tinymaml.process import matrix_threads
 from tinymaml.reinforce import SampledPolicy, with_dice
 from tinymaml.streams import stream
 from tinymaml.tasks import Sinusoids, TaskBatch
@@ -111,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--seed", **number, default=0, help="default: %(default)s")
     top.add_argument("--out", type=Path, default=Path("."), metavar="FOLDER", help="where figures go (default: here)")
     o = top.parse_args(argv)
+    matrix_threads()
     parts[o.part](o)
     return 0
 

@@ -22,8 +22,8 @@ from tinymaml.choices import declared, settings_for_each
 from tinymaml.evaluation import Curve
 from tinymaml.methods import LOOKS
 from tinymaml.optimizers import Adam
-from tinymaml.process import keep_freed_memory
-from tinymaml.run import gradient, initialisation, judge, new_tasks, sampler, start
+from tinymaml.process import keep_freed_memory, matrix_threads
+from tinymaml.run import gradient, initialisation, judge, new_tasks, sampler
 from tinymaml.settings import Settings
 from tinymaml.streams import stream
 from tinymaml.training import Diverged, begin, train
@@ -47,7 +47,7 @@ def course(settings: Settings, tests: int, seconds: float) -> dict[str, Any]:
             why = str(error)
             break
         spent += time.process_time() - began
-        curve = judge(settings, start(settings, state.theta, batch), max(SHOWN))
+        curve = judge(settings, state.theta, batch, max(SHOWN))
         moments.append({"iterations": state.iteration, "seconds": spent} | statistics(curve))
         if spent > seconds:
             break
@@ -130,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--out", type=Path, default=Path("runs/methods"), metavar="FOLDER", help="default: %(default)s")
     o = top.parse_args(argv)
     keep_freed_memory()
+    matrix_threads()
     o.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, list] = {}
     for name in o.methods.split(","):

@@ -24,6 +24,7 @@ from tinymaml.evaluation import curve
 from tinymaml.look import Look
 from tinymaml.optimizers import Adam
 from tinymaml.policy import LinearPolicy
+from tinymaml.process import matrix_threads
 from tinymaml.reinforce import HESSIANS, SampledPolicy, of_the_others, with_dice
 from tinymaml.streams import stream
 from tinymaml.tasks import Navigation
@@ -205,6 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--seed", **number, default=0, help="default: %(default)s")
     top.add_argument("--out", type=Path, default=Path("."), metavar="FOLDER", help="where figures go (default: here)")
     o = top.parse_args(argv)
+    matrix_threads()
     parts[o.part](o)
     return 0
 

@@ -18,6 +18,7 @@ import report
 from tinymaml import MLP, adapt, meta_gradient
 from tinymaml.models import RNN
 from tinymaml.optimizers import Adam
+from tinymaml.process import matrix_threads
 from tinymaml.streams import stream
 from tinymaml.tasks import Sinusoids
 from tinymaml.training import begin, train
@@ -86,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--tests", **number, default=2000, help="new tasks (default: %(default)s)")
     top.add_argument("--seed", **number, default=0, help="default: %(default)s")
     o = top.parse_args(argv)
+    matrix_threads()
     rows = []
     for name, method in (
         ("recurrent network", partial(memory, o.hidden, o.iterations)), ("MAML, one step", partial(maml, o.maml)),

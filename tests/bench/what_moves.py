@@ -16,6 +16,7 @@ from tinymaml import adapt, tasks
 from tinymaml.evaluation import evaluate
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
+from tinymaml.process import matrix_threads
 from tinymaml.run import new_tasks, reopen, start
 
 SHOWN = (0, 1, 5, 10)
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--tests", type=int, default=1000, help="new tasks (default: %(default)s)")
     top.add_argument("--data", metavar="FOLDER", help="where the files are that it was trained on, if on files")
     o = top.parse_args(argv)
+    matrix_threads()
     try:
         state, settings = reopen(o.checkpoint, o.data)
     except (OSError, ValueError) as error:

@@ -17,8 +17,9 @@ from tinymaml.streams import stream
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
+DISTANCE = partial(validate.rate, such=0.05, least=1e-6, most=10)  # closer to theta float32 has no other points
 PAIRS = Option("pairs", 20, "pairs of points around theta in an outer step", partial(validate.count, most=10_000))
-SIGMA = Option("sigma", 0.05, "how far these points are from theta, per entry", partial(validate.rate, such=0.05, most=10))
+SIGMA = Option("sigma", 0.05, "how far these points are from theta, per entry", DISTANCE)
 INSIDE = Option(
     "inside", "gradient", "what adapts: the gradient, evolution (es), or climb, the best of the tries",
     one_of("gradient", "es", "climb"),
@@ -27,7 +28,7 @@ TRIES = Option(
     "tries", 10, "points (pairs of them for es) that an inner step tries where it has no gradient",
     partial(validate.count, most=200),
 )  # fmt: skip
-REACH = Option("reach", 0.1, "how far these are, per entry", partial(validate.rate, such=0.1, most=10))
+REACH = Option("reach", 0.1, "how far these are, per entry", DISTANCE)
 
 
 def within(model: Any, settings: Settings, seed: int = 0) -> tuple[Any, float]:
@@ -65,6 +66,15 @@ def copies(settings: Settings) -> int:
     return settings.options["pairs"] * tried
 
 
+def unused(settings: Settings) -> dict[str, str]:
+    """What has no part in the way of adapting that was chosen."""
+    return {
+        "gradient": {name: "for es that adapts by the gradient (--inside gradient)" for name in ("tries", "reach")},
+        "es": {},
+        "climb": {"inner_lr": "for es that adapts by climbing (--inside climb)"},
+    }[settings.options["inside"]]
+
+
 METHOD = Method(
     "es",
     "MAML without a gradient outside, and without one inside if asked: evolution strategies",
@@ -74,5 +84,6 @@ METHOD = Method(
     copies=copies,
     rated=lambda settings: settings.options["inside"] != "climb",
     options=(PAIRS, SIGMA, INSIDE, TRIES, REACH),
+    unused=unused,
     compared=False,
 )

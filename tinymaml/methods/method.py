@@ -6,7 +6,7 @@ A new method is a new file beside this one that ends in `METHOD = Method(...)`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -71,10 +71,11 @@ class Method:
     start         start(family, settings, trained): what new tasks are adapted with, from what the training ended with
     copies        copies(settings): how many adapted copies of theta training keeps at once of each task
     adapts        whether it adapts to new tasks at all; if not it is judged as it stands
-    rated         rated(settings): whether new tasks are adapted to at the setting inner_lr, and not at rates of its own
+    rated         rated(settings): whether new tasks are adapted to at the setting inner_lr
     applies       applies(family): whether the family has what it needs
     rate          the setting to lower when training diverges
     options       the settings that it has and not every method has
+    unused        unused(settings): those that change nothing under the others, and where: {name: "for this method"}
     compared      whether a comparison that asks for no methods includes it
     """
 
@@ -92,4 +93,5 @@ class Method:
     applies: Callable[[Family], bool] = lambda family: True
     rate: str = "outer_lr"
     options: tuple[Option, ...] = ()
+    unused: Callable[[Settings], Mapping[str, str]] = lambda settings: {}
     compared: bool = True

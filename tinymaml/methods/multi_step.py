@@ -85,5 +85,6 @@ METHOD = Method(
     copies=lambda settings: settings.options["steps"],
     rate="inner_lr",
     options=(replace(STEPS, default=5), ANNEAL),
+    unused=lambda settings: {"anneal": "for multi-step with one step"} if settings.options["steps"] == 1 else {},
     compared=False,
 )

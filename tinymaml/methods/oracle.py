@@ -39,5 +39,7 @@ METHOD = Method(
     shown=shown,
     start=start,
     adapts=False,
+    rated=lambda settings: False,
+    unused=lambda settings: {"inner_lr": "for oracle, which does not adapt"},
     applies=lambda family: family.told is not None,
 )

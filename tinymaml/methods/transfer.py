@@ -59,5 +59,6 @@ METHOD = Method(
     sizes=sizes,
     shown=shown,
     start=start,
+    unused=lambda settings: dict.fromkeys(("queries", "unshuffled"), "for transfer, which is not trained on tasks"),
     applies=lambda family: family.classes is not None,
 )

@@ -16,7 +16,7 @@ from tinymaml.look import Look
 from tinymaml.models import MLP
 from tinymaml.network import Network
 from tinymaml.option import Option
-from tinymaml.settings import Settings
+from tinymaml.settings import Settings, flattened
 from tinymaml.tasks.batch import TaskBatch
 
 
@@ -50,6 +50,14 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What a paper reports of these `settings`, fields or options by name: {steps: value as in our tables}."""
+
+    settings: Mapping[str, Any]
+    values: Mapping[int, float]
+
+
+@dataclass(frozen=True)
 class Family:
     """A family of tasks.
 
@@ -63,8 +71,9 @@ class Family:
     defaults        the settings whose defaults it changes
     shots           those that a comparison runs when none are asked, if not only the default
     options         the settings that it has and not every family has
+    training_only   those of them that new tasks do not depend on
     references      what does not adapt
-    paper           what Finn, Abbeel and Levine (2017) report: {(shots, method): {steps: value as in our tables}}
+    paper           what Finn, Abbeel and Levine (2017) report, each under all settings that it depends on: `Published`
     shown           after which numbers of steps, of 0 to 10, a table shows it
     pictures        {file name: picture}: picture(comparison) is the figure to put there, or None if there is nothing to draw
     told            told(batch): the batch with the answer to "which task is this?" beside the inputs, if there is one
@@ -88,9 +97,15 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     shots: tuple[int, ...] = ()
     options: tuple[Option, ...] = ()
+    training_only: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
-    paper: Mapping[tuple[int, str], Mapping[int, float]] = field(default_factory=dict)
+    paper: tuple[Published, ...] = ()
     told: Callable[[TaskBatch], TaskBatch] | None = None
     scratch: Callable[[Settings, int, int], int] = lambda settings, tasks, queries: 0
     classes: Callable[[Settings], np.ndarray] | None = None
     content: Callable[[Settings], str] | None = None
+
+    def reported(self, settings: Settings) -> Mapping[int, float] | None:
+        """What the paper reports of this very task, network and method: {steps: value}, None if nothing."""
+        asked = flattened(settings).items()
+        return next((each.values for each in self.paper if each.settings.items() <= asked), None)

@@ -23,7 +23,7 @@ from tinymaml.option import Option, one_of
 from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour
-from tinymaml.tasks.family import Family, Reference, Sizes
+from tinymaml.tasks.family import Family, Published, Reference, Sizes
 
 EXAMPLES = 20  # of each class in a pool, as many as Omniglot has
 
@@ -133,7 +133,9 @@ def classification(
     options: tuple[Option, ...] = (),
     shots: tuple[int, ...] = (1, 5),
     pictures: Mapping[str, Callable[[Any], Any]] = PICTURES,
-    paper: Mapping[tuple[int, str], Mapping[int, float]] = MappingProxyType({}),
+    paper: tuple[Published, ...] = (),
+    shown: tuple[int, ...] = Family.shown,
+    training_only: tuple[str, ...] = ("unshuffled",),
     pooled: Callable[[Settings], int] = lambda settings: 0,
     content: Callable[[Settings], str] | None = None,
 ) -> Family:
@@ -158,8 +160,10 @@ def classification(
         defaults={"shots": 1, "queries": 5, "inner_lr": 0.4, "activation": "tanh", "dtype": "float32"} | defaults,
         shots=shots,
         options=(*OPTIONS, *options),
+        training_only=training_only,
         references=REFERENCES,
         paper=paper,
+        shown=shown,
         scratch=lambda s, tasks, queries: max(
             pooled(s) * EXAMPLES * inputs * 8,  # a pool in float32 and, while it is made, again
             4 * s.options["ways"] ** 2,  # the targets of one task
