@@ -95,6 +95,8 @@ class Recurrent:
     outputs = cached_property(lambda self: self.cell.outputs)
     positions = property(lambda self: self.steps)
     shapes = property(lambda self: self.cell.shapes)
+    owners = property(lambda self: self.cell.owners)
+    fewest = property(lambda self: self.cell.fewest)
 
     @property
     def names(self) -> dict[str, str]:
