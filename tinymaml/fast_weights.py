@@ -53,6 +53,10 @@ class Factored:
     def size(self) -> int:
         return int(np.prod(self.shape))
 
+    def copy(self) -> Factored:
+        """Itself: its arrays are its own, and nothing changes them."""
+        return self
+
     def __rmatmul__(self, x: np.ndarray) -> np.ndarray:
         """x @ W for x (T, n, d): x W' = x W - alpha sum_k (x a_k^T) D_k, eq. 14, where scale is -alpha."""
         product = None

@@ -132,8 +132,6 @@ class Elementwise:
 class Tape:
     """What a chain keeps of one sweep: each layer's output and tape, and from the sweep back D at each output."""
 
-    __slots__ = ("D", "kept", "lowest", "outputs")
-
     def __init__(self, lowest: int, outputs: list, kept: list):
         self.lowest, self.outputs, self.kept, self.D = lowest, outputs, kept, None  # below `lowest` nothing learns or moves
 

@@ -101,13 +101,13 @@ class Network:
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Here:
         """The loss surface seen from theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
 
-        TypeError for integer or object arrays and for mixed precision, ValueError for shapes that do not fit and for
-        data that is NaN or infinite.
+        It has copies of the arrays, so that changing them in place afterwards does not reach it. TypeError for integer or
+        object arrays and for mixed precision, ValueError for shapes that do not fit and for data that is NaN or infinite.
         """
         validate.examples(x, validate.floats("y", y), self.inputs, self.outputs)
         validate.fitting("theta", theta, self.shapes, x)
         self.example_loss.check(y)
-        return Here(self, theta, x, y)
+        return Here(self, theta.copy(), x.copy(), y.copy())
 
     def predict(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
         """The last output for inputs x (..., n, d_0), when there are no targets: (..., n, d_L)."""
@@ -137,7 +137,7 @@ class Network:
             for name in getattr(layer, "matrices", ()):
                 W = arrays.get(name)
                 if isinstance(W, np.ndarray) and W.ndim == 2 and rows * sum(W.shape) < W.size:
-                    arrays[name] = Factored(W)
+                    arrays[name] = Factored(W.copy())
         return Parameters.trusted(arrays)
 
 
@@ -224,14 +224,11 @@ class Along:
 
     def __init__(self, here: Here, v: Parameters):
         _ = here.gradient  # the sweep back comes first: eqs. 7 and 8 need every D
-        self.network, self.here, self.v = here.network, here, v
+        self.network = here.network
         body, p, v = here.network.body, here.p, dict(v.items())
         Rz, self.tape = body.R_forward(p, v, here.tape, None)
         RD = here.example_loss.hvp(here.prediction, here.y, Rz) / here.n  # eq. 6   (T, n, d_L)
         self.hvp = _in_order(here.network, body.R_backward(p, v, here.tape, self.tape, here.slope, RD)[1])
-
-    def __reduce__(self) -> tuple:
-        return Along, (self.here, self.v)
 
     @cached_property
     def quantities(self) -> dict[str, np.ndarray]:

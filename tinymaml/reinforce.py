@@ -104,7 +104,7 @@ class SampledPolicy:
         """The loss seen from theta, for rows x of a start and the dice of an episode (..., n, 2 + 2 horizon) and goals y."""
         validate.examples(x, validate.floats("y", y), self.inputs, PLANE)
         validate.fitting("theta", theta, self.shapes, x)
-        return Here(self, theta, x, y)
+        return Here(self, theta.copy(), x.copy(), y.copy())
 
 
 class Here:
