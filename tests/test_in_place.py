@@ -22,7 +22,7 @@ MODELS = {
     "CNN": CNN(5, 2, 1, 2, norm="layer"),
     "RNN": RNN(1, 3, 2, 3),
     "policy": LinearPolicy(horizon=3),
-    "sampled policy": SampledPolicy(MLP([2, 3, 2], "tanh"), 3, baseline=lambda C, seen, y: y.sum((-2, -1))[..., None, None] + 0 * C),
+    "sampled policy": SampledPolicy(MLP([2, 3, 2], "tanh"), 3, baseline=lambda C, seen, y: C - C + y.mean()),
     "held by a spring": None,
     "linear": Linear(3),
     "parabola": Parabola(),

@@ -122,16 +122,14 @@ class Network:
         validate.fitting("theta", theta, self.shapes, x)
         return body.forward(theta, x)[0]
 
-    def fast_weights(self, theta: Parameters, examples: float = 0) -> Parameters:
+    def fast_weights(self, theta: Parameters, examples: int = 0) -> Parameters:
         """The same theta with every matrix of an affine layer ready to be adapted as factors (eqs. 14 and 15).
 
         Given the number of `examples` that a task adapts on, counted once a step, only those for which the factors are
         smaller than the matrix they stand for: rows (d + d') < d d', where an example may be several rows of a layer.
         """
         validate.parameters("theta", theta)
-        if not (isinstance(examples, float) and examples == math.inf):
-            validate.count("examples", examples, least=0)
-        arrays, rows = dict(theta.items()), examples
+        arrays, rows = dict(theta.items()), validate.count("examples", examples, least=0)
         for layer in self.layers:
             rows *= getattr(layer, "positions", 1)
             for name in getattr(layer, "matrices", ()):
