@@ -28,7 +28,7 @@ SHOWN = (0, 1, 2, 5, 10, 19)  # examples seen so far
 
 def points(rng: np.random.Generator, tasks: int) -> tuple[np.ndarray, np.ndarray]:
     """x and y of that many tasks, (tasks, POINTS, 1) each."""
-    batch = Sinusoids().sample(rng, tasks=tasks, shots=1, queries=POINTS - 1, dtype=np.float32)
+    batch = Sinusoids().sample(rng, tasks=tasks, shots=1, queries=POINTS - 1)
     return np.concatenate([batch.x_support, batch.x_query], axis=1), np.concatenate([batch.y_support, batch.y_query], axis=1)
 
 
@@ -43,7 +43,7 @@ def memory(hidden: int, iterations: int, tests: int, seed: int = 0, tasks: int =
     """The squared error of a trained recurrent network on new tasks after 0..19 examples, (tests, POINTS)."""
     network = RNN(2, hidden, 1, POINTS)
     optimizer = Adam(0.005, half_life=max(1, iterations // 4))
-    theta = network.init(stream(seed, "initialisation"), np.float32)
+    theta = network.init(stream(seed, "initialisation"))
     trained = train(
         lambda theta, batch: network.at(theta, *batch), partial(told_late, tasks=tasks),
         begin(theta, optimizer, stream(seed, "training tasks")),
@@ -57,8 +57,8 @@ def maml(iterations: int, tests: int, seed: int = 0, tasks: int = 25, inner_lr: 
     """The squared error after one step from the first 0..19 points, on the last point of the same new tasks: (tests, POINTS)."""
     network, optimizer = MLP([1, 40, 40, 1]), Adam()
     trained = train(
-        partial(meta_gradient, network, inner_lr=inner_lr), partial(Sinusoids().sample, tasks=tasks, shots=10, dtype=np.float32),
-        begin(network.init(stream(seed, "initialisation"), np.float32), optimizer, stream(seed, "training tasks")),
+        partial(meta_gradient, network, inner_lr=inner_lr), partial(Sinusoids().sample, tasks=tasks, shots=10),
+        begin(network.init(stream(seed, "initialisation")), optimizer, stream(seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="MAML",
     )  # fmt: skip
     x, y = points(stream(seed, "testing tasks"), tests)
