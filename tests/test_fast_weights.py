@@ -1,10 +1,11 @@
 """Both forms of adapted weights, factored and formed, give the same numbers (eqs. 14 and 15)."""
 
+import operator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from strategies import few, linear_batch, seeds
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
@@ -74,6 +75,29 @@ def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     np.testing.assert_allclose(outer((x, y), like=W).formed(), outer((x, y), like=shared), atol=1e-12)
 
 
+@few
+@given(seeds, st.integers(0, 3), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2), st.booleans())
+def test_a_factored_matrix_in_arithmetic_is_the_matrix_it_stands_for(seed, T, d, e, pairs, shared):
+    """With another, with arrays on either side, with numbers; T = 0: one task without a task axis."""
+    rng, axis = np.random.default_rng(seed), (T,) * (T > 0)
+    side = lambda k, width: rng.standard_normal((*axis, k, width))
+    drawn = lambda pairs, shared: Factored(
+        rng.standard_normal((d, e)) if shared or not pairs else None,
+        tuple((side(k, d), side(k, e), rng.normal()) for k in range(1, pairs + 1)),
+    )
+    one, other, array = drawn(pairs, shared), drawn(1, not shared), rng.standard_normal((*axis, d, e))
+    one_formed, other_formed = one.formed(), other.formed()
+    formed = lambda value: value.formed() if isinstance(value, Factored) else value
+    for operation in (operator.add, operator.sub, operator.mul):
+        for mine, plain in (
+            (operation(one, other), operation(one_formed, other_formed)),
+            (operation(one, array), operation(one_formed, array)),
+            (operation(array, one), operation(array, one_formed)),
+        ):
+            np.testing.assert_allclose(formed(mine), plain, atol=1e-12)
+    np.testing.assert_allclose(formed(one * 0.7), one_formed * 0.7, atol=1e-12)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1), T=st.integers(0, 3), n=st.integers(1, 4), d=st.integers(1, 2), e=st.integers(1, 5),
@@ -124,8 +148,9 @@ def test_adapt_in_either_form(seed, steps, tasks, shots, every):
     np.testing.assert_allclose(fast.flat, formed.flat, atol=1e-12)
     np.testing.assert_allclose(model.predict(fast, x), model.predict(formed, x), atol=1e-12)
     here, there = (model.at(each, x, y) for each in (fast, formed))
-    for mine, other in ((here.gradient, there.gradient), (here.hvp(formed), there.hvp(formed)), (here.hvp(fast), there.hvp(fast))):
-        np.testing.assert_allclose(mine.flat, other.flat, atol=1e-11)
+    np.testing.assert_allclose(here.gradient.flat, there.gradient.flat, atol=1e-11)
+    for v in (fast, formed):
+        np.testing.assert_allclose(here.hvp(v).flat, there.hvp(formed).flat, atol=1e-11)
 
 
 def test_many_steps_are_taken_in_the_form_whose_cost_does_not_grow():
@@ -142,5 +167,5 @@ def test_a_model_without_fast_weights_has_one_form():
         meta = meta_gradient(Linear(), Parameters(w=np.ones((3, 1))), batch, inner_lr=0.1, fast_weights=fast_weights)
         assert isinstance(meta.u[0]["w"], np.ndarray)
     for call in (meta_gradient, lambda model, theta, batch, **o: adapt(model, theta, batch.x_support, batch.y_support, **o)):
-        with pytest.raises(TypeError, match="^fast_weights is None, expected True or False"):
+        with pytest.raises(TypeError, match=r"^fast_weights is None, expected True or False"):
             call(Linear(), Parameters(w=np.ones((3, 1))), batch, inner_lr=0.1, fast_weights=None)

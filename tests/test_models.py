@@ -105,8 +105,8 @@ def test_float32_stays_float32_and_numbers_are_what_they_are_in_float64(name):
 def test_factored_and_formed_weights_agree(name):
     """Of the head, whose rows are examples, and of kernels, whose rows are positions."""
     theta, batch = data(NETWORKS[name])
-    factored = NETWORKS[name].fast_weights(theta)
-    both = [meta_gradient(NETWORKS[name], start, batch, inner_lr=0.05, steps=2, fast_weights=False) for start in (factored, theta)]
+    starts, inner = (NETWORKS[name].fast_weights(theta), theta), {"inner_lr": 0.05, "steps": 2, "fast_weights": False}
+    both = [meta_gradient(NETWORKS[name], start, batch, **inner) for start in starts]
     assert relative_error(both[0].gradient, both[1].gradient) < 1e-12
     assert relative_error(both[0].curvature, both[1].curvature) < 1e-12
 
