@@ -107,6 +107,8 @@ def test_two_layers_of_one_name_are_refused(layers, name):
 def test_one_layer_put_in_twice_is_shared():
     for layer in (Affine(3, 3), Affine(3, 3, "a"), Scale(), Chain([Affine(3, 3)])):
         assert Chain([layer, Elementwise("tanh", 9), layer]).shapes == Chain([layer]).shapes
+    same = Elementwise("tanh")  # it has nothing to share, and stands at two depths
+    assert Chain([Affine(3, 3), same, Affine(3, 3), same]) == Chain([*MLP([3, 3, 3, 1], "tanh").layers[:4]])
     named = Affine(3, 3, "a")
     nested = Chain([named, Chain([Elementwise("tanh"), named])])
     assert pickle.loads(pickle.dumps(nested)).shapes == nested.shapes == named.shapes

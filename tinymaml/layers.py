@@ -141,8 +141,8 @@ class Chain:
     """Layers one after another, which is a layer again.
 
     An affine layer without a name gets its number, 1, 2, ..., any other layer without one that of the affine layer before it.
-    A layer object that is put in twice shares its parameters with itself, and their gradients are added up. ValueError if two
-    objects have one name, or if the rows that one layer gives are not as wide as the next one wants.
+    The same object put in twice shares its parameters, whose gradients are added up. ValueError if two objects have one name,
+    or if the rows that one layer gives are not as wide as the next one wants.
     """
 
     layers: tuple[Layer, ...]
@@ -268,13 +268,14 @@ def _owners(layer: Layer) -> dict[str, Layer]:
 
 
 def _numbered(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """The layers, those without a name with one: see `Chain`."""
-    depth, below, named = 0, 0, {}
+    """The layers, each that has no name with one: see `Chain`."""
+    depth, below, twice, made = 0, 0, {}, []
     for layer in layers:
         affine = getattr(layer, "symbol", "") == "z"
         depth += affine
-        if id(layer) not in named:
-            unnamed = getattr(layer, "name", None) == ""
-            named[id(layer)] = replace(layer, name=depth if affine else below) if unnamed else layer
-        below = named[id(layer)].name if affine else below
-    return tuple(named[id(layer)] for layer in layers)
+        if getattr(layer, "name", None) == "":
+            named = replace(layer, name=depth if affine else below)
+            layer = twice.setdefault(id(layer), named) if _shapes(layer) else named
+        below = layer.name if affine else below
+        made.append(layer)
+    return tuple(made)
