@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import activations, quick, seeds
 
-from tinymaml.check import relative_error
+from tinymaml.check import Derivation, relative_error
 from tinymaml.check.ladder import LAYERS
 from tinymaml.check.layer_checks import layer_errors
+from tinymaml.check.problem import random_batch
 from tinymaml.convolution import Moving
 from tinymaml.layers import Affine, Chain, Elementwise
 from tinymaml.models import MLP
@@ -102,6 +103,17 @@ class Scale(Moving):
 def test_two_layers_of_one_name_are_refused(layers, name):
     with pytest.raises(ValueError, match=f"^two layers have the name {name}: name one differently, or put the same layer in"):
         Chain(layers)
+
+
+def test_quantities_of_layers_without_names_and_in_chains_are_found_by_name():
+    rng = np.random.default_rng(0)
+    inner = Chain([Elementwise("tanh"), Affine(3, 3, 2), LayerNorm(3, 2)])
+    network = Network([Affine(2, 3), BatchNorm(3), Elementwise("softplus"), inner, Elementwise("tanh", 2), Affine(3, 1, 3)])
+    theta, v, batch = network.init(rng), network.init(rng), random_batch(network, rng, tasks=1, shots=4, queries=1)
+    x, y = batch.x_support[0], batch.y_support[0]
+    here, derivation = network.at(theta, x, y), Derivation(network, theta, x, y, v=v)
+    for name, mine in {**here.quantities, **here.along(v).quantities}.items():
+        derivation.check(name, mine)
 
 
 def test_one_layer_put_in_twice_is_shared():

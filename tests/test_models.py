@@ -22,7 +22,11 @@ NETWORKS = {
     "CNN with batch norm": CNN(5, 2, 1, 2, norm="batch"),
     "CNN with layer norm": CNN(4, 3, 1, 2, norm="layer", activation="softplus"),
     "RNN": RNN(1, 3, 2, 3),
-}
+    "norm in a chain": Network([Chain([Affine(2, 3), BatchNorm(3), Elementwise("tanh")]), Affine(3, 1, 2)]),
+    "norm in a cell": Network([
+        Recurrent(Chain([Affine(5, 3, "h"), BatchNorm(3), Elementwise("tanh")]), 3), Affine(3, 1, "y"), Flat(3, 1)
+    ]),
+}  # fmt: skip
 FEW = 3  # examples a task: one is too few for batch norm
 
 
