@@ -175,11 +175,17 @@ def test_a_split_that_leaves_a_side_empty_is_refused():
 
 
 @quick
-@given(tasks=st.integers(1, 3), shots=st.integers(1, 3), queries=st.integers(1, 4), seed=seeds)
-def test_nearest_neighbour_is_that_of_a_plain_loop(tasks, shots, queries, seed):
+@given(tasks=st.integers(1, 3), shots=st.integers(1, 3), queries=st.integers(1, 4), seed=seeds,
+       dtype=st.sampled_from("fd"), outliers=st.booleans())  # fmt: skip
+def test_nearest_neighbour_is_that_of_a_plain_loop(tasks, shots, queries, seed, dtype, outliers):
+    """Wherever the features lie, and in either precision; one class may be far from the others."""
     rng = np.random.default_rng(seed)
-    batch = Episodes(rng.standard_normal((5, 8, 2, 3)), ways=3).sample(rng, tasks=tasks, shots=shots, queries=queries)
+    far = rng.uniform(-1, 1, (5 if outliers else 1, 1, 2, 3)) * 10 ** rng.uniform(0, 4)
+    source = (far + rng.standard_normal((5, 8, 2, 3))).astype(dtype)
+    batch = Episodes(source, ways=3).sample(rng, tasks=tasks, shots=shots, queries=queries, dtype=dtype)
     predicted = nearest_neighbour(batch)
+    assert predicted.dtype == dtype
+    batch = TaskBatch(*(getattr(batch, name).astype(float) for name in ("x_support", "y_support", "x_query", "y_query")))
     assert predicted.shape == batch.y_query.shape
     for t in range(tasks):
         for q in range(3 * queries):

@@ -1,11 +1,14 @@
 """Both forms of adapted weights, factored and formed, give the same numbers (eqs. 14 and 15)."""
 
+import operator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import few, linear_batch, seeds
 
-from tinymaml import MLP, adapt, meta_gradient
+from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.activations import ACTIVATIONS
 from tinymaml.check.golden import Linear
 from tinymaml.fast_weights import Factored, outer, products
@@ -37,8 +40,8 @@ def test_the_two_forms_agree(widths, activation, loss, tasks, shots, queries, st
     theta = model.init(rng, dtype)
     batch = episode(rng, model, tasks, shots, queries, dtype)
     fast, formed, chosen = (
-        meta_gradient(model, theta, batch, inner_lr=0.05, steps=steps, first_order=first_order, fast_weights=form)
-        for form in (True, False, None)
+        meta_gradient(model, start, batch, inner_lr=0.05, steps=steps, first_order=first_order, fast_weights=form)
+        for start, form in ((model.fast_weights(theta), True), (theta, False), (theta, True))
     )
     tolerance = 1e-11 if dtype == "float64" else 2e-4
     for other in (formed, chosen):
@@ -70,6 +73,29 @@ def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     np.testing.assert_allclose(y @ changed.swapaxes(-1, -2), y @ matrix.swapaxes(-1, -2), atol=1e-12)
     np.testing.assert_allclose(changed.sum(), matrix.sum(0), atol=1e-12)
     np.testing.assert_allclose(outer((x, y), like=W).formed(), outer((x, y), like=shared), atol=1e-12)
+
+
+@few
+@given(seeds, st.integers(0, 3), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2), st.booleans())
+def test_a_factored_matrix_in_arithmetic_is_the_matrix_it_stands_for(seed, T, d, e, pairs, shared):
+    """With another, with arrays on either side, with numbers; T = 0: one task without a task axis."""
+    rng, axis = np.random.default_rng(seed), (T,) * (T > 0)
+    side = lambda k, width: rng.standard_normal((*axis, k, width))
+    drawn = lambda pairs, shared: Factored(
+        rng.standard_normal((d, e)) if shared or not pairs else None,
+        tuple((side(k, d), side(k, e), rng.normal()) for k in range(1, pairs + 1)),
+    )
+    one, other, array = drawn(pairs, shared), drawn(1, not shared), rng.standard_normal((*axis, d, e))
+    one_formed, other_formed = one.formed(), other.formed()
+    formed = lambda value: value.formed() if isinstance(value, Factored) else value
+    for operation in (operator.add, operator.sub, operator.mul):
+        for mine, plain in (
+            (operation(one, other), operation(one_formed, other_formed)),
+            (operation(one, array), operation(one_formed, array)),
+            (operation(array, one), operation(array, one_formed)),
+        ):
+            np.testing.assert_allclose(formed(mine), plain, atol=1e-12)
+    np.testing.assert_allclose(formed(one * 0.7), one_formed * 0.7, atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -106,24 +132,40 @@ def test_the_smaller_form_is_chosen_matrix_by_matrix():
     assert not any(isinstance(array, Factored) for array in model.fast_weights(theta, examples=50).values())
 
 
-def test_adapt_keeps_factors_only_when_asked():
-    rng = np.random.default_rng(0)
-    model = MLP([2, 5, 3, 1], "tanh")
-    theta, batch = model.init(rng), episode(rng, model, 3, 4, 2, "float64")
-    formed, fast = (
-        adapt(model, theta, batch.x_support, batch.y_support, inner_lr=0.1, steps=3, fast_weights=form) for form in (False, True)
-    )
-    assert all(isinstance(array, np.ndarray) for array in formed.values())
-    assert isinstance(fast["W2"], Factored)
-    for name in ("W1", "W2", "W3"):
-        np.testing.assert_allclose(fast[name].formed(), formed[name], atol=1e-13)
-    np.testing.assert_allclose(model.predict(fast, batch.x_query), model.predict(formed, batch.x_query), atol=1e-13)
+@few
+@given(seeds, st.integers(1, 4), st.integers(0, 3), st.integers(1, 4), st.booleans())
+def test_adapt_in_either_form(seed, steps, tasks, shots, every):
+    """Of some tasks, and (tasks = 0) of one without a task axis; what is chosen by size, and every matrix as factors."""
+    rng, axis = np.random.default_rng(seed), (tasks,) * (tasks > 0)
+    model = MLP([3, 9, 8, 1], "tanh")
+    theta, x, y = model.init(rng), rng.standard_normal((*axis, shots, 3)), rng.standard_normal((*axis, shots, 1))
+    formed = adapt(model, theta, x, y, inner_lr=0.1, steps=steps, fast_weights=False)
+    fast = adapt(model, model.fast_weights(theta) if every else theta, x, y, inner_lr=0.1, steps=steps, fast_weights=True)
+    for name, shape in model.shapes.items():
+        factored = name in ("W1", "W2", "W3") and (every or shots * steps * sum(shape) < shape[0] * shape[1])
+        assert isinstance(fast[name], Factored) == factored and isinstance(formed[name], np.ndarray)
+        assert fast[name].shape == formed[name].shape == (*axis, *shape)
+    np.testing.assert_allclose(fast.flat, formed.flat, atol=1e-12)
+    np.testing.assert_allclose(model.predict(fast, x), model.predict(formed, x), atol=1e-12)
+    here, there = (model.at(each, x, y) for each in (fast, formed))
+    np.testing.assert_allclose(here.gradient.flat, there.gradient.flat, atol=1e-11)
+    for v in (fast, formed):
+        np.testing.assert_allclose(here.hvp(v).flat, there.hvp(formed).flat, atol=1e-11)
 
 
-def test_a_model_without_fast_weights_says_so():
-    from tinymaml import Parameters
+def test_many_steps_are_taken_in_the_form_whose_cost_does_not_grow():
+    """Factors of 400 steps take 200 times the memory of the matrix, and the square of 400 in time."""
+    rng, model = np.random.default_rng(0), MLP([1, 20, 20, 1])
+    x, y = rng.standard_normal((2, 2, 10, 1))
+    theta = adapt(model, model.init(rng), x, y, inner_lr=1e-3, steps=400, fast_weights=True)
+    assert all(isinstance(array, np.ndarray) for array in theta.values())
 
-    theta = Parameters(w=np.ones(3))
-    batch = TaskBatch(np.ones((1, 1, 3)), np.zeros((1, 1, 1)), np.ones((1, 1, 3)), np.zeros((1, 1, 1)))
-    with pytest.raises(ValueError, match="a Linear has no fast weights"):
-        meta_gradient(Linear(), theta, batch, inner_lr=0.1, fast_weights=True)
+
+def test_a_model_without_fast_weights_has_one_form():
+    batch = linear_batch()
+    for fast_weights in (True, False):
+        meta = meta_gradient(Linear(), Parameters(w=np.ones((3, 1))), batch, inner_lr=0.1, fast_weights=fast_weights)
+        assert isinstance(meta.u[0]["w"], np.ndarray)
+    for call in (meta_gradient, lambda model, theta, batch, **o: adapt(model, theta, batch.x_support, batch.y_support, **o)):
+        with pytest.raises(TypeError, match=r"^fast_weights is None, expected True or False"):
+            call(Linear(), Parameters(w=np.ones((3, 1))), batch, inner_lr=0.1, fast_weights=None)

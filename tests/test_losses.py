@@ -26,6 +26,18 @@ def test_gradient_and_hessian_vector_product(name, seed, n, d):
     compare("(d2l/dz2) r", loss.hvp(z, y, r), complex_step(lambda z: loss.gradient(z, y), z, r))
 
 
+@quick
+@given(seed=seeds, off=st.floats(-9e-5, 9e-5))
+def test_targets_whose_sum_is_1_but_for_rounding_have_their_own_gradient(seed, off):
+    """What `check` lets pass is differentiated as it is: dl/dz = sum(y) p - y."""
+    loss, (z, y, r) = LOSSES["cross_entropy"], example("cross_entropy", seed, 3, 4)
+    y = y * (1 + off)
+    loss.check(y)
+    compare("l", loss.value(z, y), -(y * np.log(softmax(z))).sum(-1))
+    compare("dl/dz . r", (loss.gradient(z, y) * r).sum(-1), complex_step(lambda z: -(y * np.log(softmax(z))).sum(-1), z, r))
+    compare("(d2l/dz2) r", loss.hvp(z, y, r), complex_step(lambda z: loss.gradient(z, y), z, r))
+
+
 def test_squared_error_sums_over_outputs_and_has_no_half():
     assert LOSSES["squared_error"].value(np.array([[3.0, 5.0]]), np.array([[1.0, 2.0]])) == 13
 

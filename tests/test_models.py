@@ -8,9 +8,10 @@ import pytest
 from tinymaml import MLP, meta_gradient
 from tinymaml.check import ModelRejected, check_model, relative_error
 from tinymaml.check.problem import random_batch
-from tinymaml.convolution import Patches
-from tinymaml.layers import Affine
+from tinymaml.convolution import Flat, Patches
+from tinymaml.layers import Affine, Chain, Elementwise
 from tinymaml.models import CNN, RNN
+from tinymaml.network import Network
 from tinymaml.normalisation import BatchNorm
 from tinymaml.recurrent import Recurrent
 
@@ -21,7 +22,11 @@ NETWORKS = {
     "CNN with batch norm": CNN(5, 2, 1, 2, norm="batch"),
     "CNN with layer norm": CNN(4, 3, 1, 2, norm="layer", activation="softplus"),
     "RNN": RNN(1, 3, 2, 3),
-}
+    "norm in a chain": Network([Chain([Affine(2, 3), BatchNorm(3), Elementwise("tanh")]), Affine(3, 1, 2)]),
+    "norm in a cell": Network([
+        Recurrent(Chain([Affine(5, 3, "h"), BatchNorm(3), Elementwise("tanh")]), 3), Affine(3, 1, "y"), Flat(3, 1)
+    ]),
+}  # fmt: skip
 FEW = 3  # examples a task: one is too few for batch norm
 
 
@@ -104,7 +109,8 @@ def test_float32_stays_float32_and_numbers_are_what_they_are_in_float64(name):
 def test_factored_and_formed_weights_agree(name):
     """Of the head, whose rows are examples, and of kernels, whose rows are positions."""
     theta, batch = data(NETWORKS[name])
-    both = [meta_gradient(NETWORKS[name], theta, batch, inner_lr=0.05, steps=2, fast_weights=form) for form in (True, False)]
+    starts, inner = (NETWORKS[name].fast_weights(theta), theta), {"inner_lr": 0.05, "steps": 2, "fast_weights": False}
+    both = [meta_gradient(NETWORKS[name], start, batch, **inner) for start in starts]
     assert relative_error(both[0].gradient, both[1].gradient) < 1e-12
     assert relative_error(both[0].curvature, both[1].curvature) < 1e-12
 
@@ -153,6 +159,12 @@ def test_an_rnn_prints_as_a_table():
 def test_how_many_examples_a_norm_needs():
     assert MLP([2, 3, 1]).fewest == MLP([2, 3, 1], norm="layer").fewest == CNN(28, 4, 4, 5).fewest == 1
     assert MLP([2, 3, 1], norm="batch").fewest == CNN(8, 4, 3, 5).fewest == 2  # the last of three blocks has one position
+    norm = [Affine(2, 3), BatchNorm(3), Elementwise("tanh")]
+    assert Network([Chain([Chain(norm)]), Affine(3, 1, 2)]).fewest == 2  # wherever it is
+    assert Network([Recurrent(Chain([Affine(5, 3), BatchNorm(3)]), 4), Affine(3, 1, 2), Flat(4, 1)]).fewest == 2
+    for rows in (2, 3, 49, 98):  # exact in fractions
+        block = [Patches(rows, 1, size=1, stride=1, padding=0), Affine(1, 1), Flat(rows**2, 1)]
+        assert Network([*block, Affine(rows**2, 3, 2), BatchNorm(3)]).fewest == 2
 
 
 def test_what_the_last_layer_is_given():

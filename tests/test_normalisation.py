@@ -43,6 +43,21 @@ def test_blind_to_shift_and_scale(name):
     assert relative_error(normed(layer, 10 * Z), normed(layer, Z)) < 1e-4  # but for eps
 
 
+@few
+@given(seeds, st.sampled_from([BatchNorm, LayerNorm]), st.integers(2, 9), st.integers(2, 9), st.sampled_from("fd"))
+def test_of_a_constant_nothing_is_left(seed, kind, width, rows, dtype):
+    """Wherever it lies: z, and R of z, less a rounded mean would be its rounding error, divided by the root of eps."""
+    rng, layer = np.random.default_rng(seed), kind(width)
+    p = {name: rng.standard_normal(shape).astype(dtype) for name, shape in layer.shapes.items()}
+    z = np.full((2, rows, width), 10 ** rng.uniform(-3, 6), dtype)
+    a, tape = layer.forward(p, z)
+    np.testing.assert_array_equal(a, np.broadcast_to(p[layer.beta], z.shape))
+    Ra, _ = layer.R_forward(p, {name: 0 * array for name, array in p.items()}, tape, z)
+    np.testing.assert_array_equal(Ra, 0)
+    near = rng.integers(-8, 9, z.shape).astype(dtype)  # whole numbers, exact in either precision
+    np.testing.assert_allclose(layer.forward(p, near + 2.0**17)[0], layer.forward(p, near)[0], rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", NORMS)
 def test_scale_and_shift_are_learned(name):
     layer, _ = NORMS[name]

@@ -114,7 +114,7 @@ def test_a_cell_of_two_affine_layers():
 def test_a_cell_of_one_layer():
     """A linear recurrence; and a layer that stands twice in the cell is one."""
     check_model(Network([Recurrent(Affine(1 + 2, 2, "h"), 3), Affine(2, 1, "y"), Flat(3, 1)]), np.random.default_rng(0))
-    twice = Recurrent(Chain([Affine(2, 2, "a"), Affine(2, 2, "a"), Affine(2, 1, "b")]), 2)
+    twice = Recurrent(Chain([same := Affine(2, 2, "a"), same, Affine(2, 1, "b")]), 2)
     assert twice.names == {"Wa": "Wa", "ba": "ba", "Wb": "Wb", "bb": "bb"}
 
 

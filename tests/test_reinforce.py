@@ -5,14 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import few, seeds
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check import complex_step, relative_error
 from tinymaml.check.policy_checks import DIE, every_throw, sample_errors
 from tinymaml.check.policy_mistakes import IN_SAMPLES, explained, value
+from tinymaml.convolution import Moving
+from tinymaml.layers import Affine, Chain, Elementwise
+from tinymaml.network import Network
+from tinymaml.normalisation import BatchNorm
 from tinymaml.policy import LinearPolicy
-from tinymaml.reinforce import HESSIANS, SampledPolicy, of_the_others, onward, with_dice
+from tinymaml.recurrent import Recurrent
+from tinymaml.reinforce import HESSIANS, PRICES, SampledPolicy, of_the_others, onward, with_dice
 from tinymaml.tasks import Navigation, TaskBatch
 
 LINEAR = MLP([2, 2])
@@ -151,6 +157,34 @@ def test_every_estimate_of_a_hessian_is_symmetric():
         assert one == pytest.approx(other, rel=1e-9)
 
 
+@few
+@given(seeds, st.sampled_from(sorted(PRICES)))
+def test_in_a_mirrored_world_the_point_walks_the_mirrored_way(seed, price):
+    """With starts, dice, goals and the policy turned about the origin: whatever is cut off is cut off on both sides."""
+    rng = np.random.default_rng(seed)
+    policy = SampledPolicy(LINEAR, 8, 0.5, limit=0.4, price=price)
+    theta = LINEAR.init(rng)
+    x, y = rng.standard_normal((2, 6, 18)), rng.standard_normal((2, 6, 2))
+    here, there = policy.at(theta, x, y), policy.at(Parameters(W1=theta["W1"], b1=-theta["b1"]), -x, -y)
+    np.testing.assert_allclose(there.places, -here.places, atol=1e-12)
+    np.testing.assert_allclose(there.c, here.c, atol=1e-12)
+    wanted = here.places[:, :, :-1] @ theta["W1"] + theta["b1"] + 0.5 * x[..., 2:].reshape(2, 6, 8, 2)
+    cut = np.where(wanted > 0.4, 0.4, np.where(wanted < -0.4, -0.4, wanted))
+    np.testing.assert_allclose(np.diff(here.places, axis=2), cut, atol=1e-12)
+
+
+@few
+@given(seeds)
+def test_what_every_distance_costs(seed):
+    """A policy that stands still pays the same after every move."""
+    rng = np.random.default_rng(seed)
+    start, goal, still = rng.standard_normal((20, 2)), rng.standard_normal((20, 2)), LINEAR.init(rng) * 0.0
+    d = np.hypot(*(start - goal).T)
+    for price, paid in {"squared": d**2, "distance": d, "flat": np.where(d < 2, d, 4)}.items():
+        here = SampledPolicy(LINEAR, 3, price=price).at(still, np.concatenate([start, np.zeros((20, 6))], axis=1), goal)
+        np.testing.assert_allclose(here.c, paid[:, None] + np.zeros(3), rtol=1e-12)
+
+
 # -- mistakes --------------------------------------------------------------------------------------------------------------
 
 
@@ -193,6 +227,26 @@ def test_a_neural_policy_is_adapted_by_the_same_lines():
 # -- what makes no sense -----------------------------------------------------------------------------------------------------
 
 
+class Contrast(Moving):
+    """A layer of a user's own: each row less the mean of all."""
+
+    def forward(self, p, a):
+        return a - a.mean(-2, keepdims=True), None
+
+
+NORMED = [Affine(2, 3, 1), BatchNorm(3, 1), Elementwise("relu", 1), Affine(3, 2, 2)]
+LOOKING_ASIDE = [
+    MLP([2, 3, 2], norm="batch"), MLP([2, 1, 1, 2], "relu", norm="batch"), Network([Chain([Chain(NORMED)])]),
+    Network([Affine(2, 2), Contrast()]), Network([Contrast(), Affine(2, 2)]),
+    Network([Recurrent(Chain([Affine(4, 2, "h"), BatchNorm(2, "h")]), 1)]),
+]  # fmt: skip
+
+
+def test_layer_norm_and_a_recurrent_cell_look_at_their_own_row_only():
+    for network in (MLP([2, 3, 2], norm="layer"), Network([Recurrent(Chain([Affine(4, 2, "h"), Elementwise("tanh")]), 1)])):
+        SampledPolicy(network)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
@@ -201,6 +255,8 @@ def test_a_neural_policy_is_adapted_by_the_same_lines():
         (lambda: SampledPolicy(LINEAR, noise=0), ValueError, "noise is 0, expected a finite number above zero"),
         (lambda: SampledPolicy(MLP([3, 2])), ValueError, "the network has 3 inputs and 2 outputs, expected 2 and 2"),
         (lambda: SampledPolicy(None), TypeError, "model is None, which has no init"),
+        *((lambda network=network: SampledPolicy(network), ValueError, "the network's move from a place depends on the other")
+          for network in LOOKING_ASIDE),
         (lambda: SampledPolicy(LINEAR, hessian="exact"), ValueError, "unknown hessian 'exact': choose one of surrogate, lvc"),
         (lambda: SampledPolicy(LINEAR, baseline=0), TypeError, "baseline is 0, expected a function"),
         (lambda: SampledPolicy(LINEAR, limit=-1), ValueError, "limit is -1, expected a finite number above zero"),

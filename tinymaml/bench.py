@@ -29,7 +29,7 @@ from tinymaml.process import keep_freed_memory, matrix_threads
 from tinymaml.tasks import Sinusoids, TaskBatch
 from tinymaml.training import begin, train
 
-FORMS = {"chosen": None, "formed": False, "factored": True}  # the values of meta_gradient's `fast_weights`
+FORMS = ("chosen", "formed", "factored")  # what adapted matrices are: by size, all arrays, all factors
 PRODUCT = 1024  # rows and columns of the large matrix product
 ITERATIONS = 5  # of training in one call, so that begin and end of a run weigh little
 
@@ -79,7 +79,8 @@ class Workload:
     def meta_gradient(self, form: str = "chosen") -> Callable:
         """The call that is timed."""
         model, (theta, batch) = self.model, self.made()
-        inner = {"inner_lr": self.inner_lr, "steps": self.steps, "fast_weights": FORMS[form]}
+        inner = {"inner_lr": self.inner_lr, "steps": self.steps, "fast_weights": form != "formed"}
+        theta = model.fast_weights(theta) if form == "factored" else theta
 
         def call() -> MetaGradient:
             found = meta_gradient(model, theta, batch, **inner)

@@ -10,6 +10,7 @@ of the positions one row again. Both only move numbers: they are linear and lear
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -97,7 +98,7 @@ class Flat(Moving):
         validate.count("inputs", self.inputs)
 
     outputs = property(lambda self: self.rows * self.inputs)
-    positions = property(lambda self: 1 / self.rows)
+    positions = property(lambda self: Fraction(1, self.rows))
 
     def forward(self, p, a):
         if a.shape[-2] % self.rows:

@@ -17,7 +17,7 @@ class Factored:
     """The matrices W_t = shared + sum_i scale_i left_i[t]^T right_i[t] of T tasks, kept as factors.
 
     shared (d, d') or None    what the tasks have in common
-    pairs                     tuples (left (T, m, d), right (T, m, d'), scale), one row an outer product
+    pairs                     tuples (left (T, m, d), right (T, m, d'), scale), one row an outer product; of one task without T
 
     It answers just what eqs. 2-8 and 11-13 ask of a matrix: `x @ W`, the transpose, sums, multiples and the sum over tasks.
     """
@@ -34,16 +34,16 @@ class Factored:
             lefts, rights, scales = zip(*self.pairs, strict=True)
             if len(set(scales)) > 1:
                 rights, scales = [_times(scale, right) for right, scale in zip(rights, scales, strict=True)], (1.0,)
-            self.pairs = ((np.concatenate(lefts, axis=1), np.concatenate(rights, axis=1), scales[0]),)
+            self.pairs = ((np.concatenate(lefts, axis=-2), np.concatenate(rights, axis=-2), scales[0]),)
         return self.pairs[0]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(d, d') while the tasks share it, then (T, d, d')."""
+        """(d, d') while the tasks share it, then (T, d, d'), or (d, d') for one task without a task axis."""
         if not self.pairs:
             return self.shared.shape
         left, right, _ = self.pairs[0]
-        return (len(left), left.shape[-1], right.shape[-1])
+        return (*left.shape[:-2], left.shape[-1], right.shape[-1])
 
     @property
     def dtype(self) -> np.dtype:
@@ -52,6 +52,10 @@ class Factored:
     @property
     def size(self) -> int:
         return int(np.prod(self.shape))
+
+    def copy(self) -> Factored:
+        """Itself: its arrays are its own, and nothing changes them."""
+        return self
 
     def __rmatmul__(self, x: np.ndarray) -> np.ndarray:
         """x @ W for x (T, n, d): x W' = x W - alpha sum_k (x a_k^T) D_k, eq. 14, where scale is -alpha."""

@@ -11,13 +11,17 @@ learns: there Ra is None, and `below=False` says that its dL/d(what came in) is 
 
 A layer that learns also has `shapes` (name of each parameter to its shape) and `init(rng)`. The rest is for the reader:
 `inputs` and `outputs`, the widths of its rows, are compared with those of its neighbours; `symbol` and `name` are what its
-output is called, as in z[2], and `names` what its parameters are called in the text, as in {"W": "W2"}.
+output is called, as in z[2], and `names` what its parameters are called in the text, as in {"W": "W2"}. A layer of ours whose
+name is left out is numbered by its chain. A layer that makes another number of rows says how many of each as `positions`, and
+one that looks at several rows of a task at once how many it needs as `fewest`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
@@ -46,7 +50,7 @@ class Layer(Protocol):
 
 @dataclass(frozen=True)
 class Affine:
-    """z = a W + b, with W (inputs, outputs) and a row b (1, outputs), named by `name`: W1 and b1.
+    """z = a W + b, with W (inputs, outputs) and a row b (1, outputs), named by `name`: W1 and b1, or W and b without one.
 
     W may be shared, each task's own (T, inputs, outputs), or factored (eq. 14). At the start both are uniform within
     +- 1 / sqrt(inputs), the variance of LeCun et al. 1998; the biases are random too, so that the kinks of a relu
@@ -55,7 +59,7 @@ class Affine:
 
     inputs: int
     outputs: int
-    name: int | str = 1
+    name: int | str = ""
     symbol: ClassVar[str] = "z"
 
     def __post_init__(self) -> None:
@@ -99,7 +103,7 @@ class Elementwise:
     """a = s(z), entry by entry, for one of the activations by name; s' is kept for all that follows."""
 
     activation: str
-    name: int | str = 1
+    name: int | str = ""
     symbol: ClassVar[str] = "a"
 
     def __post_init__(self) -> None:
@@ -128,18 +132,17 @@ class Elementwise:
 class Tape:
     """What a chain keeps of one sweep: each layer's output and tape, and from the sweep back D at each output."""
 
-    __slots__ = ("D", "kept", "lowest", "outputs")
-
     def __init__(self, lowest: int, outputs: list, kept: list):
         self.lowest, self.outputs, self.kept, self.D = lowest, outputs, kept, None  # below `lowest` nothing learns or moves
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Layers one after another, which is a layer again. Gradients of a parameter that several layers share are added up.
+    """Layers one after another, which is a layer again.
 
-    ValueError if the rows that one layer gives are not as wide as the next one wants, or if two layers give one name to
-    parameters of different shapes.
+    An affine layer without a name gets its number, 1, 2, ..., any other layer without one that of the affine layer before it.
+    The same object put in twice shares its parameters, whose gradients are added up. ValueError if two objects have one name,
+    or if the rows that one layer gives are not as wide as the next one wants.
     """
 
     layers: tuple[Layer, ...]
@@ -147,17 +150,14 @@ class Chain:
     def __post_init__(self) -> None:
         if not isinstance(self.layers, Iterable):
             raise TypeError(f"layers is {validate.told(self.layers)}, expected one layer after another: put it in a list")
-        object.__setattr__(self, "layers", tuple(self.layers))
-        for i, layer in enumerate(self.layers, start=1):
+        layers = tuple(self.layers)
+        for i, layer in enumerate(layers, start=1):
             _check_rules(i, layer)
+        object.__setattr__(self, "layers", _numbered(layers))
         if not self.layers:
             raise ValueError("a chain of no layers: put at least one in, for instance Affine(2, 1)")
         self._check_widths()
-        seen: dict[str, tuple[int, ...]] = {}
-        for layer in self.layers:
-            for name, shape in _shapes(layer).items():
-                if seen.setdefault(name, shape) != shape:
-                    raise ValueError(f"two layers have a parameter {name}, {seen[name]} and {shape}: name one differently")
+        _ = self.owners
 
     def forward(self, p, a):
         outputs, tapes = [], []
@@ -207,6 +207,32 @@ class Chain:
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return {name: array for layer in self.layers if _shapes(layer) for name, array in layer.init(rng).items()}
 
+    @cached_property
+    def owners(self) -> dict[str, Layer]:
+        """The layer that has each parameter and each output, by their names in the text."""
+        owners: dict[str, Layer] = {}
+        for layer in self.layers:
+            for name, owner in _owners(layer).items():
+                if owners.setdefault(name, owner) is not owner:
+                    raise ValueError(
+                        f"two layers have the name {name}: name one differently, or put the same layer in twice to share it"
+                    )
+        return owners
+
+    @property
+    def fewest(self) -> int:
+        """How many rows of a task there must be at least: more than one where a norm is taken over a single row of each."""
+        fewest, rows = 1, Fraction(1)
+        for layer in self.layers:
+            fewest = max(fewest, math.ceil(getattr(layer, "fewest", 1) / rows))
+            rows *= getattr(layer, "positions", 1)
+        return fewest
+
+    @property
+    def positions(self) -> Fraction:
+        """How many rows come out for one that comes in."""
+        return math.prod((getattr(layer, "positions", 1) for layer in self.layers), start=Fraction(1))
+
     def _check_widths(self) -> None:
         width = None
         for i, layer in enumerate(self.layers, start=1):
@@ -248,3 +274,22 @@ def _check_rules(i: int, layer: Layer) -> None:
 
 def _shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
     return getattr(layer, "shapes", {})
+
+
+def _owners(layer: Layer) -> dict[str, Layer]:
+    inner = getattr(layer, "owners", None) or dict.fromkeys(_shapes(layer), layer)
+    return inner | ({f"{layer.symbol}[{getattr(layer, 'name', '')}]": layer} if hasattr(layer, "symbol") else {})
+
+
+def _numbered(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers, each that has no name with one: see `Chain`."""
+    depth, below, twice, made = 0, 0, {}, []
+    for layer in layers:
+        affine = getattr(layer, "symbol", "") == "z"
+        depth += affine
+        if getattr(layer, "name", None) == "":
+            named = replace(layer, name=depth if affine else below)
+            layer = twice.setdefault(id(layer), named) if _shapes(layer) else named
+        below = layer.name if affine else below
+        made.append(layer)
+    return tuple(made)

@@ -5,7 +5,6 @@ Nothing here knows what a model is made of: `Model` and `Here` below are all tha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,20 +48,22 @@ def adapt(
     *,
     inner_lr: Rates,
     steps: int = 1,
-    fast_weights: bool | None = None,
+    fast_weights: bool = False,
 ) -> Parameters:
     """The inner loop: `steps` steps of gradient descent on every task's own examples (eq. 11; the paper's eq. 1).
 
-    x (T, n, ...) and y (T, n, ...) are support sets; theta is shared or one for each task. `inner_lr` is alpha: a number
-    above zero, a mapping from names to numbers (a name left out does not move), or `Parameters` with a rate an entry.
-    Returns theta_K, one for each task. `fast_weights=True` keeps the matrices of a shared theta as factors (eq. 14), which
-    is for large models, False forms them, None leaves theta as it comes. ValueError for steps below 1 and rates that do not fit.
+    x (T, n, ...) and y (T, n, ...) are support sets; theta is shared or one for each task. `inner_lr` is alpha: a number,
+    a mapping from names to numbers (a name left out does not move), or `Parameters` with a rate an entry; rates that are
+    learned may be of either sign. Returns theta_K, one for each task. `fast_weights` is that of `meta_gradient`: theta_K
+    then holds factors in place of arrays. ValueError for steps below 1 and rates that do not fit.
     """
     validate.model(model)
     validate.parameters("theta", theta)
     alpha = validate.rates("inner_lr", inner_lr, theta)
-    theta = in_form(model, theta, math.inf, fast_weights, alpha)
-    for k in range(validate.count("steps", steps)):
+    validate.flag("fast_weights", fast_weights)
+    n = np.shape(x)[-2] if fast_weights and np.ndim(x) > 1 else 0
+    theta = in_form(model, theta, validate.count("steps", steps) * n, fast_weights, alpha)
+    for k in range(steps):
         theta = theta - alpha * at_step(model, k).at(theta, x, y).gradient  # eq. 11
     return theta
 
@@ -118,7 +119,7 @@ def meta_gradient(
     inner_lr: Rates,
     steps: int = 1,
     first_order: bool = False,
-    fast_weights: bool | None = None,
+    fast_weights: bool = True,
 ) -> MetaGradient:
     """The gradient of the meta-loss with respect to the initialisation theta, exact or first-order (eqs. 11-13).
 
@@ -127,13 +128,14 @@ def meta_gradient(
     Hessian term of eq. 12 (the paper's section 5.2). The memory of K steps is K tapes: each inner step keeps its adapted
     parameters and every intermediate of its sweeps until eq. 12 has passed it on the way back; first-order MAML keeps none.
 
-    `fast_weights` chooses between two forms of the same numbers: True keeps adapted matrices as factors (eqs. 14
-    and 15), False forms them, None takes for each matrix what is smaller. One rate an entry always forms them.
+    `fast_weights` changes no number: those adapted matrices that are smaller so are kept as factors (eqs. 14 and 15).
+    Where theta has factors already they stay. One rate an entry forms them all.
     """
     validate.model(model)
     validate.parameters("theta", theta)
     validate.batch(batch)
     validate.flag("first_order", first_order)
+    validate.flag("fast_weights", fast_weights)
     x, y = batch.x_support, batch.y_support
     alpha = validate.rates("inner_lr", inner_lr, theta)
     theta_k = in_form(model, theta, validate.count("steps", steps) * x.shape[1], fast_weights, alpha)
@@ -157,17 +159,15 @@ def meta_gradient(
 
 
 def in_form(
-    model: Model, theta: Parameters, examples: float, fast_weights: bool | None = None, alpha: Rates = 1.0
+    model: Model, theta: Parameters, examples: int, fast_weights: bool = True, alpha: Rates = 1.0
 ) -> Parameters:
     """A theta in the form in which its adapted copies will be kept: see `fast_weights` of `meta_gradient`.
 
     examples: how many a task adapts on, counted once a step. A model without fast weights has one form only.
     """
-    if fast_weights is not None and validate.flag("fast_weights", fast_weights) and not hasattr(model, "fast_weights"):
-        raise ValueError(f"a {type(model).__name__} has no fast weights: leave fast_weights out")
-    if fast_weights is False or isinstance(alpha, Parameters):
+    if isinstance(alpha, Parameters):
         return theta.formed()
-    return model.fast_weights(theta, 0 if fast_weights else examples) if hasattr(model, "fast_weights") else theta
+    return model.fast_weights(theta, examples) if fast_weights and hasattr(model, "fast_weights") else theta
 
 
 def at_step(model: Model, k: int) -> Model:

@@ -70,11 +70,7 @@ class Network:
     @property
     def fewest(self) -> int:
         """How many examples a task must have at least: more than one where a norm is taken over a single row of each."""
-        fewest, rows = 1, 1
-        for layer in self.layers:
-            fewest = max(fewest, math.ceil(getattr(layer, "fewest", 1) / rows - 1e-9))  # 49 * (1 / 49) is less than 1
-            rows *= getattr(layer, "positions", 1)
-        return fewest
+        return self.body.fewest
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -105,15 +101,15 @@ class Network:
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Here:
         """The loss surface seen from theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
 
-        TypeError for integer or object arrays and for mixed precision, ValueError for shapes that do not fit and for
-        data that is NaN or infinite.
+        It has copies of the arrays, so that changing them in place afterwards does not reach it. TypeError for integer or
+        object arrays and for mixed precision, ValueError for shapes that do not fit and for data that is NaN or infinite.
         """
         if self.example_loss is LOSSES["cross_entropy"]:
             validate.one_hot("y", y, self.outputs)
         validate.examples(x, validate.floats("y", y), self.inputs, self.outputs)
         validate.fitting("theta", theta, self.shapes, x)
         self.example_loss.check(y)
-        return Here(self, theta, x, y)
+        return Here(self, theta.copy(), x.copy(), y.copy())
 
     def predict(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
         """The last output for inputs x (..., n, d_0), when there are no targets: (..., n, d_L)."""
@@ -128,22 +124,20 @@ class Network:
         validate.fitting("theta", theta, self.shapes, x)
         return body.forward(theta, x)[0]
 
-    def fast_weights(self, theta: Parameters, examples: float = 0) -> Parameters:
+    def fast_weights(self, theta: Parameters, examples: int = 0) -> Parameters:
         """The same theta with every matrix of an affine layer ready to be adapted as factors (eqs. 14 and 15).
 
         Given the number of `examples` that a task adapts on, counted once a step, only those for which the factors are
         smaller than the matrix they stand for: rows (d + d') < d d', where an example may be several rows of a layer.
         """
         validate.parameters("theta", theta)
-        if not (isinstance(examples, float) and examples == math.inf):
-            validate.count("examples", examples, least=0)
-        arrays, rows = dict(theta.items()), examples
+        arrays, rows = dict(theta.items()), validate.count("examples", examples, least=0)
         for layer in self.layers:
             rows *= getattr(layer, "positions", 1)
             for name in getattr(layer, "matrices", ()):
                 W = arrays.get(name)
                 if isinstance(W, np.ndarray) and W.ndim == 2 and rows * sum(W.shape) < W.size:
-                    arrays[name] = Factored(W)
+                    arrays[name] = Factored(W.copy())
         return Parameters.trusted(arrays)
 
 
@@ -230,14 +224,11 @@ class Along:
 
     def __init__(self, here: Here, v: Parameters):
         _ = here.gradient  # the sweep back comes first: eqs. 7 and 8 need every D
-        self.network, self.here, self.v = here.network, here, v
+        self.network = here.network
         body, p, v = here.network.body, here.p, dict(v.items())
         Rz, self.tape = body.R_forward(p, v, here.tape, None)
         RD = here.example_loss.hvp(here.prediction, here.y, Rz) / here.n  # eq. 6   (T, n, d_L)
         self.hvp = _in_order(here.network, body.R_backward(p, v, here.tape, self.tape, here.slope, RD)[1])
-
-    def __reduce__(self) -> tuple:
-        return Along, (self.here, self.v)
 
     @cached_property
     def quantities(self) -> dict[str, np.ndarray]:

@@ -75,6 +75,10 @@ class Parameters(Mapping):
         validate.function("function", function)
         return Parameters.trusted({name: function(array) for name, array in self._arrays.items()})
 
+    def copy(self) -> Parameters:
+        """The same in arrays of its own, which nobody else can change in place."""
+        return self.map(lambda array: array.copy())
+
     def _paired(self, other: Parameters) -> dict[str, np.ndarray]:
         """The arrays of the other, once they are known to fit: by name, in whatever order."""
         mine, yours = self._arrays, other._arrays

@@ -22,8 +22,6 @@ from tinymaml.layers import Chain, add, names_of
 class Unrolled:
     """What is kept of one sweep over time: the cell's tape of every step, and the D that the sweep back was given."""
 
-    __slots__ = ("D", "kept")
-
     def __init__(self, kept: list):
         self.kept, self.D = kept, None
 
@@ -95,6 +93,8 @@ class Recurrent:
     outputs = cached_property(lambda self: self.cell.outputs)
     positions = property(lambda self: self.steps)
     shapes = property(lambda self: self.cell.shapes)
+    owners = property(lambda self: self.cell.owners)
+    fewest = property(lambda self: self.cell.fewest)
 
     @property
     def names(self) -> dict[str, str]:

@@ -54,11 +54,19 @@ def of_the_others(C: np.ndarray, seen: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (C.sum(-2, keepdims=True) - C) / (n - 1)
 
 
+def _looks_at_other_rows(network: Network) -> bool:
+    """Whether the network's answers to 16 places change with 16 more beside them."""
+    rng = np.random.default_rng(0)
+    theta = network.init(rng).map(lambda array: array + 0.1 * rng.standard_normal(array.shape))  # a head may start at zero
+    x = rng.standard_normal((32, PLANE))
+    return not np.allclose(network.predict(theta, x)[:16], network.predict(theta, x[:16]))
+
+
 @dataclass(frozen=True)
 class SampledPolicy:
     """A Gaussian policy with the mean of a network, judged by episodes that it draws.
 
-    network     from what is seen, 2 numbers, to the mean of a move, 2 numbers
+    network     from what is seen, 2 numbers, to the mean of a move, 2 numbers; each row by itself, so without batch norm
     horizon     moves of an episode
     noise       sigma
     discount    g: the cost after move t counts g^(t-1)
@@ -83,6 +91,11 @@ class SampledPolicy:
         if (self.network.inputs, self.network.outputs) != (PLANE, PLANE):
             got = f"{self.network.inputs} inputs and {self.network.outputs} outputs"
             raise ValueError(f"the network has {got}, expected {PLANE} and {PLANE}: it sees a place and moves from there")
+        if _looks_at_other_rows(self.network):
+            raise ValueError(
+                "the network's move from a place depends on the other places beside it, as with batch norm: an episode sees one "
+                "place at a time, so use layer norm or none"
+            )
         validate.count("horizon", self.horizon)
         validate.rate("noise", self.noise, 0.1)
         validate.discount("discount", self.discount)
@@ -104,7 +117,7 @@ class SampledPolicy:
         """The loss seen from theta, for rows x of a start and the dice of an episode (..., n, 2 + 2 horizon) and goals y."""
         validate.examples(x, validate.floats("y", y), self.inputs, PLANE)
         validate.fitting("theta", theta, self.shapes, x)
-        return Here(self, theta, x, y)
+        return Here(self, theta.copy(), x.copy(), y.copy())
 
 
 class Here:

@@ -106,18 +106,18 @@ def interval(name: str, value: object) -> None:
 def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | Mapping:
     """Learning rates that a gradient of theta can be multiplied by: a number; one number a name; `Parameters`, one an entry.
 
-    Of a mapping comes a dict with every name of theta, 0 for those that it leaves out. TypeError or ValueError for a
-    single rate that is not above zero, and for names, shapes, precisions or values that do not fit.
+    Rates that are learned may be of either sign, so any finite number will do. Of a mapping comes a dict with every name of
+    theta, 0 for those that it leaves out. TypeError or ValueError for names, shapes, precisions or values that do not fit.
     """
     if not isinstance(value, Mapping):
-        return rate(name, value)
+        return number(name, value)
     if unknown := [key for key in value if key not in theta]:
         raise ValueError(f"{name} has a rate for {unknown[0]!r}, expected names of theta: choose among {', '.join(theta)}")
     if not hasattr(value, "unflatten"):  # what makes a mapping Parameters
-        for key, number in value.items():
-            if isinstance(number, bool) or not isinstance(number, numbers.Number) or not np.isfinite(number):
-                raise ValueError(f"{name} of {key} is {told(number)}, expected a finite number: pass a float such as 0.01, or 0")
-        plain = lambda number: complex(number) if isinstance(number, numbers.Complex) and number.imag else float(number.real)
+        for key, each in value.items():
+            if isinstance(each, bool) or not isinstance(each, numbers.Number) or not np.isfinite(each):
+                raise ValueError(f"{name} of {key} is {told(each)}, expected a finite number: pass a float such as 0.01, or 0")
+        plain = lambda each: complex(each) if isinstance(each, numbers.Complex) and each.imag else float(each.real)
         return {key: plain(value[key]) if key in value else 0.0 for key in theta}
     for key, array in theta.items():
         if key not in value:

@@ -29,7 +29,7 @@ SHOWN = (0, 1, 2, 5, 10, 19)  # examples seen so far
 
 def points(rng: np.random.Generator, tasks: int) -> tuple[np.ndarray, np.ndarray]:
     """x and y of that many tasks, (tasks, POINTS, 1) each."""
-    batch = Sinusoids().sample(rng, tasks=tasks, shots=1, queries=POINTS - 1, dtype=np.float32)
+    batch = Sinusoids().sample(rng, tasks=tasks, shots=1, queries=POINTS - 1)
     return np.concatenate([batch.x_support, batch.x_query], axis=1), np.concatenate([batch.y_support, batch.y_query], axis=1)
 
 
@@ -44,7 +44,7 @@ def memory(hidden: int, iterations: int, tests: int, seed: int = 0, tasks: int =
     """The squared error of a trained recurrent network on new tasks after 0..19 examples, (tests, POINTS)."""
     network = RNN(2, hidden, 1, POINTS)
     optimizer = Adam(0.005, half_life=max(1, iterations // 4))
-    theta = network.init(stream(seed, "initialisation"), np.float32)
+    theta = network.init(stream(seed, "initialisation"))
     trained = train(
         lambda theta, batch, iteration: network.at(theta, *batch), partial(told_late, tasks=tasks),
         begin(theta, optimizer, stream(seed, "training tasks")),
@@ -59,8 +59,8 @@ def maml(iterations: int, tests: int, seed: int = 0, tasks: int = 25, inner_lr: 
     network, optimizer = MLP([1, 40, 40, 1]), Adam()
     trained = train(
         lambda theta, batch, iteration: meta_gradient(network, theta, batch, inner_lr=inner_lr),
-        partial(Sinusoids().sample, tasks=tasks, shots=10, dtype=np.float32),
-        begin(network.init(stream(seed, "initialisation"), np.float32), optimizer, stream(seed, "training tasks")),
+        partial(Sinusoids().sample, tasks=tasks, shots=10),
+        begin(network.init(stream(seed, "initialisation")), optimizer, stream(seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="MAML",
     )  # fmt: skip
     x, y = points(stream(seed, "testing tasks"), tests)

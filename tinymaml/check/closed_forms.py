@@ -59,7 +59,7 @@ class Parabola:
         """The parabolas seen from t; TypeError or ValueError if x, y and theta do not fit."""
         validate.examples(x, validate.floats("y", y), 1)
         validate.fitting("theta", theta, {"t": (1, 1)}, x)
-        return Slope(theta["t"], x, y)
+        return Slope(theta["t"], x.copy(), y)
 
 
 class Slope:

@@ -127,7 +127,7 @@ class Derivation:
             moved[f"{slope_of(symbol)}[{of}"] = partial(self._in_output, i)
         for layer in self.model.layers:
             for symbol, name in names_of(layer).items():
-                moved[f"d{symbol}[{layer.name}]"] = partial(self._in_parameter, name)
+                moved[f"d{symbol}[{getattr(layer, 'name', '')}]"] = partial(self._in_parameter, name)
         return moved
 
     def _in_output(self, i: int, theta: Parameters) -> np.ndarray:

@@ -33,7 +33,7 @@ class Linear:
         """The loss surface seen from theta; TypeError or ValueError if x, y and theta do not fit."""
         validate.examples(x, validate.floats("y", y), self.inputs)
         validate.fitting("theta", theta, {"w": (self.inputs, 1)}, x)
-        return LinearSurface(theta["w"], x, y)
+        return LinearSurface(theta["w"], x.copy(), y)
 
 
 class LinearSurface:

@@ -29,6 +29,7 @@ from tinymaml.normalisation import BatchNorm, LayerNorm
 from tinymaml.policy import LinearPolicy
 from tinymaml.recurrent import Recurrent
 
+SAME = Affine(3, 3, 1)
 CELL = Chain([Affine(2 + 3, 3, "h"), Elementwise("tanh", "h")])
 # every kind of layer alone, and in chains: what it is made of, and how wide the rows are that it gets
 LAYERS: dict[str, tuple[Layer, int]] = {
@@ -37,7 +38,7 @@ LAYERS: dict[str, tuple[Layer, int]] = {
     **{f"{name} layer": (Elementwise(name), 3) for name in ACTIVATIONS},
     "chain": (Chain([Affine(3, 4, 1), Elementwise("tanh", 1), Affine(4, 2, 2)]), 3),
     "chain in a chain, a layer twice": (
-        Chain([Elementwise("tanh"), Chain([Affine(3, 3, 1), Elementwise("sigmoid"), Affine(3, 3, 1)]), Affine(3, 2, 2)]), 3
+        Chain([Elementwise("tanh"), Chain([SAME, Elementwise("sigmoid"), SAME]), Affine(3, 2, 2)]), 3
     ),
     "patches": (Patches(4, 2), 32),
     "patches that leave pixels out": (Patches(6, 1, size=2, stride=3, padding=0), 36),

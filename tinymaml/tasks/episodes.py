@@ -122,6 +122,8 @@ def nearest_neighbour(batch: TaskBatch) -> np.ndarray:
     validate.batch(batch)
     tasks = len(batch)
     support, query = (x.reshape(tasks, x.shape[1], -1) for x in (batch.x_support, batch.x_query))
+    centre = support.mean(1, keepdims=True, dtype=np.float64)  # far from the origin the squares below would lose what differs
+    support, query = support - centre, query - centre
     # |q - s|^2 without |q|^2, which is the same for every s
     distance = (support**2).sum(-1)[:, None] - 2 * query @ support.swapaxes(-1, -2)  # (T, N * Q, N * K)
     return np.take_along_axis(batch.y_support, distance.argmin(-1)[..., None], axis=1)
