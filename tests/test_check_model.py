@@ -5,8 +5,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from strategies import few, linear_batch, problems
+from hypothesis import given
+from strategies import examples, linear_batch, problems
 
 from tinymaml import MLP, Parameters, meta_gradient
 from tinymaml.check import ModelRejected, check_model
@@ -21,7 +21,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@settings(few, max_examples=10)
+@examples(10)
 @given(problems())
 def test_every_mlp_passes(problem):
     check_model(problem.model, np.random.default_rng(problem.seed), theta=problem.theta, batch=problem.batch)
