@@ -16,6 +16,7 @@ output is called, as in z[2], and `names` what its parameters are called in the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -202,6 +203,20 @@ class Chain:
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return {name: array for layer in self.layers if _shapes(layer) for name, array in layer.init(rng).items()}
+
+    @property
+    def fewest(self) -> int:
+        """How many rows must come in at least, for those of its layers that need several: a norm over rows."""
+        fewest, rows = 1, 1
+        for layer in self.layers:
+            fewest = max(fewest, math.ceil(getattr(layer, "fewest", 1) / rows - 1e-9))  # 49 * (1 / 49) is less than 1
+            rows *= getattr(layer, "positions", 1)
+        return fewest
+
+    @property
+    def positions(self) -> float:
+        """How many rows come out for each that comes in."""
+        return math.prod(getattr(layer, "positions", 1) for layer in self.layers)
 
     def _check_widths(self) -> None:
         width = None

@@ -70,11 +70,7 @@ class Network:
     @property
     def fewest(self) -> int:
         """How many examples a task must have at least: more than one where a norm is taken over a single row of each."""
-        fewest, rows = 1, 1
-        for layer in self.layers:
-            fewest = max(fewest, math.ceil(getattr(layer, "fewest", 1) / rows - 1e-9))  # 49 * (1 / 49) is less than 1
-            rows *= getattr(layer, "positions", 1)
-        return fewest
+        return self.body.fewest
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

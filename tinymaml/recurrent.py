@@ -94,6 +94,7 @@ class Recurrent:
     inputs = cached_property(lambda self: self.steps * self.width)
     outputs = cached_property(lambda self: self.cell.outputs)
     positions = property(lambda self: self.steps)
+    fewest = property(lambda self: self.cell.fewest)  # rows: the cell gets one of each example
     shapes = property(lambda self: self.cell.shapes)
 
     @property
