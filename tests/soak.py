@@ -80,7 +80,7 @@ def rnn(rng: np.random.Generator) -> Network:
 
 def policy(rng: np.random.Generator) -> LinearPolicy:
     noise, discount = rng.uniform(0.01, 1), rng.uniform(0.3, 1)
-    return LinearPolicy(int(rng.integers(1, 4)), int(rng.integers(1, 6)), noise, discount)
+    return LinearPolicy(int(rng.integers(2, 5)), int(rng.integers(1, 6)), noise, discount)
 
 
 def sampled(rng: np.random.Generator) -> SampledPolicy:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.check import mistakes, policy_mistakes
-from tinymaml.check.compare import diagnose, relative_error
+from tinymaml.check import policy_mistakes
+from tinymaml.check.compare import relative_error
+from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.maml import adapt, meta_gradient
 from tinymaml.network import Network
 from tinymaml.parameters import Parameters
@@ -78,7 +79,7 @@ def _gradient(case: Case) -> float:
         v = case.one_name(name)
         reference[name] = case.derivative(lambda theta: case.at(theta).loss, case.theta, v)
         mine[name] = np.array([case.here.gradient.task(t).dot(v) for t in range(len(case.batch))])
-    named = "" if relative_error(mine, reference) <= case.tolerance else _of_a_policy(case, "gradient", case.here.gradient)
+    named = "" if relative_error(mine, reference) <= case.tolerance else _known(case, "gradient", case.here.gradient)
     return _judge(case, "the gradient is not the derivative of the loss", Parameters(mine), Parameters(reference), named)
 
 
@@ -87,10 +88,7 @@ def _hvp(case: Case) -> float:
     if (error := relative_error(mine, reference)) <= case.tolerance:
         return error
     good = [word for word, check in (("linear", _linear), ("symmetric", _symmetric)) if _passes(check, case)]
-    named = _of_a_policy(case, "hvp", mine)
-    if isinstance(case.model, Network):
-        problem = (case.model, case.theta, case.x[0], case.y[0], case.v)
-        named = diagnose(mine.task(0), reference.task(0), mistakes.one_mistake("hvp", *problem), tolerance=1e-6)
+    named = _known(case, "hvp", mine)
     if not named and not np.any(mine.flat):
         named = "it is zero, which makes every meta-gradient first-order"
     elif not named and good == ["linear", "symmetric"]:
@@ -99,8 +97,10 @@ def _hvp(case: Case) -> float:
     return _judge(case, f"{nature} is not the derivative of the gradient along v", mine, reference, named)
 
 
-def _of_a_policy(case: Case, name: str, mine: Parameters) -> str:
-    """The known mistake of a linear-Gaussian policy that makes these numbers; "" if none does."""
+def _known(case: Case, name: str, mine: Parameters) -> str:
+    """The wrong rules of a network, or the known mistake of a linear-Gaussian policy that makes these numbers; "" if none."""
+    if isinstance(case.model, Network):
+        return "; ".join(wrong_rules(case.model, case.theta, case.x[0], case.y[0]))
     if not isinstance(case.model, LinearPolicy):
         return ""
     return policy_mistakes.explained(case.model, name, mine.task(0), case.theta, case.x[0], case.y[0], case.v)
