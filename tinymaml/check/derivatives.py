@@ -69,10 +69,10 @@ def steady_step(difference: Callable[[float], Value], largest: float = 2.0**-5) 
     best, least = h, np.inf
     for _ in range(24):
         after = vector(difference(h / 2))
-        change = np.linalg.norm(after - before) / max(np.linalg.norm(after), 1e-30)
+        change = np.linalg.norm(after - before)
         if change < least:
             best, least = h, change
-        if least < 1e-12:
+        if change <= 1e-12 * np.linalg.norm(after):
             break
         h, before = h / 2, after
     return best
@@ -85,6 +85,17 @@ def steady_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Va
     length = max(np.linalg.norm(vector(v)), 1e-30)  # a step of h moves the point by h, whatever the length of v
     difference = lambda h: central_difference(f, point, v, h=h / length, points=8)
     return difference(steady_step(difference))
+
+
+def on_a_kink(f: Callable[[Point], Value], point: Point, v: Point) -> bool:
+    """Whether f has another slope to the right of the point than to the left, along v: then there is no derivative.
+
+    The slopes at a distance h differ by h f'' where f is smooth, and by a number that does not shrink with h on a kink.
+    """
+    length, here = max(np.linalg.norm(vector(v)), 1e-30), vector(f(point))
+    jump = lambda h: sum(vector(f(_along(point, side * h / length, v))) - here for side in (1, -1)) / h
+    far, near = np.linalg.norm(jump(2e-6)), np.linalg.norm(jump(2e-7))
+    return bool(near > max(0.5 * far, 1e-7 * np.linalg.norm(here)))
 
 
 def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative: Callable = complex_step) -> Point:
