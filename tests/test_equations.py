@@ -1,5 +1,7 @@
 """The checks of eqs. 19 to 22: the library's answers pass, and every known mistake, made on purpose, is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ OPTIONS = {
     19: {"inner_lr": 0.07, "steps": 3},
     20: {"rates": 0.07 * PROBLEM.v, "steps": 3},
     21: {"rates": 0.07 * PROBLEM.v, "weights": [0.2, 0.3, 0.5]},
-    22: {"inner_lr": 0.05, "steps": 150, "strength": 10.0},
+    22: {"inner_lr": 0.05, "steps": 2, "strength": 10.0},
 }
 SLIPS = [(number, key) for number, equation in EQUATIONS.items() for key in equation.slips]
 
@@ -35,7 +37,8 @@ def test_the_library_is_right(problem):
 
 @pytest.mark.parametrize("number", EQUATIONS)
 def test_a_right_answer_passes(number):
-    line = checked(number, EQUATIONS[number].mine(of(number)))
+    given = replace(of(22), steps=150) if number == 22 else of(number)  # to the end of the loop
+    line = checked(number, EQUATIONS[number].mine(given))
     assert line.startswith(f"eq. {number} ") and line.endswith("right")
 
 
