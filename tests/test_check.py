@@ -290,5 +290,5 @@ def test_drawn_problems_are_within_bounds_and_made_from_their_numbers(seed):
     assert again == problem
     np.testing.assert_array_equal(again.theta.flat, problem.theta.flat)
     np.testing.assert_array_equal(again.batch.x_query, problem.batch.x_query)
-    assert 2 <= len(problem.widths) <= 4
+    assert 3 <= len(problem.widths) <= 4
     assert max(problem.widths) <= 5

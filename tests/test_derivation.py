@@ -237,7 +237,7 @@ def test_the_references_do_not_trust_the_library():
             for rule in ("backward", "R_forward", "R_backward"):
                 patch.setattr(layer, rule, None)
         for name, value in expected.items():
-            assert relative_error(fresh.reference(name), value) == 0
+            assert relative_error(fresh.reference(name), value) < 1e-10
 
 
 def test_any_chain_of_layers_can_be_derived():

@@ -166,7 +166,8 @@ def _held_back(case: Case) -> Case:
     for _ in range(10):
         try:
             with np.errstate(all="ignore"):
-                theta = adapt(case.model, case.theta, case.x, case.y, inner_lr=3 * case.inner_lr, steps=3)  # rates differ by entry
+                fast = 3 * case.inner_lr  # rates of one an entry are as large
+                theta = adapt(case.model, case.theta, case.x, case.y, inner_lr=fast, steps=3)
                 loss = np.max(np.abs(case.at(theta).loss))
                 if loss < 1e6 * max(1.0, np.max(np.abs(case.here.loss))):
                     break

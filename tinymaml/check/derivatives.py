@@ -21,6 +21,7 @@ from tinymaml.parameters import Parameters
 Point = TypeVar("Point", np.ndarray, Parameters)
 Value = float | np.ndarray | Parameters
 
+MOST = 4000  # entries that are moved one by one: their directions are MOST^2 numbers
 STEP = 1e-30  # its square is lost against 1 in any precision: the complex step has no truncation error
 # weights of f(+kh) - f(-kh), k = 1, 2, ..: the error is of the order h^2, h^4, h^6, h^8
 STENCILS = {2: (1 / 2,), 4: (2 / 3, -1 / 12), 6: (3 / 4, -3 / 20, 1 / 60), 8: (4 / 5, -1 / 5, 4 / 105, -1 / 280)}
@@ -69,10 +70,10 @@ def steady_step(difference: Callable[[float], Value], largest: float = 2.0**-5) 
     best, least = h, np.inf
     for _ in range(24):
         after = vector(difference(h / 2))
-        change = np.linalg.norm(after - before)
+        change, size = np.linalg.norm(after - before), np.linalg.norm(after)
         if change < least:
             best, least = h, change
-        if change <= 1e-12 * np.linalg.norm(after):
+        if change <= 1e-12 * size or 4 * least < change <= 1e-8 * size:  # rounding alone is left, and grows
             break
         h, before = h / 2, after
     return best
@@ -122,7 +123,9 @@ def gradient_at_once(f: Callable[[Point], np.ndarray], point: Point, *, h: float
 
 
 def entries(point: Point) -> Point:
-    """The unit directions of all P entries of `point`, along a new leading axis: (P, ...)."""
+    """The unit directions of all P entries of `point`, along a new leading axis: (P, ...). ValueError if P is beyond `MOST`."""
+    if point.size > MOST:
+        raise ValueError(f"{point.size:,} numbers are to be moved one by one, expected at most {MOST:,}: take a smaller network")
     if not isinstance(point, Parameters):
         return np.eye(point.size).reshape(point.size, *point.shape)
     unit, units, start = np.eye(point.size), {}, 0

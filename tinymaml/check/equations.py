@@ -175,8 +175,8 @@ def minimum(of: Given) -> tuple[Parameters, np.ndarray]:
                 return star, H
             star = star - parameters_of(np.linalg.solve(H, slope[..., None])[..., 0], theta)
     raise ValueError(
-        f"the inner loop does not end at inner_lr={of.inner_lr} and strength={of.strength}: it diverges, or goes to and fro across "
-        "a kink, where theta* has no derivative. Take a smaller inner_lr, or a larger strength"
+        f"the inner loop does not end at inner_lr={of.inner_lr} and strength={of.strength}: it diverges, or goes to and fro "
+        "across a kink, where theta* has no derivative. Take a smaller inner_lr, or a larger strength"
     )
 
 
