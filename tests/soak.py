@@ -169,7 +169,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "equations": lambda seed: equations(np.random.default_rng(seed)),
     "ladder": one_ladder,
 }
-SECONDS = {"ladder": 20.0}  # of a round; else 10
+SECONDS = {"ladder": 40.0}  # of a round; else 20
 
 
 def properties(seed: int) -> tuple[int, list[str]]:
@@ -194,12 +194,8 @@ def soak(minutes: float, seed: int) -> int:
         print(f"FAILED {part}: {command}\n{error}", flush=True)
 
     for turn in count():
-        ran, failed = properties(1000 * seed + turn)
-        counts["properties"] += ran
-        for command in failed:
-            report("properties", command)
         for part, check in PARTS.items():
-            until = min(end, time.monotonic() + SECONDS.get(part, 10.0))
+            until = min(end, time.monotonic() + SECONDS.get(part, 20.0))
             for draw in count(10**9 * seed + 10**6 * turn):
                 if time.monotonic() > until:
                     break
@@ -209,6 +205,10 @@ def soak(minutes: float, seed: int) -> int:
                         check(draw)
                 except Exception:
                     report(part, f"python tests/soak.py --part '{part}' --draw {draw}", traceback.format_exc(limit=-3))
+        ran, failed = properties(1000 * seed + turn)
+        counts["properties"] += ran
+        for command in failed:
+            report("properties", command)
         if time.monotonic() > end:
             break
     for part, number in counts.items():

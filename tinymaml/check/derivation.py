@@ -98,7 +98,8 @@ class Derivation:
         reference = self.reference(name)
         if tolerance is not None:
             validate.tolerance("tolerance", tolerance)
-        one_derivative = name == "loss" or name.removeprefix("R") in self._outputs or name in ("gradient", *self._moved, *self._parameters)
+        first = ("loss", "gradient", *self._outputs, *(f"R{output}" for output in self._outputs), *self._moved, *self._parameters)
+        one_derivative = name in first
         tolerance = attainable(mine, tolerance or (TOLERANCE if one_derivative else 1e-8))
         diagnosis = lambda closeness: self._diagnosis(name, mine, closeness)
         return compare(name, mine, reference, tolerance=tolerance, diagnosis=diagnosis)
