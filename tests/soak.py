@@ -196,9 +196,10 @@ def soak(minutes: float, seed: int) -> int:
     for turn in count():
         for part, check in PARTS.items():
             until = min(end, time.monotonic() + SECONDS.get(part, 20.0))
-            for draw in count(10**9 * seed + 10**6 * turn):
-                if time.monotonic() > until:
+            for done in count():
+                if done and time.monotonic() > until:
                     break
+                draw = 10**9 * seed + 10**6 * turn + done
                 counts[part] += 1
                 try:
                     with redirect_stdout(StringIO()):

@@ -156,9 +156,9 @@ class Derivation:
         if name == "loss":
             return loss(theta)
         if name == "gradient":
-            return certified_gradient(loss, own, theta, by_entries)
+            return certified_gradient(theta, loss, own, by_entries)
         if name == "hvp":
-            return certified_hvp(loss, own, theta, self.v, by_entries)
+            return certified_hvp(theta, self.v, loss, own, by_entries)
         if name in self._outputs:
             return self._run(self.x, theta, 0, self._outputs[name])
         if name in self._moved:

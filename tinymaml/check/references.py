@@ -59,15 +59,22 @@ def certified(mine: Callable[[], Parameters], along: Loss, by_entries: Callable[
     return by_entries()
 
 
-def certified_gradient(loss: Loss, own: Slope, theta: Parameters, by_entries: Slope) -> Parameters:
+def certified_gradient(theta: Parameters, loss: Loss, own: Slope, by_entries: Slope) -> Parameters:
     """The gradient of `loss` at theta: own(theta), if the loss agrees, else by_entries(theta)."""
     return certified(lambda: own(theta), lambda r: complex_step(loss, theta, r), lambda: by_entries(theta))
 
 
-def certified_hvp(loss: Loss, own: Slope, theta: Parameters, v: Parameters, by_entries: Slope) -> Parameters:
+def certified_hvp(theta: Parameters, v: Parameters, loss: Loss, own: Slope, by_entries: Slope) -> Parameters:
     """The Hessian of `loss` times v: the complex step of `own`, if the loss agrees, else the difference of `by_entries`."""
     slope = lambda r: steady_difference(lambda theta: complex_step(loss, theta, r), theta, v)
     return certified(lambda: complex_step(own, theta, v), slope, lambda: steady_difference(by_entries, theta, v))
+
+
+def of_task(model: Model, x: np.ndarray, y: np.ndarray) -> tuple[Loss, Slope, Slope]:
+    """The loss of one task, x (n, ...) and y (n, ...), as a function of theta; its gradient as the model has it; by entries."""
+    loss = lambda theta: losses(model, theta.map(lambda array: array[None]), x, y)[0]
+    own = lambda theta: model.at(theta, x[None], y[None]).gradient.task(0)
+    return loss, own, lambda theta: gradient_at_once(lambda thetas: losses(model, thetas, x, y), theta)
 
 
 def query_gradient(
@@ -77,24 +84,18 @@ def query_gradient(
 
     Eq. 12 with certified gradients and Hessian-vector products: see `certified`. ValueError if theta_k stands on a kink.
     """
-    loss, own, by_entries = {}, {}, {}
-    for name, (x, y) in (("support", support), ("query", query)):
-        loss[name] = lambda theta, x=x, y=y: losses(model, theta.map(lambda array: array[None]), x, y)[0]
-        own[name] = lambda theta, x=x, y=y: model.at(theta, x[None], y[None]).gradient.task(0)
-        by_entries[name] = lambda theta, x=x, y=y: gradient_at_once(lambda thetas: losses(model, thetas, x, y), theta)
-    gradient = lambda name, theta: certified_gradient(loss[name], own[name], theta, by_entries[name])
-    path = [theta]
+    task, path = of_task(model, *support), [theta]
     for _ in range(steps):
-        path.append(path[-1] - inner_lr * gradient("support", path[-1]))
-    u = gradient("query", path.pop())
+        path.append(path[-1] - inner_lr * certified_gradient(path[-1], *task))
+    u = certified_gradient(path.pop(), *of_task(model, *query))
     for here in reversed(path):
         v = inner_lr * u
-        if on_a_kink(loss["support"], here, v):
+        if on_a_kink(task[0], here, v):
             raise ValueError(
                 "theta stands on a kink (a pre-activation of relu is zero, as with x = 0 and zero biases), so there is no "
                 "second derivative to compare with: move x or the biases a little"
             )
-        u = u - certified_hvp(loss["support"], own["support"], here, v, by_entries["support"])
+        u = u - certified_hvp(here, v, *task)
     return u
 
 
