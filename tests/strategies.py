@@ -13,9 +13,13 @@ from tinymaml.tasks import TaskBatch
 
 SMOOTH = tuple(name for name, s in ACTIVATIONS.items() if s.curved)
 
-# the whole suite is run often: a modest number of examples, and no clock, since machines differ
-quick = settings(max_examples=40, deadline=None)
-few = settings(max_examples=20, deadline=None)
+
+def examples(number: int) -> settings:
+    """So many examples, ten times as many in the soak, and no clock, since machines differ."""
+    return settings(max_examples=number * settings().max_examples // 100, deadline=None)  # 100 unless a profile says more
+
+
+quick, few = examples(40), examples(20)  # the whole suite is run often
 
 activations = st.sampled_from(sorted(ACTIVATIONS))
 losses = st.sampled_from(sorted(LOSSES))

@@ -22,7 +22,7 @@ from tinymaml.check import (
 )
 from tinymaml.check import ladder as rungs
 from tinymaml.check.compare import diagnose, mismatch
-from tinymaml.check.derivatives import STENCILS, entries
+from tinymaml.check.derivatives import STENCILS, entries, on_a_kink
 from tinymaml.check.golden import Linear, fixtures
 from tinymaml.check.model_checks import CHECKS
 from tinymaml.losses import LOSSES
@@ -109,6 +109,23 @@ def test_steady_difference_steps_inside_the_kinks():
     relu = lambda z: z * (z > 0)
     z = np.array([1e-6, -1e-5, 0.3, 2.0])
     assert relative_error(steady_difference(relu, z, np.ones(4)), np.array([1.0, 0, 1, 1])) < 1e-8
+
+
+@quick
+@given(seeds, st.floats(1e-3, 1e3))
+def test_a_kink_is_told_from_a_bend(seed, bend):
+    rng = np.random.default_rng(seed)
+    point, v = rng.standard_normal((2, 3))
+    smooth = lambda x: np.sin(x).sum() + bend * (x**2).sum()
+    kinked = lambda x: smooth(x) + 0.01 * bend * np.abs(x[1] - point[1])
+    assert not on_a_kink(smooth, point, v)
+    assert on_a_kink(kinked, point, np.array([0.3, 1.0, -0.2]))
+    assert not on_a_kink(kinked, point + 0.1, v)
+
+
+def test_a_derivative_of_zero_is_not_lost_in_rounding():
+    f = lambda x: np.array([3 * x[0] - 3 * x[0], 7.0]) + 0 * x.sum()
+    assert np.abs(steady_difference(f, np.array([0.3, 0.7]), np.ones(2))).max() < 1e-12
 
 
 @few
@@ -290,5 +307,5 @@ def test_drawn_problems_are_within_bounds_and_made_from_their_numbers(seed):
     assert again == problem
     np.testing.assert_array_equal(again.theta.flat, problem.theta.flat)
     np.testing.assert_array_equal(again.batch.x_query, problem.batch.x_query)
-    assert 2 <= len(problem.widths) <= 4
+    assert 3 <= len(problem.widths) <= 4
     assert max(problem.widths) <= 5

@@ -1,27 +1,34 @@
 """The battery for any model: what is right goes through unchanged, and every fault is reported in words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from strategies import few, linear_batch, problems
+from hypothesis import given
+from strategies import examples, linear_batch, problems, seeds
 
 from tinymaml import MLP, Parameters, meta_gradient
 from tinymaml.check import ModelRejected, check_model
 from tinymaml.check.golden import Linear, LinearSurface
 from tinymaml.check.mistakes import MISTAKES, made
 from tinymaml.check.problem import random_batch
-from tinymaml.layers import Elementwise
+from tinymaml.convolution import Flat, Patches
+from tinymaml.layers import Affine, Chain, Elementwise
+from tinymaml.models import CNN
 from tinymaml.network import Network
+from tinymaml.normalisation import BatchNorm, LayerNorm
+from tinymaml.policy import LinearPolicy
+from tinymaml.recurrent import Recurrent
+from tinymaml.reinforce import HESSIANS, SampledPolicy, of_the_others, with_dice
+from tinymaml.tasks import TaskBatch
 
 
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@settings(few, max_examples=10)
+@examples(10)
 @given(problems())
 def test_every_mlp_passes(problem):
     check_model(problem.model, np.random.default_rng(problem.seed), theta=problem.theta, batch=problem.batch)
@@ -46,6 +53,89 @@ def test_without_data_or_theta_there_is_nothing_to_check():
         check_model(Linear(3), rng())
     with pytest.raises(TypeError, match=r"a object has no init\(rng\): pass theta="):
         check_model(object(), rng(), batch=linear_batch())
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_on_a_kink_it_is_checked_beside_it_and_the_report_says_so(norm, seed):
+    """Black images, no biases."""
+    network, rng = CNN(4, 2, 2, 2, norm=norm), np.random.default_rng(seed)
+    theta = Parameters({name: array * name.startswith("W") for name, array in network.init(rng).items()})
+    theta = network.init(rng).map(lambda array: array if len(array) > 1 else 0 * array) if norm == "none" else theta
+    batch = random_batch(network, rng, tasks=3, shots=4, queries=4)
+    black = lambda x: x * (rng.random(x.shape) < 0.3)
+    batch = replace(batch, x_support=black(batch.x_support), x_query=black(batch.x_query))
+    report = check_model(network, rng, theta=theta, batch=batch)
+    assert "note: theta stands on a kink of the loss" in report and "differences" not in report
+
+
+def test_a_kink_is_no_mistake_of_a_model_that_refuses_complex_numbers():
+    class Real:
+        def at(self, theta, x, y):
+            assert not np.iscomplexobj(theta.flat), "real numbers only"
+            return MLP([1, 4, 1]).at(theta, x, y)
+
+    theta = MLP([1, 4, 1]).init(rng())
+    theta = Parameters({**theta, "b1": np.zeros((1, 4))})
+    batch = random_batch(MLP([1, 4, 1]), rng(), tasks=3, shots=4, queries=4)
+    batch.x_support[:, 0] = 0
+    report = check_model(Real(), rng(), theta=theta, batch=batch)
+    assert "kink" in report and "differences" in report
+    assert "kink" in check_model(MLP([1, 4, 1]), rng(), theta=theta, batch=batch)
+
+
+@examples(10)
+@given(seeds)
+def test_few_digits_are_no_mistake(seed):
+    """The layer norm of few features multiplies rounding."""
+    drawn = np.random.default_rng(seed)
+    side, filters, blocks, ways = (int(drawn.integers(*ends)) for ends in ((3, 7), (2, 4), (1, 3), (2, 4)))
+    check_model(CNN(side, filters, blocks, ways, norm="layer"), drawn)
+
+
+def test_an_inner_rate_that_is_too_large_is_no_mistake():
+    """The cost of five moves grows with the tenth power of a policy."""
+    batch = TaskBatch(*(rng().standard_normal((3, 4, 2)) for _ in range(4)))
+    report = check_model(LinearPolicy(2, 5), rng(), batch=batch, inner_lr=3.0)
+    assert "note: inner_lr is 3.0, and with it the inner loop diverges: it was checked at " in report
+
+
+@pytest.mark.parametrize("kind", [BatchNorm, LayerNorm])
+def test_a_norm_in_a_chain_or_in_a_cell_passes(kind):
+    block = Chain([Affine(3, 3, 1), kind(3, 1), Elementwise("tanh", 1)])
+    check_model(Network([Affine(2, 3, 0), block, Affine(3, 1, 2)]), rng())
+    check_model(Network([Chain([Patches(4, 1), Affine(9, 3, 1), kind(3, 1), Flat(4, 3)]), Affine(12, 2, 2)]), rng())
+    cell = Chain([Affine(1 + 3, 3, "h"), kind(3, "h"), Elementwise("tanh", "h")])
+    check_model(Network([Recurrent(cell, 2), Affine(3, 1, "y"), Flat(2, 1)]), rng())
+
+
+# -- a sampled policy ----------------------------------------------------------------------------------------
+
+
+def episodes(policy: SampledPolicy) -> TaskBatch:
+    return with_dice(TaskBatch(*(rng().standard_normal((3, 4, 2)) for _ in range(4))), rng(), policy.horizon)
+
+
+@pytest.mark.parametrize("baseline", [None, of_the_others])
+@pytest.mark.parametrize("hessian", HESSIANS)
+def test_a_sampled_policy_is_checked_as_an_estimate(hessian, baseline):
+    policy = SampledPolicy(MLP([2, 3, 2], "tanh"), 3, 0.4, 0.9, hessian=hessian, baseline=baseline, limit=0.5)
+    report = check_model(policy, rng(), batch=episodes(policy))
+    assert "note: gradient and hvp are estimates" in report and "meta-gradient, 1 step" not in report
+
+
+@pytest.mark.parametrize("hessian", HESSIANS)
+@pytest.mark.parametrize("fault", ["score", "network"])
+def test_a_wrong_estimate_is_rejected(hessian, fault, monkeypatch):
+    if fault == "score":
+        right = HESSIANS[hessian]
+        monkeypatch.setitem(HESSIANS, hessian, lambda c, C, b, q: right(c, C, b, q) + 0.01 * c)
+    else:
+        monkeypatch.setattr(Elementwise, "backward", lambda self, p, tape, D, below=True: (D, {}))
+    policy = SampledPolicy(MLP([2, 3, 2], "tanh"), 3, 0.4, 0.9, hessian=hessian)
+    with pytest.raises(ModelRejected) as caught:
+        check_model(policy, rng(), batch=episodes(policy))
+    assert {"score": "hvp", "network": "gradient"}[fault] in caught.value.failures
 
 
 # -- linear models with one fault each ------------------------------------------------------------------------
@@ -139,6 +229,11 @@ class Breaks(Base):
         raise ZeroDivisionError("on purpose")
 
 
+class OneTimes(Base):
+    def hvp(self, v):
+        return (1 + 3e-7) * super().hvp(v)
+
+
 class AlmostRight(Base):
     def hvp(self, v):
         return 1.001 * super().hvp(v)
@@ -170,6 +265,12 @@ def test_a_fault_is_reported_with_its_smallest_example(surface, check, message, 
     assert message in caught.value.failures[check]
     assert f"smallest example: {example}, " in caught.value.failures[check]
     assert message in str(caught.value)
+
+
+def test_one_is_no_factor():
+    with pytest.raises(ModelRejected) as caught:
+        check_model(Faulty(3, OneTimes), rng(), batch=linear_batch())
+    assert "hvp" in caught.value.failures and "times the right one" not in str(caught.value)
 
 
 def test_every_failure_is_reported_not_only_the_first():
@@ -221,13 +322,14 @@ def test_an_hvp_without_s_second_is_rejected_though_it_is_linear_and_symmetric()
     assert not {"gradient", "hvp is linear", "hvp is symmetric"} & set(caught.value.failures)
 
 
-def test_for_a_network_of_layers_the_missing_term_is_named(monkeypatch):
+def test_of_a_network_of_layers_the_wrong_rule_is_named(monkeypatch):
     wrong = MISTAKES["s''"].rules[Elementwise]["R_backward"]
     right = Elementwise.R_backward
     monkeypatch.setattr(Elementwise, "R_backward", lambda self, *given: wrong(partial(right, self), self, *given))
     with pytest.raises(ModelRejected) as caught:
         check_model(MLP([2, 4, 1], activation="tanh"), rng())
-    assert "s'' is missing in eq. 8" in caught.value.failures["hvp"]
+    told = "along v: relative error 5.5e-02; R_backward is not the derivative of backward in layer 2, Elementwise\n"
+    assert told in caught.value.failures["hvp"]
 
 
 def test_without_curved_activations_there_is_no_such_term_to_lose():

@@ -1,5 +1,7 @@
 """The checks of eqs. 19 to 22: the library's answers pass, and every known mistake, made on purpose, is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,13 +10,14 @@ from strategies import problems, quick
 from tinymaml.check import Problem, WrongAnswer, check_equation
 from tinymaml.check.compare import TOLERANCE
 from tinymaml.check.equations import EQUATIONS, Given, equation_errors
+from tinymaml.implicit import implicit_gradient
 
 PROBLEM = Problem((2, 4, 2), tasks=3, shots=4, queries=3, inner_lr=0.07)
 OPTIONS = {
     19: {"inner_lr": 0.07, "steps": 3},
     20: {"rates": 0.07 * PROBLEM.v, "steps": 3},
     21: {"rates": 0.07 * PROBLEM.v, "weights": [0.2, 0.3, 0.5]},
-    22: {"inner_lr": 0.05, "steps": 150, "strength": 10.0},
+    22: {"inner_lr": 0.05, "steps": 2, "strength": 10.0},
 }
 SLIPS = [(number, key) for number, equation in EQUATIONS.items() for key in equation.slips]
 
@@ -35,7 +38,8 @@ def test_the_library_is_right(problem):
 
 @pytest.mark.parametrize("number", EQUATIONS)
 def test_a_right_answer_passes(number):
-    line = checked(number, EQUATIONS[number].mine(of(number)))
+    given = replace(of(22), steps=150) if number == 22 else of(number)  # to the end of the loop
+    line = checked(number, EQUATIONS[number].mine(given))
     assert line.startswith(f"eq. {number} ") and line.endswith("right")
 
 
@@ -56,6 +60,27 @@ def test_no_two_mistakes_are_one_and_none_is_right(number):
     answers = [EQUATIONS[number].wrong(of(number), made).flat for made in ([], *([key] for key in EQUATIONS[number].slips))]
     for i, one in enumerate(answers):
         assert all(np.abs(one - other).max() > 1e-4 * np.abs(one).max() for other in answers[:i])
+
+
+def test_a_loop_that_crosses_a_kink_near_its_end_is_no_mistake_of_the_library():
+    crossing = Problem((3, 3, 5, 5), "relu", tasks=1, shots=1, queries=1, steps=1, seed=2, inner_lr=0.1)
+    assert max(equation_errors(crossing, 1).values()) <= TOLERANCE
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_eq_22_is_judged_at_the_end_of_the_inner_loop_whatever_steps_are_given(steps):
+    problem = PROBLEM.model, PROBLEM.theta, PROBLEM.batch
+    given = {"inner_lr": 0.1, "strength": 2.0}
+    answer = lambda steps: implicit_gradient(*problem, **given, steps=steps, cg_steps=100, tolerance=1e-14).gradient
+    check_equation(22, answer(2000), *problem, **given, steps=steps)
+    with pytest.raises(WrongAnswer) as caught:
+        check_equation(22, answer(steps), *problem, **given, steps=steps)
+    assert caught.value.diagnosis == EQUATIONS[22].slips["not ended"]
+
+
+def test_a_loop_that_does_not_end_is_no_wrong_answer():
+    with pytest.raises(ValueError, match=r"^the inner loop does not end at inner_lr=5.0 and strength=2.0: .* Take a smaller"):
+        check_equation(22, PROBLEM.v, PROBLEM.model, PROBLEM.theta, PROBLEM.batch, inner_lr=5.0)
 
 
 def test_an_answer_that_no_mistake_explains_is_wrong_all_the_same():

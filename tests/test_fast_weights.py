@@ -4,9 +4,9 @@ import operator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from strategies import few, linear_batch, seeds
+from strategies import examples, few, linear_batch, seeds
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.activations import ACTIVATIONS
@@ -27,7 +27,7 @@ def episode(rng, model, tasks, shots, queries, dtype):
     return TaskBatch(*examples(shots), *examples(queries))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     widths=st.lists(st.integers(1, 7), min_size=2, max_size=5), activation=st.sampled_from(sorted(ACTIVATIONS)),
     loss=st.sampled_from(["squared_error", "cross_entropy"]), tasks=st.integers(1, 4), shots=st.integers(1, 5),
@@ -54,7 +54,7 @@ def test_the_two_forms_agree(widths, activation, loss, tasks, shots, queries, st
         np.testing.assert_allclose(fast.losses, other.losses, rtol=tolerance, atol=tolerance)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 2**32 - 1), sizes=st.tuples(*[st.integers(1, 5)] * 5))
 def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     T, n, m, d, e = sizes
@@ -98,7 +98,7 @@ def test_a_factored_matrix_in_arithmetic_is_the_matrix_it_stands_for(seed, T, d,
     np.testing.assert_allclose(formed(one * 0.7), one_formed * 0.7, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     seed=st.integers(0, 2**32 - 1), T=st.integers(0, 3), n=st.integers(1, 4), d=st.integers(1, 2), e=st.integers(1, 5),
     own=st.lists(st.booleans(), min_size=1, max_size=3), row=st.sampled_from([None, "shared", "own"]), turned=st.booleans(),

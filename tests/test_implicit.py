@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import few, problems
+from strategies import SMOOTH, few, problems
 
 from tinymaml import MLP, Parameters
 from tinymaml.check import compare, relative_error
@@ -101,9 +101,9 @@ def test_a_loose_tolerance_stops_early():
 
 
 @few
-@given(problems())
-def test_on_any_network_it_is_the_derivative_through_a_loop_that_has_converged(problem):
-    given = {"strength": 1e3, "inner_lr": 1e-3, "steps": 25}
+@given(problems(activation=SMOOTH))
+def test_on_any_smooth_network_it_is_the_derivative_through_a_loop_that_has_converged(problem):
+    given = {"strength": 1e4, "inner_lr": 1e-4, "steps": 25}  # across a kink of relu a loop may go to and fro for ever
 
     def losses(thetas, batch):
         held = Proximal(problem.model, thetas, given["strength"])

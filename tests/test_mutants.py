@@ -66,6 +66,13 @@ MUTANTS = [
     Mutant("eqs. 5-8", "a chain forgets the D's of another sweep", "layers", "or tape.D[-1] is not D", "or False"),
     Mutant("eqs. 5-8", "Ra is lost on its way up", "layers", "Ra, Rkept = layer.R_forward(p, v, kept, Ra)",
            "Ra, Rkept = layer.R_forward(p, v, kept, Ra if Ra is None else 0 * Ra)"),
+    Mutant("lowest", "a norm forgets the direction of its shift", "normalisation",
+           "return v[self.gamma] * h + v[self.beta], None", "return v[self.gamma] * h, None"),
+    Mutant("lowest", "a norm forgets RD in R dgamma", "normalisation",
+           "return None, {self.gamma: over_rows(RD * h), self.beta: over_rows(RD)}",
+           "return None, {self.gamma: 0 * over_rows(RD * h), self.beta: over_rows(RD)}"),
+    Mutant("lowest", "a recurrence moves its inputs", "recurrent",
+           "Rx = np.zeros((*Rh.shape[:-1], self.inputs)", "Rx = np.ones((*Rh.shape[:-1], self.inputs)"),
     Mutant("eq. 11", "the inner step goes uphill", "maml",
            "theta_k = theta_k - alpha * here", "theta_k = theta_k + alpha * here"),
     Mutant("eq. 11", "so does adaptation", "maml", "theta = theta - alpha * model", "theta = theta + alpha * model"),
@@ -109,12 +116,12 @@ MUTANTS = [
     Mutant("eq. 21", "what comes from later steps is lost", "methods/multi_step", ".gradient + u\n", ".gradient\n"),
     Mutant("eq. 22", "the operator without lambda", "implicit", "/ strength + dampening * p", "+ dampening * p"),
     Mutant("eq. 22", "the operator without I", "implicit",
-           "here.hvp(_of_rows(p, theta))", "(here.hvp(_of_rows(p, theta)) - strength * _of_rows(p, theta))"),
+           "here.hvp(parameters_of(p, theta))", "(here.hvp(parameters_of(p, theta)) - strength * parameters_of(p, theta))"),
     Mutant("eq. 22", "the Hessian at theta", "implicit", "here, query = held.at(star,", "here, query = held.at(theta,"),
     Mutant("eq. 22", "the inner loop has no spring", "implicit", "star = adapt(held,", "star = adapt(model,"),
     Mutant("eq. 22", "the spring pushes", "implicit", "here.gradient + self.strength", "here.gradient - self.strength"),
     Mutant("eq. 22", "the spring has no curvature", "implicit", "self.here.hvp(v) + self.strength * v", "self.here.hvp(v)"),
-    Mutant("eq. 22", "no system is solved: first-order", "implicit", "_of_rows(solved.x, theta)", "query.gradient"),
+    Mutant("eq. 22", "no system is solved: first-order", "implicit", "parameters_of(solved.x, theta)", "query.gradient"),
     Mutant("eq. 23", "the discount of the cost itself is off by one", "policy",
            "discount**t * cost", "discount ** (t + 1) * cost"),
     Mutant("eq. 23", "the start is paid for, the end is not", "policy", "self.C * self.M[1:]", "self.C * self.M[:-1]"),
@@ -141,7 +148,7 @@ MUTANTS = [
 COVERED = {
     "s'": 5, "s''": 4, "eq. 2": 2, "eq. 3": 2, "eqs. 3-4": 2, "eqs. 1, 5": 2, "eq. 6": 1, "eq. 8": 1, "eqs. 5-8": 3, "eq. 11": 2,
     "eq. 12": 11, "eq. 13": 3, "eq. 14": 2, "eq. 15": 1, "eq. 19": 3, "eq. 20": 3, "eq. 21": 5,
-    "eq. 22": 7, "eq. 23": 4, "eq. 24": 1, "eq. 25": 10, "rates": 1,
+    "lowest": 3, "eq. 22": 7, "eq. 23": 4, "eq. 24": 1, "eq. 25": 10, "rates": 1,
 }  # fmt: skip
 JUDGED = 4  # random networks
 

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from tinymaml import meta_gradient
-from tinymaml.check import Derivation, ModelRejected, check_model
+from tinymaml.check import Derivation, ModelRejected, WrongAnswer, check_model
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.problem import random_batch
-from tinymaml.layers import Affine, Elementwise
+from tinymaml.convolution import Flat
+from tinymaml.layers import Affine, Chain, Elementwise
+from tinymaml.losses import Loss
 from tinymaml.network import Network
+from tinymaml.recurrent import Recurrent
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ NETWORKS = {
 
 def test_each_rule_is_the_derivative_of_another():
     for seed in range(5):
-        assert max(layer_errors(Length(3), np.random.default_rng(seed), width=3).values()) < 1e-12
+        assert max(layer_errors(Length(3), np.random.default_rng(seed), width=3, lowest=False).values()) < 1e-12
 
 
 def test_the_network_passes_the_battery():
@@ -70,13 +73,56 @@ def test_the_network_passes_the_battery():
     check_model(network, rng, theta=theta)
 
 
-def test_a_line_left_out_is_found(monkeypatch):
-    """The second derivative as if r were held still."""
-    wrong = lambda self, p, v, tape, Rtape, D, RD: self.backward(p, tape, RD)
-    monkeypatch.setattr(Length, "R_backward", wrong)
+WRONG = {  # each as if r were held still
+    "R_forward": (lambda self, p, v, tape, Rz: (v["k"] * tape[0] + p["k"] * Rz / tape[1], (Rz / tape[1], 0 * tape[1])),
+                  "hvp", "R_forward is not the derivative of forward in layer 2, Length"),
+    "backward": (lambda self, p, tape, D, below=True: (p["k"] * D / tape[1], {"k": (D * tape[0]).sum(-2, keepdims=True)}),
+                 "gradient", "backward is not the transposed derivative of forward in layer 2, Length"),
+    "R_backward": (lambda self, p, v, tape, Rtape, D, RD: self.backward(p, tape, RD),
+                   "hvp", "R_backward is not the derivative of backward in layer 2, Length"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", WRONG)
+def test_of_a_wrong_layer_it_is_said_which_rule_is_not_the_derivative_of_which_and_nothing_else(rule, monkeypatch):
+    wrong, check, told = WRONG[rule]
+    monkeypatch.setattr(Length, rule, wrong)
     with pytest.raises(ModelRejected) as caught:
         check_model(NETWORKS["regression"], np.random.default_rng(0))
-    assert "hvp" in caught.value.failures
+    first, _ = caught.value.failures[check].splitlines()
+    assert first.split("; ")[1:] == [told]
+    assert "is missing" not in str(caught.value)  # no known mistake
+
+
+def test_a_wrong_layer_in_a_chain_or_in_a_cell_is_found_in_its_place(monkeypatch):
+    monkeypatch.setattr(Length, "R_backward", WRONG["R_backward"][0])
+    cell = Chain([Affine(1 + 3, 3, "h"), Length(3), Elementwise("tanh", "h")])
+    inner = Chain([Affine(2, 3, 1), Chain([Length(3), Elementwise("tanh", 1)])])
+    for network, place in (
+        (Network([inner, Affine(3, 1, 2)]), "1.2.1"), (Network([Recurrent(cell, 2), Affine(3, 1, 2), Flat(2, 1)]), "1.2"),
+    ):  # fmt: skip
+        with pytest.raises(ModelRejected) as caught:
+            check_model(network, np.random.default_rng(0))
+        assert f"; R_backward is not the derivative of backward in layer {place}, Length\n" in caught.value.failures["hvp"]
+
+
+def test_a_wrong_formula_of_a_loss_is_found():
+    value, gradient = lambda z, y: ((z - y) ** 4).sum(-1), lambda z, y: 4 * (z - y) ** 3
+    loss = Loss("fourth", value, gradient, lambda z, y, r: 3 * (z - y) ** 2 * r)
+    with pytest.raises(ModelRejected) as caught:
+        check_model(Network([Affine(2, 3, 1), Elementwise("tanh", 1), Affine(3, 1, 2)], loss), np.random.default_rng(0))
+    assert "; hvp is not the derivative of gradient in the loss fourth\n" in caught.value.failures["hvp"]
+
+
+def test_in_a_derivation_a_wrong_layer_names_no_mistake_of_the_others(monkeypatch):
+    network, rng = NETWORKS["regression"], np.random.default_rng(0)
+    theta, v = network.init(rng), network.init(rng)
+    batch = random_batch(network, rng, tasks=1, shots=3, queries=1)
+    x, y = batch.x_support[0], batch.y_support[0]
+    monkeypatch.setattr(Length, "R_backward", WRONG["R_backward"][0])
+    with pytest.raises(WrongAnswer) as caught:
+        Derivation(network, theta, x, y, v=v).check("RdW[1]", network.at(theta, x, y).along(v).RdW[1])
+    assert caught.value.diagnosis == "R_backward is not the derivative of backward in layer 2, Length"
 
 
 def test_its_quantities_have_the_names_that_it_gives():

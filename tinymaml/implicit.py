@@ -175,11 +175,11 @@ def implicit_gradient(
     validate.shared(theta, query.gradient)
 
     def product(p: np.ndarray) -> np.ndarray:
-        return _rows(here.hvp(_of_rows(p, theta))) / strength + dampening * p  # (I + H/lambda) p
+        return rows_of(here.hvp(parameters_of(p, theta))) / strength + dampening * p  # (I + H/lambda) p
 
-    solved = conjugate_gradients(product, _rows(query.gradient), steps=cg_steps, tolerance=tolerance)
-    inner = _part(_rows(here.gradient), _rows(held.at(theta, x, y).gradient))
-    return ImplicitGradient(query.loss, _of_rows(solved.x, theta), inner, solved.residual, solved.negative)
+    solved = conjugate_gradients(product, rows_of(query.gradient), steps=cg_steps, tolerance=tolerance)
+    inner = _part(rows_of(here.gradient), rows_of(held.at(theta, x, y).gradient))
+    return ImplicitGradient(query.loss, parameters_of(solved.x, theta), inner, solved.residual, solved.negative)
 
 
 def _part(left: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -188,13 +188,13 @@ def _part(left: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return left / np.maximum(whole, np.finfo(whole.dtype).tiny)
 
 
-def _rows(of_tasks: Parameters) -> np.ndarray:
+def rows_of(of_tasks: Parameters) -> np.ndarray:
     """(T, P): the numbers of a task in a row."""
     return np.concatenate([array.reshape(len(array), -1) for array in of_tasks.formed().values()], axis=1)
 
 
-def _of_rows(rows: np.ndarray, theta: Parameters) -> Parameters:
-    """The inverse of `_rows`, in the names and shapes of theta."""
+def parameters_of(rows: np.ndarray, theta: Parameters) -> Parameters:
+    """The inverse of `rows_of`, in the names and shapes of theta."""
     ends = np.cumsum([array.size for array in theta.values()])
     parts = np.split(rows, ends[:-1], axis=1)
     return Parameters.trusted({

@@ -92,9 +92,9 @@ class Recurrent:
     inputs = cached_property(lambda self: self.steps * self.width)
     outputs = cached_property(lambda self: self.cell.outputs)
     positions = property(lambda self: self.steps)
+    fewest = property(lambda self: self.cell.fewest)  # rows: the cell gets one of each example
     shapes = property(lambda self: self.cell.shapes)
     owners = property(lambda self: self.cell.owners)
-    fewest = property(lambda self: self.cell.fewest)
 
     @property
     def names(self) -> dict[str, str]:

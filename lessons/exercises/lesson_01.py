@@ -87,25 +87,29 @@ def wrong_shapes(name: str, T: int, N: int, K: int, Q: int, d: int) -> list[tupl
 
 def check_shapes(answer: Callable, rng: np.random.Generator) -> None:
     first, second = (list(map(int, rng.permutation([3, 7, 11, 19, 31]))) for _ in range(2))  # no sum of two is a third
-    mine = answer(*first), answer(*second)
-    if repr(mine[0]) == repr(mine[1]) and isinstance(mine[0], tuple | list) and first != second:
+    mine, again = _read(answer(*first)), _read(answer(*second))
+    if mine == again and first != second:
         refuse("shapes", "your function returns the same for all sizes: compute them from its arguments")
-    _check_shapes(mine[0], first)
-    _check_shapes(mine[1], second)
+    _check_shapes(mine, first)
+    _check_shapes(again, second)
 
 
-def _check_shapes(mine: Any, sizes: list[int]) -> None:
-    asked = ", ".join(f"{word}={n}" for word, n in zip(("tasks", "ways", "shots", "queries", "features"), sizes, strict=True))
-    right = shapes_of(*sizes)
+def _read(mine: Any) -> list[tuple[int, ...]]:
+    """The four shapes that were returned."""
     if not isinstance(mine, (tuple, list)) or len(mine) != 4:
         got = f"{len(mine)} things" if isinstance(mine, (tuple, list)) else f"a {type(mine).__name__}"
         refuse("shapes", f"your function returned {got}, expected four shapes: {', '.join(PARTS)}")
-    for name, shape in zip(right, mine, strict=True):
+    for name, shape in zip(PARTS, mine, strict=True):
         if isinstance(shape, np.ndarray) and shape.ndim != 1:
             refuse(name, f"it is an array of shape {shape.shape}: its shape is asked for")
         if not isinstance(shape, (tuple, list)) or not all(isinstance(n, (int, np.integer)) for n in shape):
             refuse(name, f"{shape!r} is no shape, expected a tuple of whole numbers")
-    given = [tuple(map(int, shape)) for shape in mine]
+    return [tuple(map(int, shape)) for shape in mine]
+
+
+def _check_shapes(given: list[tuple[int, ...]], sizes: list[int]) -> None:
+    asked = ", ".join(f"{word}={n}" for word, n in zip(("tasks", "ways", "shots", "queries", "features"), sizes, strict=True))
+    right = shapes_of(*sizes)
     if given != list(right.values()) and sorted(given) == sorted(right.values()):
         refuse("shapes", f"the four are right, in another order: return them as {', '.join(PARTS)}")
     for (name, wanted), shape in zip(right.items(), given, strict=True):

@@ -17,13 +17,23 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import Line, close
-from tinymaml.check.derivatives import complex_step, steady_difference
-from tinymaml.check.model_checks import CHECKS, Case
+from tinymaml.check.derivatives import complex_step, on_a_kink, steady_difference
+from tinymaml.check.model_checks import CHECKS, OF_META_LOSS, Case
 from tinymaml.check.problem import random_batch
+from tinymaml.maml import adapt
 from tinymaml.network import Network
 from tinymaml.parameters import Parameters
+from tinymaml.reinforce import SampledPolicy
 from tinymaml.tasks import TaskBatch
 
+KINK = (
+    "theta stands on a kink of the loss (a pre-activation of relu is zero, as with x = 0 and zero biases), where it has no "
+    "derivative. All was checked a little beside it."
+)
+ESTIMATE = (
+    "gradient and hvp are estimates, not derivatives of the loss of a sample. They were checked as derivatives of the "
+    "surrogate loss of these episodes (eq. 25); the meta-gradient follows eq. 12, and is the derivative of nothing."
+)
 SIZES = ((1, 1), (1, 2), (2, 3), (3, 4))  # tasks, examples in the support and in the query set: at most
 
 
@@ -90,16 +100,31 @@ def examine(
     inner_lr: float = 0.05,
     tolerance: float = 1e-9,
 ) -> tuple[dict[str, Finding], str]:
-    """What each check of the battery found, by its name, and a note if derivatives had to be taken by differences."""
+    """What each check of the battery found, by its name, and a note if it is not about the very theta or loss that was given."""
     validate.generator(rng)
     validate.rate("inner_lr", inner_lr)
     if theta is not None:
         validate.parameters("theta", theta)
     if batch is not None:
         validate.batch(batch)
-    cases, note = _choose_derivative([replace(case, tolerance=tolerance) for case in _cases(model, rng, theta, batch, inner_lr)])
+    cases = [replace(case, tolerance=tolerance) for case in _cases(model, rng, theta, batch, inner_lr)]
+    notes = []
+    if any(_on_a_kink(case) for case in cases):
+        nearby = lambda array: array + 0.01 * rng.standard_normal(array.shape)
+        cases, notes = [replace(case, theta=case.theta.map(nearby)) for case in cases], [KINK]
+    cases = [_held_back(case) for case in cases]
+    if any(case.inner_lr != inner_lr for case in cases):
+        slowest = min(case.inner_lr for case in cases)
+        notes.append(f"inner_lr is {inner_lr}, and with it the inner loop diverges: it was checked at {slowest:.1g}.")
+    if isinstance(model, SampledPolicy):
+        cases, notes = [replace(case, tolerance=max(tolerance, 1e-7)) for case in cases], [*notes, ESTIMATE]
+    else:
+        cases, note = _choose_derivative(cases)
+        notes += [note] * bool(note)
     findings = {}
     for name, check in CHECKS.items():
+        if isinstance(model, SampledPolicy) and name in OF_META_LOSS:
+            continue
         errors, failure = [], ""
         for case in cases:
             try:
@@ -111,7 +136,7 @@ def examine(
                 errors, failure = [np.inf], f"{what}\nsmallest example: {case}"
                 break
         findings[name] = Finding(float(max(errors)), failure)
-    return findings, note
+    return findings, " ".join(notes)
 
 
 def _cases(
@@ -129,6 +154,31 @@ def _cases(
             nearby = lambda array: array + 0.1 * rng.standard_normal(array.shape)
             here = model.init(rng).map(nearby) if theta is None else theta
             yield Case(model, here, here.map(normal), here.map(normal), small, inner_lr, complex_step, 1e-9)
+
+
+def _on_a_kink(case: Case) -> bool:
+    """Whether the loss of the support or of the query set has two slopes at theta."""
+    query = lambda theta: case.model.at(theta, case.batch.x_query, case.batch.y_query).loss
+    try:
+        return any(on_a_kink(loss, case.theta, case.v) for loss in (lambda theta: case.at(theta).loss, query))
+    except Exception:  # whatever a model does wrong, the checks will find
+        return False
+
+
+def _held_back(case: Case) -> Case:
+    """The case with an inner learning rate that is small enough for three steps not to diverge."""
+    for _ in range(10):
+        try:
+            with np.errstate(all="ignore"):
+                fast = 3 * case.inner_lr  # rates of one an entry are as large
+                theta = adapt(case.model, case.theta, case.x, case.y, inner_lr=fast, steps=3)
+                loss = np.max(np.abs(case.at(theta).loss))
+                if loss < 1e6 * max(1.0, np.max(np.abs(case.here.loss))):
+                    break
+        except Exception:  # whatever a model does wrong, the checks will find
+            break
+        case = replace(case, inner_lr=case.inner_lr / 4)
+    return case
 
 
 def _choose_derivative(cases: list[Case]) -> tuple[list[Case], str]:

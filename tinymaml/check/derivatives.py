@@ -21,6 +21,7 @@ from tinymaml.parameters import Parameters
 Point = TypeVar("Point", np.ndarray, Parameters)
 Value = float | np.ndarray | Parameters
 
+MOST = 4000  # entries that are moved one by one: their directions are MOST^2 numbers
 STEP = 1e-30  # its square is lost against 1 in any precision: the complex step has no truncation error
 # weights of f(+kh) - f(-kh), k = 1, 2, ..: the error is of the order h^2, h^4, h^6, h^8
 STENCILS = {2: (1 / 2,), 4: (2 / 3, -1 / 12), 6: (3 / 4, -3 / 20, 1 / 60), 8: (4 / 5, -1 / 5, 4 / 105, -1 / 280)}
@@ -69,10 +70,10 @@ def steady_step(difference: Callable[[float], Value], largest: float = 2.0**-5) 
     best, least = h, np.inf
     for _ in range(24):
         after = vector(difference(h / 2))
-        change = np.linalg.norm(after - before) / max(np.linalg.norm(after), 1e-30)
+        change, size = np.linalg.norm(after - before), np.linalg.norm(after)
         if change < least:
             best, least = h, change
-        if least < 1e-12:
+        if change <= 1e-12 * size or 4 * least < change <= 1e-8 * size:  # rounding alone is left, and grows
             break
         h, before = h / 2, after
     return best
@@ -85,6 +86,17 @@ def steady_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Va
     length = max(np.linalg.norm(vector(v)), 1e-30)  # a step of h moves the point by h, whatever the length of v
     difference = lambda h: central_difference(f, point, v, h=h / length, points=8)
     return difference(steady_step(difference))
+
+
+def on_a_kink(f: Callable[[Point], Value], point: Point, v: Point) -> bool:
+    """Whether f has another slope to the right of the point than to the left, along v: then there is no derivative.
+
+    The slopes at a distance h differ by h f'' where f is smooth, and by a number that does not shrink with h on a kink.
+    """
+    length, here = max(np.linalg.norm(vector(v)), 1e-30), vector(f(point))
+    jump = lambda h: sum(vector(f(_along(point, side * h / length, v))) - here for side in (1, -1)) / h
+    far, near = np.linalg.norm(jump(2e-6)), np.linalg.norm(jump(2e-7))
+    return bool(near > max(0.5 * far, 1e-7 * np.linalg.norm(here)))
 
 
 def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative: Callable = complex_step) -> Point:
@@ -111,7 +123,9 @@ def gradient_at_once(f: Callable[[Point], np.ndarray], point: Point, *, h: float
 
 
 def entries(point: Point) -> Point:
-    """The unit directions of all P entries of `point`, along a new leading axis: (P, ...)."""
+    """The unit directions of all P entries of `point`, along a new leading axis: (P, ...). ValueError if P is beyond `MOST`."""
+    if point.size > MOST:
+        raise ValueError(f"{point.size:,} numbers are to be moved one by one, expected at most {MOST:,}: take a smaller network")
     if not isinstance(point, Parameters):
         return np.eye(point.size).reshape(point.size, *point.shape)
     unit, units, start = np.eye(point.size), {}, 0

@@ -129,7 +129,7 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
         precision, allowed = NETWORK_ROWS.get(name, ("float64", tolerance))
         error = max(findings[name].error for findings in found)
         rows.append(Row(f"networks, {name}", error, allowed, networks, precision))
-    of_methods = [equation_errors(p) for p in problems[:(networks + 3) // 4]]  # a quarter: these cost as much as all above
+    of_methods = [equation_errors(p) for p in problems[:max(3, networks // 4)]]  # a quarter: these cost as much as all above
     for name in of_methods[0]:
         error = float(np.max([errors[name] for errors in of_methods]))
         rows.append(Row(f"networks, {name}", error, tolerance, len(of_methods)))

@@ -1,51 +1,106 @@
 """One layer, or a chain of them, alone: each of its four rules against the complex step of another.
 
-    layer_errors(Affine(3, 4), rng, rows=5)      # {"R_forward": 1e-16, "backward": ..., "R_backward": ...}
+    layer_errors(Affine(3, 4), rng, width=3)      # {"R_forward": 1e-16, "backward": ..., "R_backward": ...}
 
-`forward` is the truth. R_forward must be its derivative along (Ra, v); backward the transpose of that, which is what
-D . R(out) = dL/d(in) . Ra + gradient . v says in every direction; R_backward the derivative of backward along (Ra, v, RD).
+`forward` is the truth. R_forward must be its derivative along (Ra, v); backward the transpose of that, so that
+D . R(out) = dL/d(in) . Ra + gradient . v in every direction; R_backward the derivative of backward along (Ra, v, RD).
+A layer that learns must also answer where nothing below it moves: there Ra is None, and `below` is False.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import relative_error
 from tinymaml.check.derivatives import STEP
-from tinymaml.layers import Layer
+from tinymaml.layers import Arrays, Chain, Layer
+from tinymaml.network import Network
+from tinymaml.parameters import Parameters
+from tinymaml.recurrent import Recurrent
+
+WRONG = {
+    "R_forward": "R_forward is not the derivative of forward",
+    "backward": "backward is not the transposed derivative of forward",
+    "R_backward": "R_backward is not the derivative of backward",
+}
 
 
-def layer_errors(layer: Layer, rng: np.random.Generator, *, width: int, rows: int = 4, tasks: int = 2) -> dict[str, float]:
+def layer_errors(
+    layer: Layer, rng: np.random.Generator, *, width: int, rows: int = 4, tasks: int = 2, lowest: bool = True
+) -> dict[str, float]:
     """The relative error of each derived rule, at random parameters and inputs (tasks, rows, width).
 
-    The transpose is tried in three random directions: a wrong rule agrees with none of them but by a chance of measure zero.
+    lowest: whether a layer that learns is also judged as the lowest of a network, where Ra is None.
     """
     validate.generator(rng)
-    normal = lambda shape: rng.standard_normal(shape)
-    shapes = getattr(layer, "shapes", {})
-    p = {name: array + 0.3 * normal(array.shape) for name, array in (layer.init(rng) if shapes else {}).items()}
-    a = normal((tasks, rows, width))
+    own = layer.init(rng) if getattr(layer, "shapes", {}) else {}
+    p = {name: array + 0.3 * rng.standard_normal(array.shape) for name, array in own.items()}
+    return rule_errors(layer, p, rng.standard_normal((tasks, rows, width)), rng, [True] * 3 + [False] * bool(p and lowest))
+
+
+def rule_errors(
+    layer: Layer, p: Arrays, a: np.ndarray, rng: np.random.Generator, moves: Sequence[bool] = (True, True, True)
+) -> dict[str, float]:
+    """The same at these parameters and inputs (T, rows, width), once for each of `moves`: whether the inputs move.
+
+    The transpose is tried in random directions: a wrong rule agrees with none of them but by a chance of measure zero.
+    """
+    normal = lambda array: rng.standard_normal(array.shape)
     out, tape = layer.forward(p, a)
-    D = normal(out.shape)
-    below, gradient = layer.backward(p, tape, D, True)
-
-    errors = {"R_forward": [], "backward": [], "R_backward": []}
-    for _ in range(3):
-        v, Ra, RD = {name: normal(array.shape) for name, array in p.items()}, normal(a.shape), normal(D.shape)
+    errors = {rule: [] for rule in WRONG}
+    for inputs_move in moves:
+        v, Ra, D, RD = {name: normal(array) for name, array in p.items()}, normal(a), normal(out), normal(out)
         moved = {name: p[name] + 1j * STEP * v[name] for name in p}
-        out_i, tape_i = layer.forward(moved, a + 1j * STEP * Ra)
-        below_i, gradient_i = layer.backward(moved, tape_i, D + 1j * STEP * RD, True)
-
-        Rout, Rtape = layer.R_forward(p, v, tape, Ra)
-        errors["R_forward"].append(relative_error(Rout, out_i.imag / STEP))
-        forwards = (D * Rout).sum()
-        backwards = (below * Ra).sum() + sum((gradient[name].sum(0) * v[name]).sum() for name in p)
-        size = np.linalg.norm(D) * np.linalg.norm(Rout)
-        errors["backward"].append(abs(forwards - backwards) / max(size, 1e-3))
-        layer.backward(p, tape, RD, True)  # what was asked before must not matter
-        Rbelow, Rgradient = layer.R_backward(p, v, tape, Rtape, D, RD)
-        truth = {"in": below_i, **gradient_i}  # of one size: a bias under a norm has a gradient of zero, but for rounding
-        mine = {"in": Rbelow, **Rgradient}
+        out_i, tape_i = layer.forward(moved, a + 1j * STEP * Ra * inputs_move)
+        Rout, size = out_i.imag / STEP, np.linalg.norm(D) * np.linalg.norm(out_i.imag / STEP)
+        below, gradient = layer.backward(p, tape, D, inputs_move)
+        below_i, gradient_i = layer.backward(moved, tape_i, D + 1j * STEP * RD, inputs_move)
+        mine, Rtape = layer.R_forward(p, v, tape, Ra if inputs_move else None)
+        errors["R_forward"].append(relative_error(mine, Rout))
+        backwards = sum((gradient[name].sum(0) * v[name]).sum() for name in p) + ((below * Ra).sum() if inputs_move else 0)
+        errors["backward"].append(abs((D * Rout).sum() - backwards) / max(size, 1e-3))
+        layer.backward(p, tape, RD, inputs_move)  # what was asked before must not matter
+        Rbelow, mine = layer.R_backward(p, v, tape, Rtape, D, RD)
+        # of one size: a bias under a norm has a gradient of zero, but for rounding
+        mine, truth = ({"in": Rbelow, **mine}, {"in": below_i, **gradient_i}) if inputs_move else (mine, gradient_i)
         errors["R_backward"].append(relative_error(mine, {name: array.imag / STEP for name, array in truth.items()}))
     return {rule: max(found) for rule, found in errors.items()}
+
+
+def wrong_rules(network: Network, theta: Parameters, x: np.ndarray, y: np.ndarray, tolerance: float = 1e-6) -> Iterator[str]:
+    """Which rule of which layer, or of the loss, is not the derivative of which, for one task: a sentence each.
+
+    R_backward stands on the other rules, so it is named where they are right.
+    """
+    rng, lowest = np.random.default_rng(0), True
+
+    def of_layers(layers: Sequence[Layer], a: np.ndarray, place: str = "") -> Iterator[str]:
+        nonlocal lowest
+        for i, layer in enumerate(layers, start=1):
+            p, inner, inputs_move = {name: theta[name] for name in getattr(layer, "shapes", {})}, [], not lowest
+            if isinstance(layer, Chain):
+                inner = list(of_layers(layer.layers, a, f"{place}{i}."))
+            elif isinstance(layer, Recurrent):  # its cell, in the first step: h_0 is zero, and moves in later ones
+                lowest, h_0 = False, np.zeros((len(a), layer.outputs), a.dtype)
+                inner = list(of_layers(layer.cell.layers, np.concatenate([a[:, :layer.width], h_0], axis=1), f"{place}{i}."))
+            yield from inner
+            if not inner and (p or inputs_move):  # what lies below the lowest layer that learns is asked for nothing
+                errors = rule_errors(layer, p, a[None], rng, [inputs_move] * 3)
+                wrong = [rule for rule, error in errors.items() if not error <= tolerance]
+                for rule in [rule for rule in wrong if rule != "R_backward"] or wrong:
+                    yield f"{WRONG[rule]} in layer {place}{i}, {type(layer).__name__}"
+            lowest &= not p
+            a, _ = layer.forward(p, a)
+
+    yield from of_layers(network.layers, x)
+    loss, z = network.example_loss, network.predict(theta, x)
+    r = rng.standard_normal(z.shape)
+    first, second = (loss.value(z + 1j * STEP * r, y).imag / STEP, loss.gradient(z + 1j * STEP * r, y).imag / STEP)
+    if not relative_error((loss.gradient(z, y) * r).sum(-1), first) <= tolerance:
+        yield f"gradient is not the derivative of value in the loss {loss.name}"
+    if not relative_error(loss.hvp(z, y, r), second) <= tolerance:
+        yield f"hvp is not the derivative of gradient in the loss {loss.name}"
+

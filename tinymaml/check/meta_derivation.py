@@ -3,8 +3,8 @@
     derivation = MetaDerivation(model, theta, batch, inner_lr=0.1, steps=2)
     derivation.check("gradient", mine)
 
-The true values come from values of the loss alone (`references.py`); no gradient and no Hessian of the model is
-trusted. The model's own are used only to find out which mistake gives a wrong answer's numbers.
+The true values come from values of the loss (`references.py`): a gradient of the model's own is taken only where they agree.
+Its Hessian is used only to find out which mistake gives a wrong answer's numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import Line, attainable, compare, diagnose
-from tinymaml.check.references import loss_gradient, losses, query_gradient
+from tinymaml.check.references import certified_gradient, losses, of_task, query_gradient
 from tinymaml.maml import Model, Rates
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
@@ -49,8 +49,7 @@ class MetaDerivation:
     theta[0]..theta[K], u[0]..u[K]                   of each task (T, ...), eqs. 11 and 12
     loss, gradient, first_order, curvature           means over the tasks, as in `MetaGradient`, eq. 13
 
-    References are computed in float64, to a relative 1e-10 or better; they cost P^2 values of the loss for each task
-    and step, with P parameters: for small models.
+    References are computed in float64, to a relative 1e-10 or better.
     """
 
     def __init__(self, model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1):
@@ -117,7 +116,7 @@ class MetaDerivation:
         """theta_k of task t."""
         theta = self.theta
         for _ in range(k):
-            theta = theta - self.inner_lr * loss_gradient(self.model, theta, *self._support(t))
+            theta = theta - self.inner_lr * certified_gradient(theta, *of_task(self.model, *self._support(t)))
         return theta
 
     def _u(self, t: int, k: int) -> Parameters:

@@ -6,18 +6,22 @@ What the answers are compared with is a derivative of the model's own values, ta
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from tinymaml.check import mistakes, policy_mistakes
-from tinymaml.check.compare import diagnose, relative_error
+from tinymaml.check import policy_mistakes
+from tinymaml.check.compare import FLOOR, relative_error
+from tinymaml.check.derivatives import complex_step, steady_difference
+from tinymaml.check.layer_checks import wrong_rules
+from tinymaml.check.policy_checks import held
 from tinymaml.maml import adapt, meta_gradient
 from tinymaml.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.policy import LinearPolicy
+from tinymaml.reinforce import SampledPolicy
 from tinymaml.tasks import TaskBatch
 
 
@@ -44,6 +48,33 @@ class Case:
 
     def at(self, theta: Parameters) -> Any:
         return self.model.at(theta, self.x, self.y)
+
+    @cached_property
+    def loss(self) -> Callable[[Parameters], np.ndarray]:
+        """The loss (T,) whose derivatives gradient and hvp are: of a sampled policy, that of episodes held still."""
+        if isinstance(self.model, SampledPolicy):
+            return held(self.model, self.theta, self.x, self.y)
+        return lambda theta: self.at(theta).loss
+
+    @cached_property
+    def condition(self) -> float:
+        """How many times larger a relative change of theta and x is in the answers; 0 if that cannot be found out."""
+        rng = np.random.default_rng(0)
+
+        def answers(size: float) -> list:
+            beside = lambda array: array * (1 + size * rng.standard_normal(array.shape))
+            x_support, x_query = beside(self.batch.x_support), beside(self.batch.x_query)
+            theta, batch = self.theta.map(beside), replace(self.batch, x_support=x_support, x_query=x_query)
+            here = self.model.at(theta, batch.x_support, batch.y_support)
+            meta = meta_gradient(self.model, theta, batch, inner_lr=self.inner_lr, steps=3)
+            return [here.gradient, here.hvp(self.v), meta.gradient, meta.curvature, meta.rates]
+
+        try:
+            right = answers(0)
+            moved = [answers(1e-10) for _ in range(3)]
+            return max(relative_error(a, b) for each in moved for a, b in zip(each, right, strict=True)) / 1e-10
+        except Exception:  # whatever a model does wrong
+            return 0.0
 
     @cached_property
     def here(self) -> Any:
@@ -76,21 +107,25 @@ def _gradient(case: Case) -> float:
     mine, reference = {}, {}
     for name in case.theta:
         v = case.one_name(name)
-        reference[name] = case.derivative(lambda theta: case.at(theta).loss, case.theta, v)
+        reference[name] = case.derivative(case.loss, case.theta, v)
         mine[name] = np.array([case.here.gradient.task(t).dot(v) for t in range(len(case.batch))])
-    named = "" if relative_error(mine, reference) <= case.tolerance else _of_a_policy(case, "gradient", case.here.gradient)
+    named = "" if relative_error(mine, reference) <= case.tolerance else _known(case, "gradient", case.here.gradient)
     return _judge(case, "the gradient is not the derivative of the loss", Parameters(mine), Parameters(reference), named)
 
 
 def _hvp(case: Case) -> float:
-    mine, reference = case.here.hvp(case.v), case.derivative(lambda theta: case.at(theta).gradient, case.theta, case.v)
-    if (error := relative_error(mine, reference)) <= case.tolerance:
+    mine = case.here.hvp(case.v)
+    if isinstance(case.model, SampledPolicy):  # its gradient is of episodes that are not held: of each name, along u
+        along = {name: case.one_name(name) for name in case.theta}
+        mine = Parameters({name: np.array([mine.task(t).dot(u) for t in range(len(case.batch))]) for name, u in along.items()})
+        slope = lambda theta: Parameters({name: complex_step(case.loss, theta, u) for name, u in along.items()})
+        return _judge(case, "hvp is not the second derivative of the surrogate loss", mine,
+                      steady_difference(slope, case.theta, case.v))
+    reference = case.derivative(lambda theta: case.at(theta).gradient, case.theta, case.v)
+    if (error := _error(case, mine, reference, case.tolerance)) <= case.tolerance:
         return error
     good = [word for word, check in (("linear", _linear), ("symmetric", _symmetric)) if _passes(check, case)]
-    named = _of_a_policy(case, "hvp", mine)
-    if isinstance(case.model, Network):
-        problem = (case.model, case.theta, case.x[0], case.y[0], case.v)
-        named = diagnose(mine.task(0), reference.task(0), mistakes.one_mistake("hvp", *problem), tolerance=1e-6)
+    named = _known(case, "hvp", mine)
     if not named and not np.any(mine.flat):
         named = "it is zero, which makes every meta-gradient first-order"
     elif not named and good == ["linear", "symmetric"]:
@@ -99,8 +134,10 @@ def _hvp(case: Case) -> float:
     return _judge(case, f"{nature} is not the derivative of the gradient along v", mine, reference, named)
 
 
-def _of_a_policy(case: Case, name: str, mine: Parameters) -> str:
-    """The known mistake of a linear-Gaussian policy that makes these numbers; "" if none does."""
+def _known(case: Case, name: str, mine: Parameters) -> str:
+    """The wrong rules of a network, or the known mistake of a linear-Gaussian policy that makes these numbers; "" if none."""
+    if isinstance(case.model, Network):
+        return "; ".join(wrong_rules(case.model, case.theta, case.x[0], case.y[0]))
     if not isinstance(case.model, LinearPolicy):
         return ""
     return policy_mistakes.explained(case.model, name, mine.task(0), case.theta, case.x[0], case.y[0], case.v)
@@ -108,13 +145,13 @@ def _of_a_policy(case: Case, name: str, mine: Parameters) -> str:
 
 def _linear(case: Case) -> float:
     hvp, u, v = case.here.hvp, case.u, case.v
-    return _same(hvp(2 * u - 3 * v), 2 * hvp(u) - 3 * hvp(v), "hvp(2u - 3v) is not 2 hvp(u) - 3 hvp(v)")
+    return _same(case, hvp(2 * u - 3 * v), 2 * hvp(u) - 3 * hvp(v), "hvp(2u - 3v) is not 2 hvp(u) - 3 hvp(v)")
 
 
 def _symmetric(case: Case) -> float:
     u_Hv = [case.u.dot(case.here.hvp(case.v).task(t)) for t in range(len(case.batch))]
     v_Hu = [case.v.dot(case.here.hvp(case.u).task(t)) for t in range(len(case.batch))]
-    return _same(u_Hv, v_Hu, "u.Hv is not v.Hu, so this is no Hessian")
+    return _same(case, u_Hv, v_Hu, "u.Hv is not v.Hu, so this is no Hessian")
 
 
 def _tasks(case: Case) -> float:
@@ -129,7 +166,7 @@ def _tasks(case: Case) -> float:
                 ("gradient", here.gradient.task(t), there.gradient.task(0)),
                 ("hvp", here.hvp(case.v).task(t), there.hvp(case.v).task(0)),
             ):
-                errors.append(_same(batched, alone, f"with {whose}, the {what} of task {t} is not what it is alone"))
+                errors.append(_same(case, batched, alone, f"with {whose}, the {what} of task {t} is not what it is alone"))
     return max(errors)
 
 
@@ -175,7 +212,7 @@ def _precision(case: Case) -> float:
     for what, single in answers[0].items():
         assert single.dtype == np.float32, f"from float32 the {what} comes out as {single.dtype}: a cast or an array in float64?"
     sentence = "in float32 the {} is far from what it is in float64"
-    return max(_same(answers[0][what], answers[1][what], sentence.format(what), 1e-3) for what in answers[0])
+    return max(_same(case, answers[0][what], answers[1][what], sentence.format(what), 1e-3, np.float32) for what in answers[0])
 
 
 def _meta(steps: int, rates: str = "one rate") -> Callable[[Case], float]:
@@ -227,7 +264,7 @@ def _fast_weights(case: Case) -> float:
             for theta in (case.model.fast_weights(case.theta), case.theta)
         )
         for what in ("gradient", "first_order", "curvature", "rates"):
-            errors.append(_same(getattr(fast, what), getattr(formed, what), f"in fast weights the {what} is another"))
+            errors.append(_same(case, getattr(fast, what), getattr(formed, what), f"in fast weights the {what} is another"))
     return max(errors)
 
 
@@ -237,16 +274,16 @@ def _first_order(case: Case) -> float:
     first = meta_gradient(case.model, case.theta, case.batch, **options, first_order=True).gradient
     path = [case.theta, *(adapt(case.model, case.theta, case.x, case.y, inner_lr=case.inner_lr, steps=k) for k in (1, 2))]
     u = case.model.at(path.pop(), case.batch.x_query, case.batch.y_query).gradient
-    errors = [_same(first, u.mean(), "the first-order meta-gradient is not the query gradient at the adapted parameters")]
+    errors = [_same(case, first, u.mean(), "the first-order meta-gradient is not the query gradient at the adapted parameters")]
     turns = []
     while path:  # eq. 12, one step at a time
         turns.append(case.inner_lr * case.at(path.pop()).hvp(u))
         u = u - turns[-1]
     turn = (turns[0] + turns[1]).mean()
     errors += [
-        _same(exact.gradient, first - turn, "the exact meta-gradient is not the first-order one minus the curvature term"),
-        _same(exact.curvature, turn, "the curvature is not the sum of alpha H_S(theta_k) u_{k+1}"),
-        _same(exact.gradient, exact.first_order - exact.curvature, "the meta-gradient is not first_order minus curvature"),
+        _same(case, exact.gradient, first - turn, "the exact meta-gradient is not the first-order one minus the curvature term"),
+        _same(case, exact.curvature, turn, "the curvature is not the sum of alpha H_S(theta_k) u_{k+1}"),
+        _same(case, exact.gradient, exact.first_order - exact.curvature, "the meta-gradient is not first_order minus curvature"),
     ]
     if relative_error(turn, 0 * turn) > 0.1:  # there is curvature to speak of
         same = relative_error(exact.gradient, first) <= 1e-9
@@ -273,25 +310,40 @@ CHECKS = {
     "fast weights": _fast_weights,
     "first-order": _first_order,
 }
+OF_META_LOSS = [name for name in CHECKS if name.startswith(("meta-gradient", "one rate", "derivative in"))]
 
 
-def _same(mine: object, reference: object, sentence: str, tolerance: float = 1e-9) -> float:
+def _error(case: Case, mine: object, reference: object, tolerance: float, precision: type = np.float64) -> float:
+    """The relative error; at most the tolerance if rounding alone may have made it, as the condition of the case has it.
+
+    In float32 numbers that cancel are measured against the loss, since their rounding does not shrink with them.
+    """
+    floor = FLOOR if precision is np.float64 else max(FLOOR, float(np.max(np.abs(case.here.loss))))
+    error = relative_error(mine, reference, floor=floor)
+    if tolerance < error <= 100 * case.condition * np.finfo(precision).eps:
+        return tolerance
+    return error
+
+
+def _same(
+    case: Case, mine: object, reference: object, sentence: str, tolerance: float = 1e-9, precision: type = np.float64
+) -> float:
     """The relative error, or AssertionError with the sentence if it is beyond the tolerance."""
-    error = relative_error(mine, reference)
+    error = _error(case, mine, reference, tolerance, precision)
     assert error <= tolerance, f"{sentence}: relative error {error:.1e}"
     return error
 
 
 def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, named: str = "") -> float:
     """The relative error; or AssertionError with the sentence, the error and what can be said about it, unless mine is right."""
-    error = relative_error(mine, reference)
+    error = _error(case, mine, reference, case.tolerance)
     if error <= case.tolerance:
         return error
     n, factor = case.x.shape[1], _factor(mine, reference)
     if not named and factor:
         missing = f" for n = {n} examples: a factor 1/n is missing"
         known = {-1: ": the sign is turned", n: missing, 1 / n: ": it is divided by n twice"}
-        meaning = next((words for value, words in known.items() if abs(factor - value) < 1e-5 and abs(value - 1) > 1e-5), "")
+        meaning = next((words for value, words in known.items() if abs(factor - value) < 1e-5), "")
         named = f"every number is {factor:.6g} times the right one{meaning}"
     if not named:
         off = [name for name in reference if relative_error(mine[name], reference[name]) > case.tolerance]
@@ -300,10 +352,11 @@ def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, n
 
 
 def _factor(mine: Parameters, reference: Parameters) -> float:
-    """The number that mine is of the reference throughout; 0 if there is none."""
+    """The number, not near 1, that mine is of the reference throughout; 0 if there is none."""
     a, b = mine.flat_like(reference), reference.flat
     factor = float((a @ b) / max(b @ b, 1e-30))
-    return factor if relative_error(a, factor * b) < 1e-6 and abs(factor) > 1e-6 else 0.0
+    near_one = abs(factor - 1) < 1e-4  # which is no factor: digits are lost
+    return factor if relative_error(a, factor * b) < 1e-6 and abs(factor) > 1e-6 and not near_one else 0.0
 
 
 def _passes(check: Callable[[Case], None], case: Case) -> bool:

@@ -11,6 +11,7 @@ first five moments of a normal number: the mean over all throws of the die is wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
@@ -55,6 +56,29 @@ def policy_errors(policy: LinearPolicy, rng: np.random.Generator, rows: int = 2)
     found["gradient"] = relative_error(here.gradient.dot(u), slope)
     found["hvp"] = relative_error(here.hvp(v), complex_step(lambda theta: policy.at(theta, x, y).gradient, theta, v))
     return found
+
+
+def held(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Callable[[Parameters], np.ndarray]:
+    """The surrogate loss (T,) whose derivatives at theta are the estimates of `policy`, as a function of other parameters.
+
+    The episodes that theta draws are held; of each move the probability under the other parameters counts, divided by
+    that under theta: its logarithm (surrogate), itself (lvc), or the product over all moves so far (dice).
+    """
+    here = policy.at(theta, x, y)
+    seen = here.places[..., :-1, :]
+    mean = lambda theta: policy.network.predict(theta, seen.reshape(*x.shape[:-2], -1, PLANE)).reshape(here.e.shape)
+    moves = mean(theta) + policy.noise * here.e
+
+    def loss(other: Parameters) -> np.ndarray:
+        off = (moves - mean(other)) / policy.noise
+        ratio = (here.e**2 - off**2).sum(-1) / 2  # log pi(a | s) less what it is at theta, (T, n, horizon)
+        if policy.hessian == "dice":
+            terms = here.c * np.exp(np.cumsum(ratio, axis=-1)) - here.b * np.exp(ratio)
+        else:
+            terms = (here.C - here.b) * (np.exp(ratio) if policy.hessian == "lvc" else ratio)
+        return terms.sum(-1).mean(-1) / policy.horizon
+
+    return loss
 
 
 def every_throw(horizon: int, start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -42,11 +42,11 @@ class Problem:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, activation: str | None = None, steps: int = 1) -> Problem:
-        """A random one of at most three layers of at most five units."""
+        """A random one of two or three layers of at most five units."""
         validate.generator(rng)
         whole = lambda low, high: int(rng.integers(low, high + 1))
         loss = str(rng.choice(list(LOSSES)))
-        widths = [whole(1, 5) for _ in range(whole(2, 4))]
+        widths = [whole(1, 5) for _ in range(whole(3, 4))]
         if loss == "cross_entropy":
             widths[-1] = whole(2, 5)
         return cls(
