@@ -1,16 +1,15 @@
 """Evolution strategies: eq. 26 is exact where it can be, adaptation by trying never makes it worse, a run can be resumed."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from strategies import few, linear_batch, seeds
 
-from tinymaml import MLP, Parameters, adapt, checkpoint, meta_gradient, methods, tasks
+from tinymaml import MLP, Parameters, adapt, checkpoint, meta_gradient, methods
 from tinymaml.check.derivatives import entries
 from tinymaml.check.golden import Linear
 from tinymaml.choices import settings_for
@@ -60,34 +59,6 @@ def test_the_estimate_comes_near_the_exact_meta_gradient(seed):
     plain = meta_estimate(policy, theta, batch, np.random.default_rng(1), inner_lr=0.1, pairs=30, sigma=1e-3)
     assert cosine(same.gradient, plain.gradient) == pytest.approx(1)
     np.testing.assert_allclose((same.gradient * plain.losses.std()).flat, plain.gradient.flat)
-
-
-@pytest.mark.parametrize("inside", ["gradient", "es", "climb"])
-def test_what_es_trains_with_does_not_know_the_scale_of_the_loss(inside):
-    """The loss in other units, and inner rates to match, move theta as before."""
-    settings = settings_for("navigation", "es", tasks=3, shots=2, queries=2, pairs=4, tries=3, inside=inside)
-    family = tasks.named("navigation")
-    method, rng = methods.named("es"), np.random.default_rng(0)
-    model, batch = LinearPolicy(horizon=5), method.shown(family, settings)(rng)
-    theta = model.init(rng)
-    scaled = Scaled(model, 256.0)  # a power of two: exactly the same digits
-    other = replace(settings, inner_lr=settings.inner_lr / 256)
-    one, two = method.gradient(model, settings)(theta, batch), method.gradient(scaled, other)(theta, batch)
-    np.testing.assert_allclose(two.losses, 256 * one.losses, rtol=1e-12)
-    np.testing.assert_allclose(two.gradient.flat, one.gradient.flat, rtol=1e-9)
-
-
-@dataclass(frozen=True)
-class Scaled:
-    """A model whose loss counts `factor` times."""
-
-    model: LinearPolicy
-    factor: float
-    shapes = property(lambda self: self.model.shapes)
-
-    def at(self, theta, x, y):
-        here = self.model.at(theta, x, y)
-        return SimpleNamespace(loss=self.factor * here.loss, gradient=self.factor * here.gradient)
 
 
 class Plateau:

@@ -36,7 +36,7 @@ def number(name: str, value: object, such: float = 0.01) -> float:
 
 
 def rate(name: str, value: object, such: float = 0.01, *, least: float = 0.0, most: float = math.inf) -> float:
-    """A finite number above zero, such as a learning rate, from `least` to `most`, as a Python float; else TypeError or ValueError."""
+    """A finite number above zero and from `least` to `most`, as a Python float; else TypeError or ValueError."""
     if isinstance(value, numbers.Real) and not (_is_finite(value) and value > 0):
         raise ValueError(f"{name} is {told(value)}, expected a finite number above zero: try {such}")
     if number(name, value, such) < least:
