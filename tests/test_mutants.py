@@ -75,7 +75,7 @@ MUTANTS = [
            "Rx = np.zeros((*Rh.shape[:-1], self.inputs)", "Rx = np.ones((*Rh.shape[:-1], self.inputs)"),
     Mutant("eq. 11", "the inner step goes uphill", "maml",
            "theta_k = theta_k - alpha * here", "theta_k = theta_k + alpha * here"),
-    Mutant("eq. 11", "so does adaptation", "maml", "theta = theta - alpha * model", "theta = theta + alpha * model"),
+    Mutant("eq. 11", "so does adaptation", "maml", "theta = theta - alpha * at_step", "theta = theta + alpha * at_step"),
     Mutant("eq. 12", "the gradient is taken at theta", "maml", "query = model.at(theta_k,", "query = model.at(theta,"),
     Mutant("eq. 12", "support for query", "maml", "batch.x_query, batch.y_query", "batch.x_support, batch.y_support"),
     Mutant("eq. 12", "the curvature is dropped: first-order", "maml", "while tapes:", "while False:"),
