@@ -222,7 +222,10 @@ def test_the_oracle_is_judged_as_it_stands(tmp_path, capsys):
     assert main(["train", "--method", "oracle", "--iterations", "3", *TINY, "--out", str(tmp_path)]) == 0
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "oracle.npz"), "--tasks", "9", "--steps", "2"]) == 0
-    assert len({line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()[2:]}) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("no adaptation") and len({line.split(maxsplit=1)[1] for line in lines[2:]}) == 1
+    sentence = "--inner-lr is 0.1, but oracle does not adapt: leave it out"
+    refused(capsys, ["evaluate", str(tmp_path / "oracle.npz"), "--inner-lr", "0.1"], sentence)
 
 
 def test_without_a_command_it_says_what_there_is(capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinymaml.plot  # and with it matplotlib: not while memory is measured  # noqa: F401
-from tinymaml import cli, memory
+from tinymaml import cli, evaluation, memory
 from tinymaml.choices import settings_for
 from tinymaml.layers import Affine, Elementwise
 from tinymaml.network import Network
@@ -149,7 +149,7 @@ def test_the_layers_of_any_network_are_counted_once():
         positions = 3
 
     nested = Network([Affine(2, 4, 1), Windows("tanh", 1), Network([Affine(4, 5, 2)]).body])
-    assert memory._width(nested) == 4 + 3 * 4 + 3 * 5
+    assert evaluation.width(nested) == 4 + 3 * 4 + 3 * 5
 
 
 @pytest.mark.parametrize(("error", "sentence"), [
@@ -177,11 +177,11 @@ def test_a_matrix_that_stays_factored_is_not_counted_as_formed():
 ])  # fmt: skip
 def test_new_tasks_are_judged_a_few_at_a_time_and_no_number_changes(monkeypatch, family, method, more):
     """What four times as many take on top of the first is their own arrays, not what the model makes of them."""
-    monkeypatch.setattr(memory, "CHUNK_BYTES", 2**20)
+    monkeypatch.setattr(evaluation, "CHUNK_BYTES", 2**20)
     settings = settings_for(family, method, **more | ({"classes": 10} if family != "sinusoids" else {}))
     theta, batch = initialisation(settings), new_tasks(settings, 48, 10)
     few, all_ = (measured(lambda n=n: judge(settings, theta, batch[:n], 1), clear=False) for n in (12, 48))
     assert all_ < 1.5 * few + 16 * 1024
     whole = judge(settings, theta, batch, 2).values
-    monkeypatch.setattr(memory, "CHUNK_BYTES", 2**40)
+    monkeypatch.setattr(evaluation, "CHUNK_BYTES", 2**40)
     np.testing.assert_allclose(judge(settings, theta, batch, 2).values, whole, rtol=2e-4)

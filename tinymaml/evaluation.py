@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tinymaml import memory, validate
+from tinymaml import validate
 from tinymaml.maml import adapt, at_step, in_form
 from tinymaml.parameters import Parameters
 
+CHUNK, CHUNK_BYTES = 100, 2**26  # tasks that are adapted at a time, at most, and the bytes that they make on their way
 WORSE = 10.0  # a task whose loss is this many times the loss before adaptation has diverged
 
 
@@ -107,7 +109,7 @@ def evaluate(
     validate.parameters("theta", theta)
     validate.batch(batch)
     steps, rows = validate.count("steps", steps), max(batch.x_support.shape[1], batch.x_query.shape[1])
-    chunk = memory.chunk(model, rows, batch.x_query.dtype) if chunk is None else validate.count("chunk", chunk)
+    chunk = chunk_size(model, rows, batch.x_query.dtype) if chunk is None else validate.count("chunk", chunk)
     if not isinstance(measure, Measure):
         raise TypeError(f"measure is {validate.told(measure)}, expected a Measure: use LOSS or ACCURACY")
     columns = []
@@ -123,6 +125,26 @@ def evaluate(
             columns.append(np.array(values))
     values = np.concatenate(columns, axis=1).astype(float)
     return curve(values, diverges=measure.diverges)
+
+
+def chunk_size(model: Any, rows: int, dtype: Any) -> int:
+    """How many tasks of so many examples to adapt at a time, so that memory does not grow with the size of the model."""
+    shapes = getattr(model, "shapes", {}).values()
+    one = np.dtype(dtype).itemsize * (rows * width(model) + sum(map(math.prod, shapes)))
+    return max(1, min(CHUNK, int(CHUNK_BYTES // max(1, one))))
+
+
+def width(model: Any) -> float:
+    """The numbers that all layers together make of one row, 0 for a model without layers."""
+    total, outputs, positions = 0, getattr(model, "inputs", 0), 1
+    for layer in _flat(getattr(model, "layers", ())):
+        outputs, positions = getattr(layer, "outputs", None) or outputs, positions * getattr(layer, "positions", 1)
+        total += outputs * positions
+    return total
+
+
+def _flat(layers: Sequence[Any]) -> list[Any]:
+    return [each for layer in layers for each in (_flat(layer.layers) if hasattr(layer, "layers") else [layer])]
 
 
 def curve(values: np.ndarray, *, diverges: bool = True) -> Curve:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinymaml.evaluation import chunk_size, width
+
 THETAS = 6  # theta, its gradient, Adam's two moments, and what one step of Adam makes of them
 FORMED = 3  # of every adapted copy: the copy, its gradient, and what comes back through it
-CHUNK, CHUNK_BYTES = 100, 2**26  # new tasks that are adapted at a time, at most, and what they make on their way at most
 NUMBERS = "--tasks, --shots, --queries or --width"
 
 
@@ -48,7 +49,7 @@ def training(network: Any, batch: Extent, tasks: int, dtype: str, copies: int) -
     rows = kept * batch.support + batch.query
     formed = tasks * copies * FORMED * _formed(network, kept * batch.support // tasks)
     more = NUMBERS.replace(" or", ", --steps or") if copies > 1 else NUMBERS
-    return {more: batch.bytes + size * (2 * rows * _width(network) + formed)}
+    return {more: batch.bytes + size * (2 * rows * width(network) + formed)}
 
 
 def thetas(network: Any, dtype: str) -> int:
@@ -59,15 +60,8 @@ def thetas(network: Any, dtype: str) -> int:
 def judging(network: Any, batch: Extent, tasks: int, dtype: str) -> dict[str, int]:
     """The bytes of new tasks and of adapting some of them at a time, by what lowers them."""
     rows = max(batch.support, batch.query) // tasks
-    rows *= min(tasks, chunk(network, rows, dtype))
-    return {"--tasks or --shots": batch.bytes + np.dtype(dtype).itemsize * rows * _width(network)}
-
-
-def chunk(model: Any, rows: int, dtype: Any) -> int:
-    """How many tasks of so many examples to adapt at a time, so that memory does not grow with their number."""
-    shapes = getattr(model, "shapes", {}).values()
-    one = np.dtype(dtype).itemsize * (rows * _width(model) + sum(map(math.prod, shapes)))
-    return max(1, min(CHUNK, int(CHUNK_BYTES // max(1, one))))
+    rows *= min(tasks, chunk_size(network, rows, dtype))
+    return {"--tasks or --shots": batch.bytes + np.dtype(dtype).itemsize * rows * width(network)}
 
 
 def fit(needs: Mapping[str, int]) -> None:
@@ -122,19 +116,6 @@ def _formed(network: Any, rows: int) -> int:
     """The numbers of one adapted copy, but for the matrices that are smaller as factors of so many rows (eq. 14)."""
     factored = lambda shape: len(shape) == 2 and rows * sum(shape) < math.prod(shape)
     return sum(math.prod(shape) for shape in network.shapes.values() if not factored(shape))
-
-
-def _width(network: Any) -> int:
-    """The numbers that all layers together make of one row."""
-    total, width, positions = 0, getattr(network, "inputs", 0), 1
-    for layer in _flat(getattr(network, "layers", ())):
-        width, positions = getattr(layer, "outputs", None) or width, positions * getattr(layer, "positions", 1)
-        total += width * positions
-    return total
-
-
-def _flat(layers: Sequence[Any]) -> list[Any]:
-    return [each for layer in layers for each in (_flat(layer.layers) if hasattr(layer, "layers") else [layer])]
 
 
 def _told(size: int) -> str:

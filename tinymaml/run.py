@@ -13,7 +13,7 @@ import numpy as np
 
 from tinymaml import checkpoint, memory, methods, sound, tasks, validate
 from tinymaml.choices import checked, refusal
-from tinymaml.evaluation import Curve, constant, curve, evaluate
+from tinymaml.evaluation import Curve, chunk_size, constant, curve, evaluate
 from tinymaml.folder import claimed
 from tinymaml.methods.method import Gradient, Sample, Start
 from tinymaml.network import Network
@@ -101,7 +101,7 @@ def judge(settings: Settings, theta: Parameters, batch: TaskBatch, steps: int) -
     """
     memory.fit({"--steps": 8 * (steps + 1) * len(batch)})
     measure, adapts = tasks.named(settings.family).measure, methods.named(settings.method).adapts
-    chunk = memory.chunk(model(settings), max(batch.x_support.shape[1], batch.x_query.shape[1]), settings.dtype)
+    chunk = chunk_size(model(settings), max(batch.x_support.shape[1], batch.x_query.shape[1]), settings.dtype)
 
     def judged(part: TaskBatch) -> np.ndarray:
         begun = start(settings, theta, part)
