@@ -307,7 +307,7 @@ class Off(AssertionError):
 def is_rounding(off: Off, check: Callable[[Case], float], case: Case) -> bool:
     """Whether the difference is another where theta is nearly the same: a mistake depends on theta smoothly, rounding does not.
 
-    So a check is held to the digits that there are: the norm of a few features, for one, multiplies rounding by 10^4 and more.
+    So a model is judged by the digits that it has: the layer norm of a few features multiplies rounding by 10^4 and more.
     """
     single = off.tolerance >= SINGLE
     rng = np.random.default_rng(0)
