@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from itertools import count
 from pathlib import Path
@@ -34,6 +35,7 @@ from tinymaml.losses import LOSSES
 from tinymaml.models import CNN, MLP, RNN
 from tinymaml.network import Network
 from tinymaml.normalisation import BatchNorm, LayerNorm
+from tinymaml.parameters import Parameters
 from tinymaml.policy import LinearPolicy
 from tinymaml.recurrent import Recurrent
 from tinymaml.reinforce import SampledPolicy, with_dice
@@ -92,7 +94,25 @@ def sampled(rng: np.random.Generator) -> SampledPolicy:
     )  # fmt: skip
 
 
-MODELS = {"mlp": mlp, "norm": norm, "cnn": cnn, "rnn": rnn, "policy": policy, "sampled policy": sampled}
+@dataclass(frozen=True)
+class Real:
+    """A network that takes real numbers only, so that it is checked by differences."""
+
+    network: Network
+
+    init = property(lambda self: self.network.init)
+
+    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Any:
+        if np.iscomplexobj(theta.flat):
+            raise TypeError("real numbers only")
+        return self.network.at(theta, x, y)
+
+
+def real(rng: np.random.Generator) -> Real:
+    return Real(mlp(rng))
+
+
+MODELS = {"mlp": mlp, "norm": norm, "cnn": cnn, "rnn": rnn, "real": real, "policy": policy, "sampled policy": sampled}
 
 # -- one draw of each part: whatever it raises is a failure -------------------------------------------------------
 
@@ -101,7 +121,9 @@ def battery(kind: str, rng: np.random.Generator) -> None:
     """check_model on data that it makes, or on our own; also where a relu has a kink: zero biases, black pixels."""
     model, inner_lr = MODELS[kind](rng), one_of(rng, (0.005, 0.05, 0.3))
     own = {}
-    if not isinstance(model, Network):
+    if isinstance(model, Real):
+        own = {"batch": random_batch(model.network, rng, tasks=3, shots=4, queries=4)}
+    elif not isinstance(model, Network):
         normal = lambda n, d: rng.standard_normal((3, n, d))
         width = 2 if isinstance(model, SampledPolicy) else model.inputs
         batch = TaskBatch(*(normal(4, d) for d in (width, 2, width, 2)))

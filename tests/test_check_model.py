@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from strategies import examples, linear_batch, problems, seeds
 
 from tinymaml import MLP, Parameters, meta_gradient
@@ -86,6 +86,9 @@ def test_a_kink_is_no_mistake_of_a_model_that_refuses_complex_numbers():
 
 @examples(10)
 @given(seeds)
+@example(127)
+@example(172)
+@example(243)
 def test_few_digits_are_no_mistake(seed):
     """The layer norm of few features multiplies rounding."""
     drawn = np.random.default_rng(seed)

@@ -245,7 +245,7 @@ def boils_over(at, error=None):
     def gradient(model, settings):
         calls = []
 
-        def gradient(theta, batch):
+        def gradient(theta, batch, iteration):
             calls.append(1)
             found = pretraining_gradient(model, theta, batch)
             if len(calls) == at and error:
@@ -336,7 +336,7 @@ def test_seconds_of_earlier_parts_are_kept(tmp_path, monkeypatch):
     few(monkeypatch)
 
     def slow(model, settings):
-        def gradient(theta, batch):
+        def gradient(theta, batch, iteration):
             time.sleep(0.02)
             return pretraining_gradient(model, theta, batch)
 

@@ -86,6 +86,15 @@ class Scale(Moving):
 
     shapes: ClassVar = {"k": (1, 3)}
 
+    def init(self, rng):
+        return {"k": np.ones((1, 3))}
+
+    def forward(self, p, a):
+        return a * p["k"], a
+
+    def backward(self, p, a, D, below=True):
+        return D * p["k"], {"k": (a * D).sum(-2, keepdims=True)}
+
 
 @pytest.mark.parametrize(
     ("layers", "name"),

@@ -4,8 +4,10 @@ import io
 import json
 import os
 import re
+import struct
 import warnings
 import zipfile
+import zlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -239,6 +241,13 @@ def test_an_archive_cut_short(tmp_path, part):
     whole = archive.read_bytes()
     archive.write_bytes(whole[: int(part if part > 1 else part * len(whole))])
     refused(tmp_path, ValueError, r"images_background.zip is not a whole zip file \(.*\): .* download it again")
+
+
+@pytest.mark.parametrize("error", [ValueError("negative seek value -1860"), zlib.error("invalid"), struct.error("short")])
+def test_whatever_the_zip_module_raises_is_told_with_the_place(tmp_path, error, monkeypatch):
+    zipped(tmp_path, files())
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: (_ for _ in ()).throw(error))
+    refused(tmp_path, ValueError, rf"images_background.zip is not a whole zip file \({error}\): .* download it again")
 
 
 @quick

@@ -106,6 +106,21 @@ def test_a_wrong_layer_in_a_chain_or_in_a_cell_is_found_in_its_place(monkeypatch
         assert f"; R_backward is not the derivative of backward in layer {place}, Length\n" in caught.value.failures["hvp"]
 
 
+def test_a_layer_that_complex_numbers_do_not_pass_is_not_blamed_for_another(monkeypatch):
+    class Magnitude:
+        forward = lambda self, p, z: (np.abs(z), np.sign(z.real))
+        backward = lambda self, p, sign, D, below=True: (D * sign, {})
+        R_forward = lambda self, p, v, sign, Rz: (Rz * sign, None)
+        R_backward = lambda self, p, v, sign, Rtape, D, RD: (RD * sign, {})
+
+    network = Network([Affine(2, 4, 1), Magnitude(), Length(4), Affine(4, 1, 2)])
+    assert "checked by differences" in check_model(network, np.random.default_rng(0))
+    monkeypatch.setattr(Length, "R_backward", WRONG["R_backward"][0])
+    with pytest.raises(ModelRejected, match=r"hvp is .* not the derivative of the gradient") as caught:
+        check_model(network, np.random.default_rng(0))
+    assert "in layer" not in str(caught.value)
+
+
 def test_a_wrong_formula_of_a_loss_is_found():
     value, gradient = lambda z, y: ((z - y) ** 4).sum(-1), lambda z, y: 4 * (z - y) ** 3
     loss = Loss("fourth", value, gradient, lambda z, y, r: 3 * (z - y) ** 2 * r)

@@ -233,6 +233,9 @@ class Contrast(Moving):
     def forward(self, p, a):
         return a - a.mean(-2, keepdims=True), None
 
+    def backward(self, p, tape, D, below=True):
+        return D - D.mean(-2, keepdims=True), {}
+
 
 NORMED = [Affine(2, 3, 1), BatchNorm(3, 1), Elementwise("relu", 1), Affine(3, 2, 2)]
 LOOKING_ASIDE = [

@@ -67,7 +67,7 @@ def test_it_saves_by_time_where_iterations_are_long(monkeypatch):
     saved, now = [], [0.0]
     monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
 
-    def gradient(theta, batch):
+    def gradient(theta, batch, iteration):
         now[0] += 8.0
         return Found(theta)
 

@@ -17,7 +17,6 @@ import os
 import re
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -179,7 +178,9 @@ def _read(place: Path, name: str) -> np.ndarray:
     try:
         with zipfile.ZipFile(content) as archive:
             return _decode(place, name, archive.namelist(), archive.read)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:  # all of which a damage can raise
+    except Exception as error:  # whatever zipfile raises, as the damage has it: BadZipFile, zlib.error, a ValueError of its own
+        if str(place) in str(error):  # said already
+            raise
         raise ValueError(f"{place} is not a whole zip file ({error}): it was cut short or damaged, download it again") from None
 
 
