@@ -67,7 +67,8 @@ def test_what_no_run_can_use_is_refused_by_name(monkeypatch, tmp_path, capsys, l
 
 
 @pytest.mark.parametrize("changes", [
-    {"family": "navigation", "horizon": 1000}, {"method": "es", "inside": "es", "tries": 200, "pairs": 10_000, "sigma": 10, "reach": 10},
+    {"family": "navigation", "horizon": 1000},
+    {"method": "es", "inside": "es", "tries": 200, "pairs": 10_000, "sigma": 10, "reach": 10},
     {"method": "imaml", "steps": 10_000, "cg_steps": 1000, "tolerance": 0.9, "strength": 1e6, "dampening": 1e6},
 ])  # fmt: skip
 def test_the_largest_that_is_taken(changes):

@@ -139,7 +139,8 @@ def test_how_many_gradients_were_in_doubt_is_said_once_at_the_end(doubts):
     told, state = iter(doubts), begin(Parameters(w=np.ones(2)), SGD(0.1), rng())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        train(lambda theta, batch, iteration: Doubtful(theta, next(told)), lambda rng: None, state, optimizer=SGD(0.1), iterations=3)
+        gradient = lambda theta, batch, iteration: Doubtful(theta, next(told))
+        train(gradient, lambda rng: None, state, optimizer=SGD(0.1), iterations=3)
     found = [each for each in doubts if each]
     expected = [f"the gradient is in doubt in {len(found)} of 3 iterations, the last of them ({found[-1]})"] if found else []
     assert [str(each.message) for each in caught] == expected

@@ -124,7 +124,7 @@ class Blind:
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Groping:
         """What is seen from theta, for T tasks: x (T, n, ...), y (T, n, ...)."""
-        return Groping(self, theta, x, y)
+        return Groping(self, theta.copy(), x.copy(), y.copy())
 
 
 class Groping:
