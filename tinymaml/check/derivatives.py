@@ -94,9 +94,10 @@ def on_a_kink(f: Callable[[Point], Value], point: Point, v: Point) -> bool:
     The slopes at a distance h differ by h f'' where f is smooth, and by a number that does not shrink with h on a kink.
     """
     length, here = max(np.linalg.norm(vector(v)), 1e-30), vector(f(point))
-    jump = lambda h: sum(vector(f(_along(point, side * h / length, v))) - here for side in (1, -1)) / h
-    far, near = np.linalg.norm(jump(2e-6)), np.linalg.norm(jump(2e-7))
-    return bool(near > max(0.5 * far, 1e-7 * np.linalg.norm(here)))
+    slope = lambda h: (vector(f(_along(point, h / length, v))) - here) / h
+    far, near = (np.linalg.norm(slope(h) - slope(-h)) for h in (2e-7, 2e-8))
+    rounding = 1e-6 * np.linalg.norm([np.linalg.norm(here), np.linalg.norm(slope(2e-7))])
+    return bool(near > max(0.5 * far, rounding))
 
 
 def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative: Callable = complex_step) -> Point:
