@@ -124,15 +124,15 @@ class Blind:
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Groping:
         """What is seen from theta, for T tasks: x (T, n, ...), y (T, n, ...)."""
-        return Groping(self, theta.copy(), x.copy(), y.copy())
+        return Groping(self, theta, x, y)
 
 
 class Groping:
     """The loss, and a way down that was found by trying; all else is as the model itself sees it."""
 
     def __init__(self, blind: Blind, theta: Parameters, x: np.ndarray, y: np.ndarray):
-        self.blind, self.theta, self.x, self.y = blind, theta, x, y
-        self.here = blind.model.at(theta, x, y)
+        self.blind, self.here = blind, blind.model.at(theta, x, y)
+        self.theta, self.x, self.y = theta.copy(), x.copy(), y.copy()  # as they are now, whatever becomes of the arrays
         self.loss, self.tasks = self.here.loss, len(x)
 
     def __getattr__(self, name: str) -> Any:
