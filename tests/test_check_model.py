@@ -69,6 +69,13 @@ def test_on_a_kink_it_is_checked_beside_it_and_the_report_says_so(norm, seed):
     assert "note: theta stands on a kink of the loss" in report and "differences" not in report
 
 
+def test_a_kink_of_the_gradient_alone_is_one_too():
+    """Where all is zero the loss has no kink, since the layer above multiplies it with zero."""
+    theta = MLP([1, 1, 3], loss="cross_entropy").init(rng()).map(lambda array: 0 * array)
+    report = check_model(MLP([1, 1, 3], loss="cross_entropy"), rng(), theta=theta)
+    assert "kink" in report and "differences" not in report
+
+
 def test_a_kink_is_no_mistake_of_a_model_that_refuses_complex_numbers():
     class Real:
         def at(self, theta, x, y):

@@ -9,10 +9,12 @@ from tinymaml.check import Derivation, WrongAnswer, mistakes, relative_error
 from tinymaml.check.layer_mistakes import IN_IMAGES, IN_TIME
 from tinymaml.check.norm_mistakes import IN_NORMS
 from tinymaml.check.problem import random_batch
-from tinymaml.layers import Affine
+from tinymaml.convolution import Flat
+from tinymaml.layers import Affine, Chain
 from tinymaml.models import CNN, MLP, RNN
 from tinymaml.network import Network
 from tinymaml.normalisation import BatchNorm
+from tinymaml.recurrent import Recurrent
 
 NETWORKS = {
     "cnn": CNN(5, 2, 2, 2, norm="none", activation="tanh"),  # sides 5, 3, 2
@@ -87,6 +89,23 @@ def test_what_a_student_forgets(network, name, sentence):
         answer = here.quantities["dg[1]"] * d.theta["gamma1"] / np.sqrt((c * c).mean(0) + 1e-5)
     with pytest.raises(WrongAnswer, match=sentence):
         d.check(name, answer)
+
+
+def test_a_part_that_is_zero_but_for_rounding_is_right():
+    """The bias under a batch norm moves nothing; its part of H v is rounding, of the size of the others' rounding."""
+    network, rng = MLP([2, 3, 2], "tanh", norm="batch"), np.random.default_rng(0)
+    theta, x, y = network.init(rng), rng.standard_normal((4, 2)), rng.standard_normal((4, 2))
+    v = theta.map(lambda array: 1e6 * rng.standard_normal(array.shape))
+    Derivation(network, theta, x, y, v=v).check("Rdb[1]", network.at(theta, x, y).along(v).Rdb[1])
+
+
+def test_a_mistake_that_a_layer_refuses_is_passed_over():
+    """A state that one example hands to the next is walked one example at a time, of which a batch norm has no variance."""
+    cell = Chain([Affine(1 + 2, 2, "h"), BatchNorm(2, "h")])
+    network, rng = Network([Recurrent(cell, 2), Affine(2, 1, "y"), Flat(2, 1)]), np.random.default_rng(0)
+    theta, x, y = network.init(rng), rng.standard_normal((3, 2)), rng.standard_normal((3, 2))
+    with pytest.raises(WrongAnswer, match="wrong"):
+        Derivation(network, theta, x, y).check("dW[y]", 7 + theta["Wy"])
 
 
 def test_a_mistake_is_made_in_the_cell_of_a_recurrence_too():

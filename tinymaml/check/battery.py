@@ -162,10 +162,11 @@ def _cases(
 
 
 def _on_a_kink(case: Case) -> bool:
-    """Whether the loss of the support or of the query set has two slopes at theta."""
-    query = lambda theta: case.model.at(theta, case.batch.x_query, case.batch.y_query).loss
+    """Whether the loss of the support or of the query set has two slopes at theta, or its gradient two derivatives."""
+    query = lambda theta: case.model.at(theta, case.batch.x_query, case.batch.y_query)
+    both = [lambda theta, at=at, what=what: getattr(at(theta), what) for at in (case.at, query) for what in ("loss", "gradient")]
     try:
-        return any(on_a_kink(loss, case.theta, case.v) for loss in (lambda theta: case.at(theta).loss, query))
+        return any(on_a_kink(f, case.theta, case.v) for f in both)
     except Exception:  # whatever a model does wrong, the checks will find
         return False
 

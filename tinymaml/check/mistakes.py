@@ -9,6 +9,7 @@ be rejected by every check (tests/test_mutants.py). Nothing here is used to deci
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
@@ -70,13 +71,15 @@ def one_mistake(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     network = problem[0]
     for at in (None, *dict.fromkeys(layer.name for layer in network.layers if hasattr(layer, "name"))):
         for key in possible(network):
-            yield MISTAKES[key].sentence, quantity(name, made(network, [key], at), *problem[1:])
+            with suppress(ValueError):  # a state of one example at a time is none for a batch norm
+                yield MISTAKES[key].sentence, quantity(name, made(network, [key], at), *problem[1:])
 
 
 def two_mistakes(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     """The same for every two mistakes."""
     for both in combinations(possible(problem[0]), 2):
-        yield "; and ".join(MISTAKES[key].sentence for key in both), quantity(name, made(problem[0], both), *problem[1:])
+        with suppress(ValueError):
+            yield "; and ".join(MISTAKES[key].sentence for key in both), quantity(name, made(problem[0], both), *problem[1:])
 
 
 def quantity(name: str, network: Network, theta: Any, x: np.ndarray, y: np.ndarray, v: Any) -> Any:
