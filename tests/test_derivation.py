@@ -21,7 +21,7 @@ from tinymaml.check.meta_derivation import SLIPS, outer_loop
 from tinymaml.layers import Affine, Chain, Elementwise
 from tinymaml.losses import Loss
 from tinymaml.network import Network
-from tinymaml.tasks import TaskBatch
+from tinymaml.tasks import Sinusoids, TaskBatch
 
 
 def derivation_of(problem: Problem) -> Derivation:
@@ -330,6 +330,19 @@ def test_layers_in_a_chain_have_their_derivatives_by_name():
 
 TASKS = Problem((2, 3, 1), tasks=3, shots=4, queries=5, steps=2, inner_lr=0.07)
 META = MetaDerivation(TASKS.model, TASKS.theta, TASKS.batch, inner_lr=TASKS.inner_lr, steps=TASKS.steps)
+
+
+def test_matrices_kept_as_factors_are_right_and_are_named_when_they_are_wrong():
+    model, rng = MLP([1, 40, 40, 1], "tanh"), np.random.default_rng(0)
+    theta, batch = model.init(rng), Sinusoids().sample(rng, tasks=2, shots=5, queries=5)
+    u = meta_gradient(model, theta, batch, inner_lr=0.05).u
+    assert not isinstance(u[0]["W2"], np.ndarray)
+    judge = MetaDerivation(model, theta, batch, inner_lr=0.05, steps=1)
+    for k in (0, 1):
+        judge.check(f"u[{k}]", u[k])
+    with pytest.raises(WrongAnswer, match=r"this is u\[1\], not u\[0\]|Hessian|curvature"):
+        judge.check("u[0]", u[1])
+    compare("u[0]", u[0], u[0].formed())
 
 
 @pytest.mark.parametrize("key", SLIPS)

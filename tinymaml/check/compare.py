@@ -62,6 +62,7 @@ def compare(
     validate.tolerance("tolerance", tolerance)
     if not (isinstance(reference, Parameters) or _numeric(reference)):
         raise TypeError(f"reference is {validate.told(reference)}, expected numbers: pass an array or Parameters")
+    mine = formed(mine)
     difference = mismatch(mine, reference)
     if difference:
         raise WrongAnswer(f"{name}: {difference}", name=name, error=np.inf, diagnosis=difference)
@@ -102,6 +103,11 @@ def _answers(mine: object, reference: object) -> tuple[np.ndarray, np.ndarray]:
     if one.shape != other.shape:
         raise ValueError(f"mine holds {one.size} numbers and reference {other.size}: compare as many with as many")
     return one, other
+
+
+def formed(answer: object) -> object:
+    """The answer itself, with matrices that are kept as factors (eq. 14) multiplied out."""
+    return answer.formed() if isinstance(answer, Parameters) else answer
 
 
 def mismatch(mine: object, reference: object) -> str:
@@ -176,7 +182,7 @@ def close(mine: object, reference: object, tolerance: float = 1e-6) -> bool:
 
 def attainable(mine: object, tolerance: float) -> float:
     """The tolerance that an answer can be held to: 1e-4 at least if it is in float32."""
-    single = any(np.asarray(array).dtype.char in "fF" for array in (mine.values() if isinstance(mine, Mapping) else [mine]))
+    single = any(np.asarray(array).dtype.char in "fF" for array in (formed(mine).values() if isinstance(mine, Mapping) else [mine]))
     return max(tolerance, 1e-4 if single else 0)
 
 
@@ -186,6 +192,7 @@ def diagnose(mine: object, reference: object, *groups: Iterable[tuple[str, objec
     The groups are tried one after another until one has an explanation; a turned sign, a lost transpose and a constant
     factor are tried too. A candidate that happens to agree with the reference here says nothing and is passed over.
     """
+    mine = formed(mine)
     for candidates in (groups[0], _turned(reference), *groups[1:], _scaled(mine, reference)):
         sentences = {
             sentence: None  # a set, in order of mention
