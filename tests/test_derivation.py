@@ -11,6 +11,7 @@ from tinymaml.check import (
     MetaDerivation,
     Problem,
     WrongAnswer,
+    compare,
     loss_gradient,
     meta_gradient_by_complex_step,
     mistakes,
