@@ -182,7 +182,8 @@ def close(mine: object, reference: object, tolerance: float = 1e-6) -> bool:
 
 def attainable(mine: object, tolerance: float) -> float:
     """The tolerance that an answer can be held to: 1e-4 at least if it is in float32."""
-    single = any(np.asarray(array).dtype.char in "fF" for array in (formed(mine).values() if isinstance(mine, Mapping) else [mine]))
+    arrays = formed(mine).values() if isinstance(mine, Mapping) else [mine]
+    single = any(np.asarray(array).dtype.char in "fF" for array in arrays)
     return max(tolerance, 1e-4 if single else 0)
 
 
