@@ -24,21 +24,21 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
-from tinymaml.activations import ACTIVATIONS
 from tinymaml.check import Derivation, MetaDerivation, check_equation, check_model
 from tinymaml.check.equations import EQUATIONS, Given
 from tinymaml.check.ladder import ladder
 from tinymaml.check.problem import Problem, random_batch
-from tinymaml.convolution import Flat
-from tinymaml.layers import Affine, Chain, Elementwise
-from tinymaml.losses import LOSSES
-from tinymaml.models import CNN, MLP, RNN
-from tinymaml.network import Network
-from tinymaml.normalisation import BatchNorm, LayerNorm
+from tinymaml.nn.activations import ACTIVATIONS
+from tinymaml.nn.convolution import Flat
+from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.losses import LOSSES
+from tinymaml.nn.models import CNN, MLP, RNN
+from tinymaml.nn.network import Network
+from tinymaml.nn.normalisation import BatchNorm, LayerNorm
+from tinymaml.nn.recurrent import Recurrent
 from tinymaml.parameters import Parameters
-from tinymaml.policy import LinearPolicy
-from tinymaml.recurrent import Recurrent
-from tinymaml.reinforce import SampledPolicy, with_dice
+from tinymaml.rl.exact import LinearPolicy
+from tinymaml.rl.sampled import SampledPolicy, with_dice
 from tinymaml.tasks import TaskBatch
 
 TESTS = Path(__file__).parent

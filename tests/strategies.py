@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from tinymaml.activations import ACTIVATIONS
 from tinymaml.check import Problem
-from tinymaml.losses import LOSSES
+from tinymaml.nn.activations import ACTIVATIONS
+from tinymaml.nn.losses import LOSSES
 from tinymaml.tasks import TaskBatch
 
 SMOOTH = tuple(name for name, s in ACTIVATIONS.items() if s.curved)

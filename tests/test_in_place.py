@@ -10,10 +10,10 @@ from tinymaml import MLP, adapt, meta_gradient
 from tinymaml.check.closed_forms import Parabola
 from tinymaml.check.golden import Linear
 from tinymaml.check.problem import random_batch
-from tinymaml.implicit import Proximal, implicit_gradient
-from tinymaml.models import CNN, RNN
-from tinymaml.policy import LinearPolicy
-from tinymaml.reinforce import SampledPolicy, with_dice
+from tinymaml.methods.implicit import Proximal, implicit_gradient
+from tinymaml.nn.models import CNN, RNN
+from tinymaml.rl.exact import LinearPolicy
+from tinymaml.rl.sampled import SampledPolicy, with_dice
 from tinymaml.tasks import TaskBatch
 
 MODELS = {

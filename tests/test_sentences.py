@@ -18,17 +18,17 @@ import tinymaml
 from tinymaml import MLP, Parameters
 from tinymaml.check import ModelRejected, check_model
 from tinymaml.check.golden import Linear
-from tinymaml.choices import settings_for, settings_for_each
-from tinymaml.cli import main
-from tinymaml.comparison import run_comparison
-from tinymaml.layers import Affine, Chain, Elementwise
-from tinymaml.network import Network
-from tinymaml.optimizers import SGD, Adam
-from tinymaml.recurrent import Recurrent
-from tinymaml.run import run
+from tinymaml.experiment.cli import main
+from tinymaml.experiment.comparison import run_comparison
+from tinymaml.experiment.options import settings_for, settings_for_each
+from tinymaml.experiment.run import run
+from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.network import Network
+from tinymaml.nn.recurrent import Recurrent
 from tinymaml.tasks import TaskBatch, omniglot
 from tinymaml.tasks.omniglot import Omniglot
-from tinymaml.training import begin, train
+from tinymaml.training.loop import begin, train
+from tinymaml.training.optimizers import SGD, Adam
 
 HOME = Path(tinymaml.__file__).parent
 TINY = ["--width", "2", "--tasks", "2", "--shots", "1", "--queries", "1", "--iterations", "1", "--quiet"]
@@ -220,7 +220,7 @@ def test_files_that_a_text_names_are_there(path):
 
 
 def test_the_sampled_surface_has_what_its_text_lists():
-    from tinymaml.reinforce import Here, SampledPolicy, with_dice
+    from tinymaml.rl.sampled import Here, SampledPolicy, with_dice
     from tinymaml.tasks import Navigation
 
     policy = SampledPolicy(MLP([2, 2]), 3)

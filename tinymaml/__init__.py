@@ -10,7 +10,7 @@ def __getattr__(name: str):
         raise AttributeError(f"module 'tinymaml' has no attribute {name!r}")
     from tinymaml.maml import adapt, meta_gradient
     from tinymaml.methods.pretraining import pretraining_gradient
-    from tinymaml.models import MLP
+    from tinymaml.nn.models import MLP
     from tinymaml.parameters import Parameters
 
     globals().update(zip(__all__, (MLP, Parameters, adapt, meta_gradient, pretraining_gradient), strict=True))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tinymaml import output, signals
+from tinymaml.experiment import output, signals
 
 
 def program() -> int:
     """Run the command line as a process of its own and return its exit status."""
     signals.handle(signals.leave)
     output.lenient()
-    from tinymaml.cli import main
+    from tinymaml.experiment.cli import main
 
     try:
         signals.handle(signals.interrupt)

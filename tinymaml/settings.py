@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.activations import ACTIVATIONS
+from tinymaml.nn.activations import ACTIVATIONS
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Settings:
     outer_lr, half_life      the outer loop: Adam's rate, and in how many iterations it falls to a half (0: never)
     hidden, activation       the widths of the hidden layers and what follows them
     options                  the settings that the family or the method declares
-    `settings_for` (choices.py) makes them for a family and a method, with the defaults of both.
+    `settings_for` (experiment/options.py) makes them for a family and a method, with the defaults of both.
     """
 
     family: str

@@ -14,7 +14,7 @@ import numpy as np
 from exercises.answers import Known, combined, factors, judge, of_another_shape, refuse, several
 from exercises.terms import made_of
 from tinymaml.check import Derivation, Problem, gradient_at_once
-from tinymaml.losses import softmax
+from tinymaml.nn.losses import softmax
 
 # -- 2.1: where the way back begins ----------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from exercises.meta import check_update
 from tinymaml import MLP, adapt, meta_gradient
 from tinymaml.check import compare
 from tinymaml.check.compare import close, diagnose
-from tinymaml.network import Network
+from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import Sinusoids, TaskBatch
 

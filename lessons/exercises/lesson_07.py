@@ -15,7 +15,7 @@ from exercises.answers import Known, beside, combined, factors, judge, refuse, s
 from exercises.terms import made_of
 from tinymaml.check import compare, complex_step, gradient_at_once
 from tinymaml.check.compare import close
-from tinymaml.losses import cross_entropy, softmax
+from tinymaml.nn.losses import cross_entropy, softmax
 
 EPISODES = 600  # so many that whatever may happen does
 OWN_LARGEST = "subtract the largest logit of every example first, z.max(-1, keepdims=True), which changes no p"

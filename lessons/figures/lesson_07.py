@@ -11,9 +11,9 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from tinymaml import plot
-from tinymaml.evaluation import Curve
 from tinymaml.methods import LOOKS
 from tinymaml.tasks import TaskBatch
+from tinymaml.training.evaluation import Curve
 
 # what does not adapt: label, colour, line style
 FLAT = {

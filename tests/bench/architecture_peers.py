@@ -15,9 +15,9 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.maml import MetaGradient, meta_gradient
-from tinymaml.models import CNN, RNN
-from tinymaml.network import Network
-from tinymaml.normalisation import EPS
+from tinymaml.nn.models import CNN, RNN
+from tinymaml.nn.network import Network
+from tinymaml.nn.normalisation import EPS
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import Episodes, Glyphs, TaskBatch
 from tinymaml.tasks.sequences import Filters

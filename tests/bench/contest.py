@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from workers import Worker
 
-from tinymaml.bench import medians
+from tinymaml.experiment.bench import medians
 
 
 class Contest:

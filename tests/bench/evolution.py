@@ -19,13 +19,13 @@ import numpy as np
 import report
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
-from tinymaml.evolution import Blind, meta_estimate
-from tinymaml.optimizers import Adam
-from tinymaml.process import matrix_threads
-from tinymaml.reinforce import SampledPolicy, with_dice
+from tinymaml.experiment.process import matrix_threads
+from tinymaml.methods.evolution import Blind, meta_estimate
+from tinymaml.rl.sampled import SampledPolicy, with_dice
 from tinymaml.streams import stream
 from tinymaml.tasks import Sinusoids, TaskBatch
-from tinymaml.training import begin, train
+from tinymaml.training.loop import begin, train
+from tinymaml.training.optimizers import Adam
 
 CORNERS = np.array([[2.0, 2.0], [2.0, -2.0], [-2.0, 2.0], [-2.0, -2.0]])
 
@@ -62,7 +62,8 @@ def tasks_of(part: str, horizon: int, tasks: int, rng: np.random.Generator) -> T
 
 def blind_training(o: argparse.Namespace) -> None:
     """Each way of adapting, trained and judged by its returns before and after one adaptation."""
-    from tinymaml import plot, policy_plots
+    from tinymaml import plot
+    from tinymaml.plot import policies as policy_plots
 
     price = "distance" if o.part == "navigation" else "flat"
     policy = SampledPolicy(MLP([2, 2]), o.horizon, 0.02, baseline=None, limit=0.1, price=price)

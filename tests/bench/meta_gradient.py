@@ -24,7 +24,7 @@ from contest import Contest
 from peers import CONTESTANTS, OTHERS, made
 from workers import Worker
 
-from tinymaml.bench import ITERATIONS, Workload, share
+from tinymaml.experiment.bench import ITERATIONS, Workload, share
 
 AGREEMENT = {"float64": 1e-9, "float32": 1e-3}  # largest difference of two gradients, relative, in the norm
 

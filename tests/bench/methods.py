@@ -18,15 +18,15 @@ import report
 
 from tinymaml import methods, plot
 from tinymaml.check import closed_forms
-from tinymaml.choices import declared, settings_for_each
-from tinymaml.evaluation import Curve
+from tinymaml.experiment.options import declared, settings_for_each
+from tinymaml.experiment.process import keep_freed_memory, matrix_threads
+from tinymaml.experiment.run import gradient, initialisation, judge, new_tasks, sampler
 from tinymaml.methods import LOOKS
-from tinymaml.optimizers import Adam
-from tinymaml.process import keep_freed_memory, matrix_threads
-from tinymaml.run import gradient, initialisation, judge, new_tasks, sampler
 from tinymaml.settings import Settings
 from tinymaml.streams import stream
-from tinymaml.training import Diverged, begin, train
+from tinymaml.training.evaluation import Curve
+from tinymaml.training.loop import Diverged, begin, train
+from tinymaml.training.optimizers import Adam
 
 MOMENTS = 12  # of a training at which it is judged
 SHOWN = (1, 5, 10)  # steps on new tasks

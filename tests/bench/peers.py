@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinymaml.bench import ITERATIONS, Workload, product
+from tinymaml.experiment.bench import ITERATIONS, Workload, product
 from tinymaml.tasks import Sinusoids
 
 

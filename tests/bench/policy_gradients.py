@@ -20,15 +20,15 @@ import report
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check.derivatives import entries
-from tinymaml.evaluation import curve
+from tinymaml.experiment.process import matrix_threads
 from tinymaml.look import Look
-from tinymaml.optimizers import Adam
-from tinymaml.policy import LinearPolicy
-from tinymaml.process import matrix_threads
-from tinymaml.reinforce import HESSIANS, SampledPolicy, of_the_others, with_dice
+from tinymaml.rl.exact import LinearPolicy
+from tinymaml.rl.sampled import HESSIANS, SampledPolicy, of_the_others, with_dice
 from tinymaml.streams import stream
 from tinymaml.tasks import Navigation
-from tinymaml.training import begin, train
+from tinymaml.training.evaluation import curve
+from tinymaml.training.loop import begin, train
+from tinymaml.training.optimizers import Adam
 
 RANDOM_RATE = 0.005  # what serves the random start best, of 0.0005 to 0.02
 STEPS = 3  # of gradient descent on a new goal
@@ -77,7 +77,8 @@ def errors(numbers: Sequence[int], repeats: int, seed: int = 0, horizon: int = 5
 
 def hessians(o: argparse.Namespace) -> None:
     """The table of median errors, and the figure."""
-    from tinymaml import plot, policy_plots
+    from tinymaml import plot
+    from tinymaml.plot import policies as policy_plots
 
     numbers = [20 * 10**k for k in range(o.decades)]
     found = errors(numbers, o.repeats, o.seed)
@@ -143,7 +144,8 @@ def adaptation(o: argparse.Namespace) -> None:
 
 def neural(o: argparse.Namespace) -> None:
     """Meta-train the neural policy on sampled episodes, and adapt it to new goals."""
-    from tinymaml import plot, policy_plots
+    from tinymaml import plot
+    from tinymaml.plot import policies as policy_plots
 
     network = MLP([2, o.width, o.width, 2], "tanh")
     model = SampledPolicy(network, o.horizon, 0.05, 0.9, o.hessian, limit=0.1, price="distance")

@@ -16,12 +16,12 @@ import numpy as np
 import report
 
 from tinymaml import MLP, adapt, meta_gradient
-from tinymaml.models import RNN
-from tinymaml.optimizers import Adam
-from tinymaml.process import matrix_threads
+from tinymaml.experiment.process import matrix_threads
+from tinymaml.nn.models import RNN
 from tinymaml.streams import stream
 from tinymaml.tasks import Sinusoids
-from tinymaml.training import begin, train
+from tinymaml.training.loop import begin, train
+from tinymaml.training.optimizers import Adam
 
 POINTS = 20  # of a task, in the order in which the network meets them
 SHOWN = (0, 1, 2, 5, 10, 19)  # examples seen so far

@@ -13,11 +13,11 @@ import numpy as np
 import report
 
 from tinymaml import adapt, tasks
-from tinymaml.evaluation import evaluate
+from tinymaml.experiment.process import matrix_threads
+from tinymaml.experiment.run import new_tasks, reopen, start
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
-from tinymaml.process import matrix_threads
-from tinymaml.run import new_tasks, reopen, start
+from tinymaml.training.evaluation import evaluate
 
 SHOWN = (0, 1, 5, 10)
 

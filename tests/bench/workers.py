@@ -10,9 +10,9 @@ from functools import partial
 
 import numpy as np
 
-from tinymaml.bench import turn
+from tinymaml.experiment.bench import turn
+from tinymaml.experiment.process import keep_freed_memory
 from tinymaml.maml import MetaGradient
-from tinymaml.process import keep_freed_memory
 
 # NumPy's BLAS, PyTorch and JAX (which looks at NPROC) read these once, when they start
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")

@@ -21,9 +21,9 @@ from tinymaml.check.derivatives import complex_step, on_a_kink, steady_differenc
 from tinymaml.check.model_checks import CHECKS, OF_META_LOSS, Case, Off, is_rounding
 from tinymaml.check.problem import random_batch
 from tinymaml.maml import adapt
-from tinymaml.network import Network
+from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
-from tinymaml.reinforce import SampledPolicy
+from tinymaml.rl.sampled import SampledPolicy
 from tinymaml.tasks import TaskBatch
 
 KINK = (

@@ -24,9 +24,9 @@ from tinymaml.check.derivatives import complex_step, gradient_at_once, steady_di
 from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.check.meta_derivation import MetaDerivation
 from tinymaml.check.references import certified_gradient, certified_hvp
-from tinymaml.layers import Elementwise, names_of
 from tinymaml.maml import Rates
-from tinymaml.network import Network, slope_of
+from tinymaml.nn.layers import Elementwise, names_of
+from tinymaml.nn.network import Network, slope_of
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 

@@ -20,8 +20,8 @@ from tinymaml.check.compare import Line, attainable, compare, diagnose, relative
 from tinymaml.check.derivatives import STEP, entries
 from tinymaml.check.problem import Problem
 from tinymaml.check.references import gradient_through, loss_gradient
-from tinymaml.implicit import Proximal, conjugate_gradients, implicit_gradient, parameters_of, rows_of
 from tinymaml.maml import adapt, meta_gradient
+from tinymaml.methods.implicit import Proximal, conjugate_gradients, implicit_gradient, parameters_of, rows_of
 from tinymaml.methods.multi_step import multi_step_gradient
 from tinymaml.methods.pretraining import all_points
 from tinymaml.methods.reptile import reptile_gradient

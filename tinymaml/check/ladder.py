@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.activations import ACTIVATIONS
 from tinymaml.check.battery import examine
 from tinymaml.check.compare import TOLERANCE, relative_error
 from tinymaml.check.derivatives import complex_step
@@ -22,12 +21,13 @@ from tinymaml.check.golden import fixtures
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.policy_checks import policy_errors, sample_errors
 from tinymaml.check.problem import Problem
-from tinymaml.convolution import Flat, Patches
-from tinymaml.layers import Affine, Chain, Elementwise, Layer
-from tinymaml.losses import LOSSES, Loss
-from tinymaml.normalisation import BatchNorm, LayerNorm
-from tinymaml.policy import LinearPolicy
-from tinymaml.recurrent import Recurrent
+from tinymaml.nn.activations import ACTIVATIONS
+from tinymaml.nn.convolution import Flat, Patches
+from tinymaml.nn.layers import Affine, Chain, Elementwise, Layer
+from tinymaml.nn.losses import LOSSES, Loss
+from tinymaml.nn.normalisation import BatchNorm, LayerNorm
+from tinymaml.nn.recurrent import Recurrent
+from tinymaml.rl.exact import LinearPolicy
 
 SAME = Affine(3, 3, 1)
 CELL = Chain([Affine(2 + 3, 3, "h"), Elementwise("tanh", "h")])

@@ -16,10 +16,10 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.check.compare import relative_error
 from tinymaml.check.derivatives import STEP
-from tinymaml.layers import Arrays, Chain, Layer
-from tinymaml.network import Network
+from tinymaml.nn.layers import Arrays, Chain, Layer
+from tinymaml.nn.network import Network
+from tinymaml.nn.recurrent import Recurrent
 from tinymaml.parameters import Parameters
-from tinymaml.recurrent import Recurrent
 
 WRONG = {
     "R_forward": "R_forward is not the derivative of forward",

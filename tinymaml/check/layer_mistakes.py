@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from tinymaml.check.wrong_rules import Mistake, Rules
-from tinymaml.convolution import Flat, Patches
-from tinymaml.layers import add
-from tinymaml.recurrent import Recurrent, Unrolled
+from tinymaml.nn.convolution import Flat, Patches
+from tinymaml.nn.layers import add
+from tinymaml.nn.recurrent import Recurrent, Unrolled
 
 # -- patches and a flattening (eq. 17) -----------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
     made(network, ["s'"]).at(theta, x, y).gradient      # what the gradient would be if exactly this had gone wrong
 
 A wrong answer is named by finding the mistake that gives its numbers; and each mistake, put into the library itself, must
-be rejected by every check (tests/test_mutants.py). Nothing here is used to decide whether an answer is right.
+be rejected by every check (tests/check/test_mutants.py). Nothing here is used to decide whether an answer is right.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 from tinymaml.check.layer_mistakes import IN_IMAGES, IN_TIME
 from tinymaml.check.norm_mistakes import IN_NORMS
 from tinymaml.check.wrong_rules import Mistake, Rules, Wrong, carry, kind_of, with_zero
-from tinymaml.layers import Affine, Chain, Elementwise
-from tinymaml.losses import Loss, softmax
-from tinymaml.network import Network
-from tinymaml.recurrent import Recurrent
+from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.losses import Loss, softmax
+from tinymaml.nn.network import Network
+from tinymaml.nn.recurrent import Recurrent
 
 
 def made(network: Network, keys: Iterable[str], at: int | str | None = None) -> Network:

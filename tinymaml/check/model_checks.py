@@ -18,10 +18,10 @@ from tinymaml.check.derivatives import complex_step, steady_difference
 from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.check.policy_checks import held
 from tinymaml.maml import adapt, meta_gradient
-from tinymaml.network import Network
+from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
-from tinymaml.policy import LinearPolicy
-from tinymaml.reinforce import SampledPolicy
+from tinymaml.rl.exact import LinearPolicy
+from tinymaml.rl.sampled import SampledPolicy
 from tinymaml.tasks import TaskBatch
 
 SINGLE = 1e-3  # what is allowed in float32

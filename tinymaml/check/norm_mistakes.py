@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinymaml.check.wrong_rules import Mistake, Rules, carry, with_zero
-from tinymaml.normalisation import EPS, BatchNorm, LayerNorm
+from tinymaml.nn.normalisation import EPS, BatchNorm, LayerNorm
 
 
 class Terms(NamedTuple):

@@ -20,10 +20,10 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.check.compare import relative_error
 from tinymaml.check.derivatives import complex_step
-from tinymaml.models import MLP
+from tinymaml.nn.models import MLP
 from tinymaml.parameters import Parameters
-from tinymaml.policy import PLANE, LinearPolicy
-from tinymaml.reinforce import SampledPolicy
+from tinymaml.rl.exact import PLANE, LinearPolicy
+from tinymaml.rl.sampled import SampledPolicy
 
 DIE = (0.0, 0.0, 0.0, 0.0, 3**0.5, -(3**0.5))
 

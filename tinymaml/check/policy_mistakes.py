@@ -1,7 +1,7 @@
 """The known mistakes in eqs. 23 to 25: wrong rules of a linear-Gaussian policy, and other estimators of a sampled one.
 
-Each names the numbers it makes. A wrong rule put into the library itself must be rejected (tests/test_policy.py); another
-estimator must have another mean or be known to have none (tests/test_reinforce.py).
+Each names the numbers it makes. A wrong rule put into the library itself must be rejected (tests/rl/test_exact.py); another
+estimator must have another mean or be known to have none (tests/rl/test_sampled.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from tinymaml.check.compare import diagnose
 from tinymaml.check.wrong_rules import Mistake
 from tinymaml.parameters import Parameters
-from tinymaml.policy import LinearPolicy, turned
-from tinymaml.reinforce import SampledPolicy
+from tinymaml.rl.exact import LinearPolicy, turned
+from tinymaml.rl.sampled import SampledPolicy
 
 
 def _backward(costs: Callable = lambda g, t: g ** (t - 1), later: int = 1, factor: float = 2) -> Mapping[type, Mapping]:

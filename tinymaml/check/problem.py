@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.activations import ACTIVATIONS
-from tinymaml.losses import LOSSES
-from tinymaml.models import MLP
-from tinymaml.network import Network
+from tinymaml.nn.activations import ACTIVATIONS
+from tinymaml.nn.losses import LOSSES
+from tinymaml.nn.models import MLP
+from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from tinymaml import validate
-from tinymaml.evolution import Blind, MetaEstimate, meta_estimate
 from tinymaml.look import Look
+from tinymaml.methods.evolution import Blind, MetaEstimate, meta_estimate
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.option import Option, one_of
 from tinymaml.parameters import Parameters

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from tinymaml import validate
-from tinymaml.implicit import Proximal, implicit_gradient
 from tinymaml.look import Look
+from tinymaml.methods.implicit import Proximal, implicit_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.option import Option

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinymaml.evaluation import Measure
 from tinymaml.look import Look
-from tinymaml.models import MLP
-from tinymaml.network import Network
+from tinymaml.nn.models import MLP
+from tinymaml.nn.network import Network
 from tinymaml.option import Option
 from tinymaml.settings import Settings, flattened
 from tinymaml.tasks.batch import TaskBatch
+from tinymaml.training.evaluation import Measure
 
 
 class Source(Protocol):

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.convolution import Patches
-from tinymaml.evaluation import ACCURACY
 from tinymaml.look import Look
 from tinymaml.maml import adapt
-from tinymaml.models import CNN
-from tinymaml.network import Network
-from tinymaml.normalisation import NORMS
+from tinymaml.nn.convolution import Patches
+from tinymaml.nn.models import CNN
+from tinymaml.nn.network import Network
+from tinymaml.nn.normalisation import NORMS
 from tinymaml.option import Option, one_of
 from tinymaml.settings import Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour
 from tinymaml.tasks.family import Family, Published, Reference, Sizes
+from tinymaml.training.evaluation import ACCURACY
 
 EXAMPLES = 20  # of each class in a pool, as many as Omniglot has
 
@@ -97,7 +97,7 @@ def labels(batch: TaskBatch) -> tuple[np.ndarray, np.ndarray]:
 
 def episode(found: Any) -> Any:
     """The images of one new episode, and what the first method takes them for before and after its first step."""
-    from tinymaml import class_plots
+    from tinymaml.plot import classes as class_plots
 
     start = next(iter(found.starts.values()), None)
     if start is None:
@@ -108,7 +108,7 @@ def episode(found: Any) -> Any:
 
 def filters(found: Any) -> Any:
     """The kernels that look at the pixels, before and after a first step, in the first CNN that is adapted; of an MLP nothing."""
-    from tinymaml import class_plots
+    from tinymaml.plot import classes as class_plots
 
     start = next((start for start in found.starts.values() if isinstance(start.model.layers[0], Patches)), None)
     if start is None:

@@ -1,7 +1,7 @@
 """Navigation in a plane: a task is a goal that is never shown, and is felt only through the cost of being away from it.
 
 A point starts near the origin and is steered by a linear-Gaussian policy, whose expected cost and its derivatives
-are in closed form (`policy.py`): reinforcement learning with everything but its chance. The paper's own form of the task
+are in closed form (`rl/exact.py`): reinforcement learning with everything but its chance. The paper's own form of the task
 (section 5.3.1), with a neural policy and sampled episodes, is in `reinforce.py`.
 """
 
@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.evaluation import Measure
 from tinymaml.look import Look
 from tinymaml.maml import adapt
 from tinymaml.option import Option
-from tinymaml.policy import PLANE, LinearPolicy
+from tinymaml.rl.exact import PLANE, LinearPolicy
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Reference
+from tinymaml.training.evaluation import Measure
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def source(settings: Any) -> Navigation:
 
 def picture(found: Any, tasks: int = 6) -> Any:
     """The way to several new goals after 0 to 3 steps, without noise, for MAML and pre-training where both were compared."""
-    from tinymaml import policy_plots
+    from tinymaml.plot import policies as policy_plots
 
     wanted = [name for name in ("maml", "pretraining") if name in found.starts] or list(found.starts)[:2]
     ways = {}

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml import npz
-from tinymaml.files import write_whole
+from tinymaml.experiment import npz
+from tinymaml.experiment.files import write_whole
 from tinymaml.option import Option
 from tinymaml.settings import Settings
 from tinymaml.streams import stream

@@ -92,7 +92,7 @@ def _training(settings: Settings) -> Planes | np.ndarray:
 
 def picture(found: Any) -> Any:
     """What a method makes of the signal plane before and after its first step, of the first that sees the inputs as they are."""
-    from tinymaml import class_plots
+    from tinymaml.plot import classes as class_plots
 
     raw = lambda start: np.shares_memory(start.batch.x_query, found.batch.x_query)
     start = next((start for start in found.starts.values() if raw(start)), None)

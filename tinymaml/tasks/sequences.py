@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.evaluation import Measure, loss
 from tinymaml.look import Look
 from tinymaml.maml import adapt
-from tinymaml.models import RNN
-from tinymaml.network import Network
+from tinymaml.nn.models import RNN
+from tinymaml.nn.network import Network
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Reference
+from tinymaml.training.evaluation import Measure, loss
 
 TAPS = 3
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.evaluation import Measure, loss
 from tinymaml.look import Look
 from tinymaml.maml import adapt
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Published, Reference, Sizes
+from tinymaml.training.evaluation import Measure, loss
 
 DRAWS = 100  # of query points that are support points, before there seem to be no others
 

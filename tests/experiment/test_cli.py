@@ -1,0 +1,233 @@
+"""The command line as a user types it: what it writes, what it says to nonsense, and that nothing is lost."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tinymaml import methods, tasks
+from tinymaml.experiment import checkpoint
+from tinymaml.experiment.cli import main
+from tinymaml.experiment.options import declared
+
+STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in declared(method))
+TINY = ["--width", "5", "--tasks", "3", "--shots", "2", "--queries", "2", "--quiet"]
+
+
+def refused(capsys, argv, *words):
+    """One sentence on standard error, status 2."""
+    try:
+        status = main(argv)
+    except SystemExit as exit:  # argparse's own
+        status = exit.code
+    said = capsys.readouterr().err.strip().splitlines()
+    assert status == 2
+    for word in words:
+        assert word in said[-1]
+    return said[-1]
+
+
+def test_compare_writes_a_table_figures_and_every_number(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "--iterations", "20", "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    for row in ("MAML", "first-order MAML", "pre-trained", "from scratch", "oracle", "task-blind optimum", "paper"):
+        assert row in printed
+    folder = tmp_path / "runs" / "compare-sinusoids-1"
+    assert str(folder.relative_to(tmp_path)) in printed
+    for figure in ("fits.png", "steps.png", "training.png"):
+        assert (folder / figure).read_bytes().startswith(b"\x89PNG")
+    results = json.loads((folder / "results.json").read_text())
+    assert results["settings"]["iterations"] == 20 and results["settings"]["hidden"] == [40, 40]
+    assert results["settings"]["options"]["maml"] == {"steps": 1} and results["settings"]["options"]["oracle"] == {}
+    assert set(results["methods"]) == {"maml", "first-order", "pretraining", "scratch", "oracle", "task-blind"}
+    assert len(results["methods"]["maml"]["mean"]) == 11
+    shown = float(re.search(r"task-blind optimum +(\d\.\d\d)", printed)[1])
+    assert shown == pytest.approx(results["methods"]["task-blind"]["mean"][0], abs=0.005)
+    # the same command again takes a new folder
+    assert main(["compare", "--iterations", "1", *TINY]) == 0
+    assert (tmp_path / "runs" / "compare-sinusoids-2").is_dir()
+
+
+def test_compare_resumes_to_the_same_numbers(tmp_path, capsys):
+    common = ["compare", *TINY]
+    assert main([*common, "--iterations", "20", "--out", str(tmp_path / "whole")]) == 0
+    assert main([*common, "--iterations", "7", "--out", str(tmp_path / "parts")]) == 0
+    assert main([*common, "--iterations", "20", "--out", str(tmp_path / "parts"), "--resume"]) == 0
+    whole, parts = (json.loads((tmp_path / name / "results.json").read_text())["methods"] for name in ("whole", "parts"))
+    assert whole == parts
+
+
+@pytest.mark.parametrize("family", ["planes", "glyphs"])
+def test_classes_are_compared_at_one_and_at_five_shots(tmp_path, capsys, family):
+    small = ["--iterations", "3", "--width", "5", "--tasks", "3", "--queries", "2", "--classes", "10"]
+    assert main(["compare", family, *small, "--quiet", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    for row in (f"5-way 1-shot {family}", f"5-way 5-shot {family}", "MAML", "transfer, new head", "nearest neighbour", "chance"):
+        assert row in printed
+    for shots in ("1-shot", "5-shot"):
+        results = json.loads((tmp_path / shots / "results.json").read_text())
+        assert results["measure"] == "accuracy" and results["test"]["tasks"] == 600
+        assert results["methods"]["chance"]["mean"] == pytest.approx([0.2] * 11)
+        for figure in ("episode.png", "steps.png", "training.png"):
+            assert (tmp_path / shots / figure).read_bytes().startswith(b"\x89PNG")
+    assert main(["evaluate", str(tmp_path / "1-shot" / "maml.npz"), "--tasks", "5", "--steps", "2"]) == 0
+    assert "5-way 1-shot" in capsys.readouterr().out
+
+
+def test_a_convolutional_network_is_trained_resumed_and_evaluated(tmp_path, capsys):
+    small = ["--family", "glyphs", "--model", "cnn", "--width", "2", "--tasks", "2", "--classes", "10", "--quiet"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(["train", *small, "--iterations", "4", "--out", str(whole)]) == 0
+    assert main(["train", *small, "--iterations", "2", "--out", str(parts)]) == 0
+    assert main(["train", *small, "--iterations", "4", "--out", str(parts), "--resume"]) == 0
+    (one, settings), (other, _) = (checkpoint.load(folder / "maml.npz") for folder in (whole, parts))
+    assert all((one.theta[name] == other.theta[name]).all() for name in one.theta) and "gamma3" in one.theta
+    assert settings["hidden"] == [2, 2, 2] and settings["options"]["norm"] == "batch"
+    capsys.readouterr()
+    assert main(["evaluate", str(whole / "maml.npz"), "--tasks", "3", "--steps", "1"]) == 0
+    assert "5-way 1-shot glyphs" in capsys.readouterr().out
+
+
+def test_shots_that_are_asked_are_the_only_ones(tmp_path, capsys):
+    argv = ["compare", "planes", "--shots", "2", "--methods", "pretraining,scratch", "--iterations", "2", "--quiet"]
+    assert main([*argv, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "5-way 2-shot planes" in printed and "1-shot" not in printed
+    written = [".lock", "episode.png", "pretraining.npz", "results.json", "steps.png", "training.png"]
+    assert sorted(os.listdir(tmp_path)) == written
+    assert list(json.loads((tmp_path / "results.json").read_text())["methods"]) == ["pretraining", "scratch", "nearest", "chance"]
+    assert [line.split("  ")[0] for line in printed.splitlines() if "+-" in line][1:] == [
+        "pre-trained", "from scratch", "nearest neighbour", "chance",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["compare", "--ways", "3"], "--ways is for planes, glyphs, omniglot, not for sinusoids"),
+    (["compare", "--unshuffled"], "--unshuffled is for planes"), (["compare", "planes", "--data", "x"], "--data is for omniglot"),
+    (["compare", "--methods", "pretraining,scratch", "--steps", "2"], f"--steps is for {STEPPING}, not for pretraining"),
+    (["train", "--method", "pretraining", "--steps", "2"], f"--steps is for {STEPPING}, not for pretraining"),
+    (["train", "--classes", "2"], "--classes is for planes"),
+    (["compare", "planes", "--unshuffled"], "add --classes 5"), (["compare", "omniglot"], "--data FOLDER"),
+    (["compare", "omniglot", "--data", "nowhere"], "nowhere"), (["compare", "planes", "--ways", "1"], "ways is 1"),
+    (["compare", "planes", "--classes", "3"], "ways is 5"),
+    (["compare", "glyphs", "--classes", "9", "--shots", "6"], "20 examples"),
+    (["train", "--family", "planes", "--method", "oracle"], "method oracle does not apply to planes: choose one of maml"),
+    (["compare", "--methods", "maml,transfer"], "method transfer does not apply to sinusoids: choose one of maml"),
+    (["compare", "--methods", "maml,magic"], "unknown method 'magic': choose one of maml, first-order, pretraining"),
+    (["compare", "chess"], "'sinusoids', 'planes', 'sequences', 'navigation', 'glyphs', 'omniglot'"),
+    (["train", "--family", "chess"], "'sinusoids', 'planes'"),
+    (["train", "--method", "scratch"], "'maml', 'first-order', 'pretraining'"),
+])
+def test_what_does_not_belong_together_is_refused_by_name_and_makes_no_folder(tmp_path, capsys, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, [*options, "--quiet"], words)
+    assert os.listdir(tmp_path) == []
+
+
+def test_train_then_evaluate(tmp_path, capsys):
+    assert main(["train", "--method", "first-order", "--iterations", "9", *TINY, "--out", str(tmp_path)]) == 0
+    assert "9 iterations done" in capsys.readouterr().out
+    assert main(["evaluate", str(tmp_path / "first-order.npz"), "--tasks", "20", "--steps", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("first-order MAML, 9 iterations; 20 new tasks, 2-shot sinusoids")
+    assert [line.split()[0] for line in lines[2:]] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--shots", "0"], ["shots is 0"]), (["--steps", "0"], ["steps is 0"]), (["--inner-lr", "-1"], ["inner_lr is -1"]),
+    (["--outer-lr", "nan"], ["outer_lr is nan"]), (["--width", "many"], ["--width", "many"]),
+    (["--iterations", "0"], ["iterations"]),
+    (["--activation", "cube"], ["cube", "relu"]), (["--dtype", "int8"], ["int8"]),
+    (["--paper", "--iterations", "5"], ["not allowed"]),
+    (["--seed", "-3"], ["seed is -3"]), (["--frobnicate"], ["frobnicate"]),
+])
+@pytest.mark.parametrize("command", ["compare", "train"])
+def test_bad_options_get_one_sentence_and_make_no_folder(tmp_path, capsys, monkeypatch, command, options, words):
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, [command, *options], *words)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_earlier_run_is_kept(tmp_path, capsys):
+    out = ["--out", str(tmp_path)]
+    assert main(["train", "--iterations", "3", *TINY, *out]) == 0
+    before = (tmp_path / "maml.npz").read_bytes()
+    refused(capsys, ["train", "--iterations", "3", *TINY, *out], "--resume")
+    refused(capsys, ["train", "--iterations", "5", *TINY, *out, "--resume", "--width", "6"], "hidden")
+    refused(capsys, ["train", "--iterations", "2", *TINY, *out, "--resume"], "3 iterations are done already")
+    assert (tmp_path / "maml.npz").read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == [".lock", "maml.npz"]
+
+
+def test_nothing_to_resume(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, ["train", "--resume"], "no run to resume")
+    refused(capsys, ["compare", "--resume", "--out", "nowhere"], "no run to resume in nowhere")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file" / "below")], "cannot make the folder")
+    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file")], "cannot make the folder")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(("method", "more"), [("meta-sgd", []), ("lslr", []), ("es", ["--inside", "climb"])])
+def test_a_rate_is_refused_where_new_tasks_are_adapted_to_at_rates_that_are_kept(tmp_path, capsys, method, more):
+    out = str(tmp_path / method)
+    assert main(["train", "--method", method, *more, *TINY, "--iterations", "1", "--out", out]) == 0
+    few = [f"{out}/{method}.npz", "--tasks", "3", "--steps", "1"]
+    assert main(["evaluate", *few]) == 0
+    assert "rates of its own" in capsys.readouterr().out
+    sentence = f"--inner-lr is 0.1, but {method} adapts at rates of its own: leave it out"
+    refused(capsys, ["evaluate", *few, "--inner-lr", "0.1"], sentence)
+
+
+def test_evaluate_refuses_what_is_no_checkpoint(tmp_path, capsys):
+    (tmp_path / "text.npz").write_text("hello")
+    refused(capsys, ["evaluate", str(tmp_path / "text.npz")], "not a whole tinymaml checkpoint")
+    refused(capsys, ["evaluate", str(tmp_path / "missing.npz")], "there is no checkpoint")
+    assert main(["train", "--iterations", "2", *TINY, "--out", str(tmp_path)]) == 0
+    checkpoint = str(tmp_path / "maml.npz")
+    for options, word in ((["--steps", "0"], "steps"), (["--tasks", "0"], "tasks"), (["--inner-lr", "0"], "inner_lr")):
+        refused(capsys, ["evaluate", checkpoint, *options], word)
+
+
+def test_divergence_has_its_own_status(tmp_path, capsys):
+    assert main(["train", *TINY, "--iterations", "50", "--inner-lr", "1e100", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "diverged at iteration" in said and "inner_lr 1e+100" in said and "try" in said
+    assert (tmp_path / "maml.npz").exists()
+
+
+@pytest.mark.parametrize("command", [[], ["compare"], ["train"], ["evaluate"]])
+def test_help_explains_in_the_fields_words(command):
+    done = subprocess.run([sys.executable, "-m", "tinymaml", *command, "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr == ""
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    if command[:1] in (["compare"], ["train"]):
+        said = " ".join(done.stdout.split())
+        for word in ("support", "query", "meta-batch", "inner loop", "outer loop", "70000"):
+            assert word in said
+        for each in (*tasks.FAMILIES, *methods.METHODS):
+            assert f"{each.name} {each.help}" in said
+            assert all(f"{option.help} [" in said for option in each.options)
+
+
+def test_the_oracle_is_judged_as_it_stands(tmp_path, capsys):
+    assert main(["train", "--method", "oracle", "--iterations", "3", *TINY, "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "oracle.npz"), "--tasks", "9", "--steps", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("no adaptation") and len({line.split(maxsplit=1)[1] for line in lines[2:]}) == 1
+    sentence = "--inner-lr is 0.1, but oracle does not adapt: leave it out"
+    refused(capsys, ["evaluate", str(tmp_path / "oracle.npz"), "--inner-lr", "0.1"], sentence)
+
+
+def test_without_a_command_it_says_what_there_is(capsys):
+    refused(capsys, [], "COMMAND")

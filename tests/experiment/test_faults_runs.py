@@ -1,0 +1,222 @@
+"""Two runs at once, signals at any moment, output that nobody reads: as a shell meets them, in processes of their own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tinymaml import plot
+from tinymaml.experiment import checkpoint
+from tinymaml.experiment import folders as folder
+from tinymaml.experiment.comparison import run_comparison
+from tinymaml.experiment.options import settings_for, settings_for_each
+from tinymaml.experiment.run import run
+from tinymaml.experiment.signals import undisturbed
+
+TINY = ["--width", "5", "--tasks", "3", "--shots", "2", "--queries", "2"]
+LONG, SHORT = ["--iterations", "1000000"], ["--iterations", "50"]
+posix = pytest.mark.skipif(os.name == "nt", reason="signals and shells of POSIX")
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """begin(*words) starts the program in the test's folder; nothing that it starts outlives the test."""
+    started = []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])}
+
+    def begin(*words, **more):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
+        command = [sys.executable, "-m", "tinymaml", *map(str, words)]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, preexec_fn=heed, **pipes)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def heed():
+    """Ctrl-C is ignored by what a shell has put into the background, and by all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def ended(process):
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err and "Exception ignored" not in err
+    return process.returncode, out, err
+
+
+def until(there, process):
+    deadline = time.monotonic() + 30
+    while not there.exists() or there.stat().st_size == 0:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@posix
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_of_two_runs_in_one_folder_one_is_told_who_has_it(tmp_path, begin, command):
+    first, second = (begin(command, *TINY, *LONG, "--seed", seed, "--quiet", "--out", "shared") for seed in (1, 2))
+    until(tmp_path / "shared" / ".lock", first if first.poll() is None else second)
+    while first.poll() is second.poll() is None:
+        time.sleep(0.01)
+    refused, other = (first, second) if first.poll() is not None else (second, first)
+    status, _, said = ended(refused)
+    assert status == 2 and len(said.splitlines()) == 1
+    assert f"process {other.pid} on " in said and "is running in shared: wait" in said
+    other.kill()  # and its lock dies with it
+    other.wait()
+    (tmp_path / "shared" / "maml.npz.1.partial").write_text("half")
+    (tmp_path / "shared" / "mine.partial").write_text("kept")
+    resume = ["--resume"] if (tmp_path / "shared" / "maml.npz").exists() else []
+    third = begin(command, *TINY, *LONG, "--seed", 1 if other is first else 2, "--quiet", "--out", "shared", *resume)
+    deadline = time.monotonic() + 30
+    while (tmp_path / "shared" / "maml.npz.1.partial").exists():
+        assert third.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    assert (tmp_path / "shared" / "mine.partial").exists()
+
+
+@posix
+def test_runs_that_are_started_together_get_folders_of_their_own(tmp_path, begin):
+    for process in [begin("train", *TINY, "--iterations", 2, "--quiet") for _ in range(4)]:
+        assert ended(process)[0] == 0
+    assert sorted(os.listdir(tmp_path / "runs")) == [f"train-maml-{number}" for number in (1, 2, 3, 4)]
+
+
+def test_the_number_of_a_new_folder_is_above_all_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(folder, "_numbers", lambda name: [1])  # as those see it who come at the same moment
+    assert [folder.new("x").name for _ in range(3)] == ["x-2", "x-3", "x-4"]
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert folder.newest("x").name == "x-4" and folder.new("x").name == "x-5"
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
+    def no_locks(*given):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(folder.fcntl, "flock", no_locks)
+    with pytest.raises(OSError, match=r"knows no locks \(Function not implemented\).*: choose a folder on another"):
+        run(settings_for("sinusoids", iterations=1), tmp_path / "maml.npz", progress=False)
+
+
+def test_results_are_not_made_of_runs_of_different_settings(tmp_path, monkeypatch):
+    import tinymaml.experiment.comparison as module
+
+    runs = settings_for_each("sinusoids", ["maml", "pretraining"], iterations=2, hidden=(5,), tasks=3, shots=2)
+    other = settings_for("sinusoids", "maml", iterations=2, hidden=(5,), tasks=3, shots=2, seed=1)
+
+    def overwritten(settings, path, **more):
+        state = run(settings, path, **more)
+        if settings.method == "pretraining":
+            (tmp_path / "maml.npz").unlink()
+            run(other, tmp_path / "maml.npz", progress=False)
+        return state
+
+    monkeypatch.setattr(module, "run", overwritten)
+    with pytest.raises(ValueError, match="is of another run by now, with another seed"):
+        run_comparison(runs, tmp_path, progress=False)
+    assert not (tmp_path / "results.json").exists()
+
+
+@posix
+@pytest.mark.parametrize(("blow", "status", "times"), [("TERM", 143, 1), ("INT", 130, 1), ("HUP", 129, 1), ("INT", 130, 5)])
+def test_a_stopped_run_is_saved_and_resumes_bit_for_bit(tmp_path, begin, blow, status, times):
+    process = begin("train", "--width", 40, *LONG, "--quiet", "--out", "parts")
+    until(tmp_path / "parts" / ".lock", process)
+    time.sleep(0.3)  # long before the 1000 iterations after which it saves by itself
+    for _ in range(times):
+        process.send_signal(getattr(signal, f"SIG{blow}"))
+        time.sleep(0.001)
+    got, _, said = ended(process)
+    assert got == status and (times > 1 or said.startswith("tinymaml: stopped; what was trained so far is saved"))
+    assert sorted(os.listdir(tmp_path / "parts")) == [".lock", "maml.npz"]
+    done = checkpoint.load(tmp_path / "parts" / "maml.npz")[0].iteration
+    assert 0 < done < 1000
+    settings = settings_for("sinusoids", iterations=done + 20)
+    parts = run(settings, tmp_path / "parts" / "maml.npz", resume=True, progress=False)
+    whole = run(settings, tmp_path / "whole" / "maml.npz", progress=False)
+    np.testing.assert_array_equal(parts.theta.flat, whole.theta.flat)
+    np.testing.assert_array_equal(parts.losses, whole.losses)
+    assert parts.generator == whole.generator
+
+
+@posix
+@pytest.mark.parametrize(("blow", "status"), [("INT", 130), ("TERM", 143), ("HUP", 129)])
+def test_who_stops_it_while_numpy_is_imported_sees_no_traceback(tmp_path, begin, blow, status):
+    (tmp_path / "numpy.py").write_text("import time; open('begun', 'w').write('x'); time.sleep(60)")  # found first: by -m
+    process = begin("train", *TINY, *LONG, "--quiet")
+    until(tmp_path / "begun", process)
+    process.send_signal(getattr(signal, f"SIG{blow}"))
+    assert ended(process) == (status, "", "tinymaml: stopped before anything was begun\n")
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_where_nothing_is_saved_nothing_is_said_to_be(tmp_path, monkeypatch, capsys, command):
+    from tinymaml.experiment import cli
+    from tinymaml.experiment.signals import Terminated
+
+    def stopped(*given, **more):
+        raise Terminated(signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    for where in ("fits", "gradient", "initialisation", "train"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"tinymaml.experiment.run.{where}", stopped)
+            assert cli.main([command, *TINY, *SHORT, "--quiet"]) == 143
+        assert capsys.readouterr().err == "tinymaml: stopped\n"
+
+
+@posix
+def test_a_stop_while_saving_comes_after_it():
+    done = []
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        done.append("saved")
+    assert done == ["saved"]
+
+
+def test_a_figure_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    plot.save(plot.axes(), tmp_path / "figure.png")
+    before = (tmp_path / "figure.png").read_bytes()
+    ax = plot.axes()
+
+    def dies(file, **more):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ax.figure, "savefig", dies)
+    with pytest.raises(OSError, match="No space"):
+        plot.save(ax, tmp_path / "figure.png")
+    assert os.listdir(tmp_path) == ["figure.png"] and (tmp_path / "figure.png").read_bytes() == before
+
+
+@posix
+@pytest.mark.parametrize(("command", "redirected", "status"), [
+    ("train", ">&-", 0), ("train", "2>&-", 0), ("train", ">&- 2>&- <&-", 0), ("train", "2>&1 | true", 0),
+    ("compare", "2>&1 | head -1", 0), ("compare", ">&- 2>&-", 0), ("train", "> /dev/full", 1),
+])  # fmt: skip
+def test_output_that_nobody_reads_costs_no_result(tmp_path, command, redirected, status):
+    words = " ".join([command, *TINY, *SHORT, "--out", str(tmp_path / "out"), "--methods maml" * (command == "compare")])
+    if redirected == "> /dev/full" and not os.path.exists("/dev/full"):
+        pytest.skip("no full device here")
+    program, pipe, reader = redirected.partition("|")
+    script = f"set -o pipefail; {sys.executable} -m tinymaml {words} {program} {pipe} {reader}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr and "\r" not in done.stderr
+    assert checkpoint.load(tmp_path / "out" / "maml.npz")[0].iteration == 50
+    if command == "compare":
+        assert "maml" in json.loads((tmp_path / "out" / "results.json").read_text())["methods"]
+    if status:
+        assert re.fullmatch(r".*tinymaml: not all of the output could be written \(No space.*\)\n", done.stderr, re.S)

@@ -1,0 +1,241 @@
+"""The main job: several methods on the same training and the same new tasks; a table, figures, a JSON of every number."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinymaml import __version__, methods, tasks
+from tinymaml.experiment.files import write_whole
+from tinymaml.experiment.folders import claimed
+from tinymaml.experiment.run import fits, gradient, initialisation, judge, new_tasks, reopen, run, start, stored
+from tinymaml.look import Look
+from tinymaml.methods.method import Start
+from tinymaml.settings import Settings, differences
+from tinymaml.tasks import Family, TaskBatch
+from tinymaml.training.evaluation import Curve, constant, told
+from tinymaml.training.loop import TrainingState
+
+STEPS = 10  # gradient steps on a new task
+DRAWN = 6  # of the new tasks, at most, in a picture
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `run_comparison` found, by method.
+
+    runs                  the settings; `settings` are those of the first, which share all but their options
+    batch                 the new tasks
+    starts                what those methods that adapt do so with, on the first of the new tasks
+    curves, looks         the measure on the new tasks, of the references too, and how each is drawn
+    histories, seconds    of the methods that are trained
+    failed                why a method is in none of these: a sentence
+    unwritten             what is not in the folder, and why: sentences
+    """
+
+    runs: Mapping[str, Settings]
+    batch: TaskBatch
+    starts: dict[str, Start]
+    curves: dict[str, Curve]
+    looks: dict[str, Look]
+    histories: dict[str, np.ndarray]
+    seconds: dict[str, float]
+    failed: dict[str, str]
+    unwritten: Sequence[str] = ()
+
+    @property
+    def settings(self) -> Settings:
+        return next(iter(self.runs.values()))
+
+    @property
+    def family(self) -> Family:
+        return tasks.named(self.settings.family)
+
+    @property
+    def paper(self) -> dict[str, Mapping[int, float] | None]:
+        """What the paper reports, by method."""
+        return {name: self.family.reported(self.runs[name]) if name in self.runs else None for name in self.curves}
+
+
+def run_comparison(
+    runs: Mapping[str, Settings], folder: Path, *, resume: bool = False, progress: bool = True,
+    show: Callable[[Comparison], None] = lambda found: None,
+) -> Comparison:  # fmt: skip
+    """Train every method on the same stream of tasks, judge all on the same new tasks, and write all into `folder`.
+
+    runs: settings by method, such as `settings_for_each` makes them. Writes METHOD.npz (checkpoints), results.json and
+    the figures: steps.png, training.png, and the family's own pictures. Nobody else runs in `folder` meanwhile.
+    A method that diverges is left out, with the reason in `failed`. `show` is called before anything else is written; a file
+    that cannot be is told on standard error, and costs no other.
+    """
+    if not runs:
+        raise ValueError("there is no method to compare, expected one at least: use settings_for_each(family)")
+    first = next(iter(runs.values()))
+    for name, settings in runs.items():
+        if name != settings.method:
+            raise ValueError(f"{name} has the settings of {settings.method}: settings_for_each names each by its method")
+        if replace(settings, method=first.method, options=first.options) != first:
+            raise ValueError(f"{name} and {first.method} differ in more than their options: compare them under the same settings")
+    trained = [name for name in runs if methods.named(name).gradient]
+    for name in trained:
+        fits(runs[name])  # ValueError for what one of them cannot do, before another is trained for hours
+        gradient(runs[name])
+    family = tasks.named(first.family)
+    batch = new_tasks(first, family.test_tasks, family.test_queries)
+    states: dict[str, TrainingState] = {}
+    failed: dict[str, str] = {}
+    with claimed(folder):
+        for name in trained:
+            with _alone(name, failed):
+                run(runs[name], folder / f"{name}.npz", resume=resume, progress=progress)
+        for name in trained:
+            if name not in failed:
+                states[name] = _finished(folder / f"{name}.npz", runs[name])
+        found = _judged(runs, batch, states, failed)
+        show(found)
+        found = replace(found, unwritten=write(found, folder))
+    for sentence in found.unwritten:
+        print(f"tinymaml: {sentence}", file=sys.stderr)
+    return found
+
+
+@contextmanager
+def _alone(name: str, failed: dict[str, str]) -> Iterator[None]:
+    """What makes one method fail is noted, and the others go on."""
+    try:
+        yield
+    except (ArithmeticError, MemoryError) as error:
+        failed[name] = str(error).removeprefix("training ") or "there is not enough memory for it"
+
+
+def _finished(path: Path, settings: Settings) -> TrainingState:
+    """The state in `path`, which must be of these settings still: no table is made of two different runs."""
+    state, kept = reopen(path, settings.options.get("data"))
+    if changed := differences(kept, settings):
+        raise ValueError(f"{path} is of another run by now, with another {' and '.join(changed)}: compare in a folder of its own")
+    return state
+
+
+def _judged(
+    runs: Mapping[str, Settings], batch: TaskBatch, states: Mapping[str, TrainingState], failed: dict[str, str]
+) -> Comparison:
+    """Every method, trained or not, and every reference on the new tasks."""
+    family = tasks.named(next(iter(runs.values())).family)
+    starts, curves, looks = {}, {}, {}
+    for name, settings in runs.items():
+        looks[name] = methods.named(name).look
+        if name in failed:
+            continue
+        with _alone(name, failed):
+            theta = states[name].theta if name in states else initialisation(settings)
+            curves[name] = judge(settings, theta, batch, STEPS)
+            if methods.named(name).adapts:
+                starts[name] = start(settings, theta, batch[:DRAWN])
+    for reference in family.references:
+        looks[reference.name] = reference.look
+        curves[reference.name] = constant(reference.value(batch), STEPS, diverges=family.measure.diverges)
+    histories = {name: state.losses for name, state in states.items()}
+    seconds = {name: state.seconds for name, state in states.items()}
+    return Comparison(runs, batch, starts, curves, looks, histories, seconds, failed)
+
+
+def table(found: Comparison) -> str:
+    """The mean and interval of every row after the steps that the family shows, with the paper's numbers under ours.
+
+    Where tasks can diverge there stand beside them how many have, and the median, which they cannot spoil.
+    """
+    s, measure, shown = found.settings, found.family.measure, found.family.shown
+    unit, digits = (100 if measure.percent else 1), measure.digits
+    row = lambda label, cells, end="": f"{label:<26}" + "".join(f"{cell:>16}" for cell in cells) + f"{end:>10}"
+    lines = [
+        f"{found.family.title(s)}: {measure.name}{' in %' * measure.percent} on {len(found.batch)} new tasks "
+        f"after gradient steps at inner_lr {s.inner_lr:g}",
+        f"(mean +- 95 % interval; trained for {s.iterations:,} iterations, seed {s.seed})",
+        "",
+        row("", ["before" if k == 0 else f"{k} step" + "s" * (k > 1) for k in shown], "diverged" * measure.diverges),
+    ]
+    for name, look in found.looks.items():
+        if name in found.failed:
+            lines.append(f"{look.label:<26}{found.failed[name]}")
+            continue
+        curve = found.curves[name]
+        mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
+        cells = [f"{told(mean[k], digits)} +- {told(interval[k], digits)}" for k in shown]
+        lines.append(row(look.label, cells, curve.count.max() if measure.diverges else ""))
+        if measure.diverges:
+            lines.append(row("  median", [f"{told(median[k], digits)}        " for k in shown]))
+        if paper := found.paper[name]:
+            lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
+    if found.seconds:
+        took = ", ".join(f"{found.looks[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
+        lines += ["", f"training took: {took}"]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def write(found: Comparison, folder: Path) -> list[str]:
+    """results.json with every number and setting, and then the figures; a sentence for each that fails."""
+    numbers = json.dumps(_numbers(found), indent=1, allow_nan=False).encode()
+    files = {"results.json": lambda path: write_whole(path, lambda file: file.write(numbers))}
+    pictures = {"steps.png": _steps, "training.png": _training, **found.family.pictures}
+    files |= {name: partial(_draw, picture, found) for name, picture in pictures.items()}
+    unwritten = []
+    for name, put in files.items():
+        try:
+            put(folder / name)
+        except Exception as error:  # matplotlib, a backend of the user's, a disk: each may raise anything
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            unwritten.append(f"{folder / name} could not be written ({why})")
+    return unwritten
+
+
+def _draw(picture: Callable[[Comparison], Any], found: Comparison, path: Path) -> None:
+    from tinymaml import plot  # and matplotlib with it: here, as a figure that fails must cost no number
+
+    with np.errstate(all="ignore"):  # a fit that runs away may leave the picture
+        drawn = picture(found)
+    if drawn:
+        plot.save(drawn, path)
+
+
+def _steps(found: Comparison) -> Any:
+    from tinymaml import plot
+
+    measure = found.family.measure
+    return plot.curves(found.curves, found.looks, ylabel=f"{measure.name} on new tasks", log=measure.log)
+
+
+def _training(found: Comparison) -> Any:
+    from tinymaml import plot
+
+    return plot.training(found.histories, found.looks) if found.histories else None
+
+
+def _numbers(found: Comparison) -> dict[str, Any]:
+    """All that is known, for JSON."""
+    settings = {name: value for name, value in asdict(found.settings).items() if name not in ("method", "options")}
+    return {
+        "settings": settings | {"options": {name: stored(settings).options for name, settings in found.runs.items()}},
+        "test": {"tasks": len(found.batch), "queries": found.batch.y_query.shape[1], "steps": STEPS},
+        "measure": found.family.measure.name,
+        "versions": {"tinymaml": __version__, "numpy": np.__version__, "python": platform.python_version()},
+        "paper": found.paper,
+        "training_seconds": found.seconds,
+        "failed": found.failed,
+        "methods": {name: _plain(curve) for name, curve in found.curves.items()},
+    }
+
+
+def _plain(curve: Curve) -> dict[str, list[Any]]:
+    """The statistics of a curve as lists for JSON, which knows no NaN and no infinity."""
+    known = lambda values: [value if np.isfinite(value) else None for value in values.tolist()]
+    statistics = {"mean": curve.mean, "interval95": curve.interval, "median": curve.median, "diverged": curve.count}
+    return {name: known(values) for name, values in statistics.items()}

@@ -1,0 +1,179 @@
+"""What all figures are made of, and those that every family has: colour-blind-safe, readable in grey, ready for a slide.
+
+Functions that draw one panel take `ax=None` and return the axes; those that draw several return the figure. None calls show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from tinymaml.experiment.files import write_whole
+from tinymaml.look import Look
+from tinymaml.training.evaluation import Curve
+
+BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito's set
+ORANGE, PURPLE, GREY = "#E69F00", "#CC79A7", "#777777"
+
+CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
+STEP_LOOKS = {  # teal, darker with every step: no method and no reference has it
+    0: ("#999999", ":"), 1: ("#44AA99", "--"), 5: ("#2F7F78", "-."), 10: ("#17534F", "-"),
+}
+
+ROUNDING = 1e-12  # a mean error below is zero but for rounding, in float32 too
+
+
+def axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
+    """The axes that are given, or new ones of this size in inches."""
+    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def log_axis(ax: Axes) -> None:
+    """A log axis with plain numbers on it."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_minor_formatter("")
+
+
+def finish(ax: Axes, legend: bool = True) -> None:
+    """A light grid, and the legend beside the panel, where it hides no curve."""
+    ax.grid(alpha=0.3)
+    if legend:
+        ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def fit(
+    x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], support: tuple | None = None, ax: Axes | None = None
+) -> Axes:
+    """One task: the truth, the predictions by number of steps, and the support points (x, y) if there are any. All are flat."""
+    ax = axes(ax)
+    ax.plot(x, truth, color="black", linewidth=1, label="truth")
+    for steps, prediction in fits.items():
+        colour, style = STEP_LOOKS.get(steps, STEP_LOOKS[10])
+        name = "before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}"
+        ax.plot(x, prediction, color=colour, linestyle=style, linewidth=2, label=name)
+    if support is not None:
+        ax.plot(*support, "o", color="#D55E00", markeredgecolor="white", markersize=7, label="support points", zorder=3)
+    return ax
+
+
+def fits_of_tasks(panels: Mapping[str, list[tuple]], looks: Mapping[str, Look]) -> Figure:
+    """One row a method, one column a task; each panel a tuple (x, truth, fits, support) for `fit`."""
+    columns = max(len(row) for row in panels.values())
+    figure, grid = plt.subplots(
+        len(panels), columns, figsize=(3.2 * columns, 2.4 * len(panels) + 0.5), sharex=True, sharey=True,
+        squeeze=False, layout="constrained",
+    )
+    for panel_row, (key, row) in zip(grid, panels.items(), strict=True):
+        for ax, panel in zip(panel_row, row, strict=True):
+            fit(*panel, ax=ax)
+        panel_row[0].set_ylabel(f"{looks[key].label}\n\ny")
+    for ax in grid[-1]:
+        ax.set_xlabel("x")
+    reach = 1.3 * max(np.abs(truth).max() for row in panels.values() for _, truth, _, _ in row)
+    grid[0, 0].set_ylim(-reach, reach)  # a fit that runs away may leave the picture
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
+    return figure
+
+
+def sequence(truth: np.ndarray, predictions: Mapping[str, Mapping[int, np.ndarray]], looks: Mapping[str, Look]) -> Figure:
+    """One sequence (steps,), one panel a method, with its predictions by number of gradient steps."""
+    figure, panels = plt.subplots(
+        1, len(predictions), figsize=(4.2 * len(predictions), 3.2), sharey=True, squeeze=False, layout="constrained"
+    )
+    for ax, (key, fits) in zip(panels[0], predictions.items(), strict=True):
+        fit(np.arange(1, len(truth) + 1), truth, fits, ax=ax)
+        ax.set_title(looks[key].label, fontsize="medium")
+        ax.set_xlabel("step of the sequence")
+        ax.grid(alpha=0.3)
+    reach = 1.3 * np.abs(truth).max()
+    panels[0, 0].set_ylim(-reach, reach)  # a prediction that runs away may leave the picture
+    panels[0, 0].set_ylabel("y")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def curves(
+    by_method: Mapping[str, Curve],
+    looks: Mapping[str, Look],
+    *,
+    ax: Axes | None = None,
+    ylabel: str = "mean squared error",
+    log: bool = True,
+) -> Axes:
+    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method; `looks` as in `methods.LOOKS`."""
+    ax = axes(ax)
+    for key, curve in by_method.items():
+        label, colour, style, marker = looks[key]
+        steps = np.arange(len(curve.mean))
+        if log and (curve.mean < ROUNDING).all():  # which a log axis would have to be stretched for
+            ax.plot([], [], color=colour, linestyle=style, marker=marker, label=f"{label}: no error")
+            continue
+        ax.plot(steps, curve.mean, color=colour, linestyle=style, marker=marker, markersize=5, label=label)
+        if marker:
+            ax.fill_between(steps, curve.mean - curve.interval, curve.mean + curve.interval, color=colour, alpha=0.2, linewidth=0)
+    ax.set_xlabel("steps of gradient descent on the support set")
+    ax.set_ylabel(ylabel)
+    if log:
+        log_axis(ax)
+    finish(ax)
+    return ax
+
+
+def training(by_method: Mapping[str, np.ndarray], looks: Mapping[str, Look], *, ax: Axes | None = None) -> Axes:
+    """The loss of every batch against iterations, smoothed over windows of about a hundredth of the run."""
+    ax = axes(ax)
+    for key, losses in by_method.items():
+        label, colour, style, _ = looks[key]
+        window = max(1, len(losses) // 100)
+        whole = losses[:len(losses) // window * window].reshape(-1, window).mean(1)
+        ax.plot(window * (np.arange(len(whole)) + 0.5), whole, color=colour, linestyle=style, label=label)
+    log_axis(ax)
+    ax.set_xlabel("iterations")
+    ax.set_ylabel("loss that is trained on")
+    finish(ax)
+    return ax
+
+
+def lines(
+    by_method: Mapping[str, tuple],
+    looks: Mapping[str, Look],
+    *,
+    xlabel: str,
+    ylabel: str,
+    ax: Axes | None = None,
+    log: bool = False,
+    legend: bool = True,
+) -> Axes:
+    """One line a method, (x, y), in its own look."""
+    ax = axes(ax)
+    for key, (x, y) in by_method.items():
+        label, colour, style, _ = looks[key]
+        ax.plot(x, y, color=colour, linestyle=style, label=label)
+    if log:
+        log_axis(ax)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    finish(ax, legend)
+    return ax
+
+
+def panels(rows: int, columns: int) -> list[list[Axes]]:
+    """As many panels in one figure, that share the axis of a row."""
+    size = (2.5 + 3.6 * columns, 3 * rows)
+    return plt.subplots(rows, columns, figsize=size, sharey="row", squeeze=False, layout="constrained")[1].tolist()
+
+
+def save(drawn: Figure | Axes, path: str | Path) -> None:
+    """Write a figure to a file, whole or not at all, and forget it."""
+    figure = drawn if isinstance(drawn, Figure) else drawn.figure
+    kind = Path(path).suffix[1:] or "png"
+    write_whole(path, lambda file: figure.savefig(file, dpi=150, format=kind))
+    plt.close(figure)

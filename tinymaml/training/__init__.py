@@ -1,0 +1,1 @@
+"""The outer loop, its optimisers, and evaluation after adaptation."""
