@@ -1,10 +1,10 @@
-"""What can be set in a training run: what all runs have. What only some families or methods have stands in `options`."""
+"""What a training run is declared with: its settings, the options of families and methods, how rows are drawn, its randomness."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,3 +74,47 @@ def flattened(settings: Settings) -> dict[str, Any]:
     """Every setting by name, the options among the others."""
     shared = {each.name: getattr(settings, each.name) for each in fields(Settings) if each.name != "options"}
     return {**shared, **settings.options}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One such setting; on the command line it is --name, and a switch if its default is False.
+
+    default    what it is when nothing is asked; its type is the type of every value
+    help       what it says, in one line
+    check      check(name, value) is the value to keep, or raises a ValueError or TypeError that says what was wanted
+    changes    {value: {name: default}}: the defaults of other settings that come with a value of this one
+    """
+
+    name: str
+    default: Any
+    help: str
+    check: Callable[[str, Any], Any]
+    changes: Mapping[Any, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def one_of(*known: str) -> Callable[[str, Any], str]:
+    """A check that lets these values pass."""
+
+    def check(name: str, value: Any) -> str:
+        validate.one_of(name, value, known)
+        return value
+
+    return check
+
+
+class Look(NamedTuple):
+    """Label, colour (Okabe and Ito's set, which the colour-blind tell apart), line style and marker, as matplotlib names them."""
+
+    label: str
+    colour: str
+    style: Any = "-"
+    marker: str | None = None
+
+
+PURPOSES = ("initialisation", "training tasks", "testing tasks", "classes", "perturbations")
+
+
+def stream(seed: int, purpose: str, *iteration: int) -> np.random.Generator:
+    """The generator of one purpose, or of one iteration of it: the same seed gives every method the same tasks."""
+    return np.random.default_rng([seed, PURPOSES.index(purpose), *iteration])

@@ -22,7 +22,7 @@ from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.methods.evolution import Blind, meta_estimate
 from tinymaml.rl.sampled import SampledPolicy, with_dice
-from tinymaml.streams import stream
+from tinymaml.settings import stream
 from tinymaml.tasks import Sinusoids, TaskBatch
 from tinymaml.training.loop import begin, train
 from tinymaml.training.optimizers import Adam

@@ -22,8 +22,7 @@ from tinymaml.experiment.options import declared, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
 from tinymaml.experiment.run import gradient, initialisation, judge, new_tasks, sampler
 from tinymaml.methods import LOOKS
-from tinymaml.settings import Settings
-from tinymaml.streams import stream
+from tinymaml.settings import Settings, stream
 from tinymaml.training.evaluation import Curve
 from tinymaml.training.loop import Diverged, begin, train
 from tinymaml.training.optimizers import Adam

@@ -21,10 +21,9 @@ import report
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check.derivatives import entries
 from tinymaml.experiment.process import matrix_threads
-from tinymaml.look import Look
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import HESSIANS, SampledPolicy, of_the_others, with_dice
-from tinymaml.streams import stream
+from tinymaml.settings import Look, stream
 from tinymaml.tasks import Navigation
 from tinymaml.training.evaluation import curve
 from tinymaml.training.loop import begin, train

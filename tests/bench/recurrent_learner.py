@@ -18,7 +18,7 @@ import report
 from tinymaml import MLP, adapt, meta_gradient
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.nn.models import RNN
-from tinymaml.streams import stream
+from tinymaml.settings import stream
 from tinymaml.tasks import Sinusoids
 from tinymaml.training.loop import begin, train
 from tinymaml.training.optimizers import Adam

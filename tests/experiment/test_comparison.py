@@ -14,9 +14,8 @@ from tinymaml.experiment.cli import main
 from tinymaml.experiment.comparison import run_comparison, table
 from tinymaml.experiment.options import settings_for_each
 from tinymaml.experiment.run import reopen, run
-from tinymaml.look import Look
 from tinymaml.methods import Method
-from tinymaml.option import Option
+from tinymaml.settings import Look, Option
 from tinymaml.tasks import Family, Sinusoids
 from tinymaml.tasks.family import Published, Reference, Sizes
 from tinymaml.training.evaluation import Measure, evaluate

@@ -16,7 +16,7 @@ from tinymaml import methods, tasks
 from tinymaml.experiment import checkpoint
 from tinymaml.experiment.options import declared, settings_for
 from tinymaml.experiment.run import initialisation, judge, new_tasks, reopen, run, stream
-from tinymaml.streams import PURPOSES
+from tinymaml.settings import PURPOSES
 from tinymaml.training.loop import Diverged
 
 TINY = {"family": "sinusoids", "iterations": 12, "hidden": (6, 6), "tasks": 3, "shots": 2, "queries": 2}

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tinymaml import plot
-from tinymaml.look import Look
 from tinymaml.methods import LOOKS
 from tinymaml.plot import classes as class_plots
+from tinymaml.settings import Look
 from tinymaml.training.evaluation import curve
 
 

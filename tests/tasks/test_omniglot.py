@@ -203,7 +203,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(tmp_path):
 def test_a_cache_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def half(error):
         def savez(out, **arrays):
-            out.write(b"half of it")
+            out.write_bytes(b"half of it")
             raise error
 
         return savez
@@ -385,7 +385,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_on_the_command_line(tmp
     def refuse(path, write):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(omniglot, "write_whole", refuse)
+    monkeypatch.setattr(np, "savez", refuse)
     monkeypatch.setattr(omniglot, "SETS", {"images_background": 9})
     small = "--classes 5 --ways 2 --width 2 --tasks 2 --iterations 1 --quiet".split()
     with warnings.catch_warnings():

@@ -14,8 +14,7 @@ from typing import Any
 from tinymaml import methods, tasks
 from tinymaml.experiment.options import defaults
 from tinymaml.nn.activations import ACTIVATIONS
-from tinymaml.option import Option
-from tinymaml.settings import FIELDS, Settings
+from tinymaml.settings import FIELDS, Option, Settings
 from tinymaml.tasks import Family
 
 PAPER_ITERATIONS = 70_000

@@ -18,9 +18,8 @@ from tinymaml import __version__, methods, tasks
 from tinymaml.experiment.files import write_whole
 from tinymaml.experiment.folders import claimed
 from tinymaml.experiment.run import fits, gradient, initialisation, judge, new_tasks, reopen, run, start, stored
-from tinymaml.look import Look
 from tinymaml.methods.method import Start
-from tinymaml.settings import Settings, differences
+from tinymaml.settings import Look, Settings, differences
 from tinymaml.tasks import Family, TaskBatch
 from tinymaml.training.evaluation import Curve, constant, told
 from tinymaml.training.loop import TrainingState

@@ -8,8 +8,7 @@ from typing import Any
 
 from tinymaml import methods, tasks, validate
 from tinymaml.methods import Method
-from tinymaml.option import Option
-from tinymaml.settings import FIELDS, Settings, flattened
+from tinymaml.settings import FIELDS, Option, Settings, flattened
 from tinymaml.tasks import Family
 
 TRAINING = ("queries", "tasks", "outer_lr", "half_life", "iterations")  # what new tasks do not depend on

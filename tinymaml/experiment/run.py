@@ -15,11 +15,11 @@ from tinymaml import methods, tasks, validate
 from tinymaml.experiment import checkpoint, memory, sound
 from tinymaml.experiment.folders import claimed
 from tinymaml.experiment.options import checked, refusal
+from tinymaml.experiment.signals import undisturbed
 from tinymaml.methods.method import Gradient, Sample, Start
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings, differences, flattened
-from tinymaml.streams import stream
+from tinymaml.settings import Settings, differences, flattened, stream
 from tinymaml.tasks import TaskBatch
 from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate
 from tinymaml.training.loop import Diverged, TrainingState, begin, train
@@ -141,6 +141,11 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
     else:
         state = begin(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
     kept = asdict(stored(settings))
+
+    def save(state: TrainingState) -> None:
+        with undisturbed():
+            checkpoint.save(path, state, kept)
+
     try:
         return train(
             moves,
@@ -148,7 +153,7 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             state,
             optimizer=optimizer,
             iterations=settings.iterations,
-            save=lambda state: checkpoint.save(path, state, kept),
+            save=save,
             label=method.look.label if progress else None,
         )
     except Diverged as error:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last is what Windows has for the one before
@@ -27,13 +26,6 @@ def handle(handler: Any) -> None:
     for number in STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
-
-
-def leave(number: int, frame: Any) -> None:
-    """While nothing has begun: end at once."""
-    with suppress(OSError):
-        os.write(2, b"tinymaml: stopped before anything was begun\n")
-    os._exit(128 + number)
 
 
 def interrupt(number: int, frame: Any) -> None:

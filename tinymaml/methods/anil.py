@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tinymaml.look import Look
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.nn.layers import names_of
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Settings
 from tinymaml.tasks.family import Family
 
 

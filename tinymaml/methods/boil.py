@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from tinymaml.look import Look
 from tinymaml.methods.anil import gradient, head, layered, start
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Method
+from tinymaml.settings import Look
 
 
 def body(model: Any) -> list[str]:

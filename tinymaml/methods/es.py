@@ -7,13 +7,10 @@ from functools import partial
 from typing import Any
 
 from tinymaml import validate
-from tinymaml.look import Look
 from tinymaml.methods.evolution import Blind, MetaEstimate, meta_estimate
 from tinymaml.methods.method import Gradient, Method, Start
-from tinymaml.option import Option, one_of
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings
-from tinymaml.streams import stream
+from tinymaml.settings import Look, Option, Settings, one_of, stream
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 

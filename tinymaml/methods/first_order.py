@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinymaml.look import Look
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Settings
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:

@@ -7,12 +7,10 @@ from functools import partial
 from typing import Any
 
 from tinymaml import validate
-from tinymaml.look import Look
 from tinymaml.methods.implicit import Proximal, implicit_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
-from tinymaml.option import Option
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Option, Settings
 from tinymaml.tasks.family import Family
 
 STRENGTH = Option(

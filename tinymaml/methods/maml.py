@@ -6,11 +6,9 @@ from functools import partial
 from typing import Any
 
 from tinymaml import validate
-from tinymaml.look import Look
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.method import Gradient, Method
-from tinymaml.option import Option
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Option, Settings
 
 MOST = 10_000  # inner steps, beyond any use: a command that asks for more would run for days
 STEPS = Option("steps", 1, "gradient steps of the inner loop in training", partial(validate.count, most=MOST))

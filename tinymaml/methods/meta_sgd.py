@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.look import Look
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 

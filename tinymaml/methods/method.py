@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.look import Look
-from tinymaml.option import Option
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Option, Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Sizes
 

@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tinymaml import validate
-from tinymaml.look import Look
 from tinymaml.maml import Model, Rates, in_form
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method
-from tinymaml.option import Option
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Option, Settings
 from tinymaml.tasks.batch import TaskBatch
 
 ANNEAL = Option("anneal", 1000, "iterations in which the weight of the query loss goes to the last inner step", validate.count)

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinymaml.look import Look
 from tinymaml.methods.method import Method, Sample, Start, tasks_of_family
 from tinymaml.methods.pretraining import gradient
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Settings
 from tinymaml.tasks.family import Family, Sizes
 
 

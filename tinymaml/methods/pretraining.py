@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.look import Look
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Settings
 from tinymaml.tasks.batch import TaskBatch
 
 

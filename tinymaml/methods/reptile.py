@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tinymaml import validate
-from tinymaml.look import Look
 from tinymaml.maml import Rates, adapt
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.methods.pretraining import all_points
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Settings
 from tinymaml.tasks.batch import TaskBatch
 
 

@@ -1,7 +1,7 @@
 """From scratch: new tasks are adapted to from the random parameters that training starts from."""
 
-from tinymaml.look import Look
 from tinymaml.methods.method import Method
+from tinymaml.settings import Look
 
 METHOD = Method(
     "scratch",

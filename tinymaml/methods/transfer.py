@@ -10,11 +10,10 @@ from functools import partial
 
 import numpy as np
 
-from tinymaml.look import Look
 from tinymaml.methods.method import Method, Sample, Start
 from tinymaml.methods.pretraining import gradient
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Sizes
 

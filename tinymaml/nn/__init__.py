@@ -1,1 +1,14 @@
 """Networks: layers of four rules each, chained under a loss (eqs. 1-10, 14-18)."""
+
+from tinymaml.nn.convolution import Flat, Patches
+from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.losses import Loss
+from tinymaml.nn.models import CNN, MLP, RNN
+from tinymaml.nn.network import Network
+from tinymaml.nn.normalisation import BatchNorm, LayerNorm
+from tinymaml.nn.recurrent import Recurrent
+
+__all__ = [
+    "CNN", "MLP", "RNN", "Affine", "BatchNorm", "Chain", "Elementwise", "Flat", "LayerNorm", "Loss", "Network", "Patches",
+    "Recurrent",
+]  # fmt: skip

@@ -5,6 +5,7 @@ Functions that draw one panel take `ax=None` and return the axes; those that dra
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,8 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from tinymaml.experiment.files import write_whole
-from tinymaml.look import Look
+from tinymaml.settings import Look
 from tinymaml.training.evaluation import Curve
 
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito's set
@@ -172,8 +172,12 @@ def panels(rows: int, columns: int) -> list[list[Axes]]:
 
 
 def save(drawn: Figure | Axes, path: str | Path) -> None:
-    """Write a figure to a file, whole or not at all, and forget it."""
-    figure = drawn if isinstance(drawn, Figure) else drawn.figure
-    kind = Path(path).suffix[1:] or "png"
-    write_whole(path, lambda file: figure.savefig(file, dpi=150, format=kind))
-    plt.close(figure)
+    """Write a figure to a file beside its place, move it there, and close it: an earlier file is replaced whole or not at all."""
+    figure, path = drawn if isinstance(drawn, Figure) else drawn.figure, Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        figure.savefig(partial, dpi=150, format=path.suffix[1:] or "png")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+        plt.close(figure)

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinymaml.look import Look
 from tinymaml.plot import CLASS_COLOURS, axes, finish, log_axis
+from tinymaml.settings import Look
 
 
 def ways(

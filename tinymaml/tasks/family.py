@@ -11,11 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinymaml.look import Look
 from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
-from tinymaml.option import Option
-from tinymaml.settings import Settings, flattened
+from tinymaml.settings import Look, Option, Settings, flattened
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.training.evaluation import Measure
 

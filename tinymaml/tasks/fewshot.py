@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.look import Look
 from tinymaml.maml import adapt
 from tinymaml.nn.convolution import Patches
 from tinymaml.nn.models import CNN
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import NORMS
-from tinymaml.option import Option, one_of
-from tinymaml.settings import Settings
+from tinymaml.settings import Look, Option, Settings, one_of
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour
 from tinymaml.tasks.family import Family, Published, Reference, Sizes

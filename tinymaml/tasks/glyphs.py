@@ -13,8 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.settings import Settings
-from tinymaml.streams import stream
+from tinymaml.settings import Settings, stream
 from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool, split
 

@@ -2,7 +2,7 @@
 
 A point starts near the origin and is steered by a linear-Gaussian policy, whose expected cost and its derivatives
 are in closed form (`rl/exact.py`): reinforcement learning with everything but its chance. The paper's own form of the task
-(section 5.3.1), with a neural policy and sampled episodes, is in `reinforce.py`.
+(section 5.3.1), with a neural policy and sampled episodes, is in `rl/sampled.py`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.look import Look
 from tinymaml.maml import adapt
-from tinymaml.option import Option
 from tinymaml.rl.exact import PLANE, LinearPolicy
+from tinymaml.settings import Look, Option
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Reference
 from tinymaml.training.evaluation import Measure

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.look import Look
 from tinymaml.maml import adapt
 from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
+from tinymaml.settings import Look
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Reference
 from tinymaml.training.evaluation import Measure, loss

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.look import Look
 from tinymaml.maml import adapt
+from tinymaml.settings import Look
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Published, Reference, Sizes
 from tinymaml.training.evaluation import Measure, loss

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.experiment.signals import undisturbed
 from tinymaml.parameters import Parameters
 from tinymaml.training.progress import progress
 
@@ -114,8 +113,7 @@ def train(
                     save(now())
                     saved = time.monotonic()
     finally:
-        with undisturbed():
-            save(now())
+        save(now())
         bar.close()
     if doubtful:
         which = f"{doubtful} of {iterations - state.iteration} iterations"
