@@ -96,7 +96,7 @@ def on_a_kink(f: Callable[[Point], Value], point: Point, v: Point) -> bool:
     length, here = max(np.linalg.norm(vector(v)), 1e-30), vector(f(point))
     slope = lambda h: (vector(f(_along(point, h / length, v))) - here) / h
     far, near = (np.linalg.norm(slope(h) - slope(-h)) for h in (2e-7, 2e-8))
-    rounding = 1e-6 * np.linalg.norm([np.linalg.norm(here), np.linalg.norm(slope(2e-7))])
+    rounding = 1e-7 + 1e-6 * (np.linalg.norm(here) + np.linalg.norm(slope(2e-7)))  # of terms of the size of one that cancel
     return bool(near > max(0.5 * far, rounding))
 
 
