@@ -203,7 +203,7 @@ def properties(seed: int) -> tuple[int, list[str]]:
     if done.returncode and not failed:
         failed = [str(TESTS)]
     if failed:
-        print(done.stdout[-6000:])
+        print("\n".join(re.findall(r"^(?:E  |FAILED|ERROR).*", done.stdout, re.M)) or done.stdout[-6000:])
     return ran, [f"python {command} {test}" for test in failed]
 
 

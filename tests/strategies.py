@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tinymaml.check import Problem
@@ -16,7 +16,8 @@ SMOOTH = tuple(name for name, s in ACTIVATIONS.items() if s.curved)
 
 def examples(number: int) -> settings:
     """So many examples, ten times as many in the soak, and no clock, since machines differ."""
-    return settings(max_examples=number * settings().max_examples // 100, deadline=None)  # 100 unless a profile says more
+    number = number * settings().max_examples // 100  # 100 unless a profile says more
+    return settings(max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 quick, few = examples(40), examples(20)  # the whole suite is run often

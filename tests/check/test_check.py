@@ -112,6 +112,17 @@ def test_steady_difference_steps_inside_the_kinks():
 
 
 @quick
+@given(seeds, st.floats(10, 25))
+def test_a_loss_near_zero_is_no_kink(seed, logit):
+    """p - y is rounding where a cross-entropy is near zero."""
+    rng = np.random.default_rng(seed)
+    y, z, v = np.eye(3)[[0]], np.array([[logit, 0.0, 0.0]]), rng.standard_normal((1, 3))
+    loss = LOSSES["cross_entropy"]
+    assert not on_a_kink(lambda z: loss.gradient(z, y), z, v)
+    assert not on_a_kink(lambda z: loss.value(z, y), z, v)
+
+
+@quick
 @given(seeds, st.floats(1e-3, 1e3))
 def test_a_kink_is_told_from_a_bend(seed, bend):
     rng = np.random.default_rng(seed)

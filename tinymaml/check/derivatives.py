@@ -91,13 +91,14 @@ def steady_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Va
 def on_a_kink(f: Callable[[Point], Value], point: Point, v: Point) -> bool:
     """Whether f has another slope to the right of the point than to the left, along v: then there is no derivative.
 
-    The slopes at a distance h differ by h f'' where f is smooth, and by a number that does not shrink with h on a kink.
+    The slopes at a distance h differ by h f'' where f is smooth, by rounding / h where that is more, and on a kink by a number
+    that depends on h in neither way.
     """
     length, here = max(np.linalg.norm(vector(v)), 1e-30), vector(f(point))
     slope = lambda h: (vector(f(_along(point, h / length, v))) - here) / h
-    far, near = (np.linalg.norm(slope(h) - slope(-h)) for h in (2e-7, 2e-8))
-    rounding = 1e-6 * np.linalg.norm([np.linalg.norm(here), np.linalg.norm(slope(2e-7))])
-    return bool(near > max(0.5 * far, rounding))
+    jumps = [np.linalg.norm(slope(h) - slope(-h)) for h in (2e-6, 2e-7, 2e-8)]
+    size = np.linalg.norm(here) + np.linalg.norm(slope(2e-6))
+    return bool(max(jumps) < 2 * min(jumps) and min(jumps) > 1e-7 + 1e-6 * size)
 
 
 def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative: Callable = complex_step) -> Point:

@@ -193,9 +193,10 @@ def _precision(case: Case) -> float:
         answers.append({"loss": here.loss, "gradient": here.gradient, "hvp": here.hvp(v)})
     for what, single in answers[0].items():
         assert single.dtype == np.float32, f"from float32 the {what} comes out as {single.dtype}: a cast or an array in float64?"
-    floor = max(FLOOR, np.max(np.abs(case.here.loss)))  # the rounding of terms that cancel does not shrink with their sum
+    size = max(0.1, np.max(np.abs(case.here.loss)))  # of terms that may cancel: their rounding does not shrink with the sum
+    floors = {"loss": size, "gradient": size, "hvp": size * np.linalg.norm(case.v.flat)}
     sentence = "in float32 the {} is far from what it is in float64"
-    return max(_same(answers[0][what], answers[1][what], sentence.format(what), SINGLE, floor) for what in answers[0])
+    return max(_same(*(a[what] for a in answers), sentence.format(what), SINGLE, floor) for what, floor in floors.items())
 
 
 def _meta(steps: int, rates: str = "one rate") -> Callable[[Case], float]:
