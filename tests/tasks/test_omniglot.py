@@ -382,7 +382,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_on_the_command_line(tmp
     named = "images_background/Greek/character0{}/1_{:02}.png"
     zipped(tmp_path / "data", {named.format(i, j): png(paper(i)) for i in range(9) for j in range(20)})
 
-    def refuse(path, write):
+    def refuse(path, **arrays):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(np, "savez", refuse)

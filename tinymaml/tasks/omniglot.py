@@ -119,6 +119,8 @@ def _cached(place: Path, name: str, folder: Path, complete: bool) -> np.ndarray:
         raise ValueError(f"{place} is neither a file nor a folder, expected an archive: get it from {SOURCE}")
     file, stamp = folder / f"{name}_{SIDE}x{SIDE}.npz", f"{FORMAT}, from {_fingerprint(place, name)}"
     try:
+        if not file.is_file():  # nor a named pipe, which would block
+            raise FileNotFoundError(file)
         with open(file, "rb") as raw, np.load(raw, allow_pickle=False) as kept:
             images = kept["images"] if str(kept["stamp"]) == stamp else np.zeros(0)
         if _believable(images, name, complete):
