@@ -99,7 +99,7 @@ def test_what_follows_from_a_batch(name, seed, factored, first_order):
     )
     look = lambda theta_K, meta, implicit: [
         *numbers(theta_K), meta.losses, *numbers(meta.gradient), *numbers(meta.first_order), *numbers(implicit.gradient),
-        *([] if first_order else [*numbers(meta.curvature), *numbers(meta.rates)]),
+        *([] if first_order else [*numbers(meta.curvature), *numbers(meta.rates_gradient)]),
     ]  # fmt: skip
     expected, found = look(*made()), made()
     spoilt(theta, batch)

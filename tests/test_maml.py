@@ -158,7 +158,7 @@ def test_the_derivative_in_the_rates(problem, kind):
     """Eq. 20, every entry of every rate, by complex step through the meta-loss."""
     rates = drawn_rates(problem, kind)
     each = rates if kind == "entry" else problem.theta.map(np.ones_like) * {name: rates.get(name, 0.0) for name in problem.theta}
-    mine = meta_gradient(problem.model, problem.theta, problem.batch, inner_lr=rates, steps=problem.steps).rates
+    mine = meta_gradient(problem.model, problem.theta, problem.batch, inner_lr=rates, steps=problem.steps).rates_gradient
     of_rates = lambda rates: np.asarray(
         meta_gradient(problem.model, problem.theta, problem.batch, inner_lr=rates, steps=problem.steps, first_order=True).loss
     )
@@ -172,7 +172,7 @@ def test_three_ways_to_say_one_rate(problem):
     for rates in (dict.fromkeys(problem.theta, lr), problem.theta.map(lambda array: np.full_like(array, lr))):
         other = meta_gradient(problem.model, problem.theta, problem.batch, inner_lr=rates, steps=problem.steps)
         compare("gradient", other.gradient, of(problem).gradient)
-    total = sum(array.sum() for array in of(problem).rates.values())
+    total = sum(array.sum() for array in of(problem).rates_gradient.values())
     loss = lambda lr: meta_gradient(
         problem.model, problem.theta, problem.batch, inner_lr=dict.fromkeys(problem.theta, complex(lr)), steps=problem.steps
     ).losses.mean()
@@ -189,7 +189,7 @@ def test_a_name_that_is_left_out_does_not_move():
 
 def test_first_order_keeps_no_tapes_and_says_nothing_of_rates():
     first = of(GOOD, first_order=True)
-    assert first.turns is first.slopes is first.curvature is first.rates is None
+    assert first.curvature_terms is first.support_gradients is first.curvature is first.rates_gradient is None
     assert len(first.u) == 1
 
 

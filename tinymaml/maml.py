@@ -101,14 +101,14 @@ class MetaGradient:
     @cached_property
     def curvature(self) -> Parameters | None:
         """The mean over tasks of the sum of the turns; None if every Hessian was dropped."""
-        return None if self.turns is None else _sum(self.turns).mean()
+        return None if self.curvature_terms is None else _sum(self.curvature_terms).mean()
 
     @cached_property
     def rates(self) -> Parameters | None:
         """d loss / d alpha, entry by entry: minus the mean over tasks of sum_k u_{k+1} o grad L_S(theta_k) (eq. 20)."""
-        if self.slopes is None:
+        if self.support_gradients is None:
             return None
-        return -_sum([u.formed() * slope.formed() for u, slope in zip(self.u[1:], self.slopes, strict=True)]).mean()
+        return -_sum([u.formed() * slope.formed() for u, slope in zip(self.u[1:], self.support_gradients, strict=True)]).mean()
 
 
 def meta_gradient(

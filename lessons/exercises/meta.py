@@ -397,7 +397,7 @@ def _gradients(
         yield "the least of the tasks is taken: eq. 13 takes the mean", u[0].map(lambda array: array.min(axis=0))
         meta = meta_gradient(model, theta, batch, inner_lr=alpha)
         yield "the gradient is multiplied by the loss", meta.loss * right
-        yield "this is the slope with respect to the inner learning rate", meta.rates
+        yield "this is the slope with respect to the inner learning rate", meta.rates_gradient
         for steps in (2, 3, 4, 5, 10):
             many = meta_gradient(model, theta, batch, inner_lr=alpha, steps=steps)
             yield f"the inner loop takes {steps} steps, where 1 was asked for", many.gradient

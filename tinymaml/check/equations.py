@@ -107,7 +107,7 @@ def _rates(of: Given) -> Parameters:
 def _wrong_rates(of: Given, made: Collection[str]) -> Parameters:
     meta = meta_gradient(of.model, of.theta, of.batch, inner_lr=of.rates, steps=of.steps)
     u = meta.u[:-1] if "u_k" in made else meta.u[-1:] * of.steps if "not carried" in made else meta.u[1:]
-    terms = [a.formed() * b.formed() for a, b in zip(u, meta.slopes, strict=True)]
+    terms = [a.formed() * b.formed() for a, b in zip(u, meta.support_gradients, strict=True)]
     total = (sum(terms[1:], start=terms[0]) if "one step" not in made else terms[0]).mean()
     return (len(of.batch) if "sum" in made else 1.0) * (total if "sign" in made else -total)
 
@@ -243,7 +243,7 @@ EQUATIONS = {
     ),
     20: Equation(
         "rates",
-        lambda of: meta_gradient(of.model, of.theta, of.batch, inner_lr=of.rates, steps=of.steps).rates,
+        lambda of: meta_gradient(of.model, of.theta, of.batch, inner_lr=of.rates, steps=of.steps).rates_gradient,
         _rates, _wrong_rates,
         {
             "sign": "the sign is turned: a larger rate goes further down, so eq. 20 begins with a minus",

@@ -227,7 +227,7 @@ RATES = {
 def _rates(case: Case) -> float:
     """Eq. 20: the derivative of the meta-loss in the rates, each array of them alone."""
     rates = RATES["one rate an entry"](case)
-    mine = meta_gradient(case.model, case.theta, case.batch, inner_lr=rates, steps=2).rates
+    mine = meta_gradient(case.model, case.theta, case.batch, inner_lr=rates, steps=2).rates_gradient
     of_rates = lambda rates: np.asarray(
         meta_gradient(case.model, case.theta, case.batch, inner_lr=rates, steps=2, first_order=True).loss
     )

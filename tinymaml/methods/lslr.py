@@ -38,7 +38,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
     def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> LearnedGradient:
         theta, rates = parted(trained)
         meta = meta_gradient(model, theta, batch, inner_lr=inner_lr(rates), steps=settings.options["steps"])
-        of_names = meta.rates.map(lambda array: array.sum(keepdims=True).reshape(1))
+        of_names = meta.rates_gradient.map(lambda array: array.sum(keepdims=True).reshape(1))
         return LearnedGradient(meta.loss, joined(meta.gradient, of_names))
 
     return gradient

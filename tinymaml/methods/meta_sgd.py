@@ -52,7 +52,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
     def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> LearnedGradient:
         theta, rates = parted(trained)
         meta = meta_gradient(model, theta, batch, inner_lr=rates, steps=settings.options["steps"])
-        return LearnedGradient(meta.loss, joined(meta.gradient, meta.rates))
+        return LearnedGradient(meta.loss, joined(meta.gradient, meta.rates_gradient))
 
     return gradient
 
