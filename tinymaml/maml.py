@@ -74,14 +74,14 @@ class MetaGradient:
 
     losses    the query loss of each task at its adapted parameters, (T,)
     u         u_0..u_K of eq. 12, each task's own; of first-order MAML u_K alone, which stands for u_0
-    turns     H_S(theta_k) (alpha o u_{k+1}) for k = 0..K-1: what eq. 12 takes off on its way back; None without Hessians
-    slopes    grad L_S(theta_k) for k = 0..K-1; None without Hessians
+    curvature_terms     H_S(theta_k) (alpha o u_{k+1}) for k = 0..K-1: what eq. 12 takes off on its way back; None without Hessians
+    support_gradients    grad L_S(theta_k) for k = 0..K-1; None without Hessians
     """
 
     losses: np.ndarray
     u: tuple[Parameters, ...]
-    turns: tuple[Parameters, ...] | None = None
-    slopes: tuple[Parameters, ...] | None = None
+    curvature_terms: tuple[Parameters, ...] | None = None
+    support_gradients: tuple[Parameters, ...] | None = None
 
     @property
     def loss(self) -> float:
@@ -100,15 +100,15 @@ class MetaGradient:
 
     @cached_property
     def curvature(self) -> Parameters | None:
-        """The mean over tasks of the sum of the turns; None if every Hessian was dropped."""
+        """The mean over tasks of the sum of the curvature_terms; None if every Hessian was dropped."""
         return None if self.curvature_terms is None else _sum(self.curvature_terms).mean()
 
     @cached_property
-    def rates(self) -> Parameters | None:
+    def rates_gradient(self) -> Parameters | None:
         """d loss / d alpha, entry by entry: minus the mean over tasks of sum_k u_{k+1} o grad L_S(theta_k) (eq. 20)."""
         if self.support_gradients is None:
             return None
-        return -_sum([u.formed() * slope.formed() for u, slope in zip(self.u[1:], self.support_gradients, strict=True)]).mean()
+        return -_sum([u.formed() * g.formed() for u, g in zip(self.u[1:], self.support_gradients, strict=True)]).mean()
 
 
 def meta_gradient(
@@ -125,7 +125,7 @@ def meta_gradient(
 
     batch: x_support, y_support, x_query, y_query, each with a leading task axis. The gradient is taken at the adapted
     copies theta_K; what it moves is the original theta. `inner_lr` is alpha, as in `adapt`. `first_order=True` drops every
-    Hessian term of eq. 12 (the paper's section 5.2). The memory of K steps is K tapes: each inner step keeps its adapted
+    Hessian term of eq. 12 (the paper's section 5.2). The memory of K steps is K surfaces: each inner step keeps its adapted
     parameters and every intermediate of its sweeps until eq. 12 has passed it on the way back; first-order MAML keeps none.
 
     `fast_weights` changes no number: those adapted matrices that are smaller so are kept as factors (eqs. 14 and 15).
@@ -139,11 +139,11 @@ def meta_gradient(
     x, y = batch.x_support, batch.y_support
     alpha = validate.rates("inner_lr", inner_lr, theta)
     theta_k = in_form(model, theta, validate.count("steps", steps) * x.shape[1], fast_weights, alpha)
-    tapes = []
+    surfaces = []
     for k in range(steps):  # k = 0..K-1
         here = at_step(model, k).at(theta_k, x, y)
         theta_k = theta_k - alpha * here.gradient  # theta_{k+1} = theta_k - alpha o grad L_S(theta_k), eq. 11
-        tapes += [] if first_order else [here]
+        surfaces += [] if first_order else [here]
     query = model.at(theta_k, batch.x_query, batch.y_query)
     losses, u = query.loss, [query.gradient]  # u_K = grad L_Q(theta_K), eq. 12
     validate.shared(theta, u[0])
@@ -151,11 +151,11 @@ def meta_gradient(
         return MetaGradient(losses, tuple(u))
     del query, here, theta_k  # so that the memory of these sweeps is used again
 
-    slopes, turns = [tape.gradient for tape in tapes], []
-    while tapes:  # k = K-1..0
-        turns.append(tapes.pop().hvp(alpha * u[-1]))
-        u.append(u[-1] - turns[-1])  # u_k = u_{k+1} - H_S(theta_k) (alpha o u_{k+1}), eq. 12
-    return MetaGradient(losses, tuple(u[::-1]), tuple(turns[::-1]), tuple(slopes))
+    support_gradients, curvature_terms = [here.gradient for here in surfaces], []
+    while surfaces:  # k = K-1..0
+        curvature_terms.append(surfaces.pop().hvp(alpha * u[-1]))
+        u.append(u[-1] - curvature_terms[-1])  # u_k = u_{k+1} - H_S(theta_k) (alpha o u_{k+1}), eq. 12
+    return MetaGradient(losses, tuple(u[::-1]), tuple(curvature_terms[::-1]), tuple(support_gradients))
 
 
 def in_form(
