@@ -165,7 +165,7 @@ def meta_derivation(rng: np.random.Generator) -> None:
     for name in ("loss", "gradient", "first_order", "curvature"):
         found.check(name, getattr(meta, name))
     for k in range(problem.steps + 1):
-        found.check(f"u[{k}]", meta.u[k].formed())
+        found.check(f"u[{k}]", meta.u[k].dense())
     batch = problem.batch
     found.check(f"theta[{problem.steps}]", adapt(problem.model, problem.theta, batch.x_support, batch.y_support, **options))
 

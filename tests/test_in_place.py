@@ -53,7 +53,7 @@ def spoilt(*things):
 
 def numbers(thing):
     """All that was seen, as arrays."""
-    return [array.copy() if isinstance(array, np.ndarray) else array.formed() for array in thing.values()]
+    return [array.copy() if isinstance(array, np.ndarray) else array.dense() for array in thing.values()]
 
 
 def same(found, expected):

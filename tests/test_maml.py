@@ -201,7 +201,7 @@ def test_a_theta_that_comes_factored_stays_so_but_for_rates_of_entries():
         for fast_weights in (True, False):
             kept = adapt(GOOD.model, fast, b.x_support, b.y_support, inner_lr=rates, steps=2, fast_weights=fast_weights)
             assert isinstance(kept["W1"], np.ndarray) == isinstance(rates, Parameters)
-            compare("theta_K", kept.formed(), formed)
+            compare("theta_K", kept.dense(), formed)
     mine, other = (meta_gradient(GOOD.model, theta, b, **inner) for theta in (fast, GOOD.theta))
     compare("gradient", mine.gradient, other.gradient)
 

@@ -108,7 +108,7 @@ class MetaGradient:
         """d loss / d alpha, entry by entry: minus the mean over tasks of sum_k u_{k+1} o grad L_S(theta_k) (eq. 20)."""
         if self.support_gradients is None:
             return None
-        return -_sum([u.formed() * g.formed() for u, g in zip(self.u[1:], self.support_gradients, strict=True)]).mean()
+        return -_sum([u.dense() * g.dense() for u, g in zip(self.u[1:], self.support_gradients, strict=True)]).mean()
 
 
 def meta_gradient(
@@ -166,7 +166,7 @@ def in_form(
     examples: how many a task adapts on, counted once a step. A model without fast weights has one form only.
     """
     if isinstance(alpha, Parameters):
-        return theta.formed()
+        return theta.dense()
     return model.fast_weights(theta, examples) if fast_weights and hasattr(model, "fast_weights") else theta
 
 

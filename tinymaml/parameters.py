@@ -35,14 +35,14 @@ class Parameters(Mapping):
         self._arrays = {name: validate.floats(name, array) for name, array in both.items()}
 
     @classmethod
-    def trusted(cls, arrays: dict) -> Parameters:
+    def unchecked(cls, arrays: dict) -> Parameters:
         """From a dict that is known to hold what it should: no check, no copy."""
         made = object.__new__(cls)
         made._arrays = arrays
         return made
 
     def __reduce__(self) -> tuple:
-        return Parameters.trusted, (self._arrays,)  # for pickle and copy
+        return Parameters.unchecked, (self._arrays,)  # for pickle and copy
 
     # -- a mapping from name to array ----------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ class Parameters(Mapping):
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Parameters:
         """`function` of every array."""
         validate.function("function", function)
-        return Parameters.trusted({name: function(array) for name, array in self._arrays.items()})
+        return Parameters.unchecked({name: function(array) for name, array in self._arrays.items()})
 
     def copy(self) -> Parameters:
         """The same in arrays of its own, which nobody else can change in place."""
@@ -102,22 +102,22 @@ class Parameters(Mapping):
         if not isinstance(other, Parameters):
             return NotImplemented
         yours = self._paired(other)
-        return Parameters.trusted({name: mine + yours[name] for name, mine in self._arrays.items()})
+        return Parameters.unchecked({name: mine + yours[name] for name, mine in self._arrays.items()})
 
     def __sub__(self, other: Parameters) -> Parameters:
         if not isinstance(other, Parameters):
             return NotImplemented
         yours = self._paired(other)
-        return Parameters.trusted({name: mine - yours[name] for name, mine in self._arrays.items()})
+        return Parameters.unchecked({name: mine - yours[name] for name, mine in self._arrays.items()})
 
     def __mul__(self, factor: complex | Mapping) -> Parameters:
         """Times a number; or times one number a name, or `Parameters` entry by entry: the o of eq. 11."""
         if isinstance(factor, Mapping):
             yours = self._paired(factor) if isinstance(factor, Parameters) else self._numbers(factor)
-            return Parameters.trusted({name: mine * yours[name] for name, mine in self._arrays.items()})
+            return Parameters.unchecked({name: mine * yours[name] for name, mine in self._arrays.items()})
         if not np.isscalar(factor):
             return NotImplemented
-        return Parameters.trusted({name: mine * factor for name, mine in self._arrays.items()})
+        return Parameters.unchecked({name: mine * factor for name, mine in self._arrays.items()})
 
     __rmul__ = __mul__
 
@@ -143,16 +143,16 @@ class Parameters(Mapping):
 
         return self.map(mean)
 
-    def formed(self) -> Parameters:
+    def dense(self) -> Parameters:
         """The same with every factored matrix (eq. 14) multiplied out."""
-        return self.map(_formed)
+        return self.map(_dense)
 
     def task(self, index: int) -> Parameters:
-        """The parameters of one task: (T, d, d') becomes (d, d'). Of factored matrices, as in `formed`."""
+        """The parameters of one task: (T, d, d') becomes (d, d'). Of factored matrices, as in `dense`."""
         tasks = min((array.shape[0] if array.shape else 0 for array in self._arrays.values()), default=0)
         if not isinstance(index, numbers.Integral) or isinstance(index, bool) or not -tasks <= index < tasks:
             raise IndexError(f"task is {validate.told(index)}, expected a whole number: there are {tasks}, counted from 0")
-        return self.formed().map(lambda array: array[index])
+        return self.dense().map(lambda array: array[index])
 
     # -- one long row of numbers, for an optimiser and for a file --------------------------------------------
 
@@ -169,7 +169,7 @@ class Parameters(Mapping):
     @property
     def flat(self) -> np.ndarray:
         """All numbers in one new vector of shape (size,), array after array in order of their names here."""
-        return np.concatenate([_formed(array).ravel() for array in self._arrays.values()])
+        return np.concatenate([_dense(array).ravel() for array in self._arrays.values()])
 
     def flat_like(self, other: Parameters) -> np.ndarray:
         """`flat` in the order of the names of `other`, so that the two can meet as vectors.
@@ -183,7 +183,7 @@ class Parameters(Mapping):
         for name, array in yours.items():
             if mine[name].shape != array.shape:
                 raise ValueError(f"{name} has shape {mine[name].shape}, expected {array.shape}: use those of one model")
-        return np.concatenate([_formed(mine[name]).ravel() for name in yours])
+        return np.concatenate([_dense(mine[name]).ravel() for name in yours])
 
     def unflatten(self, vector: np.ndarray) -> Parameters:
         """The inverse of `flat`: the numbers of `vector` in the names, order and shapes of these arrays (views, not copies).
@@ -196,13 +196,13 @@ class Parameters(Mapping):
         for name, array in self._arrays.items():
             arrays[name] = vector[start:start + array.size].reshape(array.shape)
             start += array.size
-        return Parameters.trusted(arrays)
+        return Parameters.unchecked(arrays)
 
     def astype(self, dtype: np.dtype) -> Parameters:
         """The same numbers in another precision."""
         dtype = validate.precision(dtype)
-        return self.formed().map(lambda array: array.astype(dtype))
+        return self.dense().map(lambda array: array.astype(dtype))
 
 
-def _formed(array: np.ndarray) -> np.ndarray:
-    return array if isinstance(array, np.ndarray) else array.formed()
+def _dense(array: np.ndarray) -> np.ndarray:
+    return array if isinstance(array, np.ndarray) else array.dense()

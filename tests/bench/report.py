@@ -71,7 +71,7 @@ def whole(found: Mapping, contestants: Sequence[str]) -> str:
     parts += [f"{library} is left out: {reason}." for library, reason in found["absent"].items()]
     if found["compare"]:
         parts += [
-            f"Milliseconds of one meta-gradient with {counts}; ratios are of the better of each. `formed` and "
+            f"Milliseconds of one meta-gradient with {counts}; ratios are of the better of each. `dense` and "
             "`factored` are the two forms of adapted weights, `tinymaml` is what is chosen. All gave the same gradient.",
             times(found["compare"], contestants),
         ]

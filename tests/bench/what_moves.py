@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows.append([what, *(f"{curve.mean[k]:.3f}" for k in SHOWN), f"{curve.count.max()}"])
     print(report.markdown([f"what adapts, {family.measure.name} after steps", *map(str, SHOWN), "diverged"], rows), end="\n\n")
 
-    one = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=alpha).formed() - theta
+    one = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=alpha).dense() - theta
     length = lambda array: np.linalg.norm(array.reshape(-1, array.shape[-2] * array.shape[-1]), axis=1)
     part = {name: (length(one[name]) / length(theta[name])).mean() for name in theta}
     print(report.markdown(["parameter", "length of its first step over its own"], [[n, f"{p:.3f}"] for n, p in part.items()]))

@@ -286,7 +286,7 @@ def test_the_network_of_the_paper_is_judged_by_directions(activation):
         here = model.at(theta, x, y)
         u = meta_gradient(model, theta, TaskBatch(*examples[:, None]), inner_lr=0.05, steps=2).u
         for k in range(3):
-            derivation.check(f"u[{k}]", u[k].formed().task(0))
+            derivation.check(f"u[{k}]", u[k].dense().task(0))
         derivation.check("gradient", here.gradient)
         derivation.check("RdW[2]", here.along(v).RdW[2])
 
@@ -343,7 +343,7 @@ def test_matrices_kept_as_factors_are_right_and_are_named_when_they_are_wrong():
         judge.check(f"u[{k}]", u[k])
     with pytest.raises(WrongAnswer, match=r"this is u\[1\], not u\[0\]|Hessian|curvature"):
         judge.check("u[0]", u[1])
-    compare("u[0]", u[0], u[0].formed())
+    compare("u[0]", u[0], u[0].dense())
 
 
 @pytest.mark.parametrize("key", SLIPS)

@@ -107,7 +107,7 @@ MUTANTS = [
            "zip(self.u[1:], self.support_gradients, strict=True)", "zip(self.u[:-1], self.support_gradients, strict=True)"),
     Mutant("eq. 20", "only the first step", "maml", "u, g in zip(self.u[1:], self.support_gradients, strict=True)])",
            "u, g in zip(self.u[1:2], self.support_gradients, strict=False)])"),
-    Mutant("eq. 19", "it points away", "methods/reptile", "theta - theta_K.formed().mean()", "theta_K.formed().mean() - theta"),
+    Mutant("eq. 19", "it points away", "methods/reptile", "theta - theta_K.dense().mean()", "theta_K.dense().mean() - theta"),
     Mutant("eq. 19", "the support set alone", "methods/reptile",
            "x, y = all_points(batch)", "x, y = batch.x_support, batch.y_support"),
     Mutant("eq. 19", "one step", "methods/reptile", "inner_lr=inner_lr, steps=steps)", "inner_lr=inner_lr, steps=1)"),

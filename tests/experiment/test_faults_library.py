@@ -332,7 +332,7 @@ def test_the_initialisation_is_shared_and_the_state_is_of_this_theta():
     with pytest.raises(ValueError, match=r"^there are parameters \['W1'\], expected"):
         adam.step(theta, smaller, adam.start(theta))
     with pytest.raises(ValueError, match=r"^W1 has shape \(2, 1, 2\), expected \(1, 2\)"):
-        adam.step(theta, own.formed(), adam.start(theta))
+        adam.step(theta, own.dense(), adam.start(theta))
 
 
 def test_targets_that_are_not_numbers_are_refused_for_any_loss():

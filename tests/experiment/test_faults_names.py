@@ -15,12 +15,12 @@ def shuffled(parameters, seed: int):
     """The same arrays in another order of their names."""
     names = list(parameters)
     order = np.random.default_rng(seed).permutation(len(names))
-    return Parameters.trusted({names[i]: parameters[names[i]] for i in order})
+    return Parameters.unchecked({names[i]: parameters[names[i]] for i in order})
 
 
 def same(one, other) -> None:
     """Equal to the last bit, name by name."""
-    one, other = one.formed(), other.formed()
+    one, other = one.dense(), other.dense()
     assert one.keys() == other.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], other[name])
@@ -95,11 +95,11 @@ def test_adapting_fast_weights_again_is_adapting_formed_ones_again():
     factored, formed = (adapt(model, start, x, y, inner_lr=0.01) for start in (model.fast_weights(theta), theta))
     once_more = adapt(model, formed, x, y, inner_lr=0.01)
     for form in (True, False):
-        assert relative_error(adapt(model, factored, x, y, inner_lr=0.01, fast_weights=form).formed(), once_more) < 1e-14
+        assert relative_error(adapt(model, factored, x, y, inner_lr=0.01, fast_weights=form).dense(), once_more) < 1e-14
     for mixed, plain in (
         (factored + formed, formed + formed), (formed - factored, formed - formed), (factored - formed, formed - formed),
         (factored * formed, formed * formed), (formed * factored, formed * formed), (factored * factored, formed * formed),
         (factored.astype(np.float32).astype(np.float64), formed.astype(np.float32).astype(np.float64)),
     ):  # fmt: skip
-        assert relative_error(mixed.formed(), plain) < 1e-12
+        assert relative_error(mixed.dense(), plain) < 1e-12
     assert factored.dot(formed) == pytest.approx(formed.dot(formed), rel=1e-14)

@@ -77,7 +77,7 @@ def parts(thing) -> object:
     if isinstance(thing, tuple | list):
         return [parts(each) for each in thing]
     if isinstance(thing, Factored):
-        return "Factored", parts(thing.formed())
+        return "Factored", parts(thing.dense())
     if is_dataclass(thing):
         return type(thing).__name__, [parts(getattr(thing, field.name)) for field in fields(thing)]
     if type(thing).__name__ in ("Here", "Along"):

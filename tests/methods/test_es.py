@@ -158,7 +158,7 @@ def test_the_directions_of_a_task_are_its_own_whatever_stands_beside_it(climb, s
     np.testing.assert_allclose(evaluate(blind, theta, batch[2:5], **given).values, whole[:, 2:5], rtol=1e-12)
     there = adapt(blind, theta, batch.x_support[::-1], batch.y_support[::-1], **given)  # as `evaluate` counts steps, so does it
     np.testing.assert_allclose(policy.at(there, batch.x_query[::-1], batch.y_query[::-1]).loss[::-1], whole[-1], rtol=1e-12)
-    first = blind.at(theta, batch.x_support, batch.y_support).gradient.formed()
+    first = blind.at(theta, batch.x_support, batch.y_support).gradient.dense()
     assert len({first.task(t).flat.tobytes() for t in range(7)}) == 7
     other = evaluate(replace(blind, seed=seed + 1), theta, batch, **given).values
     assert (other[1:] != whole[1:]).all(1).all()

@@ -65,14 +65,14 @@ def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     assert W.shape == (d, e) and pieces[0].shape == (T, d, e)
     np.testing.assert_allclose(x @ W, x @ shared)
     changed = W - pieces[0] * 0.3 + pieces[1]
-    matrix = shared - 0.3 * pieces[0].formed() + pieces[1].formed()
+    matrix = shared - 0.3 * pieces[0].dense() + pieces[1].dense()
     assert changed.shape == matrix.shape and changed.size == matrix.size
-    np.testing.assert_allclose(changed.formed(), matrix, atol=1e-12)
+    np.testing.assert_allclose(changed.dense(), matrix, atol=1e-12)
     np.testing.assert_allclose(products((x, changed)), x @ matrix, atol=1e-12)
     y = rng.standard_normal((T, n, e))
     np.testing.assert_allclose(y @ changed.swapaxes(-1, -2), y @ matrix.swapaxes(-1, -2), atol=1e-12)
     np.testing.assert_allclose(changed.sum(), matrix.sum(0), atol=1e-12)
-    np.testing.assert_allclose(outer((x, y), like=W).formed(), outer((x, y), like=shared), atol=1e-12)
+    np.testing.assert_allclose(outer((x, y), like=W).dense(), outer((x, y), like=shared), atol=1e-12)
 
 
 @few
@@ -86,8 +86,8 @@ def test_a_factored_matrix_in_arithmetic_is_the_matrix_it_stands_for(seed, T, d,
         tuple((side(k, d), side(k, e), rng.normal()) for k in range(1, pairs + 1)),
     )
     one, other, array = drawn(pairs, shared), drawn(1, not shared), rng.standard_normal((*axis, d, e))
-    one_formed, other_formed = one.formed(), other.formed()
-    formed = lambda value: value.formed() if isinstance(value, Factored) else value
+    one_formed, other_formed = one.dense(), other.dense()
+    formed = lambda value: value.dense() if isinstance(value, Factored) else value
     for operation in (operator.add, operator.sub, operator.mul):
         for mine, plain in (
             (operation(one, other), operation(one_formed, other_formed)),

@@ -107,7 +107,7 @@ def _answers(mine: object, reference: object) -> tuple[np.ndarray, np.ndarray]:
 
 def formed(answer: object) -> object:
     """The answer itself, with matrices that are kept as factors (eq. 14) multiplied out."""
-    return answer.formed() if isinstance(answer, Parameters) else answer
+    return answer.dense() if isinstance(answer, Parameters) else answer
 
 
 def mismatch(mine: object, reference: object) -> str:

@@ -88,7 +88,7 @@ def _wrong_reptile(of: Given, made: Collection[str]) -> Parameters:
     theta_K = adapt(of.model, of.theta, x, y, inner_lr=of.inner_lr, steps=1 if "one step" in made else of.steps)
     if "gradient" in made:
         return of.model.at(theta_K, x, y).gradient.mean()
-    way = of.theta - theta_K.formed().mean()
+    way = of.theta - theta_K.dense().mean()
     return (-1.0 if "sign" in made else 1.0) * (len(of.batch) if "sum" in made else 1.0) * way
 
 
@@ -107,7 +107,7 @@ def _rates(of: Given) -> Parameters:
 def _wrong_rates(of: Given, made: Collection[str]) -> Parameters:
     meta = meta_gradient(of.model, of.theta, of.batch, inner_lr=of.rates, steps=of.steps)
     u = meta.u[:-1] if "u_k" in made else meta.u[-1:] * of.steps if "not carried" in made else meta.u[1:]
-    terms = [a.formed() * b.formed() for a, b in zip(u, meta.support_gradients, strict=True)]
+    terms = [a.dense() * b.dense() for a, b in zip(u, meta.support_gradients, strict=True)]
     total = (sum(terms[1:], start=terms[0]) if "one step" not in made else terms[0]).mean()
     return (len(of.batch) if "sum" in made else 1.0) * (total if "sign" in made else -total)
 

@@ -190,13 +190,13 @@ def _part(left: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def rows_of(of_tasks: Parameters) -> np.ndarray:
     """(T, P): the numbers of a task in a row."""
-    return np.concatenate([array.reshape(len(array), -1) for array in of_tasks.formed().values()], axis=1)
+    return np.concatenate([array.reshape(len(array), -1) for array in of_tasks.dense().values()], axis=1)
 
 
 def parameters_of(rows: np.ndarray, theta: Parameters) -> Parameters:
     """The inverse of `rows_of`, in the names and shapes of theta."""
     ends = np.cumsum([array.size for array in theta.values()])
     parts = np.split(rows, ends[:-1], axis=1)
-    return Parameters.trusted({
+    return Parameters.unchecked({
         name: part.reshape(-1, *array.shape) for part, (name, array) in zip(parts, theta.items(), strict=True)
     })

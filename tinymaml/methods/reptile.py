@@ -34,7 +34,7 @@ def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_l
     validate.batch(batch)
     x, y = all_points(batch)
     theta_K = adapt(model, theta, x, y, inner_lr=inner_lr, steps=steps)
-    return ReptileGradient(model.at(theta_K, x, y).loss.mean(), theta - theta_K.formed().mean())  # eq. 19
+    return ReptileGradient(model.at(theta_K, x, y).loss.mean(), theta - theta_K.dense().mean())  # eq. 19
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:

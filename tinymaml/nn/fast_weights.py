@@ -78,34 +78,34 @@ class Factored:
 
     def __add__(self, other: Factored | np.ndarray) -> Factored | np.ndarray:
         if not isinstance(other, Factored):
-            return self.formed() + other  # beside an array the sum is one, here and below
+            return self.dense() + other  # beside an array the sum is one, here and below
         shared = self.shared if other.shared is None else other.shared if self.shared is None else self.shared + other.shared
         return Factored(shared, self.pairs + other.pairs)
 
     def __sub__(self, other: Factored | np.ndarray) -> Factored | np.ndarray:
         if not isinstance(other, Factored):
-            return self.formed() - other
+            return self.dense() - other
         minus = tuple((left, right, -scale) for left, right, scale in other.pairs)
         return self + Factored(None if other.shared is None else -other.shared, minus)
 
     def __mul__(self, scalar: float | Factored | np.ndarray) -> Factored | np.ndarray:
         if isinstance(scalar, Factored):
-            return self.formed() * scalar.formed()
+            return self.dense() * scalar.dense()
         if isinstance(scalar, np.ndarray):
-            return self.formed() * scalar
+            return self.dense() * scalar
         shared = None if self.shared is None else self.shared * scalar
         if self.pairs:
             left, right, scale = self.joined  # once: u and alpha o u of eq. 12 share what is joined
         return Factored(shared, ((left, right, scale * scalar),) if self.pairs else ())
 
     def __radd__(self, other: np.ndarray) -> np.ndarray:
-        return other + self.formed()
+        return other + self.dense()
 
     def __rsub__(self, other: np.ndarray) -> np.ndarray:
-        return other - self.formed()
+        return other - self.dense()
 
     def __rmul__(self, other: np.ndarray) -> np.ndarray:
-        return other * self.formed()
+        return other * self.dense()
 
     def sum(self, axis: int = 0) -> np.ndarray:
         """The sum over tasks, formed: sum_t left_t^T right_t is ONE product of the stacked rows (eq. 15)."""
@@ -113,7 +113,7 @@ class Factored:
         total = reduce(into, (_times(scale, rows(left).T @ rows(right)) for left, right, scale in self.pairs))
         return total if self.shared is None else total + self.shared * self.shape[0]
 
-    def formed(self) -> np.ndarray:
+    def dense(self) -> np.ndarray:
         """The matrices multiplied out: (T, d, d'), or (d, d') as long as the tasks share it."""
         if not self.pairs:
             return self.shared

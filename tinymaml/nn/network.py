@@ -96,7 +96,7 @@ class Network:
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
         """A random theta, as each layer says, in float64 or float32."""
         rng, dtype = validate.generator(rng), validate.precision(dtype)
-        return Parameters.trusted({name: array.astype(dtype) for name, array in self.body.init(rng).items()})
+        return Parameters.unchecked({name: array.astype(dtype) for name, array in self.body.init(rng).items()})
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Here:
         """The loss surface seen from theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
@@ -138,7 +138,7 @@ class Network:
                 W = arrays.get(name)
                 if isinstance(W, np.ndarray) and W.ndim == 2 and rows * sum(W.shape) < W.size:
                     arrays[name] = Factored(W.copy())
-        return Parameters.trusted(arrays)
+        return Parameters.unchecked(arrays)
 
 
 class Here:
@@ -247,7 +247,7 @@ class Along:
 
 
 def _in_order(network: Network, arrays: dict[str, np.ndarray]) -> Parameters:
-    return Parameters.trusted({name: arrays[name] for name in network.shapes})
+    return Parameters.unchecked({name: arrays[name] for name in network.shapes})
 
 
 def _of(network: Network, values: Sequence[Any], symbol: str) -> dict[int | str, np.ndarray]:

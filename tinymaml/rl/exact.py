@@ -165,7 +165,7 @@ class Here:
 
     def _named(self, dA: np.ndarray) -> Parameters:
         inputs = self.policy.inputs
-        return Parameters.trusted({"W1": turned(dA[..., :inputs]), "b1": turned(dA[..., inputs:inputs + 1])})
+        return Parameters.unchecked({"W1": turned(dA[..., :inputs]), "b1": turned(dA[..., inputs:inputs + 1])})
 
 
 def turned(matrix: np.ndarray) -> np.ndarray:

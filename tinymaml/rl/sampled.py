@@ -196,7 +196,7 @@ class Here:
         return array.reshape(*array.shape[:-3], -1, PLANE)
 
     def _ordered(self, arrays: dict[str, np.ndarray]) -> Parameters:
-        return Parameters.trusted({name: arrays[name] for name in self.policy.shapes})
+        return Parameters.unchecked({name: arrays[name] for name in self.policy.shapes})
 
 
 def with_dice(batch: Any, rng: np.random.Generator, horizon: int) -> Any:
