@@ -1,6 +1,6 @@
 """Model-agnostic meta-learning, gradient by gradient: eqs. 11-13 and 20 (Finn, Abbeel, Levine 2017, arXiv 1703.03400).
 
-Nothing here knows what a model is made of: `Model` and `Here` below are all that is asked of it.
+Nothing here knows what a model is made of: `Model` and `Surface` below are all that is asked of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tinymaml.parameters import Parameters
 Rates = float | Mapping[str, float] | Parameters  # alpha: a number, one a name, or one an entry
 
 
-class Here(Protocol):
+class Surface(Protocol):
     """What a model sees from one point theta, for T tasks."""
 
     @property
@@ -36,7 +36,7 @@ class Here(Protocol):
 class Model(Protocol):
     """What `maml.py` trains."""
 
-    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Here:
+    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss surface of T tasks, x (T, n, ...) and y (T, n, ...), seen from theta, which is shared or each task's own."""
 
 
@@ -62,7 +62,7 @@ def adapt(
     alpha = validate.rates("inner_lr", inner_lr, theta)
     validate.flag("fast_weights", fast_weights)
     n = np.shape(x)[-2] if fast_weights and np.ndim(x) > 1 else 0
-    theta = in_form(model, theta, validate.count("steps", steps) * n, fast_weights, alpha)
+    theta = represent(model, theta, validate.count("steps", steps) * n, fast_weights, alpha)
     for k in range(steps):
         theta = theta - alpha * at_step(model, k).at(theta, x, y).gradient  # eq. 11
     return theta
@@ -138,7 +138,7 @@ def meta_gradient(
     validate.flag("fast_weights", fast_weights)
     x, y = batch.x_support, batch.y_support
     alpha = validate.rates("inner_lr", inner_lr, theta)
-    theta_k = in_form(model, theta, validate.count("steps", steps) * x.shape[1], fast_weights, alpha)
+    theta_k = represent(model, theta, validate.count("steps", steps) * x.shape[1], fast_weights, alpha)
     surfaces = []
     for k in range(steps):  # k = 0..K-1
         here = at_step(model, k).at(theta_k, x, y)
@@ -158,7 +158,7 @@ def meta_gradient(
     return MetaGradient(losses, tuple(u[::-1]), tuple(curvature_terms[::-1]), tuple(support_gradients))
 
 
-def in_form(
+def represent(
     model: Model, theta: Parameters, examples: int, fast_weights: bool = True, alpha: Rates = 1.0
 ) -> Parameters:
     """A theta in the form in which its adapted copies will be kept: see `fast_weights` of `meta_gradient`.

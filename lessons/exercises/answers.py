@@ -14,7 +14,7 @@ import numpy as np
 
 from tinymaml.check import WrongAnswer, compare
 from tinymaml.check.compare import close, diagnose, mismatch, relative_error
-from tinymaml.nn.network import Here
+from tinymaml.nn.network import Surface
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
@@ -88,7 +88,7 @@ def arrays_in(value: Any, path: str = "") -> Iterator[tuple[str, np.ndarray]]:
     elif isinstance(value, TaskBatch):
         for part in ("x_support", "y_support", "x_query", "y_query"):
             yield f"{path}.{part}", getattr(value, part)
-    elif isinstance(value, Here):
+    elif isinstance(value, Surface):
         tape = [value.tape.outputs, value.tape.D, value.tape.kept]
         yield from ((path, array) for _, array in arrays_in([value.x, value.y, value.p, tape]))
 

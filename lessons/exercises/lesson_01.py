@@ -14,7 +14,7 @@ from exercises.answers import Known, combined, judge, one_number, refuse
 from tinymaml import MLP
 from tinymaml.check import WrongAnswer
 from tinymaml.check.compare import close, mismatch
-from tinymaml.nn.network import Here, Network
+from tinymaml.nn.network import Surface, Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import Sinusoids, TaskBatch, task_blind
 
@@ -459,7 +459,7 @@ def check_fine_tune(answer: Callable, rng: np.random.Generator) -> None:
         task = Sinusoids(amplitude=(1.0, 2.0)).sample(rng, tasks=1, shots=shots)
         problem = (model, model.init(rng), task.x_support[0], task.y_support[0], inner_lr, steps)
         mine, right, name = answer(*problem), fine_tuned(*problem), f"theta_{steps}"
-        if isinstance(mine, Here):
+        if isinstance(mine, Surface):
             refuse(name, "the answer is what `model.at` returns, the loss seen from theta, expected Parameters: return theta")
         if isinstance(mine, list | tuple) and mine and not mismatch(mine[-1], right) and close(mine[-1], right):
             refuse(name, f"the answer is a {type(mine).__name__} of {len(mine)}, expected the last theta alone")

@@ -80,7 +80,7 @@ def parts(thing) -> object:
         return "Factored", parts(thing.dense())
     if is_dataclass(thing):
         return type(thing).__name__, [parts(getattr(thing, field.name)) for field in fields(thing)]
-    if type(thing).__name__ in ("Here", "Along"):
+    if type(thing).__name__ in ("Surface", "RSurface"):
         return [parts(thing.quantities), parts(thing.gradient if hasattr(thing, "gradient") else thing.hvp)]
     if type(thing).__name__.endswith("Derivation"):
         return [parts(thing.reference(name)) for name in thing.names]

@@ -70,10 +70,10 @@ def test_a_predictor_that_does_not_adapt_has_a_constant_curve():
 
 
 def test_accuracy_counts_right_answers_and_nothing_else():
-    class Here:
+    class Surface:
         prediction = np.array([[[0.1, 0.9], [0.9, 0.1], [np.nan, 0.0], [2.0, 1.0]]])
 
-    assert accuracy(Here, np.array([[[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]])).tolist() == [0.5]
+    assert accuracy(Surface, np.array([[[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]])).tolist() == [0.5]
 
 
 def test_no_task_is_left_out_of_a_mean_accuracy():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import Here, Model, Rates, adapt
+from tinymaml.maml import Surface, Model, Rates, adapt
 from tinymaml.parameters import Parameters
 
 FAR = 0.1  # of the slope at theta: an inner loop that ends with more of it is far from theta*
@@ -47,7 +47,7 @@ class Proximal:
 class Held:
     """What a `Proximal` model sees; here: what the model itself does. away: theta less the centre."""
 
-    here: Here
+    here: Surface
     away: Parameters
     strength: float
 

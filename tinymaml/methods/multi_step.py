@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tinymaml import validate
-from tinymaml.maml import Model, Rates, in_form
+from tinymaml.maml import Model, Rates, represent
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.parameters import Parameters
@@ -42,7 +42,7 @@ def multi_step_gradient(
     x, y = batch.x_support, batch.y_support
     alpha = validate.rates("inner_lr", inner_lr, theta)
     w = validate.weights("weights", weights)
-    theta_k = in_form(model, theta, len(w) * x.shape[1], alpha=alpha)
+    theta_k = represent(model, theta, len(w) * x.shape[1], alpha=alpha)
     tapes, queries = [], []
     for _ in w:  # k = 0..K-1
         tapes.append(model.at(theta_k, x, y))

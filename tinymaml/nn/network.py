@@ -98,7 +98,7 @@ class Network:
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         return Parameters.unchecked({name: array.astype(dtype) for name, array in self.body.init(rng).items()})
 
-    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Here:
+    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss surface seen from theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
 
         It has copies of the arrays, so that changing them in place afterwards does not reach it. TypeError for integer or
@@ -109,7 +109,7 @@ class Network:
         validate.examples(x, validate.floats("y", y), self.inputs, self.outputs)
         validate.fitting("theta", theta, self.shapes, x)
         self.example_loss.check(y)
-        return Here(self, theta.copy(), x.copy(), y.copy())
+        return Surface(self, theta.copy(), x.copy(), y.copy())
 
     def predict(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
         """The last output for inputs x (..., n, d_0), when there are no targets: (..., n, d_L)."""
@@ -141,7 +141,7 @@ class Network:
         return Parameters.unchecked(arrays)
 
 
-class Here:
+class Surface:
     """The loss of one network at (theta, x, y), with every intermediate by name and layer.
 
     z, a      outputs, forward (eq. 1): z[l] of an affine layer, a[l] of what follows it, a[0] = x
@@ -163,7 +163,7 @@ class Here:
             )
 
     def __reduce__(self) -> tuple:
-        return Here, (self.network, self.theta, self.x, self.y)  # for pickle and copy: what follows is computed again
+        return Surface, (self.network, self.theta, self.x, self.y)  # for pickle and copy: what follows is computed again
 
     @cached_property
     def loss(self) -> np.ndarray:
@@ -180,10 +180,10 @@ class Here:
         """dL/dtheta, each task's own: (T, ...) for every parameter."""
         return _in_order(self.network, self.network.body.backward(self.p, self.tape, self.slope, below=False)[1])
 
-    def along(self, v: Parameters) -> Along:
+    def along(self, v: Parameters) -> RSurface:
         """The same surface differentiated along the direction v: every R-quantity by name."""
         validate.fitting("v", v, self.network.shapes, self.x)
-        return Along(self, v)
+        return RSurface(self, v)
 
     def hvp(self, v: Parameters) -> Parameters:
         """The Hessian-vector product H v, for about the price of a gradient; H is never formed."""
@@ -214,15 +214,15 @@ class Here:
         return self.network.depth
 
 
-class Along:
-    """Pearlmutter's R-operator (1994): R f = d/dr f(theta + r v) at r = 0, of everything that `Here` has.
+class RSurface:
+    """Pearlmutter's R-operator (1994): R f = d/dr f(theta + r v) at r = 0, of everything that `Surface` has.
 
     Rz, Ra           the forward sweep, eq. 5 (Ra_0 = 0: the inputs do not move)
     RD, Rda          R of D and da, eqs. 6 and 8
     RdW, Rdb, hvp    R of the gradient, eq. 7
     """
 
-    def __init__(self, here: Here, v: Parameters):
+    def __init__(self, here: Surface, v: Parameters):
         _ = here.gradient  # the sweep back comes first: eqs. 7 and 8 need every D
         self.network = here.network
         body, p, v = here.network.body, here.p, dict(v.items())

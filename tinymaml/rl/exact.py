@@ -87,14 +87,14 @@ class LinearPolicy:
         home = {"W1": -np.eye(self.inputs, PLANE), "b1": np.zeros((1, PLANE))}
         return Parameters({name: (array + rng.uniform(-0.1, 0.1, array.shape)).astype(dtype) for name, array in home.items()})
 
-    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Here:
+    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss surface seen from theta, for starts x (..., n, inputs) and goals y (..., n, 2), each row with its own.
 
         TypeError or ValueError if they do not fit, or are not finite floats.
         """
         validate.examples(x, validate.floats("y", y), self.inputs, PLANE)
         validate.fitting("theta", theta, self.shapes, x)
-        return Here(self, theta, x, y)
+        return Surface(self, theta, x, y)
 
     def walk(self, theta: Parameters, x: np.ndarray, e: np.ndarray | None = None) -> np.ndarray:
         """Where the point is from start to end, (horizon + 1, ..., n, 2): with the noise e (horizon, ..., n, 2), or without."""
@@ -111,7 +111,7 @@ class LinearPolicy:
         return np.stack(places)
 
 
-class Here:
+class Surface:
     """The expected cost of one policy at (theta, x, y), and its derivatives.
 
     M (horizon + 1, T, d, d)    the moments of z = [x; 1; y] at every time, the mean over the rows of a task

@@ -114,14 +114,14 @@ class SampledPolicy:
         """The network's own random theta."""
         return self.network.init(rng, dtype)
 
-    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Here:
+    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss seen from theta, for rows x of a start and the dice of an episode (..., n, 2 + 2 horizon) and goals y."""
         validate.examples(x, validate.floats("y", y), self.inputs, PLANE)
         validate.fitting("theta", theta, self.shapes, x)
-        return Here(self, theta.copy(), x.copy(), y.copy())
+        return Surface(self, theta.copy(), x.copy(), y.copy())
 
 
-class Here:
+class Surface:
     """One sample of episodes, and what it says of the expected cost and its derivatives.
 
     places (T, n, horizon + 1, 2)    where the point is

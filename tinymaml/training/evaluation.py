@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import adapt, at_step, in_form
+from tinymaml.maml import adapt, at_step, represent
 from tinymaml.parameters import Parameters
 
 CHUNK, CHUNK_BYTES = 100, 2**26  # tasks that are adapted at a time, at most, and the bytes that they make on their way
@@ -116,7 +116,7 @@ def evaluate(
     with np.errstate(all="ignore"):  # a task that overflows is counted
         for start in range(0, len(batch), chunk):
             part = batch[start:start + chunk]
-            theta_k = in_form(model, theta, steps * part.x_support.shape[1])
+            theta_k = represent(model, theta, steps * part.x_support.shape[1])
             values = []
             for k in range(steps + 1):
                 values.append(measure.value(model.at(theta_k, part.x_query, part.y_query), part.y_query))
