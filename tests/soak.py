@@ -29,7 +29,7 @@ from tinymaml.check.equations import EQUATIONS, Given
 from tinymaml.check.ladder import ladder
 from tinymaml.check.problem import Problem, random_batch
 from tinymaml.nn.activations import ACTIVATIONS
-from tinymaml.nn.convolution import Flat
+from tinymaml.nn.convolution import Flatten
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.losses import LOSSES
 from tinymaml.nn.models import CNN, MLP, RNN
@@ -77,7 +77,7 @@ def rnn(rng: np.random.Generator) -> Network:
         return RNN(x, h, y, steps, activation=one_of(rng, ("tanh", "sigmoid", "softplus", "relu")))
     norms = [LayerNorm(h + 1, "h")] if rng.random() < 0.5 else [BatchNorm(h + 1, "h")]
     cell = Chain([Affine(x + h + 1, h + 1, "h"), *norms, Elementwise(one_of(rng, ACTIVATIONS), "h")])
-    return Network([Recurrent(cell, steps), Affine(h + 1, y, "y"), Flat(steps, y)])
+    return Network([Recurrent(cell, steps), Affine(h + 1, y, "y"), Flatten(steps, y)])
 
 
 def policy(rng: np.random.Generator) -> LinearPolicy:

@@ -13,7 +13,7 @@ from tinymaml.check import ModelRejected, check_model
 from tinymaml.check.golden import Linear, LinearSurface
 from tinymaml.check.mistakes import MISTAKES, made
 from tinymaml.check.problem import random_batch
-from tinymaml.nn.convolution import Flat, Patches
+from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.models import CNN
 from tinymaml.nn.network import Network
@@ -114,9 +114,9 @@ def test_an_inner_rate_that_is_too_large_is_no_mistake():
 def test_a_norm_in_a_chain_or_in_a_cell_passes(kind):
     block = Chain([Affine(3, 3, 1), kind(3, 1), Elementwise("tanh", 1)])
     check_model(Network([Affine(2, 3, 0), block, Affine(3, 1, 2)]), rng())
-    check_model(Network([Chain([Patches(4, 1), Affine(9, 3, 1), kind(3, 1), Flat(4, 3)]), Affine(12, 2, 2)]), rng())
+    check_model(Network([Chain([Patches(4, 1), Affine(9, 3, 1), kind(3, 1), Flatten(4, 3)]), Affine(12, 2, 2)]), rng())
     cell = Chain([Affine(1 + 3, 3, "h"), kind(3, "h"), Elementwise("tanh", "h")])
-    check_model(Network([Recurrent(cell, 2), Affine(3, 1, "y"), Flat(2, 1)]), rng())
+    check_model(Network([Recurrent(cell, 2), Affine(3, 1, "y"), Flatten(2, 1)]), rng())
 
 
 # -- a sampled policy ----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from tinymaml.check import Derivation, WrongAnswer, mistakes, relative_error
 from tinymaml.check.layer_mistakes import IN_IMAGES, IN_TIME
 from tinymaml.check.norm_mistakes import IN_NORMS
 from tinymaml.check.problem import random_batch
-from tinymaml.nn.convolution import Flat
+from tinymaml.nn.convolution import Flatten
 from tinymaml.nn.layers import Affine, Chain
 from tinymaml.nn.models import CNN, MLP, RNN
 from tinymaml.nn.network import Network
@@ -102,7 +102,7 @@ def test_a_part_that_is_zero_but_for_rounding_is_right():
 def test_a_mistake_that_a_layer_refuses_is_passed_over():
     """A state that one example hands to the next is walked one example at a time, of which a batch norm has no variance."""
     cell = Chain([Affine(1 + 2, 2, "h"), BatchNorm(2, "h")])
-    network, rng = Network([Recurrent(cell, 2), Affine(2, 1, "y"), Flat(2, 1)]), np.random.default_rng(0)
+    network, rng = Network([Recurrent(cell, 2), Affine(2, 1, "y"), Flatten(2, 1)]), np.random.default_rng(0)
     theta, x, y = network.init(rng), rng.standard_normal((3, 2)), rng.standard_normal((3, 2))
     with pytest.raises(WrongAnswer, match="wrong"):
         Derivation(network, theta, x, y).check("dW[y]", 7 + theta["Wy"])

@@ -59,7 +59,7 @@ MUTANTS = [
     Mutant("eq. 3", "gradients of a layer that stands twice: the last one only", "nn/layers",
            "total[name] + array if", "array if"),
     Mutant("eqs. 3-4", "the gradient is scaled by 1.001", "nn/network",
-           "self.slope, below=False)", "1.001 * self.slope, below=False)"),
+           "self.output_gradient, below=False)", "1.001 * self.output_gradient, below=False)"),
     Mutant("eqs. 3-4", "D above a layer is taken for D at it", "nn/layers",
            "tape.kept[i], D, below or", "tape.kept[i], tape.D[-1], below or"),
     Mutant("eq. 6", "1/n is lost", "nn/network", "Rz) / here.n", "Rz)"),

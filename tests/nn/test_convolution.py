@@ -10,7 +10,7 @@ from strategies import few, seeds
 
 from tinymaml.check import relative_error
 from tinymaml.check.layer_checks import layer_errors
-from tinymaml.nn.convolution import Flat, Patches
+from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import Affine, Chain
 from tinymaml.nn.network import Network
 
@@ -41,7 +41,7 @@ def test_patches_and_an_affine_layer_are_a_convolution(seed, sizes):
     rng = np.random.default_rng(seed)
     patches = Patches(side, channels, size, stride, padding)
     kernels, images = rng.standard_normal((size, size, channels, 2)), rng.standard_normal((2, 3, side, side, channels))
-    layer = Chain([patches, Affine(patches.outputs, 2, 1), Flat(patches.positions, 2)])
+    layer = Chain([patches, Affine(patches.outputs, 2, 1), Flatten(patches.positions, 2)])
     p = {"W1": kernels.reshape(-1, 2), "b1": np.zeros((1, 2))}
     mine = layer.forward(p, images.reshape(2, 3, -1))[0]
     for task in range(2):
@@ -60,7 +60,7 @@ def test_the_rules_of_patches_of_any_size(seed, sizes):
 @few
 @given(seeds, st.integers(1, 4), st.integers(1, 4))
 def test_the_rules_of_a_flattening(seed, rows, inputs):
-    errors = layer_errors(Flat(rows, inputs), np.random.default_rng(seed), width=inputs, rows=2 * rows)
+    errors = layer_errors(Flatten(rows, inputs), np.random.default_rng(seed), width=inputs, rows=2 * rows)
     assert max(errors.values()) < 1e-12
 
 
@@ -90,7 +90,7 @@ def test_they_keep_the_task_axis_the_precision_and_what_they_are_given():
 
 def test_a_flattening_lays_positions_side_by_side_all_channels_of_each():
     rows = np.arange(12.0).reshape(1, 6, 2)
-    np.testing.assert_array_equal(Flat(3, 2).forward({}, rows)[0], np.arange(12.0).reshape(1, 2, 6))
+    np.testing.assert_array_equal(Flatten(3, 2).forward({}, rows)[0], np.arange(12.0).reshape(1, 2, 6))
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_a_flattening_lays_positions_side_by_side_all_channels_of_each():
         (lambda: Patches(4, 1, stride=0), ValueError, "stride is 0, expected at least 1"),
         (lambda: Patches(4, 1, padding=-1), ValueError, "padding is -1, expected at least 0"),
         (lambda: Patches(4, 1.5), TypeError, "channels is 1.5, expected a whole number"),
-        (lambda: Flat(0, 2), ValueError, "rows is 0, expected at least 1"),
-        (lambda: Flat(3, 2).forward({}, np.ones((1, 4, 2))), ValueError, r"Flat\(rows=3, inputs=2\) gets 4 rows a task, "),
+        (lambda: Flatten(0, 2), ValueError, "rows is 0, expected at least 1"),
+        (lambda: Flatten(3, 2).forward({}, np.ones((1, 4, 2))), ValueError, r"Flatten\(rows=3, inputs=2\) gets 4 rows a task, "),
     ],
 )
 def test_what_cannot_be(make, error, sentence):
@@ -110,15 +110,15 @@ def test_what_cannot_be(make, error, sentence):
         make()
 
 
-@pytest.mark.parametrize("last", [[], [Flat(3, 2)]])
+@pytest.mark.parametrize("last", [[], [Flatten(3, 2)]])
 def test_a_network_makes_one_row_of_each_example(last):
     network = Network([Patches(4, 1), Affine(9, 2, 1), *last])
     theta = network.init(np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"the network makes (12|4) rows of 3 examples, expected one of each: end it with Flat"):
+    with pytest.raises(ValueError, match=r"the network makes (12|4) rows of 3 examples, expected one of each: end it with Flatten"):
         network.at(theta, np.ones((3, 16)), np.ones((3, network.outputs)))
 
 
 def test_they_can_be_pickled():
     patches = Patches(4, 2)
     _ = patches.outputs
-    assert pickle.loads(pickle.dumps([patches, Flat(4, 2)])) == [patches, Flat(4, 2)]
+    assert pickle.loads(pickle.dumps([patches, Flatten(4, 2)])) == [patches, Flatten(4, 2)]

@@ -14,7 +14,7 @@ from tinymaml.check import Derivation, relative_error
 from tinymaml.check.ladder import LAYERS
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.problem import random_batch
-from tinymaml.nn.convolution import Moving
+from tinymaml.nn.convolution import FixedLinear
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
@@ -81,7 +81,7 @@ def test_layers_without_a_name_are_numbered_as_in_the_text():
 
 
 @dataclass(frozen=True)
-class Scale(Moving):
+class Scale(FixedLinear):
     """A layer of a user's own, whose parameter has one name for ever."""
 
     shapes: ClassVar = {"k": (1, 3)}

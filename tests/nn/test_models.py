@@ -8,7 +8,7 @@ import pytest
 from tinymaml import MLP, meta_gradient
 from tinymaml.check import ModelRejected, check_model, relative_error
 from tinymaml.check.problem import random_batch
-from tinymaml.nn.convolution import Flat, Patches
+from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.models import CNN, RNN
 from tinymaml.nn.network import Network
@@ -24,7 +24,7 @@ NETWORKS = {
     "RNN": RNN(1, 3, 2, 3),
     "norm in a chain": Network([Chain([Affine(2, 3), BatchNorm(3), Elementwise("tanh")]), Affine(3, 1, 2)]),
     "norm in a cell": Network([
-        Recurrent(Chain([Affine(5, 3, "h"), BatchNorm(3), Elementwise("tanh")]), 3), Affine(3, 1, "y"), Flat(3, 1)
+        Recurrent(Chain([Affine(5, 3, "h"), BatchNorm(3), Elementwise("tanh")]), 3), Affine(3, 1, "y"), Flatten(3, 1)
     ]),
 }  # fmt: skip
 FEW = 3  # examples a task: one is too few for batch norm
@@ -157,14 +157,14 @@ def test_an_rnn_prints_as_a_table():
 
 
 def test_how_many_examples_a_norm_needs():
-    assert MLP([2, 3, 1]).fewest == MLP([2, 3, 1], norm="layer").fewest == CNN(28, 4, 4, 5).fewest == 1
-    assert MLP([2, 3, 1], norm="batch").fewest == CNN(8, 4, 3, 5).fewest == 2  # the last of three blocks has one position
+    assert MLP([2, 3, 1]).min_examples == MLP([2, 3, 1], norm="layer").min_examples == CNN(28, 4, 4, 5).min_examples == 1
+    assert MLP([2, 3, 1], norm="batch").min_examples == CNN(8, 4, 3, 5).min_examples == 2  # the last of three blocks has one position
     norm = [Affine(2, 3), BatchNorm(3), Elementwise("tanh")]
-    assert Network([Chain([Chain(norm)]), Affine(3, 1, 2)]).fewest == 2  # wherever it is
-    assert Network([Recurrent(Chain([Affine(5, 3), BatchNorm(3)]), 4), Affine(3, 1, 2), Flat(4, 1)]).fewest == 2
+    assert Network([Chain([Chain(norm)]), Affine(3, 1, 2)]).min_examples == 2  # wherever it is
+    assert Network([Recurrent(Chain([Affine(5, 3), BatchNorm(3)]), 4), Affine(3, 1, 2), Flatten(4, 1)]).min_examples == 2
     for rows in (2, 3, 49, 98):  # exact in fractions
-        block = [Patches(rows, 1, size=1, stride=1, padding=0), Affine(1, 1), Flat(rows**2, 1)]
-        assert Network([*block, Affine(rows**2, 3, 2), BatchNorm(3)]).fewest == 2
+        block = [Patches(rows, 1, size=1, stride=1, padding=0), Affine(1, 1), Flatten(rows**2, 1)]
+        assert Network([*block, Affine(rows**2, 3, 2), BatchNorm(3)]).min_examples == 2
 
 
 def test_what_the_last_layer_is_given():

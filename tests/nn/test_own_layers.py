@@ -12,7 +12,7 @@ from tinymaml import meta_gradient
 from tinymaml.check import Derivation, ModelRejected, WrongAnswer, check_model
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.problem import random_batch
-from tinymaml.nn.convolution import Flat
+from tinymaml.nn.convolution import Flatten
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.losses import Loss
 from tinymaml.nn.network import Network
@@ -99,7 +99,7 @@ def test_a_wrong_layer_in_a_chain_or_in_a_cell_is_found_in_its_place(monkeypatch
     cell = Chain([Affine(1 + 3, 3, "h"), Length(3), Elementwise("tanh", "h")])
     inner = Chain([Affine(2, 3, 1), Chain([Length(3), Elementwise("tanh", 1)])])
     for network, place in (
-        (Network([inner, Affine(3, 1, 2)]), "1.2.1"), (Network([Recurrent(cell, 2), Affine(3, 1, 2), Flat(2, 1)]), "1.2"),
+        (Network([inner, Affine(3, 1, 2)]), "1.2.1"), (Network([Recurrent(cell, 2), Affine(3, 1, 2), Flatten(2, 1)]), "1.2"),
     ):  # fmt: skip
         with pytest.raises(ModelRejected) as caught:
             check_model(network, np.random.default_rng(0))

@@ -10,7 +10,7 @@ from strategies import activations, few, seeds
 
 from tinymaml.check import check_model, relative_error
 from tinymaml.check.layer_checks import layer_errors
-from tinymaml.nn.convolution import Flat
+from tinymaml.nn.convolution import Flatten
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
@@ -100,7 +100,7 @@ def test_the_future_does_not_reach_back():
 
 
 def test_a_cell_of_two_affine_layers():
-    network = Network([Recurrent(TWO, 3), Affine(2, 1, "y"), Flat(3, 1)])
+    network = Network([Recurrent(TWO, 3), Affine(2, 1, "y"), Flatten(3, 1)])
     check_model(network, np.random.default_rng(0))
     assert repr(network).splitlines() == [
         "Network",
@@ -113,7 +113,7 @@ def test_a_cell_of_two_affine_layers():
 
 def test_a_cell_of_one_layer():
     """A linear recurrence; and a layer that stands twice in the cell is one."""
-    check_model(Network([Recurrent(Affine(1 + 2, 2, "h"), 3), Affine(2, 1, "y"), Flat(3, 1)]), np.random.default_rng(0))
+    check_model(Network([Recurrent(Affine(1 + 2, 2, "h"), 3), Affine(2, 1, "y"), Flatten(3, 1)]), np.random.default_rng(0))
     twice = Recurrent(Chain([same := Affine(2, 2, "a"), same, Affine(2, 1, "b")]), 2)
     assert twice.names == {"Wa": "Wa", "ba": "ba", "Wb": "Wb", "bb": "bb"}
 

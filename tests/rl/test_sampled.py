@@ -12,7 +12,7 @@ from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check import complex_step, relative_error
 from tinymaml.check.policy_checks import DIE, every_throw, sample_errors
 from tinymaml.check.policy_mistakes import IN_SAMPLES, explained, value
-from tinymaml.nn.convolution import Moving
+from tinymaml.nn.convolution import FixedLinear
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import BatchNorm
@@ -227,7 +227,7 @@ def test_a_neural_policy_is_adapted_by_the_same_lines():
 # -- what makes no sense -----------------------------------------------------------------------------------------------------
 
 
-class Contrast(Moving):
+class Contrast(FixedLinear):
     """A layer of a user's own: each row less the mean of all."""
 
     def forward(self, p, a):

@@ -151,7 +151,7 @@ def _cases(
     batch = random_batch(model, rng, tasks=3, shots=4, queries=4) if batch is None else batch
     cuts = []
     for tasks, n in SIZES:
-        n = max(n, getattr(model, "fewest", 1))
+        n = max(n, getattr(model, "min_examples", 1))
         small = TaskBatch(*(getattr(batch, name)[:tasks, :n] for name in ("x_support", "y_support", "x_query", "y_query")))
         if small.x_support.shape not in cuts:
             cuts.append(small.x_support.shape)

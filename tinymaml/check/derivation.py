@@ -25,8 +25,8 @@ from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.check.meta_derivation import MetaDerivation
 from tinymaml.check.references import certified_gradient, certified_hvp
 from tinymaml.maml import Rates
-from tinymaml.nn.layers import Elementwise, names_of
-from tinymaml.nn.network import Network, slope_of
+from tinymaml.nn.layers import Elementwise, parameter_names
+from tinymaml.nn.network import Network, gradient_symbol
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
@@ -134,13 +134,13 @@ class Derivation:
         moved = {}
         for output, i in self._outputs.items():
             symbol, of = output.split("[")
-            moved[f"{slope_of(symbol)}[{of}"] = partial(self._in_output, i)
+            moved[f"{gradient_symbol(symbol)}[{of}"] = partial(self._in_output, i)
         return moved
 
     @cached_property
     def _parameters(self) -> dict[str, str]:
         """The derivatives in one array of theta by name: {"dW[1]": "W1", ...}."""
-        own = ((layer, symbol, name) for layer in self.model.layers for symbol, name in names_of(layer).items())
+        own = ((layer, symbol, name) for layer in self.model.layers for symbol, name in parameter_names(layer).items())
         return {f"d{symbol}[{getattr(layer, 'name', '')}]": name for layer, symbol, name in own}
 
     def _in_output(self, i: int, theta: Parameters) -> np.ndarray:

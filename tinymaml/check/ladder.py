@@ -22,7 +22,7 @@ from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.policy_checks import policy_errors, sample_errors
 from tinymaml.check.problem import Problem
 from tinymaml.nn.activations import ACTIVATIONS
-from tinymaml.nn.convolution import Flat, Patches
+from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import Affine, Chain, Elementwise, Layer
 from tinymaml.nn.losses import LOSSES, Loss
 from tinymaml.nn.normalisation import BatchNorm, LayerNorm
@@ -43,16 +43,16 @@ LAYERS: dict[str, tuple[Layer, int]] = {
     "patches": (Patches(4, 2), 32),
     "patches that leave pixels out": (Patches(6, 1, size=2, stride=3, padding=0), 36),
     "patches of every pixel": (Patches(3, 2, stride=1, padding=2), 18),
-    "flat": (Flat(2, 3), 3),
+    "flat": (Flatten(2, 3), 3),
     "batch norm": (BatchNorm(3), 3),
     "layer norm": (LayerNorm(3), 3),
     "recurrence": (Recurrent(CELL, steps=3), 6),
     "recurrence, two affine layers": (Recurrent(Chain([Affine(3, 4, "in"), Elementwise("tanh", "in"), Affine(4, 2, "h")]), 3), 3),
     "block of a CNN": (
-        Chain([Patches(3, 2), Affine(18, 3, 1), BatchNorm(3, 1), Elementwise("tanh", 1), Flat(4, 3), Affine(12, 2, 2)]), 18
+        Chain([Patches(3, 2), Affine(18, 3, 1), BatchNorm(3, 1), Elementwise("tanh", 1), Flatten(4, 3), Affine(12, 2, 2)]), 18
     ),
     "norm first in a chain": (Chain([LayerNorm(3, 1), Affine(3, 2, 1), BatchNorm(2, 2)]), 3),
-    "recurrence and its head": (Chain([Recurrent(CELL, steps=3), Affine(3, 2, "y"), Flat(3, 2)]), 6),
+    "recurrence and its head": (Chain([Recurrent(CELL, steps=3), Affine(3, 2, "y"), Flatten(3, 2)]), 6),
 }  # fmt: skip
 POLICIES = (LinearPolicy(2, 1, 0.3), LinearPolicy(2, 3, 0.3, 0.8), LinearPolicy(4, 2, 0.3, 0.5))  # and what is wrong in each
 NETWORK_ROWS = {"float32 stays float32": ("float32", 1e-3)}  # of the battery: precision and what is allowed, where unusual

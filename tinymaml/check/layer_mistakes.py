@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml.check.wrong_rules import Mistake, Rules
-from tinymaml.nn.convolution import Flat, Patches
+from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import add
 from tinymaml.nn.recurrent import Recurrent, Unrolled
 
@@ -44,12 +44,12 @@ def _overwritten(layer: Patches, shape: tuple[int, ...], D: np.ndarray) -> np.nd
     return pixels[:, :-1].reshape(shape)
 
 
-def _exchanged(right: Callable, layer: Flat, p: Any, a: np.ndarray) -> tuple:
+def _exchanged(right: Callable, layer: Flatten, p: Any, a: np.ndarray) -> tuple:
     rows = a.reshape(*a.shape[:-2], -1, layer.rows, layer.inputs)
     return rows.swapaxes(-1, -2).reshape(*rows.shape[:-2], -1), a.shape
 
 
-def _exchanged_back(layer: Flat, shape: tuple[int, ...], D: np.ndarray) -> np.ndarray:
+def _exchanged_back(layer: Flatten, shape: tuple[int, ...], D: np.ndarray) -> np.ndarray:
     return D.reshape(*D.shape[:-1], layer.inputs, layer.rows).swapaxes(-1, -2).reshape(shape)
 
 
@@ -61,9 +61,9 @@ IN_IMAGES = {
     "overlap of 17 R": Mistake("where patches overlap, RD is that of the last one: a pixel gets the sum, as for D (eq. 17)", {
         Patches: {"R_backward": lambda right, layer, p, v, shape, Rshape, D, RD: (_overwritten(layer, shape, RD), {})}}),
     "flat": Mistake("positions and channels are exchanged: a row is position after position, all channels of each (eq. 17)", {
-        Flat: {"forward": _exchanged}}),
+        Flatten: {"forward": _exchanged}}),
     "flat D": Mistake("positions and channels are exchanged in D: it goes back the way that the rows came (eq. 17)", {
-        Flat: {"backward": lambda right, layer, p, shape, D, below=True: (_exchanged_back(layer, shape, D), {})}}),
+        Flatten: {"backward": lambda right, layer, p, shape, D, below=True: (_exchanged_back(layer, shape, D), {})}}),
 }  # fmt: skip
 
 

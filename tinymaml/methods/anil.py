@@ -9,14 +9,14 @@ from typing import Any
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
-from tinymaml.nn.layers import names_of
+from tinymaml.nn.layers import parameter_names
 from tinymaml.settings import Look, Settings
 from tinymaml.tasks.family import Family
 
 
 def head(model: Any) -> list[str]:
     """The names of the parameters of the last layer that has any."""
-    return [list(names_of(layer).values()) for layer in model.layers if names_of(layer)][-1]
+    return [list(parameter_names(layer).values()) for layer in model.layers if parameter_names(layer)][-1]
 
 
 def gradient(model: Any, settings: Settings, names: Callable[[Any], list[str]] = head) -> Gradient:

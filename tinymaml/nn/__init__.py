@@ -1,6 +1,6 @@
 """Networks: layers of four rules each, chained under a loss (eqs. 1-10, 14-18)."""
 
-from tinymaml.nn.convolution import Flat, Patches
+from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.losses import Loss
 from tinymaml.nn.models import CNN, MLP, RNN
@@ -9,6 +9,6 @@ from tinymaml.nn.normalisation import BatchNorm, LayerNorm
 from tinymaml.nn.recurrent import Recurrent
 
 __all__ = [
-    "CNN", "MLP", "RNN", "Affine", "BatchNorm", "Chain", "Elementwise", "Flat", "LayerNorm", "Loss", "Network", "Patches",
+    "CNN", "MLP", "RNN", "Affine", "BatchNorm", "Chain", "Elementwise", "Flatten", "LayerNorm", "Loss", "Network", "Patches",
     "Recurrent",
 ]  # fmt: skip

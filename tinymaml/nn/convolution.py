@@ -1,9 +1,9 @@
 """Convolution as a chain of three ideas: gather patches, one affine map of every patch, lay the results side by side (eq. 17).
 
-    Patches(28, 1), Affine(9, 16, 1), Elementwise("relu", 1), Flat(14 * 14, 16)
+    Patches(28, 1), Affine(9, 16, 1), Elementwise("relu", 1), Flatten(14 * 14, 16)
 
 An image is one row, pixel by pixel and channel by channel: (side, side, channels) read in that order. `Patches` makes of it a row
-a position; the affine layer's weights are the kernels, shared by all positions because positions are its rows; `Flat` makes
+a position; the affine layer's weights are the kernels, shared by all positions because positions are its rows; `Flatten` makes
 of the positions one row again. Both only move numbers: they are linear and learn nothing, so that R of them is themselves.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from tinymaml import validate
 
 
-class Moving:
+class FixedLinear:
     """The R-rules of a layer that is linear and learns nothing: the same map of Ra, and of RD (eq. 17)."""
 
     def R_forward(self, p, v, tape, Ra):
@@ -29,7 +29,7 @@ class Moving:
 
 
 @dataclass(frozen=True)
-class Patches(Moving):
+class Patches(FixedLinear):
     """Images (side, side, channels) to rows of `size` x `size` patches, one every `stride` pixels; outside the image is zero.
 
     What comes in is (..., n, side * side * channels), what comes out (..., n * positions, size * size * channels). With the
@@ -87,7 +87,7 @@ class Patches(Moving):
 
 
 @dataclass(frozen=True)
-class Flat(Moving):
+class Flatten(FixedLinear):
     """The `rows` rows of an example, such as its positions or its time steps, side by side in one row."""
 
     rows: int

@@ -13,7 +13,7 @@ A layer that learns also has `shapes` (name of each parameter to its shape) and 
 `inputs` and `outputs`, the widths of its rows, are compared with those of its neighbours; `symbol` and `name` are what its
 output is called, as in z[2], and `names` what its parameters are called in the text, as in {"W": "W2"}. A layer of ours whose
 name is left out is numbered by its chain. A layer that makes another number of rows says how many of each as `positions`, and
-one that looks at several rows of a task at once how many it needs as `fewest`.
+one that looks at several rows of a task at once how many it needs as `min_rows`.
 """
 
 from __future__ import annotations
@@ -220,13 +220,13 @@ class Chain:
         return owners
 
     @property
-    def fewest(self) -> int:
+    def min_rows(self) -> int:
         """How many rows of a task there must be at least: more than one where a norm is taken over a single row of each."""
-        fewest, rows = 1, Fraction(1)
+        min_rows, rows = 1, Fraction(1)
         for layer in self.layers:
-            fewest = max(fewest, math.ceil(getattr(layer, "fewest", 1) / rows))
+            min_rows = max(min_rows, math.ceil(getattr(layer, "min_rows", 1) / rows))
             rows *= getattr(layer, "positions", 1)
-        return fewest
+        return min_rows
 
     @property
     def positions(self) -> Fraction:
@@ -258,7 +258,7 @@ def add(total: dict[str, np.ndarray], more: Arrays) -> None:
         total[name] = total[name] + array if name in total else array
 
 
-def names_of(layer: Layer) -> dict[str, str]:
+def parameter_names(layer: Layer) -> dict[str, str]:
     """The layer's parameters by their symbol in the text: {"W": "W1", "b": "b1"}."""
     return getattr(layer, "names", {name: name for name in _shapes(layer)})
 

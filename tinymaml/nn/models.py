@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tinymaml import validate
 from tinymaml.nn.activations import ACTIVATIONS
-from tinymaml.nn.convolution import Flat, Patches
+from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import Affine, Chain, Elementwise, Layer
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import NORMS
@@ -67,7 +67,7 @@ def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch",
         patches = Patches(size, channels)
         size, channels = patches.across, filters
         kernels = Affine(patches.outputs, filters, l)
-        layers += [patches, kernels, *_norm(norm, filters, l), Elementwise(activation, l), Flat(patches.positions, filters)]
+        layers += [patches, kernels, *_norm(norm, filters, l), Elementwise(activation, l), Flatten(patches.positions, filters)]
     layers.append(Affine(size**2 * filters, validate.count("ways", ways, least=2), blocks + 1))
     title = f"CNN  {side} x {side}, {blocks} blocks of {filters} filters  {activation}{_with(norm)}, cross_entropy"
     return Network(layers, "cross_entropy", title)
@@ -89,7 +89,7 @@ def RNN(inputs: int, hidden: int, outputs: int, steps: int, *, activation: str =
     for name, value in {"inputs": inputs, "hidden": hidden, "outputs": outputs, "steps": steps}.items():
         validate.count(name, value)
     cell = Chain([Affine(inputs + hidden, hidden, "h"), Elementwise(activation, "h")])
-    layers = [Recurrent(cell, steps), Affine(hidden, outputs, "y"), Flat(steps, outputs)]
+    layers = [Recurrent(cell, steps), Affine(hidden, outputs, "y"), Flatten(steps, outputs)]
     title = f"RNN  {inputs} - {hidden} - {outputs}, {steps} steps  {activation}, squared_error"
     return Network(layers, "squared_error", title)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.nn.fast_weights import Factored
-from tinymaml.nn.layers import Chain, Elementwise, Layer, Tape, names_of
+from tinymaml.nn.layers import Chain, Elementwise, Layer, Tape, parameter_names
 from tinymaml.nn.losses import LOSSES, Loss
 from tinymaml.parameters import Parameters
 
@@ -68,9 +68,9 @@ class Network:
         return sum(getattr(layer, "symbol", "") == "z" for layer in self.layers)
 
     @property
-    def fewest(self) -> int:
+    def min_examples(self) -> int:
         """How many examples a task must have at least: more than one where a norm is taken over a single row of each."""
-        return self.body.fewest
+        return self.body.min_rows
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -81,7 +81,7 @@ class Network:
         """A table: a row a layer that learns, with the shapes of its parameters."""
         rows: dict[str, dict[str, str]] = {}  # the parameters of each, by their symbols
         for layer in self.layers:
-            if own := names_of(layer):
+            if own := parameter_names(layer):
                 rows.setdefault(str(getattr(layer, "name", "")), {}).update(own)
         symbols = list(dict.fromkeys(symbol for own in rows.values() for symbol in own))
         shape = lambda name: " x ".join(map(str, self.shapes[name])) if name else ""
@@ -159,7 +159,7 @@ class Surface:
         if self.prediction.shape[-2] != self.n:
             raise ValueError(
                 f"the network makes {self.prediction.shape[-2]} rows of {self.n} examples, expected one of each: "
-                "end it with Flat(positions, width), which lays the rows of an example side by side"
+                "end it with Flatten(positions, width), which lays the rows of an example side by side"
             )
 
     def __reduce__(self) -> tuple:
@@ -171,14 +171,14 @@ class Surface:
         return self.example_loss.value(self.prediction, self.y).sum(-1) / self.n
 
     @cached_property
-    def slope(self) -> np.ndarray:
+    def output_gradient(self) -> np.ndarray:
         """dL/d(prediction): the D from which all others follow."""
         return self.example_loss.gradient(self.prediction, self.y) / self.n  # eq. 2   (T, n, d_L)
 
     @cached_property
     def gradient(self) -> Parameters:
         """dL/dtheta, each task's own: (T, ...) for every parameter."""
-        return _in_order(self.network, self.network.body.backward(self.p, self.tape, self.slope, below=False)[1])
+        return _in_order(self.network, self.network.body.backward(self.p, self.tape, self.output_gradient, below=False)[1])
 
     def along(self, v: Parameters) -> RSurface:
         """The same surface differentiated along the direction v: every R-quantity by name."""
@@ -228,7 +228,7 @@ class RSurface:
         body, p, v = here.network.body, here.p, dict(v.items())
         Rz, self.tape = body.R_forward(p, v, here.tape, None)
         RD = here.example_loss.hvp(here.prediction, here.y, Rz) / here.n  # eq. 6   (T, n, d_L)
-        self.hvp = _in_order(here.network, body.R_backward(p, v, here.tape, self.tape, here.slope, RD)[1])
+        self.hvp = _in_order(here.network, body.R_backward(p, v, here.tape, self.tape, here.output_gradient, RD)[1])
 
     @cached_property
     def quantities(self) -> dict[str, np.ndarray]:
@@ -258,7 +258,7 @@ def _of(network: Network, values: Sequence[Any], symbol: str) -> dict[int | str,
 
 def _own(network: Network, arrays: Parameters, symbol: str) -> dict[int | str, np.ndarray]:
     """Those of the parameters that have this symbol, by layer."""
-    return {layer.name: arrays[names_of(layer)[symbol]] for layer in network.layers if symbol in names_of(layer)}
+    return {layer.name: arrays[parameter_names(layer)[symbol]] for layer in network.layers if symbol in parameter_names(layer)}
 
 
 def _quantities(network: Network, tape: Tape, gradient: Parameters) -> dict[str, np.ndarray]:
@@ -268,11 +268,11 @@ def _quantities(network: Network, tape: Tape, gradient: Parameters) -> dict[str,
         symbol, key = getattr(layer, "symbol", ""), f"[{getattr(layer, 'name', '')}]"
         if symbol:
             found[symbol + key] = output
-            found[slope_of(symbol) + key] = D
-        found |= {f"d{symbol}{key}": gradient[name] for symbol, name in names_of(layer).items()}
+            found[gradient_symbol(symbol) + key] = D
+        found |= {f"d{symbol}{key}": gradient[name] for symbol, name in parameter_names(layer).items()}
     return found
 
 
-def slope_of(symbol: str) -> str:
+def gradient_symbol(symbol: str) -> str:
     """What dL/d(symbol) is called in the text: D for z, da for a."""
     return "D" if symbol == "z" else f"d{symbol}"

@@ -29,13 +29,13 @@ class BatchNorm:
     width: int
     name: int | str = ""
     symbol: ClassVar[str] = "g"
-    fewest: ClassVar[int] = 2  # rows
+    min_rows: ClassVar[int] = 2  # rows
 
     def __post_init__(self) -> None:
         validate.count("width", self.width)
 
     def forward(self, p, z):
-        if z.shape[-2] < self.fewest:
+        if z.shape[-2] < self.min_rows:
             raise ValueError("batch norm got a single row of a task, expected two or more: give more examples, or use layer norm")
         c = self.centred(z)
         sd = np.sqrt(self.mean(c * c) + EPS)
@@ -97,7 +97,7 @@ class LayerNorm(BatchNorm):
     off by 1e-4, at times 1e-2, where with three it is 1e-7. Use three or more.
     """
 
-    fewest: ClassVar[int] = 1
+    min_rows: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         validate.count("width", self.width, least=2)  # of a single feature nothing would be left

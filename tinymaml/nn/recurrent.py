@@ -1,7 +1,7 @@
 """Recurrence: one cell, unrolled in time (eq. 18).
 
     cell = Chain([Affine(1 + 20, 20, "h"), Elementwise("tanh", "h")])
-    Recurrent(cell, steps=12), Affine(20, 1, "y"), Flat(12, 1)
+    Recurrent(cell, steps=12), Affine(20, 1, "y"), Flatten(12, 1)
 
 A sequence is one row, step after step. The four rules are those of the cell, forwards in time and backwards: what the cell made
 of step t goes into step t + 1, and what its parameters get at all steps is added up.
@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.nn.layers import Chain, add, names_of
+from tinymaml.nn.layers import Chain, add, parameter_names
 
 
 class Unrolled:
@@ -92,14 +92,14 @@ class Recurrent:
     inputs = cached_property(lambda self: self.steps * self.width)
     outputs = cached_property(lambda self: self.cell.outputs)
     positions = property(lambda self: self.steps)
-    fewest = property(lambda self: self.cell.fewest)  # rows: the cell gets one of each example
+    min_rows = property(lambda self: self.cell.min_rows)  # rows: the cell gets one of each example
     shapes = property(lambda self: self.cell.shapes)
     owners = property(lambda self: self.cell.owners)
 
     @property
     def names(self) -> dict[str, str]:
         """{"W": "Wh", "b": "bh"}; what several layers of the cell have under one symbol is called by its full name."""
-        own = dict.fromkeys(named for layer in self.cell.layers for named in names_of(layer).items())
+        own = dict.fromkeys(named for layer in self.cell.layers for named in parameter_names(layer).items())
         symbols = [symbol for symbol, _ in own]
         return {symbol if symbols.count(symbol) == 1 else name: name for symbol, name in own}
 

@@ -108,7 +108,7 @@ class SampledPolicy:
 
     shapes = property(lambda self: self.network.shapes)
     inputs = property(lambda self: PLANE * (1 + self.horizon))
-    fewest = property(lambda self: 1 if self.baseline is None else 2)  # episodes of a task
+    min_examples = property(lambda self: 1 if self.baseline is None else 2)  # episodes of a task
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
         """The network's own random theta."""
