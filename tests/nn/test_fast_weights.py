@@ -11,7 +11,7 @@ from strategies import examples, few, linear_batch, seeds
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check.golden import Linear
 from tinymaml.nn.activations import ACTIVATIONS
-from tinymaml.nn.fast_weights import Factored, outer, products
+from tinymaml.nn.fast_weights import Factored, outer, sum_of_products
 from tinymaml.tasks import TaskBatch
 
 
@@ -68,7 +68,7 @@ def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     matrix = shared - 0.3 * pieces[0].dense() + pieces[1].dense()
     assert changed.shape == matrix.shape and changed.size == matrix.size
     np.testing.assert_allclose(changed.dense(), matrix, atol=1e-12)
-    np.testing.assert_allclose(products((x, changed)), x @ matrix, atol=1e-12)
+    np.testing.assert_allclose(sum_of_products((x, changed)), x @ matrix, atol=1e-12)
     y = rng.standard_normal((T, n, e))
     np.testing.assert_allclose(y @ changed.swapaxes(-1, -2), y @ matrix.swapaxes(-1, -2), atol=1e-12)
     np.testing.assert_allclose(changed.sum(), matrix.sum(0), atol=1e-12)
@@ -118,8 +118,8 @@ def test_a_sum_of_products_is_that_sum(seed, T, n, d, e, own, row, turned, unrea
         W = drawn(*(tasks if each else ()), *((e, d) if turned else (d, e)))
         pairs.append((drawn(*tasks, n, d), W.swapaxes(-1, -2) if turned else W))
     plus = None if row is None else drawn(*(tasks if row == "own" else ()), 1, e)
-    expected = sum(a @ W for a, W in pairs) + (0 if plus is None else plus)
-    found = products(*pairs, plus=plus)
+    expected = sum(a @ W for a, W in pairs) + (0 if bias is None else bias)
+    found = sum_of_products(*pairs, bias=plus)
     assert found.shape == (*tasks, n, e) and found.dtype == expected.dtype
     np.testing.assert_allclose(found, expected, atol=1e-13)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinymaml.check.wrong_rules import Mistake, Rules
 from tinymaml.nn.convolution import Flatten, Patches
-from tinymaml.nn.layers import add
+from tinymaml.nn.layers import accumulate
 from tinymaml.nn.recurrent import Recurrent, Unrolled
 
 # -- patches and a flattening (eq. 17) -----------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def _through_time(cell: Callable, D: list, cut: bool, forwards: bool, last: bool
         both, own = cell(t, later + (D[t] if above or t == steps - 1 else 0 * D[t]))
         Dx[t], later = both[..., :width], 0 if cut else both[..., width:]
         if not last or t == steps - 1:
-            add(gradient, own)
+            accumulate(gradient, own)
     return np.concatenate(Dx, axis=-1), gradient
 
 

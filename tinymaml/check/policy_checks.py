@@ -22,7 +22,7 @@ from tinymaml.check.compare import relative_error
 from tinymaml.check.derivatives import complex_step
 from tinymaml.nn.models import MLP
 from tinymaml.parameters import Parameters
-from tinymaml.rl.exact import PLANE, LinearPolicy
+from tinymaml.rl.exact import DIM, LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy
 
 DIE = (0.0, 0.0, 0.0, 0.0, 3**0.5, -(3**0.5))
@@ -30,7 +30,7 @@ DIE = (0.0, 0.0, 0.0, 0.0, 3**0.5, -(3**0.5))
 
 def coins(horizon: int, like: np.ndarray) -> np.ndarray:
     """Every way in which the coins of an episode can fall, each for all rows: (horizon, ways, n, 2), for like (n, ...)."""
-    e = np.array(list(product((1.0, -1.0), repeat=horizon * PLANE))).reshape(-1, horizon, 1, PLANE)
+    e = np.array(list(product((1.0, -1.0), repeat=horizon * DIM))).reshape(-1, horizon, 1, DIM)
     return np.repeat(e, len(like), axis=2).swapaxes(0, 1)
 
 
@@ -49,7 +49,7 @@ def policy_errors(policy: LinearPolicy, rng: np.random.Generator, rows: int = 2)
     normal = lambda array: rng.standard_normal(array.shape)
     theta = policy.init(rng).map(lambda array: array + 0.3 * normal(array))
     u, v = theta.map(normal), theta.map(normal)
-    x, y = rng.standard_normal((rows, policy.inputs)), rng.standard_normal((rows, PLANE))
+    x, y = rng.standard_normal((rows, policy.inputs)), rng.standard_normal((rows, DIM))
     here = policy.at(theta, x, y)
     found = {"cost": relative_error(here.loss, expected_cost(policy, theta, x, y))}
     slope = complex_step(lambda theta: policy.at(theta, x, y).loss, theta, u)
@@ -66,7 +66,7 @@ def held(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray)
     """
     here = policy.at(theta, x, y)
     seen = here.places[..., :-1, :]
-    mean = lambda theta: policy.network.predict(theta, seen.reshape(*x.shape[:-2], -1, PLANE)).reshape(here.e.shape)
+    mean = lambda theta: policy.network.predict(theta, seen.reshape(*x.shape[:-2], -1, DIM)).reshape(here.e.shape)
     moves = mean(theta) + policy.noise * here.e
 
     def loss(other: Parameters) -> np.ndarray:
@@ -83,8 +83,8 @@ def held(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray)
 
 def every_throw(horizon: int, start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x (1, 36^horizon, 2 + 2 horizon) and y (1, ..., 2) for a `SampledPolicy`: one task, each throw of the dice once."""
-    dice = np.array(list(product(DIE, repeat=horizon * PLANE)))
-    many = lambda place: np.broadcast_to(place, (len(dice), PLANE))
+    dice = np.array(list(product(DIE, repeat=horizon * DIM)))
+    many = lambda place: np.broadcast_to(place, (len(dice), DIM))
     return np.concatenate([many(start), dice], axis=-1)[None], np.array(many(goal))[None]
 
 
@@ -96,14 +96,14 @@ def sample_errors(rng: np.random.Generator) -> dict[str, float]:
     surrogate         -E c / sigma^2 z z^T, over one move, where that is all it has
     """
     validate.generator(rng)
-    network = MLP([PLANE, PLANE])
+    network = MLP([DIM, DIM])
     theta = network.init(rng)
-    v, start, goal = theta.map(lambda array: rng.standard_normal(array.shape)), *rng.standard_normal((2, PLANE))
-    slope = rng.standard_normal((PLANE, 1))
+    v, start, goal = theta.map(lambda array: rng.standard_normal(array.shape)), *rng.standard_normal((2, DIM))
+    slope = rng.standard_normal((DIM, 1))
     baseline = lambda C, seen, y: 1 + (seen @ slope)[..., 0]  # of whatever was known before the move
     found = {}
     for horizon in (1, 2):
-        exact = LinearPolicy(PLANE, horizon, 0.5, 0.8).at(theta, start[None, None], goal[None, None])
+        exact = LinearPolicy(DIM, horizon, 0.5, 0.8).at(theta, start[None, None], goal[None, None])
         policy = SampledPolicy(network, horizon, 0.5, 0.8, baseline=baseline)
         x, y = every_throw(horizon, start, goal)
         at = lambda policy, x=x, y=y: policy.at(theta, x, y)

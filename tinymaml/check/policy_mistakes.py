@@ -15,7 +15,7 @@ import numpy as np
 from tinymaml.check.compare import diagnose
 from tinymaml.check.wrong_rules import Mistake
 from tinymaml.parameters import Parameters
-from tinymaml.rl.exact import LinearPolicy, turned
+from tinymaml.rl.exact import LinearPolicy, transpose
 from tinymaml.rl.sampled import SampledPolicy
 
 
@@ -25,8 +25,8 @@ def _backward(costs: Callable = lambda g, t: g ** (t - 1), later: int = 1, facto
     def rule(right: Callable, policy: LinearPolicy, F: Any, M: Any, E: Any, C: Any) -> tuple:
         P = [0 * (C + F)]
         for t in range(policy.horizon, 0, -1):
-            P.append(costs(policy.discount, t) * C + turned(F) @ P[-1] @ F)
-        P = np.stack([turned(F) @ P[-1] @ F, *P[::-1]])  # P_0..P_{horizon + 1}
+            P.append(costs(policy.discount, t) * C + transpose(F) @ P[-1] @ F)
+        P = np.stack([transpose(F) @ P[-1] @ F, *P[::-1]])  # P_0..P_{horizon + 1}
         used = P[later:later + policy.horizon]
         return P[1:-1], factor * (E.T @ used @ F @ M[:-1]).sum(0)
 
@@ -73,7 +73,7 @@ IN_POLICIES = {
     "noise of z": Mistake("the noise is added to every coordinate of z: only s is moved by it, E E^T (eq. 23)", _forward(
         lambda policy, F, M, E: (F, M, np.eye(len(E), dtype=E.dtype)))),
     "F": Mistake("F is transposed in the moments: M' = F M F^T (eq. 23)", _forward(
-        lambda policy, F, M, E: (turned(F), M, E))),
+        lambda policy, F, M, E: (transpose(F), M, E))),
     "discount": Mistake("the discount is off by one: the cost after move t counts g^(t-1), the first one whole (eq. 23)",
                         _backward(lambda g, t: g**t)),
     "no discount": Mistake("the discount is missing in the cost to go (eq. 23)", _backward(lambda g, t: 1)),
@@ -83,17 +83,17 @@ IN_POLICIES = {
     "P_t+2": Mistake("P_{t+2} stands where P_{t+1} belongs: the cost right after a move is lost (eq. 23)", _backward(later=2)),
     "2": Mistake("the factor 2 of dL/dA is missing: M and F stand twice in the cost (eq. 23)", _backward(factor=1)),
     "RF M": Mistake("the term RF M F^T is missing in R of the moments (eq. 24)", _R_forward(
-        lambda F, RF, M, RM: F @ RM @ turned(F) + F @ M @ turned(RF))),
+        lambda F, RF, M, RM: F @ RM @ transpose(F) + F @ M @ transpose(RF))),
     "F RM": Mistake("the term F RM F^T is missing in R of the moments: they have moved before (eq. 24)", _R_forward(
-        lambda F, RF, M, RM: RF @ M @ turned(F) + F @ M @ turned(RF))),
+        lambda F, RF, M, RM: RF @ M @ transpose(F) + F @ M @ transpose(RF))),
     "M RF": Mistake("the term F M RF^T is missing in R of the moments (eq. 24)", _R_forward(
-        lambda F, RF, M, RM: RF @ M @ turned(F) + F @ RM @ turned(F))),
+        lambda F, RF, M, RM: RF @ M @ transpose(F) + F @ RM @ transpose(F))),
     "RF P": Mistake("the term RF^T P F is missing in R of the cost to go (eq. 24)", _R_backward(
-        lambda F, RF, P, RP: turned(F) @ RP @ F + turned(F) @ P @ RF)),
+        lambda F, RF, P, RP: transpose(F) @ RP @ F + transpose(F) @ P @ RF)),
     "F RP": Mistake("the term F^T RP F is missing in R of the cost to go (eq. 24)", _R_backward(
-        lambda F, RF, P, RP: turned(RF) @ P @ F + turned(F) @ P @ RF)),
+        lambda F, RF, P, RP: transpose(RF) @ P @ F + transpose(F) @ P @ RF)),
     "P RF": Mistake("the term F^T P RF is missing in R of the cost to go (eq. 24)", _R_backward(
-        lambda F, RF, P, RP: turned(RF) @ P @ F + turned(F) @ RP @ F)),
+        lambda F, RF, P, RP: transpose(RF) @ P @ F + transpose(F) @ RP @ F)),
     "RP": Mistake("R of the cost to go is missing in R of dL/dA (eq. 24)", _R_backward(lambda F, RF, P, RP: 0 * RP)),
     "P F RM": Mistake("the term P F RM is missing in R of dL/dA (eq. 24)", _R_backward(
         change=lambda F, RF, M, RM, P: (F, RF, M, 0 * RM, P))),

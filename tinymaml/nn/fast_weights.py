@@ -28,7 +28,7 @@ class Factored:
         self.shared, self.pairs = shared, pairs
 
     @property
-    def joined(self) -> tuple[np.ndarray, np.ndarray, float]:
+    def concatenated(self) -> tuple[np.ndarray, np.ndarray, float]:
         """All pairs as one, joined along the example axis, once: left (T, m, d), right (T, m, d') and a scale."""
         if len(self.pairs) > 1:
             lefts, rights, scales = zip(*self.pairs, strict=True)
@@ -64,15 +64,15 @@ class Factored:
             rows = x.reshape(-1, x.shape[-1]) @ self.shared  # one product for all tasks   (T n, d')
             product = rows.reshape(*x.shape[:-1], -1)
         if self.pairs:
-            left, right, scale = self.joined
-            fast = _times(scale, x @ transposed(left)) @ right  # linear attention over the examples   (T, n, d')
-            product = fast if product is None else into(product, fast)
+            left, right, scale = self.concatenated
+            fast = _times(scale, x @ transpose(left)) @ right  # linear attention over the examples   (T, n, d')
+            product = fast if product is None else add_in_place(product, fast)
         return product
 
     def swapaxes(self, first: int, second: int) -> Factored:
         """The transpose, `swapaxes(-1, -2)`: left and right change places."""
         if self.pairs:
-            left, right, scale = self.joined
+            left, right, scale = self.concatenated
         pairs = ((right, left, scale),) if self.pairs else ()
         return Factored(None if self.shared is None else self.shared.T, pairs)
 
@@ -95,7 +95,7 @@ class Factored:
             return self.dense() * scalar
         shared = None if self.shared is None else self.shared * scalar
         if self.pairs:
-            left, right, scale = self.joined  # once: u and alpha o u of eq. 12 share what is joined
+            left, right, scale = self.concatenated  # once: u and alpha o u of eq. 12 share what is joined
         return Factored(shared, ((left, right, scale * scalar),) if self.pairs else ())
 
     def __radd__(self, other: np.ndarray) -> np.ndarray:
@@ -110,47 +110,47 @@ class Factored:
     def sum(self, axis: int = 0) -> np.ndarray:
         """The sum over tasks, formed: sum_t left_t^T right_t is ONE product of the stacked rows (eq. 15)."""
         rows = lambda side: side.reshape(-1, side.shape[-1])  # (T, m, d) to (T m, d)
-        total = reduce(into, (_times(scale, rows(left).T @ rows(right)) for left, right, scale in self.pairs))
+        total = reduce(add_in_place, (_times(scale, rows(left).T @ rows(right)) for left, right, scale in self.pairs))
         return total if self.shared is None else total + self.shared * self.shape[0]
 
     def dense(self) -> np.ndarray:
         """The matrices multiplied out: (T, d, d'), or (d, d') as long as the tasks share it."""
         if not self.pairs:
             return self.shared
-        left, right, scale = self.joined
-        return (0 if self.shared is None else self.shared) + _times(scale, transposed(left)) @ right
+        left, right, scale = self.concatenated
+        return (0 if self.shared is None else self.shared) + _times(scale, transpose(left)) @ right
 
 
 def _times(scale: float, fresh: np.ndarray) -> np.ndarray:
     return fresh if scale == 1 else fresh * scale
 
 
-def products(*pairs: tuple[np.ndarray | None, np.ndarray | Factored], plus: np.ndarray | None = None) -> np.ndarray:
-    """The sum of a @ W over the pairs (a, W), plus a row: a (T, n, d), W (d, d') or (T, d, d'), plus (1, d') or (T, 1, d').
+def sum_of_products(*pairs: tuple[np.ndarray | None, np.ndarray | Factored], bias: np.ndarray | None = None) -> np.ndarray:
+    """The sum of a @ W over the pairs (a, W), plus a row: a (T, n, d), W (d, d') or (T, d, d'), bias (1, d') or (T, 1, d').
 
     A pair whose a is None, which says that nothing moves there, is passed over.
     """
     if pairs[0][0] is None:
         pairs = pairs[1:]
     if pairs[0][0].shape[-1] == 1 and all(isinstance(W, np.ndarray) for _, W in pairs):
-        return _side_by_side(pairs, plus)
-    total = plus
+        return _stacked_product(pairs, bias)
+    total = bias
     for a, W in pairs:
         product = a @ W
-        total = product if total is None else into(product, total)
+        total = product if total is None else add_in_place(product, total)
     return total
 
 
-def _side_by_side(pairs: tuple, plus: np.ndarray | None) -> np.ndarray:
-    """`products` where every a is one column: the one product [a_1, a_2, 1] @ [W_1; W_2; plus].
+def _stacked_product(pairs: tuple, bias: np.ndarray | None) -> np.ndarray:
+    """`sum_of_products` where every a is one column: the one product [a_1, a_2, 1] @ [W_1; W_2; bias].
 
     To multiply columns by rows as NumPy broadcasts, and to add the results up, takes several times as long.
     """
     (a, W), columns = pairs[0], len(pairs) + 1
-    dtype = np.result_type(*sum(pairs, ()), W if plus is None else plus)
+    dtype = np.result_type(*sum(pairs, ()), W if bias is None else bias)
     A = np.empty((*a.shape[:-1], columns), dtype)
     B = np.empty((*a.shape[:-2], columns, W.shape[-1]), dtype)
-    A[..., -1], B[..., -1:, :] = 1, 0 if plus is None else plus
+    A[..., -1], B[..., -1:, :] = 1, 0 if bias is None else bias
     for i, (a, W) in enumerate(pairs):
         A[..., i:i + 1], B[..., i:i + 1, :] = a, W
     return A @ B
@@ -166,10 +166,10 @@ def outer(*pairs: tuple[np.ndarray | None, np.ndarray], like: np.ndarray | Facto
     pairs = tuple(pair for pair in pairs if pair[0] is not None)
     if isinstance(like, Factored):
         return Factored(None, tuple((a, D, 1.0) for a, D in pairs))
-    return reduce(into, (transposed(a) @ D for a, D in pairs))
+    return reduce(add_in_place, (transpose(a) @ D for a, D in pairs))
 
 
-def over_rows(D: np.ndarray) -> np.ndarray:
+def sum_rows(D: np.ndarray) -> np.ndarray:
     """1^T D, the sum over the rows of each task, (T, 1, d): a product is faster than a sum over a middle axis."""
     return _ones(D.shape[-2], D.dtype) @ D
 
@@ -181,6 +181,6 @@ def _ones(n: int, dtype: np.dtype) -> np.ndarray:
     return ones
 
 
-def transposed(matrix: np.ndarray | Factored) -> np.ndarray | Factored:
+def transpose(matrix: np.ndarray | Factored) -> np.ndarray | Factored:
     """The transpose of every task's matrix."""
     return matrix.swapaxes(-1, -2)

@@ -29,7 +29,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.nn.activations import ACTIVATIONS
-from tinymaml.nn.fast_weights import into, outer, over_rows, products, transposed
+from tinymaml.nn.fast_weights import add_in_place, outer, sum_rows, sum_of_products, transpose
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -67,22 +67,22 @@ class Affine:
         validate.count("outputs", self.outputs)
 
     def forward(self, p, a):
-        z = products((a, p[self.W]), plus=p[self.b])  # eq. 1   (T, m, d')
+        z = sum_of_products((a, p[self.W]), bias=p[self.b])  # eq. 1   (T, m, d')
         return z, a
 
     def backward(self, p, a, D, below=True):
         W = p[self.W]
-        Da = products((D, transposed(W))) if below else None  # eq. 4   (T, m, d)
-        return Da, {self.W: outer((a, D), like=W), self.b: over_rows(D)}  # eq. 3   (T, d, d'), (T, 1, d')
+        Da = sum_of_products((D, transpose(W))) if below else None  # eq. 4   (T, m, d)
+        return Da, {self.W: outer((a, D), like=W), self.b: sum_rows(D)}  # eq. 3   (T, d, d'), (T, 1, d')
 
     def R_forward(self, p, v, a, Ra):
-        Rz = products((Ra, p[self.W]), (a, v[self.W]), plus=v[self.b])  # eq. 5   (T, m, d')
+        Rz = sum_of_products((Ra, p[self.W]), (a, v[self.W]), bias=v[self.b])  # eq. 5   (T, m, d')
         return Rz, Ra
 
     def R_backward(self, p, v, a, Ra, D, RD):
         W, V = p[self.W], v[self.W]
-        RDa = None if Ra is None else products((RD, transposed(W)), (D, transposed(V)))  # eq. 8   (T, m, d)
-        return RDa, {self.W: outer((a, RD), (Ra, D), like=W), self.b: over_rows(RD)}  # eq. 7
+        RDa = None if Ra is None else sum_of_products((RD, transpose(W)), (D, transpose(V)))  # eq. 8   (T, m, d)
+        return RDa, {self.W: outer((a, RD), (Ra, D), like=W), self.b: sum_rows(RD)}  # eq. 7
 
     W = cached_property(lambda self: f"W{self.name}")
     b = cached_property(lambda self: f"b{self.name}")
@@ -124,7 +124,7 @@ class Elementwise:
     def R_backward(self, p, v, tape, Rz, D, RD):
         z, a, s1 = tape
         RDz = RD * s1  # eq. 8, and where the activation is curved its last term
-        return into(RDz, D * self.s.second(z, a) * Rz) if self.s.curved else RDz, {}
+        return add_in_place(RDz, D * self.s.second(z, a) * Rz) if self.s.curved else RDz, {}
 
     s = property(lambda self: ACTIVATIONS[self.activation])
 
@@ -173,7 +173,7 @@ class Chain:
         for i in range(len(self.layers) - 1, lowest - 1, -1):
             tape.D[i] = D
             D, own = self.layers[i].backward(p, tape.kept[i], D, below or i > lowest)
-            add(gradient, own)
+            accumulate(gradient, own)
         return D, gradient
 
     def R_forward(self, p, v, tape, Ra):
@@ -192,7 +192,7 @@ class Chain:
         for i in range(len(self.layers) - 1, Rtape.lowest - 1, -1):
             Rtape.D[i] = RD
             RD, own = self.layers[i].R_backward(p, v, tape.kept[i], Rtape.kept[i], tape.D[i], RD)
-            add(gradient, own)
+            accumulate(gradient, own)
         return RD, gradient
 
     @cached_property
@@ -252,7 +252,7 @@ class Chain:
         return next((layer.outputs for layer in reversed(self.layers) if hasattr(layer, "outputs")), None)
 
 
-def add(total: dict[str, np.ndarray], more: Arrays) -> None:
+def accumulate(total: dict[str, np.ndarray], more: Arrays) -> None:
     """Add the gradients `more` to those of the same names in `total`."""
     for name, array in more.items():
         total[name] = total[name] + array if name in total else array

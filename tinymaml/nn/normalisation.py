@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.nn.fast_weights import over_rows
+from tinymaml.nn.fast_weights import sum_rows
 
 EPS = 1e-5  # added to the variance
 
@@ -44,7 +44,7 @@ class BatchNorm:
 
     def backward(self, p, tape, D, below=True):
         h, sd = tape
-        mean, gradient = self.mean, {self.gamma: over_rows(D * h), self.beta: over_rows(D)}  # (T, 1, d)
+        mean, gradient = self.mean, {self.gamma: sum_rows(D * h), self.beta: sum_rows(D)}  # (T, 1, d)
         if not below:
             return None, gradient
         G = p[self.gamma] * D
@@ -62,13 +62,13 @@ class BatchNorm:
     def R_backward(self, p, v, tape, Rtape, D, RD):
         h, sd = tape
         if Rtape is None:
-            return None, {self.gamma: over_rows(RD * h), self.beta: over_rows(RD)}
+            return None, {self.gamma: sum_rows(RD * h), self.beta: sum_rows(RD)}
         (Rh, Rsd), mean = Rtape, self.mean
         G, RG = p[self.gamma] * D, v[self.gamma] * D + p[self.gamma] * RD
         Gh = mean(G * h)
         Dz = (G - mean(G) - h * Gh) / sd
         RDz = (RG - mean(RG) - Rh * Gh - h * mean(RG * h + G * Rh) - Dz * Rsd) / sd
-        return RDz, {self.gamma: over_rows(RD * h + D * Rh), self.beta: over_rows(RD)}
+        return RDz, {self.gamma: sum_rows(RD * h + D * Rh), self.beta: sum_rows(RD)}
 
     inputs = outputs = property(lambda self: self.width)
     gamma = cached_property(lambda self: f"gamma{self.name}")
@@ -81,7 +81,7 @@ class BatchNorm:
 
     def mean(self, array: np.ndarray) -> np.ndarray:
         """Over the rows of each task, (T, 1, d)."""
-        return over_rows(array) / array.shape[-2]
+        return sum_rows(array) / array.shape[-2]
 
     def centred(self, z: np.ndarray) -> np.ndarray:
         """z - mean z, and the mean once more: the first is rounded to the precision of z, which may be large against c."""

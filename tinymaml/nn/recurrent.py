@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.nn.layers import Chain, add, parameter_names
+from tinymaml.nn.layers import Chain, accumulate, parameter_names
 
 
 class Unrolled:
@@ -63,7 +63,7 @@ class Recurrent:
         for t in reversed(range(self.steps)):
             both, own = self.cell.backward(p, tape.kept[t], D[..., t, :] + later)  # from above, and from the step after
             Dx[t], later = both[..., :self.width], both[..., self.width:]
-            add(gradient, own)
+            accumulate(gradient, own)
         return np.concatenate(Dx, axis=-1) if below else None, gradient
 
     def R_forward(self, p, v, tape, Ra):
@@ -85,7 +85,7 @@ class Recurrent:
             D = tape.kept[t].D[-1]  # dL/dh_t, all that comes after it counted
             both, own = self.cell.R_backward(p, v, tape.kept[t], Rtape.kept[t], D, RD[..., t, :] + later)
             RDx[t], later = both[..., :self.width], both[..., self.width:]
-            add(gradient, own)
+            accumulate(gradient, own)
         return np.concatenate(RDx, axis=-1), gradient
 
     width = cached_property(lambda self: self.cell.inputs - self.cell.outputs)  # of x_t

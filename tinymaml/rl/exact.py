@@ -16,7 +16,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.parameters import Parameters
 
-PLANE = 2  # the coordinates of s, of a and of a goal
+DIM = 2  # the coordinates of s, of a and of a goal
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class LinearPolicy:
     of squares of places, not of distances: in float32 keep starts and goals near the origin (at 100 the cost is off by 1e-3).
     """
 
-    inputs: int = PLANE
+    inputs: int = DIM
     horizon: int = 20
     noise: float = 0.05
     discount: float = 1.0
 
     def __post_init__(self) -> None:
-        validate.count("inputs", self.inputs, least=PLANE)
+        validate.count("inputs", self.inputs, least=DIM)
         validate.count("horizon", self.horizon)
         validate.deviation("noise", self.noise)
         validate.discount("discount", self.discount)
@@ -48,14 +48,14 @@ class LinearPolicy:
         """M_0..M_horizon from M_0: E[z z^T] at every time.   F, M_0 (T, d, d); E (d, 2)"""
         moments = [M]
         for _ in range(self.horizon):
-            moments.append(F @ moments[-1] @ turned(F) + self.noise**2 * (E @ E.T))  # eq. 23
+            moments.append(F @ moments[-1] @ transpose(F) + self.noise**2 * (E @ E.T))  # eq. 23
         return np.stack(moments)  # (horizon + 1, T, d, d)
 
     def backward(self, F, M, E, C):
         """P_1..P_horizon, the quadratic cost to go, and dL/dA.   C (d, d): the cost of one time"""
         togo = [self.discount ** (self.horizon - 1) * (C + 0 * F)]
         for t in range(self.horizon - 1, 0, -1):
-            togo.append(self.discount ** (t - 1) * C + turned(F) @ togo[-1] @ F)  # eq. 23
+            togo.append(self.discount ** (t - 1) * C + transpose(F) @ togo[-1] @ F)  # eq. 23
         P = np.stack(togo[::-1])
         return P, 2 * (E.T @ P @ F @ M[:-1]).sum(0)  # eq. 23   (T, 2, d)
 
@@ -64,7 +64,7 @@ class LinearPolicy:
         moments = [0 * M[0]]
         for M_t in M[:-1]:
             RM_t = moments[-1]
-            moments.append(RF @ M_t @ turned(F) + F @ RM_t @ turned(F) + F @ M_t @ turned(RF))  # eq. 24
+            moments.append(RF @ M_t @ transpose(F) + F @ RM_t @ transpose(F) + F @ M_t @ transpose(RF))  # eq. 24
         return np.stack(moments)
 
     def R_backward(self, F, RF, M, RM, P, E):
@@ -72,19 +72,19 @@ class LinearPolicy:
         togo = [0 * (P[-1] + RF)]
         for P_t in P[:0:-1]:
             RP_t = togo[-1]
-            togo.append(turned(RF) @ P_t @ F + turned(F) @ RP_t @ F + turned(F) @ P_t @ RF)  # eq. 24
+            togo.append(transpose(RF) @ P_t @ F + transpose(F) @ RP_t @ F + transpose(F) @ P_t @ RF)  # eq. 24
         RP, M, RM = np.stack(togo[::-1]), M[:-1], RM[:-1]
         return 2 * (E.T @ (RP @ F @ M + P @ RF @ M + P @ F @ RM)).sum(0)  # eq. 24   (T, 2, d)
 
     # -- what is asked of a model ----------------------------------------------------------------------------------------
 
-    outputs = PLANE
-    shapes = property(lambda self: {"W1": (self.inputs, PLANE), "b1": (1, PLANE)})
+    outputs = DIM
+    shapes = property(lambda self: {"W1": (self.inputs, DIM), "b1": (1, DIM)})
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
         """About W1 = -I: from everywhere back to the origin in one move. A random policy would run off (F must be stable)."""
         rng, dtype = validate.generator(rng), validate.precision(dtype)
-        home = {"W1": -np.eye(self.inputs, PLANE), "b1": np.zeros((1, PLANE))}
+        home = {"W1": -np.eye(self.inputs, DIM), "b1": np.zeros((1, DIM))}
         return Parameters({name: (array + rng.uniform(-0.1, 0.1, array.shape)).astype(dtype) for name, array in home.items()})
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
@@ -92,7 +92,7 @@ class LinearPolicy:
 
         TypeError or ValueError if they do not fit, or are not finite floats.
         """
-        validate.examples(x, validate.floats("y", y), self.inputs, PLANE)
+        validate.examples(x, validate.floats("y", y), self.inputs, DIM)
         validate.fitting("theta", theta, self.shapes, x)
         return Surface(self, theta, x, y)
 
@@ -100,12 +100,12 @@ class LinearPolicy:
         """Where the point is from start to end, (horizon + 1, ..., n, 2): with the noise e (horizon, ..., n, 2), or without."""
         validate.examples(x, None, self.inputs)
         validate.fitting("theta", theta, self.shapes, x)
-        wanted = (self.horizon, *x.shape[:-1], PLANE)
+        wanted = (self.horizon, *x.shape[:-1], DIM)
         if e is not None and validate.finite("e", validate.floats("e", e)).shape != wanted:
             raise ValueError(f"e has shape {e.shape}, expected {wanted}: two numbers for each move of each row")
-        places = [x[..., :PLANE]]
+        places = [x[..., :DIM]]
         for t in range(self.horizon):
-            seen = np.concatenate([places[-1], x[..., PLANE:]], axis=-1)
+            seen = np.concatenate([places[-1], x[..., DIM:]], axis=-1)
             move = seen @ theta["W1"] + theta["b1"]
             places.append(places[-1] + move + (0 if e is None else self.noise * e[t]))
         return np.stack(places)
@@ -122,11 +122,11 @@ class Surface:
         self.policy, self.y = policy, y
         z = np.concatenate([x, np.ones((*x.shape[:-1], 1), x.dtype), y], axis=-1)  # (T, n, d)
         self.I = np.eye(z.shape[-1], dtype=x.real.dtype)
-        self.E = self.I[:, :PLANE]
-        off = self.E - self.I[:, -PLANE:]  # z^T off = s - goal
+        self.E = self.I[:, :DIM]
+        off = self.E - self.I[:, -DIM:]  # z^T off = s - goal
         self.C = off @ off.T / policy.horizon
         self.F = self.I + self._moved(theta)
-        self.M = policy.forward(self.F, turned(z) @ z / x.shape[-2], self.E)
+        self.M = policy.forward(self.F, transpose(z) @ z / x.shape[-2], self.E)
 
     @cached_property
     def loss(self) -> np.ndarray:
@@ -159,15 +159,15 @@ class Surface:
 
     def _moved(self, p: Parameters) -> np.ndarray:
         """E A, (T, d, d), with zeros where A does not look: at the goal."""
-        A = turned(np.concatenate([p["W1"], p["b1"]], axis=-2))  # (T, 2, inputs + 1), or one for all
+        A = transpose(np.concatenate([p["W1"], p["b1"]], axis=-2))  # (T, 2, inputs + 1), or one for all
         A = A.reshape(*[1] * (self.y.ndim - A.ndim), *A.shape)
         return self.E @ A @ self.I[:A.shape[-1]]
 
     def _named(self, dA: np.ndarray) -> Parameters:
         inputs = self.policy.inputs
-        return Parameters.unchecked({"W1": turned(dA[..., :inputs]), "b1": turned(dA[..., inputs:inputs + 1])})
+        return Parameters.unchecked({"W1": transpose(dA[..., :inputs]), "b1": transpose(dA[..., inputs:inputs + 1])})
 
 
-def turned(matrix: np.ndarray) -> np.ndarray:
+def transpose(matrix: np.ndarray) -> np.ndarray:
     """Each matrix transposed."""
     return matrix.swapaxes(-1, -2)

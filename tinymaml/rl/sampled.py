@@ -23,7 +23,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
-from tinymaml.rl.exact import PLANE
+from tinymaml.rl.exact import DIM
 
 # how much the score of each move weighs in H v, beside the Hessians of the log-probabilities: all arrays (T, n, horizon)
 #   c the cost after the move, C the cost to go, b the baseline, q = v . grad log pi of the move
@@ -58,7 +58,7 @@ def _looks_at_other_rows(network: Network) -> bool:
     """Whether the network's answers to 16 places change with 16 more beside them."""
     rng = np.random.default_rng(0)
     theta = network.init(rng).map(lambda array: array + 0.1 * rng.standard_normal(array.shape))  # a head may start at zero
-    x = rng.standard_normal((32, PLANE))
+    x = rng.standard_normal((32, DIM))
     return not np.allclose(network.predict(theta, x)[:16], network.predict(theta, x[:16]))
 
 
@@ -88,9 +88,9 @@ class SampledPolicy:
 
     def __post_init__(self) -> None:
         validate.model(self.network, "init", "predict")
-        if (self.network.inputs, self.network.outputs) != (PLANE, PLANE):
+        if (self.network.inputs, self.network.outputs) != (DIM, DIM):
             got = f"{self.network.inputs} inputs and {self.network.outputs} outputs"
-            raise ValueError(f"the network has {got}, expected {PLANE} and {PLANE}: it sees a place and moves from there")
+            raise ValueError(f"the network has {got}, expected {DIM} and {DIM}: it sees a place and moves from there")
         if _looks_at_other_rows(self.network):
             raise ValueError(
                 "the network's move from a place depends on the other places beside it, as with batch norm: an episode sees one "
@@ -107,7 +107,7 @@ class SampledPolicy:
         validate.one_of("price", self.price, PRICES)
 
     shapes = property(lambda self: self.network.shapes)
-    inputs = property(lambda self: PLANE * (1 + self.horizon))
+    inputs = property(lambda self: DIM * (1 + self.horizon))
     min_examples = property(lambda self: 1 if self.baseline is None else 2)  # episodes of a task
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
@@ -116,7 +116,7 @@ class SampledPolicy:
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss seen from theta, for rows x of a start and the dice of an episode (..., n, 2 + 2 horizon) and goals y."""
-        validate.examples(x, validate.floats("y", y), self.inputs, PLANE)
+        validate.examples(x, validate.floats("y", y), self.inputs, DIM)
         validate.fitting("theta", theta, self.shapes, x)
         return Surface(self, theta.copy(), x.copy(), y.copy())
 
@@ -131,8 +131,8 @@ class Surface:
 
     def __init__(self, policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.policy, self.theta, self.p, self.y = policy, theta, dict(theta.items()), y
-        self.e = x[..., PLANE:].reshape(*x.shape[:-1], policy.horizon, PLANE)
-        self.places = self._walked(x[..., :PLANE])
+        self.e = x[..., DIM:].reshape(*x.shape[:-1], policy.horizon, DIM)
+        self.places = self._walked(x[..., :DIM])
         off = self.places[..., 1:, :] - y[..., None, :]
         g = policy.discount ** np.arange(policy.horizon, dtype=x.dtype)
         self.c = g * PRICES[policy.price]((off * off).sum(-1)).astype(x.dtype, copy=False)
@@ -193,7 +193,7 @@ class Surface:
 
     def _rows(self, array: np.ndarray) -> np.ndarray:
         """Every move of every episode as a row: (T, n horizon, 2)."""
-        return array.reshape(*array.shape[:-3], -1, PLANE)
+        return array.reshape(*array.shape[:-3], -1, DIM)
 
     def _ordered(self, arrays: dict[str, np.ndarray]) -> Parameters:
         return Parameters.unchecked({name: arrays[name] for name in self.policy.shapes})
@@ -206,7 +206,7 @@ def with_dice(batch: Any, rng: np.random.Generator, horizon: int) -> Any:
     validate.count("horizon", horizon)
 
     def thrown(x: np.ndarray) -> np.ndarray:
-        dice = rng.standard_normal((*x.shape[:-1], PLANE * horizon)).astype(x.dtype, copy=False)
+        dice = rng.standard_normal((*x.shape[:-1], DIM * horizon)).astype(x.dtype, copy=False)
         return np.concatenate([x, dice], axis=-1)
 
     return replace(batch, x_support=thrown(batch.x_support), x_query=thrown(batch.x_query))

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.maml import adapt
-from tinymaml.rl.exact import PLANE, LinearPolicy
+from tinymaml.rl.exact import DIM, LinearPolicy
 from tinymaml.settings import Look, Option
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Reference
@@ -30,7 +30,7 @@ class Goal:
     horizon: int = LinearPolicy.horizon
 
     def __post_init__(self) -> None:
-        if validate.floats("place", self.place).shape[-1:] != (PLANE,):
+        if validate.floats("place", self.place).shape[-1:] != (DIM,):
             raise ValueError(f"place has shape {self.place.shape}, expected two numbers, (..., 2): a goal is a point of a plane")
         validate.finite("place", self.place)
         validate.count("horizon", self.horizon)
@@ -69,8 +69,8 @@ class Navigation:
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
         queries = validate.count("queries", queries)
-        goals = Goal(rng.uniform(-self.reach, self.reach, (tasks, 1, PLANE)), self.horizon)
-        x = rng.uniform(-self.near, self.near, (tasks, shots + queries, PLANE)).astype(dtype, copy=False)
+        goals = Goal(rng.uniform(-self.reach, self.reach, (tasks, 1, DIM)), self.horizon)
+        x = rng.uniform(-self.near, self.near, (tasks, shots + queries, DIM)).astype(dtype, copy=False)
         y = np.repeat(goals.place.astype(dtype, copy=False), shots + queries, axis=1)
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], hidden=goals)
 
@@ -135,7 +135,7 @@ FAMILY = Family(
     "navigation",
     "reinforcement learning without its chance: a linear policy steers a point to a goal that it is not told",
     title=lambda settings: f"navigation, {settings.options['horizon']} moves",
-    sizes=lambda settings: Sizes(PLANE, settings.options["horizon"]),
+    sizes=lambda settings: Sizes(DIM, settings.options["horizon"]),
     measure=Measure("minus the return", lambda here, y: here.cost, digits=3),
     training=source,
     testing=source,
