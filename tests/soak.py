@@ -38,7 +38,7 @@ from tinymaml.nn.normalisation import BatchNorm, LayerNorm
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.parameters import Parameters
 from tinymaml.rl.exact import LinearPolicy
-from tinymaml.rl.sampled import SampledPolicy, with_dice
+from tinymaml.rl.sampled import SampledPolicy, with_noise
 from tinymaml.tasks import TaskBatch
 
 TESTS = Path(__file__).parent
@@ -89,8 +89,8 @@ def sampled(rng: np.random.Generator) -> SampledPolicy:
     network = MLP([2, int(rng.integers(1, 5)), 2], one_of(rng, ACTIVATIONS))
     hessian, limit = one_of(rng, ("surrogate", "lvc", "dice")), one_of(rng, (None, 0.3))
     return SampledPolicy(
-        network, int(rng.integers(1, 5)), rng.uniform(0.05, 1), rng.uniform(0.3, 1), hessian=hessian, limit=limit,
-        price=one_of(rng, ("squared", "distance", "flat")),
+        network, int(rng.integers(1, 5)), rng.uniform(0.05, 1), rng.uniform(0.3, 1), hessian=hessian, max_step=limit,
+        cost=one_of(rng, ("squared", "distance", "saturated")),
     )  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def battery(kind: str, rng: np.random.Generator) -> None:
         normal = lambda n, d: rng.standard_normal((3, n, d))
         width = 2 if isinstance(model, SampledPolicy) else model.inputs
         batch = TaskBatch(*(normal(4, d) for d in (width, 2, width, 2)))
-        own = {"batch": with_dice(batch, rng, model.horizon) if isinstance(model, SampledPolicy) else batch}
+        own = {"batch": with_noise(batch, rng, model.horizon) if isinstance(model, SampledPolicy) else batch}
     elif rng.random() < 0.3:
         batch = random_batch(model, rng, tasks=3, shots=4, queries=4)
         black = lambda x: x * (rng.random(x.shape) < 0.6)

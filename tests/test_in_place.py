@@ -13,7 +13,7 @@ from tinymaml.check.problem import random_batch
 from tinymaml.methods.implicit import Proximal, implicit_gradient
 from tinymaml.nn.models import CNN, RNN
 from tinymaml.rl.exact import LinearPolicy
-from tinymaml.rl.sampled import SampledPolicy, with_dice
+from tinymaml.rl.sampled import SampledPolicy, with_noise
 from tinymaml.tasks import TaskBatch
 
 MODELS = {
@@ -36,7 +36,7 @@ def problem(name, rng):
     sizes = {"linear": [3, 1], "parabola": [1, 1]}.get(name, [2, 2])
     batch = random_batch(inner if hasattr(inner, "example_loss") else MLP(sizes), rng, tasks=2, shots=3, queries=3)
     if isinstance(inner, SampledPolicy):
-        batch = with_dice(batch, rng, inner.horizon)
+        batch = with_noise(batch, rng, inner.horizon)
     return model, inner.init(rng), batch
 
 

@@ -220,11 +220,11 @@ def test_files_that_a_text_names_are_there(path):
 
 
 def test_the_sampled_surface_has_what_its_text_lists():
-    from tinymaml.rl.sampled import Surface, SampledPolicy, with_dice
+    from tinymaml.rl.sampled import Surface, SampledPolicy, with_noise
     from tinymaml.tasks import Navigation
 
     policy = SampledPolicy(MLP([2, 2]), 3)
-    rolled = with_dice(Navigation().sample(rng(), tasks=2), rng(), 3)
+    rolled = with_noise(Navigation().sample(rng(), tasks=2), rng(), 3)
     here = policy.at(policy.init(rng()), rolled.x_support, rolled.y_support)
     for names in re.findall(r"^    (\w+(?:, \w+)*) \(T", Surface.__doc__, re.MULTILINE):
         for name in names.split(", "):

@@ -21,7 +21,7 @@ import report
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.methods.evolution import Blind, meta_estimate
-from tinymaml.rl.sampled import SampledPolicy, with_dice
+from tinymaml.rl.sampled import SampledPolicy, with_noise
 from tinymaml.settings import stream
 from tinymaml.tasks import Sinusoids, TaskBatch
 from tinymaml.training.loop import begin, train
@@ -57,7 +57,7 @@ def tasks_of(part: str, horizon: int, tasks: int, rng: np.random.Generator) -> T
     """New goals with an episode's dice for the support, and another one for the query set."""
     goals = rng.uniform(-0.5, 0.5, (tasks, 2)) if part == "navigation" else CORNERS[np.arange(tasks) % 4]
     start, goals = np.zeros((tasks, 1, 2)), goals[:, None]
-    return with_dice(TaskBatch(start, goals, start, goals), rng, horizon)
+    return with_noise(TaskBatch(start, goals, start, goals), rng, horizon)
 
 
 def blind_training(o: argparse.Namespace) -> None:
@@ -65,8 +65,8 @@ def blind_training(o: argparse.Namespace) -> None:
     from tinymaml import plot
     from tinymaml.plot import policies as policy_plots
 
-    price = "distance" if o.part == "navigation" else "flat"
-    policy = SampledPolicy(MLP([2, 2]), o.horizon, 0.02, baseline=None, limit=0.1, price=price)
+    price = "distance" if o.part == "navigation" else "saturated"
+    policy = SampledPolicy(MLP([2, 2]), o.horizon, 0.02, baseline=None, max_step=0.1, cost=price)
     zeros = Parameters({name: np.zeros(shape) for name, shape in policy.shapes.items()})
     ways = {
         "none": (Blind(policy, 1, 1e-9, climb=True), 1.0),

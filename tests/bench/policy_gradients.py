@@ -22,7 +22,7 @@ from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check.derivatives import entries
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.rl.exact import LinearPolicy
-from tinymaml.rl.sampled import HESSIANS, SampledPolicy, of_the_others, with_dice
+from tinymaml.rl.sampled import HESSIAN_ESTIMATORS, SampledPolicy, leave_one_out_baseline, with_noise
 from tinymaml.settings import Look, stream
 from tinymaml.tasks import Navigation
 from tinymaml.training.evaluation import curve
@@ -59,8 +59,8 @@ def errors(numbers: Sequence[int], repeats: int, seed: int = 0, horizon: int = 5
     theta = Parameters(W1=np.array([[-0.5, 0.1], [-0.1, -0.5]]), b1=np.array([[0.1, -0.1]]))
     start, goal = np.array([0.1, -0.1]), np.array([0.3, 0.4])
     exact = hessian(LinearPolicy(2, horizon, noise).at(theta, start[None, None], goal[None, None]), theta)
-    baselines = {"none": None, "the others' mean": of_the_others, "exact": value_of(theta, horizon, noise)}
-    found = {(name, by): np.empty((len(numbers), repeats)) for name in HESSIANS for by in baselines}
+    baselines = {"none": None, "the others' mean": leave_one_out_baseline, "exact": value_of(theta, horizon, noise)}
+    found = {(name, by): np.empty((len(numbers), repeats)) for name in HESSIAN_ESTIMATORS for by in baselines}
     rng = np.random.default_rng(seed)
     for i, n in enumerate(numbers):
         for r in range(repeats):
@@ -68,7 +68,7 @@ def errors(numbers: Sequence[int], repeats: int, seed: int = 0, horizon: int = 5
             x, y = np.concatenate([np.tile(start, (n, 1)), dice], axis=-1)[None], np.tile(goal, (1, n, 1))
             for by, baseline in baselines.items():
                 here = SampledPolicy(MLP([2, 2]), horizon, noise, baseline=baseline).at(theta, x, y)
-                for name in HESSIANS:
+                for name in HESSIAN_ESTIMATORS:
                     here.policy = replace(here.policy, hessian=name)  # of the same episodes
                     found[name, by][i, r] = np.linalg.norm(hessian(here, theta) - exact) / np.linalg.norm(exact)
     return found
@@ -83,7 +83,7 @@ def hessians(o: argparse.Namespace) -> None:
     found = errors(numbers, o.repeats, o.seed)
     rows = [[name, by, *(f"{np.median(each):.2f}" for each in of)] for (name, by), of in found.items()]
     print(report.markdown(["Hessian", "baseline", *(f"{n:,} episodes" for n in numbers)], rows))
-    by_name = {name: found[name, "exact"] for name in HESSIANS} | {"no baseline": found["surrogate", "none"]}
+    by_name = {name: found[name, "exact"] for name in HESSIAN_ESTIMATORS} | {"no baseline": found["surrogate", "none"]}
     plot.save(policy_plots.errors(numbers, by_name), o.out / "hessians.png")
     print(f"\nthe figure is {o.out / 'hessians.png'}")
 
@@ -102,7 +102,7 @@ def returns(model: SampledPolicy, theta: Parameters, batch: object, rng: np.rand
     found = []
     for k in range(STEPS + 1):
         x, y = (np.repeat(array[:, :1], episodes, axis=1) for array in (batch.x_query, batch.y_query))
-        drawn = with_dice(replace(batch, x_support=x, y_support=y, x_query=x, y_query=y), rng, model.horizon)
+        drawn = with_noise(replace(batch, x_support=x, y_support=y, x_query=x, y_query=y), rng, model.horizon)
         whole = replace(model, discount=1.0)
         found.append(-(judge(theta) if judge else whole.at(theta, drawn.x_query, drawn.y_query).cost))
         if k < STEPS:
@@ -147,7 +147,7 @@ def neural(o: argparse.Namespace) -> None:
     from tinymaml.plot import policies as policy_plots
 
     network = MLP([2, o.width, o.width, 2], "tanh")
-    model = SampledPolicy(network, o.horizon, 0.05, 0.9, o.hessian, limit=0.1, price="distance")
+    model = SampledPolicy(network, o.horizon, 0.05, 0.9, o.hessian, max_step=0.1, cost="distance")
     source, rate = Navigation(near=0.0, horizon=o.horizon), o.inner_lr or 0.2
     iterations = o.iterations or 300
     optimizer = Adam(0.003, half_life=max(1, iterations // 3))
@@ -156,7 +156,7 @@ def neural(o: argparse.Namespace) -> None:
     began = time.perf_counter()
 
     def sample(rng: np.random.Generator) -> object:
-        return with_dice(source.sample(rng, tasks=20, shots=20, queries=20, dtype=np.float32), rng, o.horizon)
+        return with_noise(source.sample(rng, tasks=20, shots=20, queries=20, dtype=np.float32), rng, o.horizon)
 
     trained = train(
         lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=rate, first_order=o.first_order), sample,
@@ -170,7 +170,7 @@ def neural(o: argparse.Namespace) -> None:
 
     def still(theta: Parameters) -> np.ndarray:
         here = whole.at(theta, x, y)
-        ways.append(here.places[:6, 0].swapaxes(0, 1))
+        ways.append(here.positions[:6, 0].swapaxes(0, 1))
         return here.cost
 
     rows, of = [], {}
@@ -201,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--tests", **number, default=200, help="new goals (default: %(default)s)")
     top.add_argument("--width", **number, default=32, help="neural: units of both hidden layers (default: %(default)s)")
     top.add_argument("--horizon", **number, default=100, help="neural: moves of an episode (default: %(default)s)")
-    top.add_argument("--hessian", choices=HESSIANS, default="lvc", help="neural: which is trained with (default: %(default)s)")
+    top.add_argument("--hessian", choices=HESSIAN_ESTIMATORS, default="lvc", help="neural: which is trained with (default: %(default)s)")
     top.add_argument("--first-order", action="store_true", help="neural: none")
     top.add_argument("--inner-lr", type=float, metavar="ALPHA", help="of the first step (default: 0.1 and 0.2)")
     top.add_argument("--seed", **number, default=0, help="default: %(default)s")

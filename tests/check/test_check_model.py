@@ -20,7 +20,7 @@ from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import BatchNorm, LayerNorm
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.rl.exact import LinearPolicy
-from tinymaml.rl.sampled import HESSIANS, SampledPolicy, of_the_others, with_dice
+from tinymaml.rl.sampled import HESSIAN_ESTIMATORS, SampledPolicy, leave_one_out_baseline, with_noise
 from tinymaml.tasks import TaskBatch
 
 
@@ -123,23 +123,23 @@ def test_a_norm_in_a_chain_or_in_a_cell_passes(kind):
 
 
 def episodes(policy: SampledPolicy) -> TaskBatch:
-    return with_dice(TaskBatch(*(rng().standard_normal((3, 4, 2)) for _ in range(4))), rng(), policy.horizon)
+    return with_noise(TaskBatch(*(rng().standard_normal((3, 4, 2)) for _ in range(4))), rng(), policy.horizon)
 
 
-@pytest.mark.parametrize("baseline", [None, of_the_others])
-@pytest.mark.parametrize("hessian", HESSIANS)
+@pytest.mark.parametrize("baseline", [None, leave_one_out_baseline])
+@pytest.mark.parametrize("hessian", HESSIAN_ESTIMATORS)
 def test_a_sampled_policy_is_checked_as_an_estimate(hessian, baseline):
-    policy = SampledPolicy(MLP([2, 3, 2], "tanh"), 3, 0.4, 0.9, hessian=hessian, baseline=baseline, limit=0.5)
+    policy = SampledPolicy(MLP([2, 3, 2], "tanh"), 3, 0.4, 0.9, hessian=hessian, baseline=baseline, max_step=0.5)
     report = check_model(policy, rng(), batch=episodes(policy))
     assert "note: gradient and hvp are estimates" in report and "meta-gradient, 1 step" not in report
 
 
-@pytest.mark.parametrize("hessian", HESSIANS)
+@pytest.mark.parametrize("hessian", HESSIAN_ESTIMATORS)
 @pytest.mark.parametrize("fault", ["score", "network"])
 def test_a_wrong_estimate_is_rejected(hessian, fault, monkeypatch):
     if fault == "score":
-        right = HESSIANS[hessian]
-        monkeypatch.setitem(HESSIANS, hessian, lambda c, C, b, q: right(c, C, b, q) + 0.01 * c)
+        right = HESSIAN_ESTIMATORS[hessian]
+        monkeypatch.setitem(HESSIAN_ESTIMATORS, hessian, lambda c, C, b, q: right(c, C, b, q) + 0.01 * c)
     else:
         monkeypatch.setattr(Elementwise, "backward", lambda self, p, tape, D, below=True: (D, {}))
     policy = SampledPolicy(MLP([2, 3, 2], "tanh"), 3, 0.4, 0.9, hessian=hessian)

@@ -23,7 +23,7 @@ from tinymaml.methods.reptile import reptile_gradient
 from tinymaml.nn.activations import Activation
 from tinymaml.nn.losses import Loss
 from tinymaml.rl.exact import LinearPolicy
-from tinymaml.rl.sampled import SampledPolicy, of_the_others, with_dice
+from tinymaml.rl.sampled import SampledPolicy, leave_one_out_baseline, with_noise
 from tinymaml.training.evaluation import ACCURACY, constant, curve, evaluate, told
 from tinymaml.training.loop import begin
 from tinymaml.training.optimizers import SGD, Adam
@@ -41,7 +41,7 @@ RIGHT = {
     "compare name": ("text",), "curved": ("True",), "Sinusoid amplitude": NUMBERS, "Sinusoid phase": NUMBERS,
     "Sinusoid() x": NUMBERS, "Sinusoid[] tasks": ("0",), "task_blind x": ("0-d", "empty"), "shuffled": ("True",),
     "Goal[] tasks": ("0",), "near": POSITIVE, "sigma": ("1.5",), "normalised": ("True",), "climb": ("True",),
-    "reach": ("1.5",), "noise": POSITIVE, "LinearPolicy.walk e": ("None",),
+    "reach": ("1.5",), "noise": POSITIVE, "LinearPolicy.rollout e": ("None",),
     "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"),
     "evaluation.told value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",), "chunk": ("None",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
@@ -99,7 +99,7 @@ def targets() -> dict:
     waves = tasks.Sinusoids()
     steered = LinearPolicy(horizon=3)
     policy_theta = steered.init(rng)
-    drawing, rolled = SampledPolicy(MLP([2, 2]), 3), with_dice(tasks.Navigation().sample(rng, tasks=2), rng, 3)
+    drawing, rolled = SampledPolicy(MLP([2, 2]), 3), with_noise(tasks.Navigation().sample(rng, tasks=2), rng, 3)
     inner = {"inner_lr": 0.1, "steps": 1}
     derivation = check.Derivation(model, theta, x[0], y[0], v=theta)
     meta = check.MetaDerivation(model, theta, batch, **inner)
@@ -185,15 +185,15 @@ def targets() -> dict:
         "LinearPolicy.init": (steered.init, {**generator, "dtype": np.float32}),
         "LinearPolicy.at": (steered.at, {"theta": policy_theta, "x": x, "y": x}),
         "LinearPolicy.hvp": (steered.at(policy_theta, x, x).hvp, {"v": policy_theta}),
-        "LinearPolicy.walk": (steered.walk, {"theta": policy_theta, "x": x, "e": rng.standard_normal((3, *x.shape))}),
+        "LinearPolicy.rollout": (steered.rollout, {"theta": policy_theta, "x": x, "e": rng.standard_normal((3, *x.shape))}),
         "SampledPolicy": (SampledPolicy, {
-            "network": drawing.network, "horizon": 3, "noise": 0.1, "discount": 0.9, "hessian": "lvc", "baseline": of_the_others,
-            "limit": 0.1, "price": "flat",
+            "network": drawing.network, "horizon": 3, "noise": 0.1, "discount": 0.9, "hessian": "lvc", "baseline": leave_one_out_baseline,
+            "max_step": 0.1, "cost": "saturated",
         }),
         "SampledPolicy.init": (drawing.init, {**generator, "dtype": np.float32}),
         "SampledPolicy.at": (drawing.at, {"theta": policy_theta, "x": rolled.x_query, "y": rolled.y_query}),
         "SampledPolicy.hvp": (drawing.at(policy_theta, rolled.x_query, rolled.y_query).hvp, {"v": policy_theta}),
-        "with_dice": (with_dice, {"batch": batch, **generator, "horizon": 3}),
+        "with_noise": (with_noise, {"batch": batch, **generator, "horizon": 3}),
         "meta_estimate": (meta_estimate, {
             "model": model, "theta": theta, "batch": batch, **generator, **inner, "pairs": 2, "sigma": 0.1, "normalised": True,
         }),

@@ -264,7 +264,7 @@ def test_the_angle_to_the_exact_meta_gradient_is_that_of_random_directions(scrip
 
 def test_four_corners_are_flat_at_the_start_and_the_tables_come_out(script, capsys, tmp_path):
     batch = script.tasks_of("corners", 4, 4, np.random.default_rng(0))
-    policy = SampledPolicy(MLP([2, 2]), 4, 0.02, limit=0.1, price="flat", baseline=None)
+    policy = SampledPolicy(MLP([2, 2]), 4, 0.02, max_step=0.1, cost="saturated", baseline=None)
     still = Parameters({name: np.zeros(shape) for name, shape in policy.shapes.items()})
     here = policy.at(still, batch.x_query, batch.y_query)
     assert (here.c == 4).all() and not Blind(policy).at(still, batch.x_query, batch.y_query).gradient.flat.any()

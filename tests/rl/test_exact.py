@@ -42,7 +42,7 @@ def test_sampled_episodes_cost_what_is_expected():
     rng = np.random.default_rng(0)
     policy, x, y = LinearPolicy(horizon=8, noise=0.3), 0.3 * np.ones((20_000, 2)), np.tile([0.5, -0.2], (20_000, 1))
     theta = Parameters(W1=np.array([[-0.4, 0.1], [0.2, -0.6]]), b1=np.array([[0.1, -0.1]]))
-    walked = policy.walk(theta, x, rng.standard_normal((8, 20_000, 2)))
+    walked = policy.rollout(theta, x, rng.standard_normal((8, 20_000, 2)))
     assert walked.shape == (9, 20_000, 2)
     assert ((walked[1:] - y) ** 2).sum((0, 2)).mean() == pytest.approx(policy.at(theta, x[:1], y[:1]).cost, rel=0.02)
 

@@ -18,7 +18,7 @@ from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import BatchNorm
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.rl.exact import LinearPolicy
-from tinymaml.rl.sampled import HESSIANS, PRICES, SampledPolicy, of_the_others, onward, with_dice
+from tinymaml.rl.sampled import HESSIAN_ESTIMATORS, COSTS, SampledPolicy, leave_one_out_baseline, cost_to_go, with_noise
 from tinymaml.tasks import Navigation, TaskBatch
 
 LINEAR = MLP([2, 2])
@@ -94,7 +94,7 @@ def test_the_bandit_with_the_expectation_over_support_sets_outside():
 
 def some_episodes(horizon=5, shots=3, queries=4, seed=0, dtype=np.float64):
     rng = np.random.default_rng(seed)
-    return with_dice(Navigation(horizon=horizon).sample(rng, tasks=2, shots=shots, queries=queries, dtype=dtype), rng, horizon)
+    return with_noise(Navigation(horizon=horizon).sample(rng, tasks=2, shots=shots, queries=queries, dtype=dtype), rng, horizon)
 
 
 def test_the_same_dice_walk_the_same_way_in_both_forms_of_the_policy():
@@ -102,8 +102,8 @@ def test_the_same_dice_walk_the_same_way_in_both_forms_of_the_policy():
     theta = linear.init(np.random.default_rng(1))
     here = SampledPolicy(LINEAR, 5).at(theta, batch.x_query, batch.y_query)
     dice = np.moveaxis(batch.x_query[..., 2:].reshape(2, 4, 5, 2), 2, 0)
-    walked = linear.walk(theta, batch.x_query[..., :2], dice)
-    np.testing.assert_allclose(np.moveaxis(here.places, 2, 0), walked, atol=1e-15)
+    walked = linear.rollout(theta, batch.x_query[..., :2], dice)
+    np.testing.assert_allclose(np.moveaxis(here.positions, 2, 0), walked, atol=1e-15)
     np.testing.assert_allclose(here.cost, ((walked[1:] - batch.y_query) ** 2).sum((0, 3)).mean(-1))
 
 
@@ -112,13 +112,13 @@ def test_the_adapted_policy_draws_episodes_of_its_own_with_the_same_dice():
     theta = LinearPolicy().init(np.random.default_rng(1))
     adapted = adapt(policy, theta, batch.x_support, batch.y_support, inner_lr=0.01)
     one, other = (policy.at(each, batch.x_query, batch.y_query) for each in (theta, adapted))
-    assert not np.allclose(one.places, other.places) and np.array_equal(one.e, other.e)
+    assert not np.allclose(one.positions, other.positions) and np.array_equal(one.e, other.e)
     again = adapt(policy, theta, batch.x_support, batch.y_support, inner_lr=0.01)
     np.testing.assert_array_equal(adapted.flat, again.flat)
 
 
 def test_tasks_do_not_mix_and_float32_stays():
-    policy, batch = SampledPolicy(MLP([2, 5, 2], "tanh"), 5, limit=0.1, price="distance"), some_episodes()
+    policy, batch = SampledPolicy(MLP([2, 5, 2], "tanh"), 5, max_step=0.1, cost="distance"), some_episodes()
     theta = policy.init(np.random.default_rng(1))
     x, y, both = batch.x_support, batch.y_support, policy.at(theta, batch.x_support, batch.y_support)
     alone = policy.at(theta, x[1:], y[1:])
@@ -131,24 +131,24 @@ def test_tasks_do_not_mix_and_float32_stays():
 
 def test_moves_are_cut_off_by_the_world_and_the_distance_is_paid():
     batch = some_episodes(horizon=50)
-    here = SampledPolicy(LINEAR, 50, 0.2, limit=0.1, price="distance").at(LINEAR.init(np.random.default_rng(0)),
+    here = SampledPolicy(LINEAR, 50, 0.2, max_step=0.1, cost="distance").at(LINEAR.init(np.random.default_rng(0)),
                                                                         batch.x_query, batch.y_query)  # fmt: skip
-    moves = np.diff(here.places, axis=2)
+    moves = np.diff(here.positions, axis=2)
     assert np.abs(moves).max() == pytest.approx(0.1) and (np.abs(np.abs(moves) - 0.1) < 1e-12).mean() > 0.1
-    off = here.places[:, :, 1:] - batch.y_query[:, :, None]
+    off = here.positions[:, :, 1:] - batch.y_query[:, :, None]
     np.testing.assert_allclose(here.c, np.hypot(off[..., 0], off[..., 1]))
 
 
 def test_the_baseline_is_of_the_other_episodes():
     C = np.arange(6.0).reshape(1, 3, 2)
-    np.testing.assert_array_equal(of_the_others(C, None, None), [[[3, 4], [2, 3], [1, 2]]])
-    np.testing.assert_array_equal(onward(np.array([1.0, 2.0, 4.0])), [7, 6, 4])
+    np.testing.assert_array_equal(leave_one_out_baseline(C, None, None), [[[3, 4], [2, 3], [1, 2]]])
+    np.testing.assert_array_equal(cost_to_go(np.array([1.0, 2.0, 4.0])), [7, 6, 4])
 
 
 def test_every_estimate_of_a_hessian_is_symmetric():
     """S_t S_t^T of each time is, on every sample: u.Hv = v.Hu."""
     batch, rng = some_episodes(), np.random.default_rng(2)
-    for hessian in HESSIANS:
+    for hessian in HESSIAN_ESTIMATORS:
         policy = SampledPolicy(MLP([2, 4, 2], "tanh"), 5, hessian=hessian)
         theta = policy.init(rng)
         here = policy.at(theta, batch.x_support, batch.y_support)
@@ -158,19 +158,19 @@ def test_every_estimate_of_a_hessian_is_symmetric():
 
 
 @few
-@given(seeds, st.sampled_from(sorted(PRICES)))
+@given(seeds, st.sampled_from(sorted(COSTS)))
 def test_in_a_mirrored_world_the_point_walks_the_mirrored_way(seed, price):
     """With starts, dice, goals and the policy turned about the origin: whatever is cut off is cut off on both sides."""
     rng = np.random.default_rng(seed)
-    policy = SampledPolicy(LINEAR, 8, 0.5, limit=0.4, price=price)
+    policy = SampledPolicy(LINEAR, 8, 0.5, max_step=0.4, cost=price)
     theta = LINEAR.init(rng)
     x, y = rng.standard_normal((2, 6, 18)), rng.standard_normal((2, 6, 2))
     here, there = policy.at(theta, x, y), policy.at(Parameters(W1=theta["W1"], b1=-theta["b1"]), -x, -y)
-    np.testing.assert_allclose(there.places, -here.places, atol=1e-12)
+    np.testing.assert_allclose(there.positions, -here.positions, atol=1e-12)
     np.testing.assert_allclose(there.c, here.c, atol=1e-12)
-    wanted = here.places[:, :, :-1] @ theta["W1"] + theta["b1"] + 0.5 * x[..., 2:].reshape(2, 6, 8, 2)
+    wanted = here.positions[:, :, :-1] @ theta["W1"] + theta["b1"] + 0.5 * x[..., 2:].reshape(2, 6, 8, 2)
     cut = np.where(wanted > 0.4, 0.4, np.where(wanted < -0.4, -0.4, wanted))
-    np.testing.assert_allclose(np.diff(here.places, axis=2), cut, atol=1e-12)
+    np.testing.assert_allclose(np.diff(here.positions, axis=2), cut, atol=1e-12)
 
 
 @few
@@ -180,8 +180,8 @@ def test_what_every_distance_costs(seed):
     rng = np.random.default_rng(seed)
     start, goal, still = rng.standard_normal((20, 2)), rng.standard_normal((20, 2)), LINEAR.init(rng) * 0.0
     d = np.hypot(*(start - goal).T)
-    for price, paid in {"squared": d**2, "distance": d, "flat": np.where(d < 2, d, 4)}.items():
-        here = SampledPolicy(LINEAR, 3, price=price).at(still, np.concatenate([start, np.zeros((20, 6))], axis=1), goal)
+    for price, paid in {"squared": d**2, "distance": d, "saturated": np.where(d < 2, d, 4)}.items():
+        here = SampledPolicy(LINEAR, 3, cost=price).at(still, np.concatenate([start, np.zeros((20, 6))], axis=1), goal)
         np.testing.assert_allclose(here.c, paid[:, None] + np.zeros(3), rtol=1e-12)
 
 
@@ -215,9 +215,9 @@ def test_a_baseline_that_depends_on_the_action_has_another_mean():
 def test_a_neural_policy_is_adapted_by_the_same_lines():
     """Seeds 0 to 9: the cost falls in every task of the four."""
     rng = np.random.default_rng(0)
-    policy = SampledPolicy(MLP([2, 16, 16, 2], "tanh"), 10, 0.1, limit=0.1, price="distance")
+    policy = SampledPolicy(MLP([2, 16, 16, 2], "tanh"), 10, 0.1, max_step=0.1, cost="distance")
     theta = policy.init(rng) * 0.1
-    batch = with_dice(Navigation(horizon=10).sample(rng, tasks=4, shots=200, queries=200), rng, 10)
+    batch = with_noise(Navigation(horizon=10).sample(rng, tasks=4, shots=200, queries=200), rng, 10)
     batch = replace(batch, y_support=0 * batch.y_support + 0.5, y_query=0 * batch.y_query + 0.5)
     before = policy.at(theta, batch.x_query, batch.y_query).cost
     adapted = adapt(policy, theta, batch.x_support, batch.y_support, inner_lr=0.5, steps=3)
@@ -262,12 +262,12 @@ def test_layer_norm_and_a_recurrent_cell_look_at_their_own_row_only():
           for network in LOOKING_ASIDE),
         (lambda: SampledPolicy(LINEAR, hessian="exact"), ValueError, "unknown hessian 'exact': choose one of surrogate, lvc"),
         (lambda: SampledPolicy(LINEAR, baseline=0), TypeError, "baseline is 0, expected a function"),
-        (lambda: SampledPolicy(LINEAR, limit=-1), ValueError, "limit is -1, expected a finite number above zero"),
+        (lambda: SampledPolicy(LINEAR, max_step=-1), ValueError, "max_step is -1, expected a finite number above zero"),
         (lambda: drawn(shots=1), ValueError, "there is 1 episode a task, expected 2 or more"),
         (lambda: drawn(horizon=4), ValueError, r"x has shape \(2, 3, 10\), expected \(n, 12\)"),
-        (lambda: with_dice(None, np.random.default_rng(0), 3), TypeError, "batch is None, expected support and query sets"),
-        (lambda: with_dice(some_episodes(), 0, 3), TypeError, "rng is 0, expected a NumPy Generator"),
-        (lambda: with_dice(some_episodes(), np.random.default_rng(0), 0), ValueError, "horizon is 0, expected at least 1"),
+        (lambda: with_noise(None, np.random.default_rng(0), 3), TypeError, "batch is None, expected support and query sets"),
+        (lambda: with_noise(some_episodes(), 0, 3), TypeError, "rng is 0, expected a NumPy Generator"),
+        (lambda: with_noise(some_episodes(), np.random.default_rng(0), 0), ValueError, "horizon is 0, expected at least 1"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(call, error, sentence):

@@ -104,7 +104,7 @@ def test_the_family_is_compared_and_maml_finds_the_one_step(tmp_path, monkeypatc
     assert [ax.get_ylabel() for ax in figure.axes[::4]] == ["MAML", "pre-trained"]
     walked = figure.axes[0].lines[0].get_xydata()
     start = found.starts["maml"]
-    np.testing.assert_allclose(walked, start.model.walk(start.theta, found.batch.x_query[:1, :1])[:, 0, 0])
+    np.testing.assert_allclose(walked, start.model.rollout(start.theta, found.batch.x_query[:1, :1])[:, 0, 0])
     assert small.pictures["ways.png"](replace(found, starts={})) is None
 
 

@@ -38,7 +38,7 @@ def expected_cost(policy: LinearPolicy, theta: Parameters, x: np.ndarray, y: np.
     """The loss of one task, x (n, inputs) and y (n, 2), as the mean over all ways in which the coins can fall."""
     e = coins(policy.horizon, x)
     many = lambda array: np.broadcast_to(array, (e.shape[1], *array.shape))
-    off = policy.walk(theta, many(x), e)[1:] - y
+    off = policy.rollout(theta, many(x), e)[1:] - y
     of_times = (off * off).sum(-1).mean((1, 2))  # (horizon,)
     return sum(policy.discount ** (t - 1) * cost for t, cost in enumerate(of_times, start=1)) / policy.horizon
 
@@ -65,7 +65,7 @@ def held(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray)
     that under theta: its logarithm (surrogate), itself (lvc), or the product over all moves so far (dice).
     """
     here = policy.at(theta, x, y)
-    seen = here.places[..., :-1, :]
+    seen = here.positions[..., :-1, :]
     mean = lambda theta: policy.network.predict(theta, seen.reshape(*x.shape[:-2], -1, DIM)).reshape(here.e.shape)
     moves = mean(theta) + policy.noise * here.e
 

@@ -96,7 +96,7 @@ class LinearPolicy:
         validate.fitting("theta", theta, self.shapes, x)
         return Surface(self, theta, x, y)
 
-    def walk(self, theta: Parameters, x: np.ndarray, e: np.ndarray | None = None) -> np.ndarray:
+    def rollout(self, theta: Parameters, x: np.ndarray, e: np.ndarray | None = None) -> np.ndarray:
         """Where the point is from start to end, (horizon + 1, ..., n, 2): with the noise e (horizon, ..., n, 2), or without."""
         validate.examples(x, None, self.inputs)
         validate.fitting("theta", theta, self.shapes, x)

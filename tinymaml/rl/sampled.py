@@ -27,26 +27,26 @@ from tinymaml.rl.exact import DIM
 
 # how much the score of each move weighs in H v, beside the Hessians of the log-probabilities: all arrays (T, n, horizon)
 #   c the cost after the move, C the cost to go, b the baseline, q = v . grad log pi of the move
-HESSIANS: dict[str, Callable] = {
+HESSIAN_ESTIMATORS: dict[str, Callable] = {
     "surrogate": lambda c, C, b, q: 0 * q,
     "lvc": lambda c, C, b, q: (C - b) * q,
-    "dice": lambda c, C, b, q: onward(c * np.cumsum(q, axis=-1)) - b * q,  # eq. 25: S_t . v = q_1 + .. + q_t
+    "dice": lambda c, C, b, q: cost_to_go(c * np.cumsum(q, axis=-1)) - b * q,  # eq. 25: S_t . v = q_1 + .. + q_t
 }
 
 # what is paid after a move, from the squared distance to the goal
-PRICES: dict[str, Callable] = {
+COSTS: dict[str, Callable] = {
     "squared": lambda far: far,
     "distance": np.sqrt,
     "flat": lambda far: np.where(far < 4, np.sqrt(far), 4.0),  # from afar nothing is felt of the goal
 }
 
 
-def onward(c: np.ndarray) -> np.ndarray:
+def cost_to_go(c: np.ndarray) -> np.ndarray:
     """What comes from each time on, the last axis: c_t + c_{t+1} + ..."""
     return np.flip(np.cumsum(np.flip(c, -1), axis=-1), -1)
 
 
-def of_the_others(C: np.ndarray, seen: np.ndarray, y: np.ndarray) -> np.ndarray:
+def leave_one_out_baseline(C: np.ndarray, seen: np.ndarray, y: np.ndarray) -> np.ndarray:
     """A baseline: the mean cost to go, at the same time, of the task's other episodes; an own action has no part in it."""
     n = C.shape[-2]
     if n < 2:
@@ -70,11 +70,11 @@ class SampledPolicy:
     horizon     moves of an episode
     noise       sigma
     discount    g: the cost after move t counts g^(t-1)
-    hessian     one of HESSIANS
+    hessian     one of HESSIAN_ESTIMATORS
     baseline    baseline(C, seen, y) is taken off the cost to go C (T, n, horizon) of a move made at `seen` (T, n, horizon, 2);
                 whatever does not depend on the move itself changes no mean. None: nothing
     limit       of either coordinate of a move; what is beyond is cut off by the world. None: there is none
-    price       of the distance to the goal, one of PRICES: squared as in `LinearPolicy`, itself, or 4 wherever it is above 2
+    price       of the distance to the goal, one of COSTS: squared as in `LinearPolicy`, itself, or 4 wherever it is above 2
     """
 
     network: Network
@@ -82,7 +82,7 @@ class SampledPolicy:
     noise: float = 0.05
     discount: float = 1.0
     hessian: str = "dice"
-    baseline: Callable | None = of_the_others
+    baseline: Callable | None = leave_one_out_baseline
     limit: float | None = None
     price: str = "squared"
 
@@ -99,12 +99,12 @@ class SampledPolicy:
         validate.count("horizon", self.horizon)
         validate.rate("noise", self.noise, 0.1)
         validate.discount("discount", self.discount)
-        validate.one_of("hessian", self.hessian, HESSIANS)
+        validate.one_of("hessian", self.hessian, HESSIAN_ESTIMATORS)
         if self.baseline is not None:
             validate.function("baseline", self.baseline)
         if self.limit is not None:
             validate.rate("limit", self.limit, 0.1)
-        validate.one_of("price", self.price, PRICES)
+        validate.one_of("price", self.price, COSTS)
 
     shapes = property(lambda self: self.network.shapes)
     inputs = property(lambda self: DIM * (1 + self.horizon))
@@ -132,10 +132,10 @@ class Surface:
     def __init__(self, policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.policy, self.theta, self.p, self.y = policy, theta, dict(theta.items()), y
         self.e = x[..., DIM:].reshape(*x.shape[:-1], policy.horizon, DIM)
-        self.places = self._walked(x[..., :DIM])
-        off = self.places[..., 1:, :] - y[..., None, :]
+        self.positions = self._walked(x[..., :DIM])
+        off = self.positions[..., 1:, :] - y[..., None, :]
         g = policy.discount ** np.arange(policy.horizon, dtype=x.dtype)
-        self.c = g * PRICES[policy.price]((off * off).sum(-1)).astype(x.dtype, copy=False)
+        self.c = g * COSTS[policy.price]((off * off).sum(-1)).astype(x.dtype, copy=False)
         self.loss = self.c.sum(-1).mean(-1) / policy.horizon  # (T,)
 
     def _walked(self, place: np.ndarray) -> np.ndarray:
@@ -154,17 +154,17 @@ class Surface:
 
     @cached_property
     def C(self) -> np.ndarray:
-        return onward(self.c)
+        return cost_to_go(self.c)
 
     @cached_property
     def b(self) -> np.ndarray:
         baseline = self.policy.baseline
-        return 0 * self.c if baseline is None else baseline(self.C, self.places[..., :-1, :], self.y)
+        return 0 * self.c if baseline is None else baseline(self.C, self.positions[..., :-1, :], self.y)
 
     @cached_property
     def tape(self) -> Any:
         """The network's sweep over every place of every episode at once."""
-        return self.policy.network.body.forward(self.p, self._rows(self.places[..., :-1, :]))[1]
+        return self.policy.network.body.forward(self.p, self._rows(self.positions[..., :-1, :]))[1]
 
     @cached_property
     def D(self) -> np.ndarray:
@@ -183,7 +183,7 @@ class Surface:
         Rmu, Rtape = body.R_forward(p, v, self.tape, None)
         Rmu = Rmu.reshape(self.e.shape)
         q = (self._score * Rmu).sum(-1)  # grad log pi . v of each move
-        weight = HESSIANS[self.policy.hessian](self.c, self.C, self.b, q)
+        weight = HESSIAN_ESTIMATORS[self.policy.hessian](self.c, self.C, self.b, q)
         RD = weight[..., None] * self._score - (self.C - self.b)[..., None] * Rmu / noise**2  # R of a score is -R mu / sigma^2
         _ = self.gradient  # the sweep back comes first
         return self._ordered(body.R_backward(p, v, self.tape, Rtape, self.D, self._rows(RD / self._count))[1])
@@ -199,7 +199,7 @@ class Surface:
         return Parameters.unchecked({name: arrays[name] for name in self.policy.shapes})
 
 
-def with_dice(batch: Any, rng: np.random.Generator, horizon: int) -> Any:
+def with_noise(batch: Any, rng: np.random.Generator, horizon: int) -> Any:
     """The same tasks with the dice of an episode behind every start: x becomes (T, n, 2 + 2 horizon)."""
     validate.batch(batch)
     validate.generator(rng)

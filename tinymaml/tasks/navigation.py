@@ -124,10 +124,10 @@ def picture(found: Any, tasks: int = 6) -> Any:
     for name in wanted:
         start, batch = found.starts[name], found.batch[:tasks]
         x, theta = batch.x_query[:, :1], start.theta
-        ways[name] = {0: start.model.walk(theta, x)[:, :, 0]}
+        ways[name] = {0: start.model.rollout(theta, x)[:, :, 0]}
         for k in (1, 2, 3):
             adapted = adapt(start.model, theta, batch.x_support, batch.y_support, inner_lr=start.inner_lr, steps=k)
-            ways[name][k] = start.model.walk(adapted, x)[:, :, 0]
+            ways[name][k] = start.model.rollout(adapted, x)[:, :, 0]
     return policy_plots.ways(ways, found.batch.hidden.place[:tasks, 0], found.looks) if ways else None
 
 
