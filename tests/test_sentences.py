@@ -220,7 +220,7 @@ def test_files_that_a_text_names_are_there(path):
 
 
 def test_the_sampled_surface_has_what_its_text_lists():
-    from tinymaml.rl.sampled import Surface, SampledPolicy, with_noise
+    from tinymaml.rl.sampled import SampledPolicy, Surface, with_noise
     from tinymaml.tasks import Navigation
 
     policy = SampledPolicy(MLP([2, 2]), 3)

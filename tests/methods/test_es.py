@@ -68,7 +68,7 @@ class Plateau:
     shapes = {"w": (2, 3)}  # noqa: RUF012
 
     def at(self, theta, x, y):
-        return type("Flatten", (), {"loss": np.ones(len(x)), "gradient": theta * 0.0})()
+        return type("Flat", (), {"loss": np.ones(len(x)), "gradient": theta * 0.0})()
 
 
 def test_on_a_plateau_nothing_moves():
@@ -134,12 +134,12 @@ def test_every_inner_step_tries_new_directions(climb, seed):
     theta, batch = Parameters(w=np.zeros((2, 3))), linear_batch(seed)
     tried = []
 
-    class Flatten(Plateau):
+    class Flat(Plateau):
         def at(self, theta, x, y):
             tried.append(theta["w"])
             return super().at(theta, x, y)
 
-    adapt(Blind(Flatten(), 4, 0.1, climb, seed), theta, batch.x_support, batch.y_support, inner_lr=1.0, steps=3)
+    adapt(Blind(Flat(), 4, 0.1, climb, seed), theta, batch.x_support, batch.y_support, inner_lr=1.0, steps=3)
     points = np.concatenate([each.reshape(-1, 6) for each in tried if each.ndim == 3])
     moved = points[np.abs(points).max(1) > 0]
     assert len(moved) == 3 * len(batch) * 4 * (1 if climb else 2)

@@ -117,9 +117,9 @@ def test_a_sum_of_products_is_that_sum(seed, T, n, d, e, own, row, turned, unrea
     for each in own:
         W = drawn(*(tasks if each else ()), *((e, d) if turned else (d, e)))
         pairs.append((drawn(*tasks, n, d), W.swapaxes(-1, -2) if turned else W))
-    plus = None if row is None else drawn(*(tasks if row == "own" else ()), 1, e)
+    bias = None if row is None else drawn(*(tasks if row == "own" else ()), 1, e)
     expected = sum(a @ W for a, W in pairs) + (0 if bias is None else bias)
-    found = sum_of_products(*pairs, bias=plus)
+    found = sum_of_products(*pairs, bias=bias)
     assert found.shape == (*tasks, n, e) and found.dtype == expected.dtype
     np.testing.assert_allclose(found, expected, atol=1e-13)
 

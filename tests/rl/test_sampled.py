@@ -18,7 +18,7 @@ from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import BatchNorm
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.rl.exact import LinearPolicy
-from tinymaml.rl.sampled import HESSIAN_ESTIMATORS, COSTS, SampledPolicy, leave_one_out_baseline, cost_to_go, with_noise
+from tinymaml.rl.sampled import COSTS, HESSIAN_ESTIMATORS, SampledPolicy, cost_to_go, leave_one_out_baseline, with_noise
 from tinymaml.tasks import Navigation, TaskBatch
 
 LINEAR = MLP([2, 2])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import Surface, Model, Rates, adapt
+from tinymaml.maml import Model, Rates, Surface, adapt
 from tinymaml.parameters import Parameters
 
 FAR = 0.1  # of the slope at theta: an inner loop that ends with more of it is far from theta*

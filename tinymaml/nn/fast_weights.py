@@ -156,7 +156,7 @@ def _stacked_product(pairs: tuple, bias: np.ndarray | None) -> np.ndarray:
     return A @ B
 
 
-def into(fresh: np.ndarray, more: np.ndarray) -> np.ndarray:
+def add_in_place(fresh: np.ndarray, more: np.ndarray) -> np.ndarray:
     """fresh + more, in the memory of `fresh`, which nobody else has seen, unless only `more` is complex."""
     return np.add(fresh, more, out=fresh if fresh.dtype is more.dtype else None)
 

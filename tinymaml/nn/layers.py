@@ -29,7 +29,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.nn.activations import ACTIVATIONS
-from tinymaml.nn.fast_weights import add_in_place, outer, sum_rows, sum_of_products, transpose
+from tinymaml.nn.fast_weights import add_in_place, outer, sum_of_products, sum_rows, transpose
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -73,8 +73,8 @@ class SampledPolicy:
     hessian     one of HESSIAN_ESTIMATORS
     baseline    baseline(C, seen, y) is taken off the cost to go C (T, n, horizon) of a move made at `seen` (T, n, horizon, 2);
                 whatever does not depend on the move itself changes no mean. None: nothing
-    limit       of either coordinate of a move; what is beyond is cut off by the world. None: there is none
-    price       of the distance to the goal, one of COSTS: squared as in `LinearPolicy`, itself, or 4 wherever it is above 2
+    max_step       of either coordinate of a move; what is beyond is cut off by the world. None: there is none
+    cost       of the distance to the goal, one of COSTS: squared as in `LinearPolicy`, itself, or 4 wherever it is above 2
     """
 
     network: Network
@@ -83,8 +83,8 @@ class SampledPolicy:
     discount: float = 1.0
     hessian: str = "dice"
     baseline: Callable | None = leave_one_out_baseline
-    limit: float | None = None
-    price: str = "squared"
+    max_step: float | None = None
+    cost: str = "squared"
 
     def __post_init__(self) -> None:
         validate.model(self.network, "init", "predict")
@@ -102,9 +102,9 @@ class SampledPolicy:
         validate.one_of("hessian", self.hessian, HESSIAN_ESTIMATORS)
         if self.baseline is not None:
             validate.function("baseline", self.baseline)
-        if self.limit is not None:
-            validate.rate("limit", self.limit, 0.1)
-        validate.one_of("price", self.price, COSTS)
+        if self.max_step is not None:
+            validate.rate("max_step", self.max_step, 0.1)
+        validate.one_of("cost", self.cost, COSTS)
 
     shapes = property(lambda self: self.network.shapes)
     inputs = property(lambda self: DIM * (1 + self.horizon))
@@ -135,7 +135,7 @@ class Surface:
         self.positions = self._walked(x[..., :DIM])
         off = self.positions[..., 1:, :] - y[..., None, :]
         g = policy.discount ** np.arange(policy.horizon, dtype=x.dtype)
-        self.c = g * COSTS[policy.price]((off * off).sum(-1)).astype(x.dtype, copy=False)
+        self.c = g * COSTS[policy.cost]((off * off).sum(-1)).astype(x.dtype, copy=False)
         self.loss = self.c.sum(-1).mean(-1) / policy.horizon  # (T,)
 
     def _walked(self, place: np.ndarray) -> np.ndarray:
@@ -143,7 +143,7 @@ class Surface:
         policy, places = self.policy, [place]
         for t in range(policy.horizon):
             move = policy.network.body.forward(self.p, place)[0] + policy.noise * self.e[..., t, :]
-            place = place + (move if policy.limit is None else move.clip(-policy.limit, policy.limit))
+            place = place + (move if policy.max_step is None else move.clip(-policy.max_step, policy.max_step))
             places.append(place)
         return np.stack(places, axis=-2)
 
