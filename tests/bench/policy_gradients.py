@@ -201,7 +201,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--tests", **number, default=200, help="new goals (default: %(default)s)")
     top.add_argument("--width", **number, default=32, help="neural: units of both hidden layers (default: %(default)s)")
     top.add_argument("--horizon", **number, default=100, help="neural: moves of an episode (default: %(default)s)")
-    top.add_argument("--hessian", choices=HESSIAN_ESTIMATORS, default="lvc", help="neural: which is trained with (default: %(default)s)")
+    top.add_argument("--hessian", choices=HESSIAN_ESTIMATORS, default="lvc",
+                     help="neural: the one to train with (default: %(default)s)")
     top.add_argument("--first-order", action="store_true", help="neural: none")
     top.add_argument("--inner-lr", type=float, metavar="ALPHA", help="of the first step (default: 0.1 and 0.2)")
     top.add_argument("--seed", **number, default=0, help="default: %(default)s")

@@ -187,7 +187,8 @@ def targets() -> dict:
         "LinearPolicy.hvp": (steered.at(policy_theta, x, x).hvp, {"v": policy_theta}),
         "LinearPolicy.rollout": (steered.rollout, {"theta": policy_theta, "x": x, "e": rng.standard_normal((3, *x.shape))}),
         "SampledPolicy": (SampledPolicy, {
-            "network": drawing.network, "horizon": 3, "noise": 0.1, "discount": 0.9, "hessian": "lvc", "baseline": leave_one_out_baseline,
+            "network": drawing.network, "horizon": 3, "noise": 0.1, "discount": 0.9, "hessian": "lvc",
+            "baseline": leave_one_out_baseline,
             "max_step": 0.1, "cost": "saturated",
         }),
         "SampledPolicy.init": (drawing.init, {**generator, "dtype": np.float32}),

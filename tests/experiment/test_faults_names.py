@@ -69,7 +69,7 @@ def test_maml(problem, seed, fast_weights):
         options = {"steps": problem.steps, "fast_weights": fast_weights}
         one = meta_gradient(model, theta, batch, inner_lr=rates, **options)
         two = meta_gradient(model, mixed, batch, inner_lr=other, **options)
-        for what in ("gradient", "first_order", "curvature", "rates"):
+        for what in ("gradient", "first_order", "curvature", "rates_gradient"):
             same(getattr(one, what), getattr(two, what))
         same(adapt(model, theta, x, y, inner_lr=rates, **options), adapt(model, mixed, x, y, inner_lr=other, **options))
     same(pretraining_gradient(model, theta, batch).gradient, pretraining_gradient(model, mixed, batch).gradient)

@@ -238,17 +238,17 @@ def _rates(case: Case) -> float:
 
 
 def _fast_weights(case: Case) -> float:
-    """Factored and formed weights, where a model has both (eqs. 14 and 15)."""
+    """Factored and dense weights, where a model has both (eqs. 14 and 15)."""
     if not hasattr(case.model, "fast_weights"):
         return 0.0
     errors = []
     for rates in RATES.values():
-        fast, formed = (
+        fast, dense = (
             meta_gradient(case.model, theta, case.batch, inner_lr=rates(case), steps=2, fast_weights=False)
             for theta in (case.model.fast_weights(case.theta), case.theta)
         )
-        for what in ("gradient", "first_order", "curvature", "rates"):
-            errors.append(_same(getattr(fast, what), getattr(formed, what), f"in fast weights the {what} is another"))
+        for what in ("gradient", "first_order", "curvature", "rates_gradient"):
+            errors.append(_same(getattr(fast, what), getattr(dense, what), f"in fast weights the {what} is another"))
     return max(errors)
 
 
