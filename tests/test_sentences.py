@@ -58,7 +58,7 @@ objects[:] = uneven()
     (lambda: Chain([MLP([2, 3]), FIRST]), TypeError, r"layer 1 of the chain is a Network, .*: use its body$"),
     (lambda: Chain(FIRST), TypeError, r"layers is Affine\(.*: put it in a list"),
     (lambda: Network([FIRST, lambda z: z]), TypeError, r"layer 2 of the chain is <function .*>"),
-    (lambda: Network(None), TypeError, r"layers is None, expected one layer after another"),
+    (lambda: Network(None), TypeError, r"layers is None, expected a list of layers"),
     (lambda: Recurrent(None, 3), TypeError, r"layer 1 of the chain is None"),
     (lambda: Recurrent(Chain([MLP([3, 2])]), 3), TypeError, r"layer 1 of the chain is a Network, .*: use its body$"),
     (lambda: Network([FIRST, NoInit()]), TypeError, r"layer 2 of the chain is .*NoInit.*, expected a layer with init: "),

@@ -89,7 +89,7 @@ def arrays_in(value: Any, path: str = "") -> Iterator[tuple[str, np.ndarray]]:
         for part in ("x_support", "y_support", "x_query", "y_query"):
             yield f"{path}.{part}", getattr(value, part)
     elif isinstance(value, Surface):
-        tape = [value.tape.outputs, value.tape.D, value.tape.kept]
+        tape = [value.tape.outputs, value.tape.D, value.tape.caches]
         yield from ((path, array) for _, array in arrays_in([value.x, value.y, value.p, tape]))
 
 

@@ -141,7 +141,7 @@ def test_a_wrong_estimate_is_rejected(hessian, fault, monkeypatch):
         right = HESSIAN_ESTIMATORS[hessian]
         monkeypatch.setitem(HESSIAN_ESTIMATORS, hessian, lambda c, C, b, q: right(c, C, b, q) + 0.01 * c)
     else:
-        monkeypatch.setattr(Elementwise, "backward", lambda self, p, tape, D, below=True: (D, {}))
+        monkeypatch.setattr(Elementwise, "backward", lambda self, p, tape, D: (D, {}))
     policy = SampledPolicy(MLP([2, 3, 2], "tanh"), 3, 0.4, 0.9, hessian=hessian)
     with pytest.raises(ModelRejected) as caught:
         check_model(policy, rng(), batch=episodes(policy))

@@ -257,7 +257,7 @@ def test_any_chain_of_layers_can_be_derived():
     class Double:
         symbol, name = "d", "twice"
         forward = lambda self, p, a: (2 * a, None)
-        backward = lambda self, p, tape, D, below=True: (2 * D, {})
+        backward = lambda self, p, tape, D: (2 * D, {})
         R_forward = lambda self, p, v, tape, Ra: (2 * Ra, None)
         R_backward = lambda self, p, v, tape, Rtape, D, RD: (2 * RD, {})
 

@@ -81,8 +81,8 @@ def test_what_a_student_forgets(network, name, sentence):
     d = derivation_of(network)
     here = d.model.at(d.theta, d.x, d.y)
     if network == "rnn":
-        last = here.tape.kept[0].kept[-1]
-        a, h = np.concatenate([d.x[:, -1:], here.tape.kept[0].kept[-2].outputs[-1]], axis=1), last.outputs[-1]
+        last = here.tape.caches[0][-1]
+        a, h = np.concatenate([d.x[:, -1:], here.tape.caches[0][-2].outputs[-1]], axis=1), last.outputs[-1]
         answer = a.T @ (here.quantities["dh[h]"].reshape(4, 3, 2)[:, -1] * (1 - h * h))
     else:
         c = here.z[1] - here.z[1].mean(0)

@@ -73,7 +73,7 @@ def test_a_pixel_gets_D_from_every_patch_that_it_is_in():
 
 
 def test_as_they_are_patches_halve_the_side_rounded_up():
-    assert [Patches(side, 1).across for side in (28, 14, 7, 4, 3, 2)] == [14, 7, 4, 2, 2, 1]
+    assert [Patches(side, 1).output_side for side in (28, 14, 7, 4, 3, 2)] == [14, 7, 4, 2, 2, 1]
 
 
 def test_they_keep_the_task_axis_the_precision_and_what_they_are_given():

@@ -92,7 +92,7 @@ class Scale(FixedLinear):
     def forward(self, p, a):
         return a * p["k"], a
 
-    def backward(self, p, a, D, below=True):
+    def backward(self, p, a, D, needs_input_grad=True):
         return D * p["k"], {"k": (a * D).sum(-2, keepdims=True)}
 
 

@@ -34,7 +34,7 @@ class Length:
         r = np.sqrt(total(z * z))
         return p["k"] * (z / r), (z / r, r)
 
-    def backward(self, p, tape, D, below=True):
+    def backward(self, p, tape, D):
         h, r = tape
         G = p["k"] * D
         return (G - h * total(G * h)) / r, {"k": (D * h).sum(-2, keepdims=True)}
@@ -76,7 +76,7 @@ def test_the_network_passes_the_battery():
 WRONG = {  # each as if r were held still
     "R_forward": (lambda self, p, v, tape, Rz: (v["k"] * tape[0] + p["k"] * Rz / tape[1], (Rz / tape[1], 0 * tape[1])),
                   "hvp", "R_forward is not the derivative of forward in layer 2, Length"),
-    "backward": (lambda self, p, tape, D, below=True: (p["k"] * D / tape[1], {"k": (D * tape[0]).sum(-2, keepdims=True)}),
+    "backward": (lambda self, p, tape, D: (p["k"] * D / tape[1], {"k": (D * tape[0]).sum(-2, keepdims=True)}),
                  "gradient", "backward is not the transposed derivative of forward in layer 2, Length"),
     "R_backward": (lambda self, p, v, tape, Rtape, D, RD: self.backward(p, tape, RD),
                    "hvp", "R_backward is not the derivative of backward in layer 2, Length"),
@@ -109,7 +109,7 @@ def test_a_wrong_layer_in_a_chain_or_in_a_cell_is_found_in_its_place(monkeypatch
 def test_a_layer_that_complex_numbers_do_not_pass_is_not_blamed_for_another(monkeypatch):
     class Magnitude:
         forward = lambda self, p, z: (np.abs(z), np.sign(z.real))
-        backward = lambda self, p, sign, D, below=True: (D * sign, {})
+        backward = lambda self, p, sign, D: (D * sign, {})
         R_forward = lambda self, p, v, sign, Rz: (Rz * sign, None)
         R_backward = lambda self, p, v, sign, Rtape, D, RD: (RD * sign, {})
 

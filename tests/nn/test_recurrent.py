@@ -54,7 +54,7 @@ class Feed:
     def forward(self, p, h):
         return np.concatenate([self.x, h], axis=-1), None
 
-    def backward(self, p, tape, D, below=True):
+    def backward(self, p, tape, D):
         return D[..., self.x.shape[-1]:], {}
 
     def R_forward(self, p, v, tape, Rh):
@@ -121,8 +121,8 @@ def test_a_cell_of_one_layer():
 @pytest.mark.parametrize(
     ("make", "error", "sentence"),
     [
-        (lambda: Recurrent(Affine(3, 3), 2), ValueError, "the cell gets rows of 3 and makes rows of 3, expected it to"),
-        (lambda: Recurrent(Chain([Elementwise("tanh")]), 2), ValueError, "the cell gets rows of None and makes rows of None"),
+        (lambda: Recurrent(Affine(3, 3), 2), ValueError, "the cell has 3 inputs and 3 outputs, expected x and h side"),
+        (lambda: Recurrent(Chain([Elementwise("tanh")]), 2), ValueError, "the cell has None inputs and None outputs"),
         (lambda: Recurrent(cell(1, 2), 0), ValueError, "steps is 0, expected at least 1"),
         (lambda: Recurrent(cell(1, 2), 2.5), TypeError, "steps is 2.5, expected a whole number"),
         (lambda: Chain([Recurrent(cell(1, 2), 3), Affine(3, 1)]), ValueError, "layer 2 of the chain is .* gets rows of 2"),

@@ -233,7 +233,7 @@ class Contrast(FixedLinear):
     def forward(self, p, a):
         return a - a.mean(-2, keepdims=True), None
 
-    def backward(self, p, tape, D, below=True):
+    def backward(self, p, tape, D):
         return D - D.mean(-2, keepdims=True), {}
 
 

@@ -4,7 +4,7 @@
 
 `forward` is the truth. R_forward must be its derivative along (Ra, v); backward the transpose of that, so that
 D . R(out) = dL/d(in) . Ra + gradient . v in every direction; R_backward the derivative of backward along (Ra, v, RD).
-A layer that learns must also answer where nothing below it moves: there Ra is None, and `below` is False.
+A layer that learns must also answer where nothing below it moves: there Ra is None, and `needs_input_grad` False.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ def rule_errors(
         moved = {name: p[name] + 1j * STEP * v[name] for name in p}
         out_i, tape_i = layer.forward(moved, a + 1j * STEP * Ra * inputs_move)
         Rout, size = out_i.imag / STEP, np.linalg.norm(D) * np.linalg.norm(out_i.imag / STEP)
-        below, gradient = layer.backward(p, tape, D, inputs_move)
-        below_i, gradient_i = layer.backward(moved, tape_i, D + 1j * STEP * RD, inputs_move)
+        flag = () if inputs_move else (False,)  # needs_input_grad
+        below, gradient = layer.backward(p, tape, D, *flag)
+        below_i, gradient_i = layer.backward(moved, tape_i, D + 1j * STEP * RD, *flag)
         mine, Rtape = layer.R_forward(p, v, tape, Ra if inputs_move else None)
         errors["R_forward"].append(relative_error(mine, Rout))
         backwards = sum((gradient[name].sum(0) * v[name]).sum() for name in p) + ((below * Ra).sum() if inputs_move else 0)
         errors["backward"].append(abs((D * Rout).sum() - backwards) / max(size, 1e-3))
-        layer.backward(p, tape, RD, inputs_move)  # what was asked before must not matter
         Rbelow, mine = layer.R_backward(p, v, tape, Rtape, D, RD)
         # of one size: a bias under a norm has a gradient of zero, but for rounding
         mine, truth = ({"in": Rbelow, **mine}, {"in": below_i, **gradient_i}) if inputs_move else (mine, gradient_i)

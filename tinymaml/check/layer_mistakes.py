@@ -13,14 +13,14 @@ import numpy as np
 from tinymaml.check.wrong_rules import Mistake, Rules
 from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import accumulate
-from tinymaml.nn.recurrent import Recurrent, Unrolled
+from tinymaml.nn.recurrent import Recurrent
 
 # -- patches and a flattening (eq. 17) -----------------------------------------------------------------------------
 
 
 def _pixels(layer: Patches, stride: int, first: int) -> np.ndarray:
     """Which pixel each entry of each patch is, (positions, size^2), where patches begin at `first`; side^2 is outside."""
-    along = first + stride * np.arange(layer.across)[:, None] + np.arange(layer.size)  # (across, size), of one axis
+    along = first + stride * np.arange(layer.output_side)[:, None] + np.arange(layer.size)  # (output_side, size), of one axis
     y, x = along[:, None, :, None], along[None, :, None, :]
     inside = (y >= 0) & (y < layer.side) & (x >= 0) & (x < layer.side)
     return np.where(inside, y * layer.side + x, layer.side**2).reshape(layer.positions, layer.size**2)
@@ -57,13 +57,13 @@ IN_IMAGES = {
     "window": Mistake("the patches begin a pixel too far down and right (eq. 17)", _gathered(0, 1)),
     "stride": Mistake("the patches lie a pixel too far apart: their distance is the stride (eq. 17)", _gathered(1, 0)),
     "overlap": Mistake("where patches overlap, D is that of the last one: a pixel gets the sum of all that it is in (eq. 17)", {
-        Patches: {"backward": lambda right, layer, p, shape, D, below=True: (_overwritten(layer, shape, D), {})}}),
+        Patches: {"backward": lambda right, layer, p, shape, D: (_overwritten(layer, shape, D), {})}}),
     "overlap of 17 R": Mistake("where patches overlap, RD is that of the last one: a pixel gets the sum, as for D (eq. 17)", {
         Patches: {"R_backward": lambda right, layer, p, v, shape, Rshape, D, RD: (_overwritten(layer, shape, RD), {})}}),
     "flat": Mistake("positions and channels are exchanged: a row is position after position, all channels of each (eq. 17)", {
         Flatten: {"forward": _exchanged}}),
     "flat D": Mistake("positions and channels are exchanged in D: it goes back the way that the rows came (eq. 17)", {
-        Flatten: {"backward": lambda right, layer, p, shape, D, below=True: (_exchanged_back(layer, shape, D), {})}}),
+        Flatten: {"backward": lambda right, layer, p, shape, D: (_exchanged_back(layer, shape, D), {})}}),
 }  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def _walk(layer: Recurrent, p: Any, a: np.ndarray, h_0: Any = 0, x_of: int = 0, 
         out, tape = layer.cell.forward(p, np.concatenate([x[t], h[t]], axis=-1))
         h.append(out)
         kept.append(tape)
-    return _rows(h[h_of:]), Unrolled(kept)
+    return _rows(h[h_of:]), kept
 
 
 def _fed(**wrong: int) -> Rules:
@@ -119,28 +119,27 @@ def _through_time(cell: Callable, D: list, cut: bool, forwards: bool, last: bool
 
 
 def _back(cut: bool = False, forwards: bool = False, last: bool = False, above: bool = True) -> Rules:
-    def rule(right: Callable, layer: Recurrent, p: Any, tape: Unrolled, D: np.ndarray, below: bool = True) -> tuple:
-        cell = lambda t, D: layer.cell.backward(p, tape.kept[t], D)
+    def rule(right: Callable, layer: Recurrent, p: Any, tape: list, D: np.ndarray, below: bool = True) -> tuple:
+        cell = lambda t, D: layer.cell.backward(p, tape[t], D)
         return _through_time(cell, _steps(layer, D, layer.outputs), cut, forwards, last, above, layer.width)
 
     return {Recurrent: {"backward": rule}}
 
 
 def _R_back(cut: bool = False, forwards: bool = False, last: bool = False, above: bool = True) -> Rules:
-    def rule(right: Callable, layer: Recurrent, p: Any, v: Any, tape: Unrolled, Rtape: Unrolled, D: Any, RD: Any) -> tuple:
-        right(p, v, tape, Rtape, D, RD)  # so that every D of the cell is there
-        cell = lambda t, RD: layer.cell.R_backward(p, v, tape.kept[t], Rtape.kept[t], tape.kept[t].D[-1], RD)
+    def rule(right: Callable, layer: Recurrent, p: Any, v: Any, tape: list, Rtape: list, D: Any, RD: Any) -> tuple:
+        cell = lambda t, RD: layer.cell.R_backward(p, v, tape[t], Rtape[t], tape[t].D[-1], RD)
         return _through_time(cell, _steps(layer, RD, layer.outputs), cut, forwards, last, above, layer.width)
 
     return {Recurrent: {"R_backward": rule}}
 
 
-def _state_stands_still(right: Callable, layer: Recurrent, p: Any, v: Any, tape: Unrolled, Ra: Any) -> tuple:
-    h = 0 * tape.kept[0].outputs[-1]
+def _state_stands_still(right: Callable, layer: Recurrent, p: Any, v: Any, tape: list, Ra: Any) -> tuple:
+    h = 0 * tape[0].outputs[-1]
     Rx = [0 * h[..., :1] + np.zeros(layer.width, h.dtype)] * layer.steps if Ra is None else _steps(layer, Ra, layer.width)
-    walked = [layer.cell.R_forward(p, v, tape.kept[t], np.concatenate([Rx[t], h], axis=-1)) for t in range(layer.steps)]
+    walked = [layer.cell.R_forward(p, v, tape[t], np.concatenate([Rx[t], h], axis=-1)) for t in range(layer.steps)]
     outputs, kept = zip(*walked, strict=True)
-    return _rows(list(outputs)), Unrolled(list(kept))
+    return _rows(list(outputs)), list(kept)
 
 
 IN_TIME = {

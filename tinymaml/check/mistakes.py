@@ -137,7 +137,7 @@ def _bend(bend: Callable) -> Rules:
 
 def _slope(slope: Callable) -> Rules:
     """Eq. 4 of an elementwise layer with another s': slope(s, z, a)."""
-    return {Elementwise: {"backward": lambda right, layer, p, tape, D, below=True: (D * slope(layer.s, *tape[:2]), {})}}
+    return {Elementwise: {"backward": lambda right, layer, p, tape, D: (D * slope(layer.s, *tape[:2]), {})}}
 
 
 def _R_forward(*, p: Callable = lambda p, layer: p, v: Callable = lambda v, layer: v) -> Rules:

@@ -1,7 +1,7 @@
 """s, s' and s'': the activations, each with its first and second derivative.
 
-Each function takes z, and the derivatives also take a = s(z), which is often what they are made of.
-All run unchanged on complex numbers: masks look at the real part.
+Each function takes z; the derivatives also take a = s(z), of which most are polynomials.
+All run unchanged on complex numbers: masks use the real part.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinymaml import validate
-
 
 @dataclass(frozen=True)
 class Activation:
     """An elementwise nonlinearity: `value(z)` = s(z), `first(z, a)` = s'(z), `second(z, a)` = s''(z).
 
-    `curved` is False where s'' is zero everywhere, so that the s'' term of eq. 8 need not be computed.
+    `curved` is False if s'' is zero everywhere: eq. 8 then skips its s'' term.
     """
 
     name: str
@@ -24,18 +22,6 @@ class Activation:
     first: Callable[[np.ndarray, np.ndarray], np.ndarray]
     second: Callable[[np.ndarray, np.ndarray], np.ndarray]
     curved: bool = True
-
-    def __post_init__(self) -> None:
-        validate.text("name", self.name)
-        for name in ("value", "first", "second"):
-            validate.function(name, getattr(self, name))
-        validate.flag("curved", self.curved)
-
-    def __reduce__(self) -> str | tuple:
-        """For pickle and copy: one of ours is the very object, by its name in this module."""
-        if ACTIVATIONS.get(self.name) is self:
-            return self.name
-        return Activation, (self.name, self.value, self.first, self.second, self.curved)
 
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:
@@ -47,8 +33,8 @@ def _softplus(z: np.ndarray) -> np.ndarray:
     return np.where(z.real > 0, z, 0) + np.log1p(np.exp(np.where(z.real > 0, -z, z)))
 
 
-# s = max(z, 0); at the kink, z = 0, we take s' = 0, as most libraries do
-# (real numbers in one pass; complex ones by a mask that looks at the real part alone, since a maximum would not)
+# s = max(z, 0), with s' = 0 at the kink z = 0, as in most libraries;
+# complex numbers by a mask of the real part, which np.maximum would not use
 relu = Activation(
     "relu",
     value=lambda z: np.maximum(z, 0) if z.dtype.kind == "f" else z * (z.real > 0),

@@ -1,16 +1,15 @@
-"""Convolution as a chain of three ideas: gather patches, one affine map of every patch, lay the results side by side (eq. 17).
+"""Convolution in three steps: im2col, one affine map of every patch, and a flattening (eq. 17).
 
     Patches(28, 1), Affine(9, 16, 1), Elementwise("relu", 1), Flatten(14 * 14, 16)
 
-An image is one row, pixel by pixel and channel by channel: (side, side, channels) read in that order. `Patches` makes of it a row
-a position; the affine layer's weights are the kernels, shared by all positions because positions are its rows; `Flatten` makes
-of the positions one row again. Both only move numbers: they are linear and learn nothing, so that R of them is themselves.
+An image is one row of side * side * channels numbers: pixel by pixel, and channel by channel in each. `Patches` (im2col) makes
+one row per position; the affine layer's weights are the kernels, shared by all positions because positions are its rows;
+`Flatten` makes one row per image again. Both are fixed linear maps, so the R-rule of each is the map itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +18,7 @@ from tinymaml import validate
 
 
 class FixedLinear:
-    """The R-rules of a layer that is linear and learns nothing: the same map of Ra, and of RD (eq. 17)."""
+    """The R-rules of a linear layer without parameters: the same map of Ra, and of RD (eq. 17)."""
 
     def R_forward(self, p, v, tape, Ra):
         return self.forward(p, Ra)
@@ -32,8 +31,8 @@ class FixedLinear:
 class Patches(FixedLinear):
     """Images (side, side, channels) to rows of `size` x `size` patches, one every `stride` pixels; outside the image is zero.
 
-    What comes in is (..., n, side * side * channels), what comes out (..., n * positions, size * size * channels). With the
-    values as they are an image of side s becomes one of side ceil(s / 2).
+    Input (..., n, side * side * channels), output (..., n * positions, size * size * channels). With the default values an
+    image of side s has ceil(s / 2) positions a side.
     """
 
     side: int
@@ -52,38 +51,55 @@ class Patches(FixedLinear):
                 "use smaller patches or larger images"
             )
 
-    inputs = cached_property(lambda self: self.side**2 * self.channels)
-    outputs = cached_property(lambda self: self.size**2 * self.channels)
-    positions = cached_property(lambda self: self.across**2)
-    across = cached_property(lambda self: (self.side + 2 * self.padding - self.size) // self.stride + 1)  # positions a side
-
     def forward(self, p, a):
-        images = a.reshape(-1, self.side**2, self.channels)
-        images = np.concatenate([images, np.zeros_like(images[:, :1])], axis=1)  # the last pixel, -1, is the zero outside
+        images = _with_zero(a.reshape(-1, self.side**2, self.channels))  # the last pixel, -1, is the zero outside
         return images.take(self.pixels, axis=1).reshape(*a.shape[:-2], -1, self.outputs), a.shape
 
-    def backward(self, p, shape, D, below=True):
-        patches = D.reshape(-1, len(self.pixels), self.channels)
-        images, (rank, *places) = np.zeros((len(patches), self.side**2, self.channels), D.dtype), self.places
-        for some in places:  # a pixel gets D from every patch that it is in
-            images[:, :len(some)] += patches.take(some, axis=1)
-        return images.take(rank, axis=1).reshape(shape), {}
+    def backward(self, p, shape, D):
+        entries = _with_zero(D.reshape(-1, len(self.pixels), self.channels))  # of all patches; the last, -1, is zero
+        first, *others = self.entries.T
+        images = entries.take(first, axis=1)
+        for copy in others:  # D of a pixel is the sum over all patches that contain it
+            images += entries.take(copy, axis=1)
+        return images.reshape(shape), {}
+
+    @cached_property
+    def inputs(self) -> int:
+        """The numbers of an image."""
+        return self.side**2 * self.channels
+
+    @cached_property
+    def outputs(self) -> int:
+        """The numbers of a patch."""
+        return self.size**2 * self.channels
+
+    @cached_property
+    def output_side(self) -> int:
+        """The positions along one side."""
+        return (self.side + 2 * self.padding - self.size) // self.stride + 1
+
+    @cached_property
+    def positions(self) -> int:
+        """The patches of an image."""
+        return self.output_side**2
+
+    def rows_out(self, rows: int) -> int:
+        """The number of output rows for `rows` input rows."""
+        return rows * self.positions
 
     @cached_property
     def pixels(self) -> np.ndarray:
-        """Which pixel of the image stands where in its patches, (positions * size * size,); -1 outside the image."""
+        """The pixel of every patch entry, (positions * size * size,); -1 outside the image."""
         framed = np.pad(np.arange(self.side**2).reshape(self.side, self.side), self.padding, constant_values=-1)
-        rows = self.stride * np.arange(self.across)[:, None] + np.arange(self.size)  # (across, size), and columns alike
+        rows = self.stride * np.arange(self.output_side)[:, None] + np.arange(self.size)  # (output_side, size), and columns
         return framed[rows[:, None, :, None], rows[None, :, None, :]].ravel()
 
     @cached_property
-    def places(self) -> tuple[np.ndarray, ...]:
-        """The other way round, pixels in many patches first: the rank of each pixel; their first places, second places, ..."""
-        order = self.pixels.argsort(kind="stable")
-        found = np.split(order, np.searchsorted(self.pixels[order], np.arange(self.side**2)))[1:]  # of each pixel, by number
-        ranked = sorted(range(len(found)), key=lambda pixel: -len(found[pixel]))
-        most = len(found[ranked[0]])
-        return np.argsort(ranked), *(np.array([found[p][k] for p in ranked if len(found[p]) > k]) for k in range(most))
+    def entries(self) -> np.ndarray:
+        """The inverse of `pixels`: the patch entries of every pixel, (side * side, most), filled up with -1."""
+        copies = [np.flatnonzero(self.pixels == pixel) for pixel in range(self.side**2)]
+        most = max(map(len, copies))
+        return np.array([np.pad(found, (0, most - len(found)), constant_values=-1) for found in copies])
 
 
 @dataclass(frozen=True)
@@ -97,16 +113,27 @@ class Flatten(FixedLinear):
         validate.count("rows", self.rows)
         validate.count("inputs", self.inputs)
 
-    outputs = property(lambda self: self.rows * self.inputs)
-    positions = property(lambda self: Fraction(1, self.rows))
-
     def forward(self, p, a):
         if a.shape[-2] % self.rows:
             raise ValueError(
-                f"{self!r} gets {a.shape[-2]} rows a task, expected so many times {self.rows}: give it as many rows as there are "
+                f"{self!r} gets {a.shape[-2]} rows a task, expected a multiple of {self.rows}: make `rows` the number of "
                 "positions or steps"
             )
         return a.reshape(*a.shape[:-2], -1, self.outputs), a.shape
 
-    def backward(self, p, shape, D, below=True):
+    def backward(self, p, shape, D):
         return D.reshape(shape), {}
+
+    @property
+    def outputs(self) -> int:
+        """The numbers of an example."""
+        return self.rows * self.inputs
+
+    def rows_out(self, rows: int) -> int:
+        """The number of output rows for `rows` input rows."""
+        return rows // self.rows
+
+
+def _with_zero(rows: np.ndarray) -> np.ndarray:
+    """(n, m, channels) to (n, m + 1, channels): a row of zeros at index -1."""
+    return np.concatenate([rows, np.zeros_like(rows[:, :1])], axis=1)

@@ -1,34 +1,36 @@
-"""Layers: four rules directly under one another, and that is all that a network is made of (eqs. 1-8).
+"""Layers: four rules directly under one another; networks are made of nothing else (eqs. 1-8).
 
-    forward     what comes out, and a tape: what the other rules need of it
-    backward    from D = dL/d(what came out): dL/d(what came in), and the gradient of the layer's own parameters
-    R_forward   R of what comes out, from Ra = R of what came in, and a tape of R
-    R_backward  R of both answers of `backward`, from D and RD
+    forward     the output, and a tape for the other rules
+    backward    from D = dL/d(output): dL/d(input), and the gradient of the layer's own parameters
+    R_forward   R of the output from Ra = R of the input, and a tape of R
+    R_backward  R of both results of `backward`, from D and RD
 
-R f = d/dr f(theta + r v) at r = 0 (Pearlmutter 1994). p and v map the names of parameters to arrays, of theta and of the
-direction; rows are examples, so what flows is (T, m, d), or (m, d) for one task. Nothing flows below the first layer that
-learns: there Ra is None, and `below=False` says that its dL/d(what came in) is asked by no one.
+R f = d/dr f(theta + r v) at r = 0 (Pearlmutter 1994). p and v map parameter names to arrays, of theta and of the direction; rows
+are examples: (T, m, d), or (m, d) for one task. The rules run in this order: R_backward may rely on what `backward` with the same
+D left on the tape. In the first layer with parameters Ra is zero, passed as None, and `backward` is called with a last argument
+`needs_input_grad` = False: its dL/d(input) is not used. A layer that is never the first one, or has no parameters, can omit it.
 
-A layer that learns also has `shapes` (name of each parameter to its shape) and `init(rng)`. The rest is for the reader:
-`inputs` and `outputs`, the widths of its rows, are compared with those of its neighbours; `symbol` and `name` are what its
-output is called, as in z[2], and `names` what its parameters are called in the text, as in {"W": "W2"}. A layer of ours whose
-name is left out is numbered by its chain. A layer that makes another number of rows says how many of each as `positions`, and
-one that looks at several rows of a task at once how many it needs as `min_rows`.
+A layer with parameters also has `shapes` (name of each parameter to its shape) and `init(rng)`. All else is optional:
+    inputs, outputs    the widths of its rows, compared with those of the neighbours
+    symbol, name       of its output in the text, as in z[2]; a chain numbers the layers of this package that have no name
+    names              of its parameters in the text, as in {"W": "W2"}
+    rows_out(rows)     the number of output rows, if it is another than that of the input rows
+    min_rows           the fewest rows of a task, if more than one
+    factorable         the names of the matrices that may be kept as factors (eq. 14)
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.nn.activations import ACTIVATIONS
+from tinymaml.nn.activations import ACTIVATIONS, Activation
 from tinymaml.nn.fast_weights import add_in_place, outer, sum_of_products, sum_rows, transpose
 
 Arrays = Mapping[str, np.ndarray]
@@ -39,7 +41,7 @@ class Layer(Protocol):
 
     def forward(self, p: Arrays, a: np.ndarray) -> tuple[np.ndarray, Any]: ...
 
-    def backward(self, p: Arrays, tape: Any, D: np.ndarray, below: bool) -> tuple[np.ndarray | None, dict]: ...
+    def backward(self, p: Arrays, tape: Any, D: np.ndarray) -> tuple[np.ndarray | None, dict]: ...
 
     def R_forward(self, p: Arrays, v: Arrays, tape: Any, Ra: np.ndarray | None) -> tuple[np.ndarray, Any]: ...
 
@@ -52,9 +54,8 @@ class Layer(Protocol):
 class Affine:
     """z = a W + b, with W (inputs, outputs) and a row b (1, outputs), named by `name`: W1 and b1, or W and b without one.
 
-    W may be shared, each task's own (T, inputs, outputs), or factored (eq. 14). At the start both are uniform within
-    +- 1 / sqrt(inputs), the variance of LeCun et al. 1998; the biases are random too, so that the kinks of a relu
-    network lie all over the inputs and not in one point.
+    W may be shared, each task's own (T, inputs, outputs), or factored (eq. 14). Both start uniform within +- 1 / sqrt(inputs),
+    the variance of LeCun et al. 1998; random biases spread the kinks of a relu network over the inputs.
     """
 
     inputs: int
@@ -70,9 +71,9 @@ class Affine:
         z = sum_of_products((a, p[self.W]), bias=p[self.b])  # eq. 1   (T, m, d')
         return z, a
 
-    def backward(self, p, a, D, below=True):
+    def backward(self, p, a, D, needs_input_grad=True):
         W = p[self.W]
-        Da = sum_of_products((D, transpose(W))) if below else None  # eq. 4   (T, m, d)
+        Da = sum_of_products((D, transpose(W))) if needs_input_grad else None  # eq. 4   (T, m, d)
         return Da, {self.W: outer((a, D), like=W), self.b: sum_rows(D)}  # eq. 3   (T, d, d'), (T, 1, d')
 
     def R_forward(self, p, v, a, Ra):
@@ -84,23 +85,39 @@ class Affine:
         RDa = None if Ra is None else sum_of_products((RD, transpose(W)), (D, transpose(V)))  # eq. 8   (T, m, d)
         return RDa, {self.W: outer((a, RD), (Ra, D), like=W), self.b: sum_rows(RD)}  # eq. 7
 
-    W = cached_property(lambda self: f"W{self.name}")
-    b = cached_property(lambda self: f"b{self.name}")
-    names = property(lambda self: {"W": self.W, "b": self.b})
-    matrices = property(lambda self: (self.W,))  # what may be kept as factors
+    @cached_property
+    def W(self) -> str:
+        """The name of the weights."""
+        return f"W{self.name}"
+
+    @cached_property
+    def b(self) -> str:
+        """The name of the bias."""
+        return f"b{self.name}"
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The parameters by their symbols in the text."""
+        return {"W": self.W, "b": self.b}
+
+    @property
+    def factorable(self) -> tuple[str, ...]:
+        """The names of the matrices that may be kept as factors."""
+        return (self.W,)
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape of each parameter."""
         return {self.W: (self.inputs, self.outputs), self.b: (1, self.outputs)}
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        reach = self.inputs**-0.5
-        return {name: rng.uniform(-reach, reach, shape) for name, shape in self.shapes.items()}
+        bound = self.inputs**-0.5
+        return {name: rng.uniform(-bound, bound, shape) for name, shape in self.shapes.items()}
 
 
 @dataclass(frozen=True)
 class Elementwise:
-    """a = s(z), entry by entry, for one of the activations by name; s' is kept for all that follows."""
+    """a = s(z), entry by entry, for one of the activations by name; s' is on the tape."""
 
     activation: str
     name: int | str = ""
@@ -113,7 +130,7 @@ class Elementwise:
         a = self.s.value(z)  # eq. 1   (T, m, d)
         return a, (z, a, self.s.first(z, a))
 
-    def backward(self, p, tape, D, below=True):
+    def backward(self, p, tape, D):
         _, _, s1 = tape
         return D * s1, {}  # eq. 4
 
@@ -126,14 +143,20 @@ class Elementwise:
         RDz = RD * s1  # eq. 8, and where the activation is curved its last term
         return add_in_place(RDz, D * self.s.second(z, a) * Rz) if self.s.curved else RDz, {}
 
-    s = property(lambda self: ACTIVATIONS[self.activation])
+    @property
+    def s(self) -> Activation:
+        """The activation with its derivatives."""
+        return ACTIVATIONS[self.activation]
 
 
 class Tape:
-    """What a chain keeps of one sweep: each layer's output and tape, and from the sweep back D at each output."""
+    """One sweep of a chain: the output and tape of each layer, and D at each output, which the backward sweep adds.
 
-    def __init__(self, lowest: int, outputs: list, kept: list):
-        self.lowest, self.outputs, self.kept, self.D = lowest, outputs, kept, None  # below `lowest` nothing learns or moves
+    first: the index of the first layer with a gradient, or with an R that is not zero.
+    """
+
+    def __init__(self, first: int, outputs: list, caches: list):
+        self.first, self.outputs, self.caches, self.D = first, outputs, caches, None
 
 
 @dataclass(frozen=True)
@@ -141,21 +164,21 @@ class Chain:
     """Layers one after another, which is a layer again.
 
     An affine layer without a name gets its number, 1, 2, ..., any other layer without one that of the affine layer before it.
-    The same object put in twice shares its parameters, whose gradients are added up. ValueError if two objects have one name,
-    or if the rows that one layer gives are not as wide as the next one wants.
+    A layer that occurs twice shares its parameters; their gradients are added. ValueError if two layers have one name, or if
+    the width of a layer's output is not that of the next one's input.
     """
 
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
         if not isinstance(self.layers, Iterable):
-            raise TypeError(f"layers is {validate.told(self.layers)}, expected one layer after another: put it in a list")
+            raise TypeError(f"layers is {validate.told(self.layers)}, expected a list of layers: put it in a list")
         layers = tuple(self.layers)
         for i, layer in enumerate(layers, start=1):
             _check_rules(i, layer)
-        object.__setattr__(self, "layers", _numbered(layers))
-        if not self.layers:
+        if not layers:
             raise ValueError("a chain of no layers: put at least one in, for instance Affine(2, 1)")
+        object.__setattr__(self, "layers", _numbered(layers))
         self._check_widths()
         _ = self.owners
 
@@ -165,43 +188,43 @@ class Chain:
             a, tape = layer.forward(p, a)
             outputs.append(a)
             tapes.append(tape)
-        return a, Tape(self.lowest, outputs, tapes)
+        return a, Tape(self.first_trainable, outputs, tapes)
 
-    def backward(self, p, tape, D, below=True):
-        lowest, gradient = 0 if below else self.lowest, {}
+    def backward(self, p, tape, D, needs_input_grad=True):
+        first, gradient = 0 if needs_input_grad else self.first_trainable, {}
         tape.D = [None] * len(self.layers)
-        for i in range(len(self.layers) - 1, lowest - 1, -1):
+        for i in reversed(range(first, len(self.layers))):
             tape.D[i] = D
-            D, own = self.layers[i].backward(p, tape.kept[i], D, below or i > lowest)
+            flag = () if needs_input_grad or i > first else (False,)  # only the first layer with parameters gets the flag
+            D, own = self.layers[i].backward(p, tape.caches[i], D, *flag)
             accumulate(gradient, own)
         return D, gradient
 
     def R_forward(self, p, v, tape, Ra):
-        lowest = self.lowest if Ra is None else 0
-        Routputs, Rtapes = [None] * lowest, [None] * lowest
-        for layer, kept in zip(self.layers[lowest:], tape.kept[lowest:], strict=True):
-            Ra, Rkept = layer.R_forward(p, v, kept, Ra)
+        first = self.first_trainable if Ra is None else 0
+        Routputs, Rtapes = [None] * first, [None] * first
+        for layer, cache in zip(self.layers[first:], tape.caches[first:], strict=True):
+            Ra, Rtape = layer.R_forward(p, v, cache, Ra)
             Routputs.append(Ra)
-            Rtapes.append(Rkept)
-        return Ra, Tape(lowest, Routputs, Rtapes)
+            Rtapes.append(Rtape)
+        return Ra, Tape(first, Routputs, Rtapes)
 
     def R_backward(self, p, v, tape, Rtape, D, RD):
-        if tape.D is None or tape.D[-1] is not D:
-            self.backward(p, tape, D)
         gradient, Rtape.D = {}, [None] * len(self.layers)
-        for i in range(len(self.layers) - 1, Rtape.lowest - 1, -1):
+        for i in reversed(range(Rtape.first, len(self.layers))):
             Rtape.D[i] = RD
-            RD, own = self.layers[i].R_backward(p, v, tape.kept[i], Rtape.kept[i], tape.D[i], RD)
+            RD, own = self.layers[i].R_backward(p, v, tape.caches[i], Rtape.caches[i], tape.D[i], RD)
             accumulate(gradient, own)
         return RD, gradient
 
     @cached_property
-    def lowest(self) -> int:
-        """The index of the first layer that learns."""
+    def first_trainable(self) -> int:
+        """The index of the first layer with parameters."""
         return next((i for i, layer in enumerate(self.layers) if _shapes(layer)), len(self.layers))
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter."""
         return {name: shape for layer in self.layers for name, shape in _shapes(layer).items()}
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -219,19 +242,23 @@ class Chain:
                     )
         return owners
 
-    @property
-    def min_rows(self) -> int:
-        """How many rows of a task there must be at least: more than one where a norm is taken over a single row of each."""
-        min_rows, rows = 1, Fraction(1)
+    def rows_out(self, rows: int) -> int:
+        """The number of output rows for `rows` input rows."""
         for layer in self.layers:
-            min_rows = max(min_rows, math.ceil(getattr(layer, "min_rows", 1) / rows))
-            rows *= getattr(layer, "positions", 1)
-        return min_rows
+            rows = rows_out(layer, rows)
+        return rows
 
     @property
-    def positions(self) -> Fraction:
-        """How many rows come out for one that comes in."""
-        return math.prod((getattr(layer, "positions", 1) for layer in self.layers), start=Fraction(1))
+    def min_rows(self) -> int:
+        """The fewest rows of a task: more than one where a batch norm gets a single row of each example."""
+        return next(rows for rows in itertools.count(1) if self._has_enough(rows))
+
+    def _has_enough(self, rows: int) -> bool:
+        for layer in self.layers:
+            if rows < getattr(layer, "min_rows", 1):
+                return False
+            rows = rows_out(layer, rows)
+        return True
 
     def _check_widths(self) -> None:
         width = None
@@ -243,12 +270,12 @@ class Chain:
 
     @cached_property
     def inputs(self) -> int | None:
-        """The width of the rows that come in, None where no layer says."""
+        """The width of the input rows, None if no layer has one."""
         return next((layer.inputs for layer in self.layers if hasattr(layer, "inputs")), None)
 
     @cached_property
     def outputs(self) -> int | None:
-        """The width of the rows that come out, None where no layer says."""
+        """The width of the output rows, None if no layer has one."""
         return next((layer.outputs for layer in reversed(self.layers) if hasattr(layer, "outputs")), None)
 
 
@@ -258,13 +285,18 @@ def accumulate(total: dict[str, np.ndarray], more: Arrays) -> None:
         total[name] = total[name] + array if name in total else array
 
 
+def rows_out(layer: Layer, rows: int) -> int:
+    """The number of output rows of a layer for `rows` input rows."""
+    return layer.rows_out(rows) if hasattr(layer, "rows_out") else rows
+
+
 def parameter_names(layer: Layer) -> dict[str, str]:
-    """The layer's parameters by their symbol in the text: {"W": "W1", "b": "b1"}."""
+    """The layer's parameters by their symbols in the text: {"W": "W1", "b": "b1"}."""
     return getattr(layer, "names", {name: name for name in _shapes(layer)})
 
 
 def _check_rules(i: int, layer: Layer) -> None:
-    """TypeError unless this is a layer: an object with the four rules, and with `init` if it has parameters."""
+    """TypeError unless the object has the four rules, and `init` if it has parameters."""
     needed = ("forward", "backward", "R_forward", "R_backward", *["init"] * bool(_shapes(layer)))
     lacking = [rule for rule in needed if isinstance(layer, type) or not hasattr(layer, rule)]
     if lacking:
@@ -282,14 +314,14 @@ def _owners(layer: Layer) -> dict[str, Layer]:
 
 
 def _numbered(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """The layers, each that has no name with one: see `Chain`."""
-    depth, below, twice, made = 0, 0, {}, []
+    """The layers with names filled in, as `Chain` says; a layer that occurs twice stays one."""
+    depth, name, renamed, result = 0, 0, {}, []
     for layer in layers:
         affine = getattr(layer, "symbol", "") == "z"
         depth += affine
         if getattr(layer, "name", None) == "":
-            named = replace(layer, name=depth if affine else below)
-            layer = twice.setdefault(id(layer), named) if _shapes(layer) else named
-        below = layer.name if affine else below
-        made.append(layer)
-    return tuple(made)
+            named = replace(layer, name=depth if affine else name)
+            layer = renamed.setdefault(id(layer), named) if _shapes(layer) else named
+        name = layer.name if affine else name
+        result.append(layer)
+    return tuple(result)

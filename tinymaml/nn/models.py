@@ -65,7 +65,7 @@ def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch",
         if size == 1:
             raise ValueError(f"block {l} gets images of side 1, which cannot be halved: side {side} is for {l - 1} blocks")
         patches = Patches(size, channels)
-        size, channels = patches.across, filters
+        size, channels = patches.output_side, filters
         kernels = Affine(patches.outputs, filters, l)
         layers += [patches, kernels, *_norm(norm, filters, l), Elementwise(activation, l), Flatten(patches.positions, filters)]
     layers.append(Affine(size**2 * filters, validate.count("ways", ways, least=2), blocks + 1))

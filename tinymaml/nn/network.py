@@ -1,31 +1,34 @@
-"""A network: a chain of layers under a loss, and what is seen of it from one point theta (eqs. 1-10).
+"""A network: a chain of layers under a loss, and its loss surface at one point theta (eqs. 1-10).
 
     here = Network(Chain([Affine(1, 40, 1), Elementwise("tanh", 1), Affine(40, 1, 2)]), "squared_error").at(theta, x, y)
     here.loss, here.prediction, here.gradient, here.hvp(v)
 
-Everything of the derivation can be looked at by name and layer: here.z[2], here.D[2], here.dW[1], here.along(v).Rz[2].
+Every intermediate of the derivation has a name and a layer: here.z[2], here.D[2], here.dW[1], here.along(v).Rz[2].
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from tinymaml import validate
 from tinymaml.nn.fast_weights import Factored
-from tinymaml.nn.layers import Chain, Elementwise, Layer, Tape, parameter_names
+from tinymaml.nn.layers import Chain, Elementwise, Layer, Tape, parameter_names, rows_out
 from tinymaml.nn.losses import LOSSES, Loss
 from tinymaml.parameters import Parameters
 
 
+def _quantity(symbol: str, doc: str) -> property:
+    """A property: the intermediates of one symbol by layer."""
+    return property(lambda self: self.by_symbol.get(symbol, {}), doc=doc)
+
+
 @dataclass(frozen=True, repr=False)
 class Network:
-    """A chain of layers whose last output is judged by a loss, averaged over the rows.
+    """A chain of layers and a loss of its last output, averaged over the rows.
 
     body: a `Chain`, or a list of layers. loss: squared_error (eq. 9), cross_entropy on logits (eq. 10), or a `Loss` of your own.
     """
@@ -69,7 +72,7 @@ class Network:
 
     @property
     def min_examples(self) -> int:
-        """How many examples a task must have at least: more than one where a norm is taken over a single row of each."""
+        """The fewest examples of a task: more than one where a batch norm gets a single row of each."""
         return self.body.min_rows
 
     @property
@@ -78,8 +81,8 @@ class Network:
         return self.body.shapes
 
     def __repr__(self) -> str:
-        """A table: a row a layer that learns, with the shapes of its parameters."""
-        rows: dict[str, dict[str, str]] = {}  # the parameters of each, by their symbols
+        """A table: a row for each layer with parameters, and their shapes."""
+        rows: dict[str, dict[str, str]] = {}  # parameter names by layer and symbol
         for layer in self.layers:
             if own := parameter_names(layer):
                 rows.setdefault(str(getattr(layer, "name", "")), {}).update(own)
@@ -94,15 +97,15 @@ class Network:
         return "\n".join([self.title, *map(line, rows)])
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
-        """A random theta, as each layer says, in float64 or float32."""
+        """A random theta, from the `init` of every layer, in float64 or float32."""
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         return Parameters.unchecked({name: array.astype(dtype) for name, array in self.body.init(rng).items()})
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss surface seen from theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
 
-        It has copies of the arrays, so that changing them in place afterwards does not reach it. TypeError for integer or
-        object arrays and for mixed precision, ValueError for shapes that do not fit and for data that is NaN or infinite.
+        It copies the arrays, so later changes in place do not affect it. TypeError for integer or object arrays and for mixed
+        precision, ValueError for shapes that do not fit and for NaN or infinite data.
         """
         if self.example_loss is LOSSES["cross_entropy"]:
             validate.one_hot("y", y, self.outputs)
@@ -112,11 +115,11 @@ class Network:
         return Surface(self, theta.copy(), x.copy(), y.copy())
 
     def predict(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
-        """The last output for inputs x (..., n, d_0), when there are no targets: (..., n, d_L)."""
+        """The last output for inputs x (..., n, d_0), without targets: (..., n, d_L)."""
         return self._forward(self.body, theta, x)
 
     def features(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
-        """What the last layer is given: (..., n, d_{L-1})."""
+        """The input of the last layer: (..., n, d_{L-1})."""
         return self._forward(Chain(self.layers[:-1]), theta, x)
 
     def _forward(self, body: Chain, theta: Parameters, x: np.ndarray) -> np.ndarray:
@@ -125,16 +128,16 @@ class Network:
         return body.forward(theta, x)[0]
 
     def fast_weights(self, theta: Parameters, examples: int = 0) -> Parameters:
-        """The same theta with every matrix of an affine layer ready to be adapted as factors (eqs. 14 and 15).
+        """The same theta with the matrices of affine layers as `Factored`, to be adapted as factors (eqs. 14 and 15).
 
-        Given the number of `examples` that a task adapts on, counted once a step, only those for which the factors are
-        smaller than the matrix they stand for: rows (d + d') < d d', where an example may be several rows of a layer.
+        Given the number of `examples` of a task, counted once per step, only those whose factors are smaller than the matrix:
+        rows (d + d') < d d', where an example may be several rows of a layer.
         """
         validate.parameters("theta", theta)
         arrays, rows = dict(theta.items()), validate.count("examples", examples, least=0)
         for layer in self.layers:
-            rows *= getattr(layer, "positions", 1)
-            for name in getattr(layer, "matrices", ()):
+            rows = rows_out(layer, rows)
+            for name in getattr(layer, "factorable", ()):
                 W = arrays.get(name)
                 if isinstance(W, np.ndarray) and W.ndim == 2 and rows * sum(W.shape) < W.size:
                     arrays[name] = Factored(W.copy())
@@ -144,17 +147,17 @@ class Network:
 class Surface:
     """The loss of one network at (theta, x, y), with every intermediate by name and layer.
 
-    z, a      outputs, forward (eq. 1): z[l] of an affine layer, a[l] of what follows it, a[0] = x
+    z, a      outputs, forward (eq. 1): z[l] of an affine layer, a[l] of the activation or flattening after it, a[0] = x
     D, da     dL/dz[l] and dL/da[l] (eqs. 2 and 4)
     dW, db    dL/dW_l and dL/db_l (eq. 3)
     s1, s2    s'(z[l]) and s''(z[l]) of the elementwise layers
-    `quantities` has them all, and those of other layers, as "z[1]", "dW[1]". The sweep back is made when first asked
-    for, and once. With a task axis every quantity has it, `loss` too.
+    `quantities` has all but s1 and s2, and those of other layers, as "z[1]", "dW[1]". The backward sweep runs once, on the
+    first use of its results. With a task axis every quantity has it, `loss` too.
     """
 
     def __init__(self, network: Network, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.network, self.theta, self.x, self.y = network, theta, x, y
-        self.p, self.example_loss, self.n = dict(theta.items()), network.example_loss, y.shape[-2]
+        self.p, self.n = dict(theta.items()), y.shape[-2]
         self.prediction, self.tape = network.body.forward(self.p, x)  # (T, n, d_L): values, or logits
         if self.prediction.shape[-2] != self.n:
             raise ValueError(
@@ -162,23 +165,20 @@ class Surface:
                 "end it with Flatten(positions, width), which lays the rows of an example side by side"
             )
 
-    def __reduce__(self) -> tuple:
-        return Surface, (self.network, self.theta, self.x, self.y)  # for pickle and copy: what follows is computed again
-
     @cached_property
     def loss(self) -> np.ndarray:
         """The mean over the n examples of the loss of each: (T,), a scalar for one task."""
-        return self.example_loss.value(self.prediction, self.y).sum(-1) / self.n
+        return self.network.example_loss.value(self.prediction, self.y).sum(-1) / self.n
 
     @cached_property
     def output_gradient(self) -> np.ndarray:
-        """dL/d(prediction): the D from which all others follow."""
-        return self.example_loss.gradient(self.prediction, self.y) / self.n  # eq. 2   (T, n, d_L)
+        """dL/d(prediction): D of the last layer."""
+        return self.network.example_loss.gradient(self.prediction, self.y) / self.n  # eq. 2   (T, n, d_L)
 
     @cached_property
     def gradient(self) -> Parameters:
         """dL/dtheta, each task's own: (T, ...) for every parameter."""
-        return _in_order(self.network, self.network.body.backward(self.p, self.tape, self.output_gradient, below=False)[1])
+        return _in_order(self.network, self.network.body.backward(self.p, self.tape, self.output_gradient, False)[1])
 
     def along(self, v: Parameters) -> RSurface:
         """The same surface differentiated along the direction v: every R-quantity by name."""
@@ -186,27 +186,44 @@ class Surface:
         return RSurface(self, v)
 
     def hvp(self, v: Parameters) -> Parameters:
-        """The Hessian-vector product H v, for about the price of a gradient; H is never formed."""
+        """The Hessian-vector product H v, for about the cost of a gradient; H is never formed."""
         return self.along(v).hvp
 
     @cached_property
-    def quantities(self) -> dict[str, np.ndarray]:
-        """Every intermediate by its name in the text."""
-        _ = self.gradient  # and with it every D
-        return _quantities(self.network, self.tape, self.gradient)
+    def by_symbol(self) -> dict[str, dict[int | str, np.ndarray]]:
+        """Every intermediate by its symbol and layer: {"z": {1: ...}, "D": ..., "dW": ...}."""
+        gradient = self.gradient  # runs the backward sweep, which leaves every D on the tape
+        return _by_symbol(self.network, self.tape, gradient)
 
-    z = property(lambda self: _of(self.network, self.tape.outputs, "z"))
-    a = property(lambda self: {0: self.x} | _of(self.network, self.tape.outputs, "a"))
-    D = property(lambda self: self.gradient and _of(self.network, self.tape.D, "z"))
-    da = property(lambda self: self.gradient and _of(self.network, self.tape.D, "a"))
-    dW = property(lambda self: _own(self.network, self.gradient, "W"))
-    db = property(lambda self: _own(self.network, self.gradient, "b"))
-    s1 = property(lambda self: {l: s1 for l, (_, _, s1) in _of(self.network, self.tape.kept, "a").items()})
+    @property
+    def quantities(self) -> dict[str, np.ndarray]:
+        """Every intermediate by its name in the text, as "z[1]"."""
+        return _by_name(self.by_symbol)
+
+    z = _quantity("z", "Outputs of the affine layers, eq. 1.")
+    D = _quantity("D", "dL/dz, eqs. 2 and 4.")
+    da = _quantity("da", "dL/da, eq. 4.")
+    dW = _quantity("dW", "dL/dW, eq. 3.")
+    db = _quantity("db", "dL/db, eq. 3.")
+
+    @property
+    def a(self) -> dict[int | str, np.ndarray]:
+        """The inputs a[0] and the activations, eq. 1."""
+        return {0: self.x, **self.by_symbol.get("a", {})}
+
+    @property
+    def s1(self) -> dict[int | str, np.ndarray]:
+        """s'(z) of the elementwise layers."""
+        return {layer.name: s1 for layer, (_, _, s1) in self._elementwise()}
 
     @property
     def s2(self) -> dict[int | str, np.ndarray]:
-        layers = zip(self.network.layers, self.tape.kept, strict=True)
-        return {layer.name: layer.s.second(*kept[:2]) for layer, kept in layers if isinstance(layer, Elementwise)}
+        """s''(z) of the elementwise layers."""
+        return {layer.name: layer.s.second(z, a) for layer, (z, a, _) in self._elementwise()}
+
+    def _elementwise(self) -> list[tuple[Elementwise, tuple]]:
+        layers = zip(self.network.layers, self.tape.caches, strict=True)
+        return [(layer, cache) for layer, cache in layers if isinstance(layer, Elementwise)]
 
     @property
     def depth(self) -> int:
@@ -215,64 +232,60 @@ class Surface:
 
 
 class RSurface:
-    """Pearlmutter's R-operator (1994): R f = d/dr f(theta + r v) at r = 0, of everything that `Surface` has.
+    """Pearlmutter's R-operator (1994): R f = d/dr f(theta + r v) at r = 0, of every intermediate of a `Surface`.
 
-    Rz, Ra           the forward sweep, eq. 5 (Ra_0 = 0: the inputs do not move)
+    Rz, Ra           the forward sweep, eq. 5 (Ra_0 = 0: the inputs are fixed)
     RD, Rda          R of D and da, eqs. 6 and 8
     RdW, Rdb, hvp    R of the gradient, eq. 7
     """
 
     def __init__(self, here: Surface, v: Parameters):
-        _ = here.gradient  # the sweep back comes first: eqs. 7 and 8 need every D
-        self.network = here.network
-        body, p, v = here.network.body, here.p, dict(v.items())
-        Rz, self.tape = body.R_forward(p, v, here.tape, None)
-        RD = here.example_loss.hvp(here.prediction, here.y, Rz) / here.n  # eq. 6   (T, n, d_L)
-        self.hvp = _in_order(here.network, body.R_backward(p, v, here.tape, self.tape, here.output_gradient, RD)[1])
+        _ = here.gradient  # runs the backward sweep: eqs. 7 and 8 need every D
+        self.network = network = here.network
+        p, v = here.p, dict(v.items())
+        Rz, self.tape = network.body.R_forward(p, v, here.tape, None)
+        RD = network.example_loss.hvp(here.prediction, here.y, Rz) / here.n  # eq. 6   (T, n, d_L)
+        self.hvp = _in_order(network, network.body.R_backward(p, v, here.tape, self.tape, here.output_gradient, RD)[1])
 
     @cached_property
+    def by_symbol(self) -> dict[str, dict[int | str, np.ndarray]]:
+        """Every intermediate by its symbol and layer: {"Rz": {1: ...}, "RD": ..., "RdW": ...}."""
+        return {f"R{symbol}": arrays for symbol, arrays in _by_symbol(self.network, self.tape, self.hvp).items()}
+
+    @property
     def quantities(self) -> dict[str, np.ndarray]:
-        """Every intermediate by its name in the text."""
-        return {f"R{name}": array for name, array in _quantities(self.network, self.tape, self.hvp).items()}
+        """Every intermediate by its name in the text, as "Rz[1]"."""
+        return _by_name(self.by_symbol)
 
-    Rz = property(lambda self: _of(self.network, self.tape.outputs, "z"))
-    Ra = property(lambda self: _of(self.network, self.tape.outputs, "a"))
-    RD = property(lambda self: _of(self.network, self.tape.D, "z"))
-    Rda = property(lambda self: _of(self.network, self.tape.D, "a"))
-    RdW = property(lambda self: _own(self.network, self.hvp, "W"))
-    Rdb = property(lambda self: _own(self.network, self.hvp, "b"))
-
-
-# -- by name: a layer knows its own ------------------------------------------------------------------------------
+    Rz = _quantity("Rz", "R of the outputs of the affine layers, eq. 5.")
+    Ra = _quantity("Ra", "R of the activations, eq. 5.")
+    RD = _quantity("RD", "R of D, eqs. 6 and 8.")
+    Rda = _quantity("Rda", "R of da, eq. 8.")
+    RdW = _quantity("RdW", "R of dW, eq. 7.")
+    Rdb = _quantity("Rdb", "R of db, eq. 7.")
 
 
 def _in_order(network: Network, arrays: dict[str, np.ndarray]) -> Parameters:
     return Parameters.unchecked({name: arrays[name] for name in network.shapes})
 
 
-def _of(network: Network, values: Sequence[Any], symbol: str) -> dict[int | str, np.ndarray]:
-    """Those of the layers' values that belong to an output with this symbol, by layer."""
-    layers = zip(network.layers, values, strict=True)
-    return {layer.name: value for layer, value in layers if getattr(layer, "symbol", "") == symbol}
-
-
-def _own(network: Network, arrays: Parameters, symbol: str) -> dict[int | str, np.ndarray]:
-    """Those of the parameters that have this symbol, by layer."""
-    return {layer.name: arrays[parameter_names(layer)[symbol]] for layer in network.layers if symbol in parameter_names(layer)}
-
-
-def _quantities(network: Network, tape: Tape, gradient: Parameters) -> dict[str, np.ndarray]:
-    """The outputs, the D's and the gradients, by name."""
-    found = {}
+def _by_symbol(network: Network, tape: Tape, gradient: Parameters) -> dict[str, dict[int | str, np.ndarray]]:
+    """The outputs, the D of each and the gradients, by symbol and layer."""
+    found: dict[str, dict[int | str, np.ndarray]] = {}
     for layer, output, D in zip(network.layers, tape.outputs, tape.D, strict=True):
-        symbol, key = getattr(layer, "symbol", ""), f"[{getattr(layer, 'name', '')}]"
+        symbol, name = getattr(layer, "symbol", ""), getattr(layer, "name", "")
         if symbol:
-            found[symbol + key] = output
-            found[gradient_symbol(symbol) + key] = D
-        found |= {f"d{symbol}{key}": gradient[name] for symbol, name in parameter_names(layer).items()}
+            found.setdefault(symbol, {})[name] = output
+            found.setdefault(gradient_symbol(symbol), {})[name] = D
+        for own, parameter in parameter_names(layer).items():
+            found.setdefault(f"d{own}", {})[name] = gradient[parameter]
     return found
 
 
+def _by_name(by_symbol: dict[str, dict[int | str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {f"{symbol}[{layer}]": array for symbol, arrays in by_symbol.items() for layer, array in arrays.items()}
+
+
 def gradient_symbol(symbol: str) -> str:
-    """What dL/d(symbol) is called in the text: D for z, da for a."""
+    """The symbol of dL/d(symbol) in the text: D for z, da for a."""
     return "D" if symbol == "z" else f"d{symbol}"

@@ -1,8 +1,8 @@
 """Normalisation: mean 0 and variance 1, then a scale and a shift that are learned (eq. 16).
 
 Batch norm takes mean and variance of every feature over the rows of a task (Ioffe and Szegedy 2015). It is transductive, as in
-the paper: support and query sets are each normalised by themselves, in training and on new tasks, and nothing is remembered.
-Layer norm takes them of every row over its features (Ba, Kiros and Hinton 2016), and no row sees another.
+the paper: support and query sets are normalised separately, in training and on new tasks, without running statistics.
+Layer norm takes them of every row over its features (Ba, Kiros and Hinton 2016): rows are independent.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ EPS = 1e-5  # added to the variance
 class BatchNorm:
     """g = gamma h + beta with h = (z - mean) / sd, for rows z (T, m, width); gamma and beta are rows (1, width).
 
-    ValueError for a single row, of which nothing would be left.
+    ValueError for one row: its variance is zero.
     """
 
     width: int
     name: int | str = ""
     symbol: ClassVar[str] = "g"
-    min_rows: ClassVar[int] = 2  # rows
+    min_rows: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         validate.count("width", self.width)
@@ -42,39 +42,53 @@ class BatchNorm:
         h = c / sd  # eq. 16   (T, m, d)
         return p[self.gamma] * h + p[self.beta], (h, sd)
 
-    def backward(self, p, tape, D, below=True):
-        h, sd = tape
-        mean, gradient = self.mean, {self.gamma: sum_rows(D * h), self.beta: sum_rows(D)}  # (T, 1, d)
-        if not below:
-            return None, gradient
+    def backward(self, p, tape, D, needs_input_grad=True):
+        (h, sd), mean = tape, self.mean
         G = p[self.gamma] * D
-        return (G - mean(G) - h * mean(G * h)) / sd, gradient  # Dz   (T, m, d)
+        Dz = (G - mean(G) - h * mean(G * h)) / sd  # (T, m, d)
+        return Dz, {self.gamma: sum_rows(D * h), self.beta: sum_rows(D)}  # (T, 1, d)
 
     def R_forward(self, p, v, tape, Rz):
         h, sd = tape
-        if Rz is None:
-            return v[self.gamma] * h + v[self.beta], None
-        Rc = self.centred(Rz)
+        Rc = np.zeros_like(h) if Rz is None else self.centred(Rz)
         Rsd = self.mean(h * Rc)
         Rh = (Rc - h * Rsd) / sd
         return v[self.gamma] * h + p[self.gamma] * Rh + v[self.beta], (Rh, Rsd)
 
     def R_backward(self, p, v, tape, Rtape, D, RD):
-        h, sd = tape
-        if Rtape is None:
-            return None, {self.gamma: sum_rows(RD * h), self.beta: sum_rows(RD)}
-        (Rh, Rsd), mean = Rtape, self.mean
+        (h, sd), (Rh, Rsd), mean = tape, Rtape, self.mean
         G, RG = p[self.gamma] * D, v[self.gamma] * D + p[self.gamma] * RD
         Gh = mean(G * h)
         Dz = (G - mean(G) - h * Gh) / sd
         RDz = (RG - mean(RG) - Rh * Gh - h * mean(RG * h + G * Rh) - Dz * Rsd) / sd
         return RDz, {self.gamma: sum_rows(RD * h + D * Rh), self.beta: sum_rows(RD)}
 
-    inputs = outputs = property(lambda self: self.width)
-    gamma = cached_property(lambda self: f"gamma{self.name}")
-    beta = cached_property(lambda self: f"beta{self.name}")
-    names = property(lambda self: {"gamma": self.gamma, "beta": self.beta})
-    shapes = property(lambda self: {self.gamma: (1, self.width), self.beta: (1, self.width)})
+    @property
+    def inputs(self) -> int:
+        """The features of a row, before and after."""
+        return self.width
+
+    outputs = inputs
+
+    @cached_property
+    def gamma(self) -> str:
+        """The name of the scale."""
+        return f"gamma{self.name}"
+
+    @cached_property
+    def beta(self) -> str:
+        """The name of the shift."""
+        return f"beta{self.name}"
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The parameters by their symbols in the text."""
+        return {"gamma": self.gamma, "beta": self.beta}
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape of each parameter."""
+        return {self.gamma: (1, self.width), self.beta: (1, self.width)}
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return {self.gamma: np.ones((1, self.width)), self.beta: np.zeros((1, self.width))}
@@ -84,7 +98,7 @@ class BatchNorm:
         return sum_rows(array) / array.shape[-2]
 
     def centred(self, z: np.ndarray) -> np.ndarray:
-        """z - mean z, and the mean once more: the first is rounded to the precision of z, which may be large against c."""
+        """z - mean z. The mean is subtracted twice: rounding of the first may be large relative to c if z is far from 0."""
         c = z - self.mean(z)
         c -= self.mean(c)
         return c
@@ -93,14 +107,14 @@ class BatchNorm:
 class LayerNorm(BatchNorm):
     """The same with mean and sd over the features of each row: (T, m, 1).
 
-    Of two features (as in batch norm of two rows) h is +-1 whatever z is, but for eps: in float32 the derivatives below are then
-    off by 1e-4, at times 1e-2, where with three it is 1e-7. Use three or more.
+    With two features (as in batch norm with two rows) h is +-1 for every z, up to eps: in float32 the derivatives then have errors
+    of 1e-4, sometimes 1e-2; with three or more, 1e-7.
     """
 
     min_rows: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        validate.count("width", self.width, least=2)  # of a single feature nothing would be left
+        validate.count("width", self.width, least=2)  # the variance of one feature is zero
 
     def mean(self, array: np.ndarray) -> np.ndarray:
         return array.mean(-1, keepdims=True)

@@ -3,8 +3,8 @@
     cell = Chain([Affine(1 + 20, 20, "h"), Elementwise("tanh", "h")])
     Recurrent(cell, steps=12), Affine(20, 1, "y"), Flatten(12, 1)
 
-A sequence is one row, step after step. The four rules are those of the cell, forwards in time and backwards: what the cell made
-of step t goes into step t + 1, and what its parameters get at all steps is added up.
+A sequence is one row, step after step. The four rules are those of the cell, forward and backward in time: the state of step t
+enters step t + 1, and the gradients of all steps are added.
 """
 
 from __future__ import annotations
@@ -19,18 +19,12 @@ from tinymaml import validate
 from tinymaml.nn.layers import Chain, accumulate, parameter_names
 
 
-class Unrolled:
-    """What is kept of one sweep over time: the cell's tape of every step, and the D that the sweep back was given."""
-
-    def __init__(self, kept: list):
-        self.kept, self.D = kept, None
-
-
 @dataclass(frozen=True)
 class Recurrent:
-    """h_t = cell([x_t, h_{t-1}]) from h_0 = 0, for rows (T, n, steps * width of x); out come all h_t, (T, n * steps, width of h).
+    """h_t = cell([x_t, h_{t-1}]) from h_0 = 0, for rows (T, n, steps * width of x); the output is every h_t, a row each:
+    (T, n * steps, width of h).
 
-    cell: a layer, most often a `Chain`, from rows [x_t, h_{t-1}] to rows h_t.
+    cell: a layer, most often a `Chain`, from rows [x_t, h_{t-1}] to rows h_t. Its tapes, one per step, are the tape.
     """
 
     cell: Chain
@@ -44,61 +38,85 @@ class Recurrent:
             object.__setattr__(self, "cell", Chain([self.cell]))
         if self.cell.inputs is None or self.cell.outputs is None or self.width < 1:
             raise ValueError(
-                f"the cell gets rows of {self.cell.inputs} and makes rows of {self.cell.outputs}, expected it to get x and h "
-                "side by side and to make h: make its first layer as wide as both"
+                f"the cell has {self.cell.inputs} inputs and {self.cell.outputs} outputs, expected x and h side by side as "
+                "inputs and h as outputs: make its first layer as wide as both"
             )
 
     def forward(self, p, a):
-        x = self._apart(a, self.width)
-        h, outputs, kept = np.zeros((*a.shape[:-1], self.outputs), a.dtype), [], []
+        x, h = self._split_steps(a, self.width), np.zeros((*a.shape[:-1], self.outputs), a.dtype)
+        outputs, tapes = [], []
         for t in range(self.steps):
-            h, tape = self.cell.forward(p, _beside(x[..., t, :], h))
+            h, tape = self.cell.forward(p, np.concatenate([x[t], h], axis=-1))
             outputs.append(h)
-            kept.append(tape)
-        return _rows(outputs), Unrolled(kept)
+            tapes.append(tape)
+        return _join_steps(outputs), tapes
 
-    def backward(self, p, tape, D, below=True):
-        gradient, Dx, tape.D = {}, [None] * self.steps, D
-        D, later = self._apart(D, self.outputs), 0
+    def backward(self, p, tapes, D, needs_input_grad=True):
+        gradient, Dx = {}, [None] * self.steps
+        D, Dh_next = self._split_steps(D, self.outputs), 0
         for t in reversed(range(self.steps)):
-            both, own = self.cell.backward(p, tape.kept[t], D[..., t, :] + later)  # from above, and from the step after
-            Dx[t], later = both[..., :self.width], both[..., self.width:]
+            D_xh, own = self.cell.backward(p, tapes[t], D[t] + Dh_next)  # from the layers above, and from step t + 1
+            Dx[t], Dh_next = D_xh[..., :self.width], D_xh[..., self.width:]
             accumulate(gradient, own)
-        return np.concatenate(Dx, axis=-1) if below else None, gradient
+        return np.concatenate(Dx, axis=-1), gradient
 
-    def R_forward(self, p, v, tape, Ra):
-        Rh = np.zeros_like(tape.kept[0].outputs[-1])
+    def R_forward(self, p, v, tapes, Ra):
+        Rh = np.zeros_like(tapes[0].outputs[-1])
         Rx = np.zeros((*Rh.shape[:-1], self.inputs), Rh.dtype) if Ra is None else Ra
-        Rx, outputs, kept = self._apart(Rx, self.width), [], []
+        Rx, outputs, Rtapes = self._split_steps(Rx, self.width), [], []
         for t in range(self.steps):
-            Rh, Rtape = self.cell.R_forward(p, v, tape.kept[t], _beside(Rx[..., t, :], Rh))
+            Rh, Rtape = self.cell.R_forward(p, v, tapes[t], np.concatenate([Rx[t], Rh], axis=-1))
             outputs.append(Rh)
-            kept.append(Rtape)
-        return _rows(outputs), Unrolled(kept)
+            Rtapes.append(Rtape)
+        return _join_steps(outputs), Rtapes
 
-    def R_backward(self, p, v, tape, Rtape, D, RD):
-        if tape.D is not D:
-            self.backward(p, tape, D)
+    def R_backward(self, p, v, tapes, Rtapes, D, RD):
         gradient, RDx = {}, [None] * self.steps
-        RD, later = self._apart(RD, self.outputs), 0
+        RD, RDh_next = self._split_steps(RD, self.outputs), 0
         for t in reversed(range(self.steps)):
-            D = tape.kept[t].D[-1]  # dL/dh_t, all that comes after it counted
-            both, own = self.cell.R_backward(p, v, tape.kept[t], Rtape.kept[t], D, RD[..., t, :] + later)
-            RDx[t], later = both[..., :self.width], both[..., self.width:]
+            D_t = tapes[t].D[-1]  # dL/dh_t from `backward`, with all later steps
+            RD_xh, own = self.cell.R_backward(p, v, tapes[t], Rtapes[t], D_t, RD[t] + RDh_next)
+            RDx[t], RDh_next = RD_xh[..., :self.width], RD_xh[..., self.width:]
             accumulate(gradient, own)
         return np.concatenate(RDx, axis=-1), gradient
 
-    width = cached_property(lambda self: self.cell.inputs - self.cell.outputs)  # of x_t
-    inputs = cached_property(lambda self: self.steps * self.width)
-    outputs = cached_property(lambda self: self.cell.outputs)
-    positions = property(lambda self: self.steps)
-    min_rows = property(lambda self: self.cell.min_rows)  # rows: the cell gets one of each example
-    shapes = property(lambda self: self.cell.shapes)
-    owners = property(lambda self: self.cell.owners)
+    @cached_property
+    def width(self) -> int:
+        """The width of x_t."""
+        return self.cell.inputs - self.cell.outputs
+
+    @cached_property
+    def inputs(self) -> int:
+        """The numbers of a sequence."""
+        return self.steps * self.width
+
+    @cached_property
+    def outputs(self) -> int:
+        """The width of h_t."""
+        return self.cell.outputs
+
+    @property
+    def min_rows(self) -> int:
+        """Those of the cell, which gets one row of each example."""
+        return self.cell.min_rows
+
+    def rows_out(self, rows: int) -> int:
+        """The number of output rows for `rows` input rows."""
+        return rows * self.steps
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those of the cell."""
+        return self.cell.shapes
+
+    @property
+    def owners(self) -> dict:
+        """Those of the cell."""
+        return self.cell.owners
 
     @property
     def names(self) -> dict[str, str]:
-        """{"W": "Wh", "b": "bh"}; what several layers of the cell have under one symbol is called by its full name."""
+        """{"W": "Wh", "b": "bh"}; parameters of the cell that share a symbol appear under their full names."""
         own = dict.fromkeys(named for layer in self.cell.layers for named in parameter_names(layer).items())
         symbols = [symbol for symbol, _ in own]
         return {symbol if symbols.count(symbol) == 1 else name: name for symbol, name in own}
@@ -106,16 +124,12 @@ class Recurrent:
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return self.cell.init(rng)
 
-    def _apart(self, rows: np.ndarray, width: int) -> np.ndarray:
-        """The steps along an axis of their own, (T, n, steps, width): of rows that hold all steps, or one step each."""
-        return rows.reshape(*rows.shape[:-2], -1, self.steps, width)
+    def _split_steps(self, rows: np.ndarray, width: int) -> np.ndarray:
+        """(steps, T, n, width), from rows of whole sequences (T, n, steps * width) or of single steps (T, n * steps, width)."""
+        return np.moveaxis(rows.reshape(*rows.shape[:-2], -1, self.steps, width), -2, 0)
 
 
-def _rows(outputs: list[np.ndarray]) -> np.ndarray:
+def _join_steps(outputs: list[np.ndarray]) -> np.ndarray:
     """A row for each step of each example, (T, n * steps, d)."""
     stacked = np.stack(outputs, axis=-2)
     return stacked.reshape(*stacked.shape[:-3], -1, stacked.shape[-1])
-
-
-def _beside(x: np.ndarray, h: np.ndarray) -> np.ndarray:
-    return np.concatenate([x, h], axis=-1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.maml import adapt, at_step, represent
+from tinymaml.nn.layers import rows_out
 from tinymaml.parameters import Parameters
 
 CHUNK, CHUNK_BYTES = 100, 2**26  # tasks that are adapted at a time, at most, and the bytes that they make on their way
@@ -136,10 +137,10 @@ def chunk_size(model: Any, rows: int, dtype: Any) -> int:
 
 def width(model: Any) -> float:
     """The numbers that all layers together make of one row, 0 for a model without layers."""
-    total, outputs, positions = 0, getattr(model, "inputs", 0), 1
+    total, outputs, rows = 0, getattr(model, "inputs", 0), 1
     for layer in _flat(getattr(model, "layers", ())):
-        outputs, positions = getattr(layer, "outputs", None) or outputs, positions * getattr(layer, "positions", 1)
-        total += outputs * positions
+        outputs, rows = getattr(layer, "outputs", None) or outputs, rows_out(layer, rows)
+        total += outputs * rows
     return total
 
 
