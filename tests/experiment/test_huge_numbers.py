@@ -84,7 +84,7 @@ def test_query_points_are_never_support_points_however_many_there_are_in_float32
     batch = Sinusoids().sample(np.random.default_rng(seed), tasks=2, shots=shots, queries=queries, dtype=np.float32)
     assert batch.x_support.shape == (2, shots, 1) and batch.x_query.shape == (2, queries, 1)
     assert not any(np.isin(batch.x_query[t], batch.x_support[t]).any() for t in range(2))
-    np.testing.assert_array_equal(batch.y_query, batch.hidden(batch.x_query).astype(np.float32))
+    np.testing.assert_array_equal(batch.y_query, batch.task_params(batch.x_query).astype(np.float32))
 
 
 @pytest.mark.parametrize(("x", "dtype"), [((1.0, 1.0 + 1e-7), np.float32), ((1.0, np.nextafter(1.0, 2)), np.float64)])

@@ -27,7 +27,7 @@ def test_a_batch_holds_starts_and_beside_each_its_goal(seed, count, shots, queri
     assert batch.x_query.shape == batch.y_query.shape == (count, queries, 2)
     assert batch.x_query.dtype == batch.y_query.dtype == dtype
     for y in (batch.y_support, batch.y_query):
-        np.testing.assert_array_equal(y, np.broadcast_to(batch.hidden.place.astype(dtype), y.shape))
+        np.testing.assert_array_equal(y, np.broadcast_to(batch.task_params.place.astype(dtype), y.shape))
     assert np.abs(batch.x_support).max() <= 0.1 and np.abs(batch.y_support).max() <= 0.5
     assert not (batch.x_support[:, None] == batch.x_query[:, :, None]).all(-1).any()
     np.testing.assert_array_equal(batch.x_query, again.x_query)
@@ -35,13 +35,13 @@ def test_a_batch_holds_starts_and_beside_each_its_goal(seed, count, shots, queri
 
 def test_a_slice_keeps_its_goals_and_one_goal_cannot_be_cut():
     batch = Navigation(horizon=7).sample(np.random.default_rng(0), tasks=5)
-    np.testing.assert_array_equal(batch[1:3].hidden.place, batch.y_query[1:3, :1])
-    one = batch.hidden[2]
-    assert one.place.shape == (2,) and one.horizon == batch[1:3].hidden.horizon == 7
+    np.testing.assert_array_equal(batch[1:3].task_params.place, batch.y_query[1:3, :1])
+    one = batch.task_params[2]
+    assert one.place.shape == (2,) and one.horizon == batch[1:3].task_params.horizon == 7
     with pytest.raises(TypeError, match="one goal, which cannot be cut"):
         one[0]
     with pytest.raises(IndexError, match="task is 5, expected less than 5"):
-        batch.hidden[5]
+        batch.task_params[5]
 
 
 def test_the_oracle_sees_the_goal_and_the_references_are_what_can_be_had():

@@ -16,14 +16,14 @@ class TaskBatch:
 
     x_support (T, K, ...), y_support (T, K, ...)    what a task adapts on
     x_query   (T, Q, ...), y_query   (T, Q, ...)    what the adapted parameters are judged on
-    hidden    what the tasks were made from, such as a `Sinusoid`; never shown to a learner
+    task_params    what the tasks were made from, such as a `Sinusoid`; never shown to a learner
     """
 
     x_support: np.ndarray
     y_support: np.ndarray
     x_query: np.ndarray
     y_query: np.ndarray
-    hidden: Any = None
+    task_params: Any = None
 
     def __post_init__(self) -> None:
         for name in ("x_support", "y_support", "x_query", "y_query"):
@@ -50,5 +50,5 @@ class TaskBatch:
         """Some of the tasks: `batch[3:4]` is a batch of one."""
         if not isinstance(tasks, slice):
             raise TypeError(f"a batch is cut with a slice, not with {validate.told(tasks)}: use batch[3:4] for one task")
-        hidden = self.hidden[tasks] if self.hidden is not None else None
-        return TaskBatch(self.x_support[tasks], self.y_support[tasks], self.x_query[tasks], self.y_query[tasks], hidden)
+        task_params = self.task_params[tasks] if self.task_params is not None else None
+        return TaskBatch(self.x_support[tasks], self.y_support[tasks], self.x_query[tasks], self.y_query[tasks], task_params)

@@ -64,7 +64,7 @@ class Navigation:
     ) -> TaskBatch:
         """`tasks` tasks at once, with `shots` starts to adapt from and `queries` others: x_support (tasks, shots, 2) ...
 
-        y repeats the goal of a task beside each of its starts. `hidden` is the `Goal` that made the batch.
+        y repeats the goal of a task beside each of its starts. `task_params` is the `Goal` that made the batch.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -72,14 +72,17 @@ class Navigation:
         goals = Goal(rng.uniform(-self.reach, self.reach, (tasks, 1, PLANE)), self.horizon)
         x = rng.uniform(-self.near, self.near, (tasks, shots + queries, PLANE)).astype(dtype, copy=False)
         y = np.repeat(goals.place.astype(dtype, copy=False), shots + queries, axis=1)
-        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], hidden=goals)
+        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=goals)
 
 
 def shown(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of these tasks: the goal stands behind the position, and x becomes (T, n, 4)."""
     validate.batch(batch)
-    if not isinstance(batch.hidden, Goal):
-        raise TypeError(f"hidden of the batch is {validate.told(batch.hidden)}, expected a Goal: use Navigation().sample")
+    if not isinstance(batch.task_params, Goal):
+        raise TypeError(
+            f"task_params of the batch is {validate.told(batch.task_params)}, "
+            "expected a Goal: use Navigation().sample"
+        )
     beside = lambda x, y: np.concatenate([x, y], axis=-1)
     return replace(
         batch, x_support=beside(batch.x_support, batch.y_support), x_query=beside(batch.x_query, batch.y_query)
@@ -88,12 +91,12 @@ def shown(batch: TaskBatch) -> TaskBatch:
 
 def best(batch: TaskBatch) -> np.ndarray:
     """The least cost of an episode, (T,): each move ends at the goal but for its noise, 2 sigma^2."""
-    return np.full(len(batch), 2 * LinearPolicy.noise**2 * batch.hidden.horizon)
+    return np.full(len(batch), 2 * LinearPolicy.noise**2 * batch.task_params.horizon)
 
 
 def best_unadapted(batch: TaskBatch) -> np.ndarray:
     """The least cost that one policy for all goals can expect, (T,): each move ends at their mean, the origin."""
-    return best(batch) + batch.hidden.horizon * (batch.hidden.place**2).sum((1, 2))
+    return best(batch) + batch.task_params.horizon * (batch.task_params.place**2).sum((1, 2))
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def picture(found: Any, tasks: int = 6) -> Any:
         for k in (1, 2, 3):
             adapted = adapt(start.model, theta, batch.x_support, batch.y_support, inner_lr=start.inner_lr, steps=k)
             ways[name][k] = start.model.walk(adapted, x)[:, :, 0]
-    return policy_plots.ways(ways, found.batch.hidden.place[:tasks, 0], found.looks) if ways else None
+    return policy_plots.ways(ways, found.batch.task_params.place[:tasks, 0], found.looks) if ways else None
 
 
 FAMILY = Family(

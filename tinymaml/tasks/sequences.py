@@ -73,7 +73,7 @@ class Filters:
     ) -> TaskBatch:
         """`tasks` tasks at once, each with `shots` support and `queries` query sequences: x_support (tasks, shots, steps) ...
 
-        `hidden` is the `Filter` that made the batch.
+        `task_params` is the `Filter` that made the batch.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -81,17 +81,20 @@ class Filters:
         filters = Filter(rng.standard_normal((tasks, 1, TAPS)))
         x = rng.standard_normal((tasks, shots + queries, self.steps)).astype(dtype, copy=False)
         y = filters(x).astype(dtype, copy=False)
-        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], hidden=filters)
+        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=filters)
 
 
 def told(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of these tasks: the three taps stand beside x at every step, and x becomes (T, n, 4 steps)."""
     validate.batch(batch)
-    if not isinstance(batch.hidden, Filter):
-        raise TypeError(f"hidden of the batch is {validate.told(batch.hidden)}, expected a Filter: use Filters().sample")
+    if not isinstance(batch.task_params, Filter):
+        raise TypeError(
+            f"task_params of the batch is {validate.told(batch.task_params)}, "
+            "expected a Filter: use Filters().sample"
+        )
 
     def with_task(x: np.ndarray) -> np.ndarray:
-        taps = np.broadcast_to(batch.hidden.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
+        taps = np.broadcast_to(batch.task_params.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
         return np.concatenate([x[..., None], taps], axis=-1).reshape(*x.shape[:2], -1)
 
     return replace(batch, x_support=with_task(batch.x_support), x_query=with_task(batch.x_query))

@@ -72,7 +72,7 @@ class Sinusoids:
     ) -> TaskBatch:
         """`tasks` tasks at once, each with `shots` support and `queries` query points: x_support (tasks, shots, 1) ...
 
-        A query point is never a support point of the same task. `hidden` is the `Sinusoid` that made the batch.
+        A query point is never a support point of the same task. `task_params` is the `Sinusoid` that made the batch.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -89,7 +89,7 @@ class Sinusoids:
                 "widen it or ask for fewer shots"
             )
         y = waves(x).astype(dtype, copy=False)
-        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], hidden=waves)
+        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=waves)
 
     def _points(self, rng: np.random.Generator, shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
         return rng.uniform(*self.x, shape).astype(dtype, copy=False)
@@ -108,11 +108,14 @@ def told(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of sinusoid tasks: amplitude and phase stand beside x, which becomes (T, n, 3)."""
 
     validate.batch(batch)
-    if not isinstance(batch.hidden, Sinusoid):
-        raise TypeError(f"hidden of the batch is {validate.told(batch.hidden)}, expected a Sinusoid: use Sinusoids().sample")
+    if not isinstance(batch.task_params, Sinusoid):
+        raise TypeError(
+            f"task_params of the batch is {validate.told(batch.task_params)}, "
+            "expected a Sinusoid: use Sinusoids().sample"
+        )
 
     def with_task(x: np.ndarray) -> np.ndarray:
-        facts = np.concatenate([batch.hidden.amplitude, batch.hidden.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
+        facts = np.concatenate([batch.task_params.amplitude, batch.task_params.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
         return np.concatenate([x, np.broadcast_to(facts, (*x.shape[:2], 2))], axis=-1)
 
     return replace(batch, x_support=with_task(batch.x_support), x_query=with_task(batch.x_query))
@@ -148,7 +151,7 @@ def picture(found: Any, tasks: int = 3) -> Any:
             fits[k] = net.predict(adapted, np.broadcast_to(x[:, None], (tasks, len(x), 1)))
         panels[name] = [
             (
-                x, batch.hidden[t](x), {k: fit[t, :, 0] for k, fit in fits.items()},
+                x, batch.task_params[t](x), {k: fit[t, :, 0] for k, fit in fits.items()},
                 (batch.x_support[t, :, 0], batch.y_support[t, :, 0]),
             )
             for t in range(tasks)
