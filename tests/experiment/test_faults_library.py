@@ -165,7 +165,7 @@ def targets() -> dict:
         "Sinusoid[]": (waves.sample(rng, tasks=2).task_params.__getitem__, {"tasks": 1}),
         "Sinusoids": (tasks.Sinusoids, {"amplitude": (0.1, 5.0), "phase": (0.0, 3.0), "x": (-5.0, 5.0)}),
         "Sinusoids.sample": (waves.sample, drawn),
-        "told": (tasks.told, {"batch": waves.sample(rng)}),
+        "with_task_params": (tasks.with_task_params, {"batch": waves.sample(rng)}),
         "task_blind": (tasks.task_blind, {"tasks": waves, "x": np.ones((3, 1))}),
         "Planes": (tasks.Planes, {"between": 0.6, "within": 0.1, "nuisance": 1.0, "seed": 0}),
         "Planes.classes": (planes.classes, {**generator, "shape": (2, 3)}),

@@ -47,7 +47,7 @@ def test_a_slice_keeps_its_goals_and_one_goal_cannot_be_cut():
 def test_the_oracle_sees_the_goal_and_the_references_are_what_can_be_had():
     """No policy is better than told and at the goal in one move, and none that is not told better than at the mean goal."""
     batch = new_tasks(settings_for("navigation", horizon=4), 500, 3)
-    told, blind = navigation.shown(batch), model(settings_for("navigation", horizon=4))
+    told, blind = navigation.with_task_params(batch), model(settings_for("navigation", horizon=4))
     seeing = model(settings_for("navigation", "oracle", horizon=4))
     np.testing.assert_array_equal(told.x_query[..., 2:], batch.y_query)
     home = blind.init(np.random.default_rng(0)).map(lambda array: np.zeros_like(array)) + at_once(2)
@@ -60,7 +60,7 @@ def test_the_oracle_sees_the_goal_and_the_references_are_what_can_be_had():
             navigation.best_unadapted(batch).mean()
         assert (seeing.at(at_once(4) + at_once(4).map(nudge), told.x_query, told.y_query).cost > navigation.best(batch)).all()
     with pytest.raises(TypeError, match=r"expected a Goal: use Navigation\(\)\.sample"):
-        navigation.shown(Sinusoids().sample(np.random.default_rng(0)))
+        navigation.with_task_params(Sinusoids().sample(np.random.default_rng(0)))
 
 
 def at_once(inputs):

@@ -94,14 +94,14 @@ def test_least_squares_sees_the_support_set_only():
 
 def test_the_oracle_is_told_the_taps_of_its_own_task_at_every_step():
     batch = Filters().sample(np.random.default_rng(3), tasks=5, shots=4, queries=3, dtype=np.float32)
-    seen = sequences.told(batch)
+    seen = sequences.with_task_params(batch)
     assert seen.x_support.shape == (5, 4, 48) and seen.x_query.shape == (5, 3, 48) and seen.x_query.dtype == np.float32
     steps = seen.x_query.reshape(5, 3, 12, 4)
     np.testing.assert_array_equal(steps[..., 0], batch.x_query)
     np.testing.assert_array_equal(steps[..., 1:], np.broadcast_to(batch.task_params.taps[:, :, None].astype("f4"), (5, 3, 12, 3)))
     assert model(settings_for("sequences", "oracle")).inputs == 48
     with pytest.raises(TypeError, match=r"expected a Filter: use Filters\(\)\.sample"):
-        sequences.told(Sinusoids().sample(np.random.default_rng(0)))
+        sequences.with_task_params(Sinusoids().sample(np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinymaml.tasks import Sinusoid, Sinusoids, TaskBatch, task_blind, told
+from tinymaml.tasks import Sinusoid, Sinusoids, TaskBatch, task_blind, with_task_params
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -111,7 +111,7 @@ def test_with_phases_around_the_whole_circle_it_is_zero():
 
 def test_the_oracle_is_told_amplitude_and_phase_of_its_own_task():
     batch = Sinusoids().sample(np.random.default_rng(3), tasks=5, shots=4, queries=3, dtype=np.float32)
-    seen = told(batch)
+    seen = with_task_params(batch)
     assert seen.x_support.shape == (5, 4, 3) and seen.x_query.shape == (5, 3, 3)
     x, A, phase = np.moveaxis(seen.x_query.astype(float), -1, 0)
     np.testing.assert_allclose(A * np.sin(x - phase), batch.y_query[..., 0], atol=1e-5)

@@ -75,7 +75,7 @@ class Navigation:
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=goals)
 
 
-def shown(batch: TaskBatch) -> TaskBatch:
+def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of these tasks: the goal stands behind the position, and x becomes (T, n, 4)."""
     validate.batch(batch)
     if not isinstance(batch.task_params, Goal):
@@ -152,5 +152,5 @@ FAMILY = Family(
         Reference("noise-alone", Look("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), best),
         Reference("at-origin", Look("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), best_unadapted),
     ),
-    told=shown,
+    with_task_params=with_task_params,
 )  # fmt: skip

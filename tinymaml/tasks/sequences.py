@@ -84,7 +84,7 @@ class Filters:
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=filters)
 
 
-def told(batch: TaskBatch) -> TaskBatch:
+def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of these tasks: the three taps stand beside x at every step, and x becomes (T, n, 4 steps)."""
     validate.batch(batch)
     if not isinstance(batch.task_params, Filter):
@@ -164,5 +164,5 @@ FAMILY = Family(
             lambda batch: (batch.y_query**2).mean((1, 2)),
         ),
     ),
-    told=told,
+    with_task_params=with_task_params,
 )  # fmt: skip

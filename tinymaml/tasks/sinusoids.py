@@ -104,7 +104,7 @@ def _taken(x: np.ndarray, shots: int) -> np.ndarray:
     return taken
 
 
-def told(batch: TaskBatch) -> TaskBatch:
+def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of sinusoid tasks: amplitude and phase stand beside x, which becomes (T, n, 3)."""
 
     validate.batch(batch)
@@ -181,5 +181,5 @@ FAMILY = Family(
         Published({"method": method, "shots": 5, "hidden": (40, 40), "activation": "relu"}, values)
         for method, values in {"maml": {1: 0.67, 5: 0.38, 10: 0.35}, "pretraining": {1: 2.41, 5: 2.23, 10: 2.19}}.items()
     ),
-    told=told,
+    with_task_params=with_task_params,
 )
