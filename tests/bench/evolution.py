@@ -24,7 +24,7 @@ from tinymaml.methods.evolution import Blind, meta_estimate
 from tinymaml.rl.sampled import SampledPolicy, with_dice
 from tinymaml.settings import stream
 from tinymaml.tasks import Sinusoids, TaskBatch
-from tinymaml.training.loop import begin, train
+from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
 CORNERS = np.array([[2.0, 2.0], [2.0, -2.0], [-2.0, 2.0], [-2.0, -2.0]])
@@ -84,7 +84,8 @@ def blind_training(o: argparse.Namespace) -> None:
 
         trained = train(
             gradient, lambda rng: tasks_of(o.part, o.horizon, 4, rng),
-            begin(zeros, optimizer, stream(o.seed, "training tasks")), optimizer=optimizer, iterations=o.iterations, label=name,
+            initial_state(zeros, optimizer, stream(o.seed, "training tasks")),
+            optimizer=optimizer, iterations=o.iterations, label=name,
         )  # fmt: skip
         seconds = time.perf_counter() - began
         new = tasks_of(o.part, o.horizon, o.tests, stream(o.seed, "testing tasks"))

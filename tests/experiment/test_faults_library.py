@@ -25,7 +25,7 @@ from tinymaml.nn.losses import Loss
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy, of_the_others, with_dice
 from tinymaml.training.evaluation import ACCURACY, constant, curve, evaluate, told
-from tinymaml.training.loop import begin
+from tinymaml.training.loop import initial_state
 from tinymaml.training.optimizers import SGD, Adam
 
 HOME = Path(tinymaml.__file__).parent
@@ -130,7 +130,7 @@ def targets() -> dict:
             meta_gradient,
             {"model": model, "theta": theta, "batch": batch, **inner, "first_order": False, "fast_weights": False},
         ),
-        "begin": (begin, {"theta": theta, "optimizer": adam, **generator}),
+        "initial_state": (initial_state, {"theta": theta, "optimizer": adam, **generator}),
         "pretraining_gradient": (pretraining_gradient, {"model": model, "theta": theta, "batch": batch}),
         "reptile_gradient": (reptile_gradient, {"model": model, "theta": theta, "batch": batch, **inner}),
         "multi_step_gradient": (

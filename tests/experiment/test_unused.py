@@ -13,7 +13,7 @@ from tinymaml.experiment.run import gradient, initialisation, new_tasks, sampler
 from tinymaml.settings import FIELDS, flattened
 from tinymaml.tasks import glyphs
 from tinymaml.training.evaluation import evaluate
-from tinymaml.training.loop import begin, train
+from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
 FAMILIES = [family.name for family in tasks.FAMILIES if "data" not in declared(family)]
@@ -55,7 +55,7 @@ def result(settings):
     method, theta = methods.named(settings.method), initialisation(settings)
     if method.gradient:
         optimizer = Adam(settings.outer_lr, settings.half_life)
-        state = begin(theta, optimizer, stream(settings.seed, "training tasks"))
+        state = initial_state(theta, optimizer, stream(settings.seed, "training tasks"))
         theta = train(
             gradient(settings), sampler(settings), state, optimizer=optimizer, iterations=settings.iterations
         ).theta  # fmt: skip

@@ -22,7 +22,7 @@ from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings, differences, flattened, stream
 from tinymaml.tasks import TaskBatch
 from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate
-from tinymaml.training.loop import Diverged, TrainingState, begin, train
+from tinymaml.training.loop import Diverged, TrainingState, initial_state, train
 from tinymaml.training.optimizers import Adam
 
 # -- what the settings mean ----------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             raise ValueError(f"{path} holds an earlier run: resume it (resume=True, or --resume), or choose another folder")
         state = _restore(path, settings)
     else:
-        state = begin(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
+        state = initial_state(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
     kept = asdict(stored(settings))
 
     def save(state: TrainingState) -> None:

@@ -74,7 +74,7 @@ class Family:
     paper           what Finn, Abbeel and Levine (2017) report, each under all settings that it depends on: `Published`
     shown           after which numbers of steps, of 0 to 10, a table shows it
     pictures        {file name: picture}: picture(comparison) is the figure to put there, or None if there is nothing to draw
-    with_task_params    with_task_params(batch): the tasks with their parameters appended to the inputs, for the oracle; None without
+    with_task_params    with_task_params(batch): the tasks with their parameters beside the inputs, for the oracle
     scratch         scratch(settings, tasks, queries): the bytes, at least, that drawing tasks takes beside the tasks
     classes         classes(settings): the training classes (classes, examples, ...), if the tasks are made of classes
     content         content(settings): a digest of the files in the folder that the option `data` names, if it has one: a run is
