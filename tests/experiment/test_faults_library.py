@@ -24,7 +24,7 @@ from tinymaml.nn.activations import Activation
 from tinymaml.nn.losses import Loss
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy, of_the_others, with_dice
-from tinymaml.training.evaluation import ACCURACY, constant, curve, evaluate, told
+from tinymaml.training.evaluation import ACCURACY, constant, curve, evaluate, format_number
 from tinymaml.training.loop import initial_state
 from tinymaml.training.optimizers import SGD, Adam
 
@@ -43,7 +43,7 @@ RIGHT = {
     "Goal[] tasks": ("0",), "near": POSITIVE, "sigma": ("1.5",), "normalised": ("True",), "climb": ("True",),
     "reach": ("1.5",), "noise": POSITIVE, "LinearPolicy.walk e": ("None",),
     "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"),
-    "evaluation.told value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",), "chunk": ("None",),
+    "evaluation.format_number value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",), "chunk": ("None",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
     "seed": ("0",), "step": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
@@ -147,7 +147,7 @@ def targets() -> dict:
         ),
         "evaluate": (evaluate, {"model": model, "theta": theta, "batch": batch, **inner, "measure": ACCURACY, "chunk": 1}),
         "curve": (curve, {"values": np.ones((2, 3)), "diverges": True}),
-        "evaluation.told": (told, {"value": 0.5, "digits": 2}),
+        "evaluation.format_number": (format_number, {"value": 0.5, "digits": 2}),
         "constant": (constant, {"values": np.ones(3), "steps": 2, "diverges": True}),
         "SGD": (SGD, {"lr": 0.1}),
         "SGD.start": (SGD(0.1).start, {"theta": theta}),

@@ -7,7 +7,7 @@ import pytest
 
 from tinymaml import MLP, adapt
 from tinymaml.tasks import Episodes, Planes, Sinusoids
-from tinymaml.training.evaluation import ACCURACY, accuracy, constant, curve, evaluate, told
+from tinymaml.training.evaluation import ACCURACY, accuracy, constant, curve, evaluate, format_number
 
 
 def setting(tasks=7):
@@ -91,5 +91,5 @@ def test_zero_steps_are_refused():
 
 
 def test_a_statistic_is_told_in_a_few_characters_whatever_it_is():
-    assert [told(value, 2) for value in (0.126, 99999.0, np.nan, np.inf)] == ["0.13", "99999.00", "nan", "inf"]
-    assert [told(value) for value in (1e5, 1.26e44)] == ["1.0e+05", "1.3e+44"]
+    assert [format_number(value, 2) for value in (0.126, 99999.0, np.nan, np.inf)] == ["0.13", "99999.00", "nan", "inf"]
+    assert [format_number(value) for value in (1e5, 1.26e44)] == ["1.0e+05", "1.3e+44"]

@@ -21,7 +21,7 @@ from tinymaml.experiment.run import fits, gradient, initialisation, judge, new_t
 from tinymaml.methods.method import Start
 from tinymaml.settings import Look, Settings, differences
 from tinymaml.tasks import Family, TaskBatch
-from tinymaml.training.evaluation import Curve, constant, told
+from tinymaml.training.evaluation import Curve, constant, format_number
 from tinymaml.training.loop import TrainingState
 
 STEPS = 10  # gradient steps on a new task
@@ -168,10 +168,10 @@ def table(found: Comparison) -> str:
             continue
         curve = found.curves[name]
         mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
-        cells = [f"{told(mean[k], digits)} +- {told(interval[k], digits)}" for k in shown]
+        cells = [f"{format_number(mean[k], digits)} +- {format_number(interval[k], digits)}" for k in shown]
         lines.append(row(look.label, cells, curve.count.max() if measure.diverges else ""))
         if measure.diverges:
-            lines.append(row("  median", [f"{told(median[k], digits)}        " for k in shown]))
+            lines.append(row("  median", [f"{format_number(median[k], digits)}        " for k in shown]))
         if paper := found.paper[name]:
             lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
     if found.seconds:

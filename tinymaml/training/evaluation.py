@@ -54,7 +54,7 @@ class Curve:
         return np.array([statistic(row[~lost]) if not lost.all() else np.nan for row, lost in rows])
 
 
-def told(value: float, digits: int = 3) -> str:
+def format_number(value: float, digits: int = 3) -> str:
     """A statistic as a table has it: with so many digits behind the point, or as 1.2e+34 where they would be a long row."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"value is {validate.told(value)}, expected a number: NaN and infinity are some too")
