@@ -70,7 +70,7 @@ def test_classes_are_compared_at_one_and_at_five_shots(tmp_path, capsys, family)
         assert row in printed
     for shots in ("1-shot", "5-shot"):
         results = json.loads((tmp_path / shots / "results.json").read_text())
-        assert results["measure"] == "accuracy" and results["test"]["tasks"] == 600
+        assert results["metric"] == "accuracy" and results["test"]["tasks"] == 600
         assert results["methods"]["chance"]["mean"] == pytest.approx([0.2] * 11)
         for figure in ("episode.png", "steps.png", "training.png"):
             assert (tmp_path / shots / figure).read_bytes().startswith(b"\x89PNG")

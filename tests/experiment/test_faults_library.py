@@ -145,7 +145,7 @@ def targets() -> dict:
                 "cg_steps": 2, "tolerance": 0.1, "dampening": 0.0,
             },
         ),
-        "evaluate": (evaluate, {"model": model, "theta": theta, "batch": batch, **inner, "measure": ACCURACY, "chunk": 1}),
+        "evaluate": (evaluate, {"model": model, "theta": theta, "batch": batch, **inner, "metric": ACCURACY, "chunk": 1}),
         "curve": (curve, {"values": np.ones((2, 3)), "diverges": True}),
         "evaluation.format_number": (format_number, {"value": 0.5, "digits": 2}),
         "constant": (constant, {"values": np.ones(3), "steps": 2, "diverges": True}),

@@ -141,12 +141,12 @@ def test_the_family_is_compared_and_its_picture_drawn(tmp_path, monkeypatch):
     runs = settings_for_each("sequences", iterations=2, tasks=3, queries=2, hidden=(4,))
     found = run_comparison(runs, tmp_path, progress=False)
     assert list(found.runs) == ["maml", "first-order", "pretraining", "scratch", "oracle"]
-    # the measure is a mean over steps: that of the reference, and of a network that says zero
+    # the metric is a mean over steps: that of the reference, and of a network that says zero
     zero = found.curves["zero"].values[0]
     net = found.starts["maml"].model
     silent = found.starts["maml"].theta * 0.0
     here = net.at(silent, found.batch.x_query, found.batch.y_query)
-    np.testing.assert_allclose(small.measure.value(here, found.batch.y_query), zero, rtol=1e-5)
+    np.testing.assert_allclose(small.metric.value(here, found.batch.y_query), zero, rtol=1e-5)
     assert "5-shot sequences: mean squared error a step" in table(found) and "least squares" in table(found)
     panels = drawn["sequence.png"].axes
     assert [ax.get_title() for ax in panels] == ["MAML", "pre-trained"]

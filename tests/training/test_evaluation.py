@@ -80,7 +80,7 @@ def test_no_task_is_left_out_of_a_mean_accuracy():
     rng = np.random.default_rng(0)
     model = MLP([10, 6, 5], "tanh", "cross_entropy")
     batch = Episodes(Planes()).sample(rng, tasks=6, shots=1, queries=3)
-    found = evaluate(model, model.init(rng), batch, inner_lr=1e200, steps=2, measure=ACCURACY)
+    found = evaluate(model, model.init(rng), batch, inner_lr=1e200, steps=2, metric=ACCURACY)
     assert found.count.tolist() == [0, 0, 0] and (0 <= found.values).all() and (found.values <= 1).all()
 
 

@@ -122,7 +122,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     own = "rates of its own" if method.adapts else "no adaptation"
     rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else own
     print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")
-    print(f"{'steps':>5}  {family.measure.name:>18}  {'median':>8}  {'diverged':>8}")
+    print(f"{'steps':>5}  {family.metric.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
         mean = f"{format_number(curve.mean[k])} +- {format_number(curve.interval[k])}"
         print(f"{k:>5}  {mean:>18}  {format_number(curve.median[k]):>8}  {curve.count[k]:>8}")

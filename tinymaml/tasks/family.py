@@ -15,7 +15,7 @@ from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
 from tinymaml.settings import Look, Option, Settings, flattened
 from tinymaml.tasks.batch import TaskBatch
-from tinymaml.training.evaluation import Measure
+from tinymaml.training.evaluation import Metric
 
 
 class Source(Protocol):
@@ -40,7 +40,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Reference:
-    """A predictor that neither trains nor adapts: value(batch) is its measure on every task's query set, (T,)."""
+    """A predictor that neither trains nor adapts: value(batch) is its metric on every task's query set, (T,)."""
 
     name: str
     look: Look
@@ -62,7 +62,7 @@ class Family:
     name, help      what it is called, and a sentence on it for --help
     title           title(settings): what tables call its tasks, such as "5-shot sinusoids"
     sizes           sizes(settings): what a network must fit, `Sizes` or another object with its method `network`
-    measure         what new tasks are judged by
+    metric          what new tasks are judged by
     training        training(settings): a source of tasks to train on
     testing         testing(settings): a source of new tasks, the same for every method
     test_tasks, test_queries    how many of them a comparison draws, with how many query examples
@@ -85,7 +85,7 @@ class Family:
     help: str
     title: Callable[[Settings], str]
     sizes: Callable[[Settings], Sizes]
-    measure: Measure
+    metric: Metric
     training: Callable[[Settings], Source]
     testing: Callable[[Settings], Source]
     test_tasks: int

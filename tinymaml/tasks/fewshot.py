@@ -149,7 +149,7 @@ def classification(
         sizes=lambda s: Images(
             inputs, s.options["ways"], "cross_entropy", s.options.get("norm", "none"), s.options.get("model", "mlp")
         ),
-        measure=ACCURACY,
+        metric=ACCURACY,
         training=lambda s: Episodes(_enough(training(s), s, "train"), s.options["ways"], not s.options["unshuffled"]),
         testing=lambda s: Episodes(_enough(testing(s), s, "test"), s.options["ways"]),
         test_tasks=600,

@@ -19,7 +19,7 @@ from tinymaml.rl.exact import PLANE, LinearPolicy
 from tinymaml.settings import Look, Option
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Reference
-from tinymaml.training.evaluation import Measure
+from tinymaml.training.evaluation import Metric
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ FAMILY = Family(
     "reinforcement learning without its chance: a linear policy steers a point to a goal that it is not told",
     title=lambda settings: f"navigation, {settings.options['horizon']} moves",
     sizes=lambda settings: Sizes(PLANE, settings.options["horizon"]),
-    measure=Measure("minus the return", lambda here, y: here.cost, digits=3),
+    metric=Metric("minus the return", lambda here, y: here.cost, digits=3),
     training=source,
     testing=source,
     test_tasks=1000,

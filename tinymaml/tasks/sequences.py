@@ -18,7 +18,7 @@ from tinymaml.nn.network import Network
 from tinymaml.settings import Look
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Reference
-from tinymaml.training.evaluation import Measure, loss
+from tinymaml.training.evaluation import Metric, loss
 
 TAPS = 3
 
@@ -143,7 +143,7 @@ FAMILY = Family(
     "regression of sequences that an unknown filter of three taps has made, for a recurrent network",
     title=lambda settings: f"{settings.shots}-shot sequences",
     sizes=lambda settings: Sizes(Filters().steps, Filters().steps, Filters().steps),
-    measure=Measure("mean squared error a step", lambda here, y: loss(here, y) / y.shape[-1], digits=3),
+    metric=Metric("mean squared error a step", lambda here, y: loss(here, y) / y.shape[-1], digits=3),
     training=lambda settings: Filters(),
     testing=lambda settings: Filters(),
     test_tasks=1000,

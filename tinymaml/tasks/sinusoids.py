@@ -12,7 +12,7 @@ from tinymaml.maml import adapt
 from tinymaml.settings import Look
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Published, Reference, Sizes
-from tinymaml.training.evaluation import Measure, loss
+from tinymaml.training.evaluation import Metric, loss
 
 DRAWS = 100  # of query points that are support points, before there seem to be no others
 
@@ -164,7 +164,7 @@ FAMILY = Family(
     "regression of sine waves of unknown amplitude and phase, the paper's",
     title=lambda settings: f"{settings.shots}-shot sinusoids",
     sizes=lambda settings: Sizes(1, 1, "squared_error"),
-    measure=Measure("mean squared error", loss),
+    metric=Metric("mean squared error", loss),
     training=lambda settings: Sinusoids(),
     testing=lambda settings: Sinusoids(),
     test_tasks=1000,

@@ -74,7 +74,7 @@ def accuracy(here: Any, y: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Metric:
     """What new tasks are judged by.
 
     name        in tables, in figures and in results.json
@@ -93,14 +93,14 @@ class Measure:
     log: bool = True
 
 
-LOSS = Measure("loss", loss)
-ACCURACY = Measure("accuracy", accuracy, percent=True, digits=1, diverges=False, log=False)
+LOSS = Metric("loss", loss)
+ACCURACY = Metric("accuracy", accuracy, percent=True, digits=1, diverges=False, log=False)
 
 
 def evaluate(
-    model: Any, theta: Parameters, batch: Any, *, inner_lr: Any, steps: int, measure: Measure = LOSS, chunk: int | None = None
+    model: Any, theta: Parameters, batch: Any, *, inner_lr: Any, steps: int, metric: Metric = LOSS, chunk: int | None = None
 ) -> Curve:
-    """`measure` on every task's query set after 0..steps steps of `adapt` on its support set; batch is a `TaskBatch`.
+    """`metric` on every task's query set after 0..steps steps of `adapt` on its support set; batch is a `TaskBatch`.
 
     inner_lr is whatever `adapt` takes for one. `chunk` tasks are adapted at a time, fewer of a large model by default, which
     bounds the memory and changes no number.
@@ -110,8 +110,8 @@ def evaluate(
     validate.batch(batch)
     steps, rows = validate.count("steps", steps), max(batch.x_support.shape[1], batch.x_query.shape[1])
     chunk = chunk_size(model, rows, batch.x_query.dtype) if chunk is None else validate.count("chunk", chunk)
-    if not isinstance(measure, Measure):
-        raise TypeError(f"measure is {validate.told(measure)}, expected a Measure: use LOSS or ACCURACY")
+    if not isinstance(metric, Metric):
+        raise TypeError(f"metric is {validate.told(metric)}, expected a Metric: use LOSS or ACCURACY")
     columns = []
     with np.errstate(all="ignore"):  # a task that overflows is counted
         for start in range(0, len(batch), chunk):
@@ -119,12 +119,12 @@ def evaluate(
             theta_k = in_form(model, theta, steps * part.x_support.shape[1])
             values = []
             for k in range(steps + 1):
-                values.append(measure.value(model.at(theta_k, part.x_query, part.y_query), part.y_query))
+                values.append(metric.value(model.at(theta_k, part.x_query, part.y_query), part.y_query))
                 if k < steps:
                     theta_k = adapt(at_step(model, k), theta_k, part.x_support, part.y_support, inner_lr=inner_lr)
             columns.append(np.array(values))
     values = np.concatenate(columns, axis=1).astype(float)
-    return curve(values, diverges=measure.diverges)
+    return curve(values, diverges=metric.diverges)
 
 
 def chunk_size(model: Any, rows: int, dtype: Any) -> int:
