@@ -20,7 +20,7 @@ import report
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.experiment.process import matrix_threads
-from tinymaml.methods.evolution import Blind, meta_estimate
+from tinymaml.methods.evolution import BlackBoxModel, es_meta_gradient
 from tinymaml.rl.sampled import SampledPolicy, with_dice
 from tinymaml.settings import stream
 from tinymaml.tasks import Sinusoids, TaskBatch
@@ -38,7 +38,7 @@ def cosines(numbers: Sequence[int], repeats: int, seed: int = 0, width: int = 40
         theta, batch = model.init(rng), Sinusoids().sample(rng)
         exact = meta_gradient(model, theta, batch, inner_lr=0.01).gradient.flat
         for i, pairs in enumerate(numbers):
-            mine = meta_estimate(model, theta, batch, rng, inner_lr=0.01, pairs=pairs, sigma=1e-3).gradient.flat
+            mine = es_meta_gradient(model, theta, batch, rng, inner_lr=0.01, pairs=pairs, sigma=1e-3).gradient.flat
             found[i, r] = exact @ mine / (np.linalg.norm(exact) * np.linalg.norm(mine))
     return found
 
@@ -69,18 +69,18 @@ def blind_training(o: argparse.Namespace) -> None:
     policy = SampledPolicy(MLP([2, 2]), o.horizon, 0.02, baseline=None, limit=0.1, price=price)
     zeros = Parameters({name: np.zeros(shape) for name, shape in policy.shapes.items()})
     ways = {
-        "none": (Blind(policy, 1, 1e-9, climb=True), 1.0),
-        "evolution": (Blind(policy, max(1, o.tries // 2), 0.1), o.inner_lr),  # a pair is two points
-        "hill climbing": (Blind(policy, o.tries, 0.1, climb=True), 1.0),
+        "none": (BlackBoxModel(policy, 1, 1e-9, climb=True), 1.0),
+        "evolution": (BlackBoxModel(policy, max(1, o.tries // 2), 0.1), o.inner_lr),  # a pair is two points
+        "hill climbing": (BlackBoxModel(policy, o.tries, 0.1, climb=True), 1.0),
     }
     rows, of = [], {}
     for name, (model, rate) in ways.items():
         optimizer, began = Adam(0.02), time.perf_counter()
 
-        def gradient(theta: Parameters, batch: TaskBatch, iteration: int, model: Blind = model, rate: float = rate) -> object:
+        def gradient(theta: Parameters, batch: TaskBatch, iteration: int, model: BlackBoxModel = model, rate: float = rate):
             rng = stream(o.seed, "perturbations", iteration)
             inner, given = replace(model, seed=int(rng.integers(2**63))), {"pairs": o.pairs, "sigma": 0.1, "normalised": True}
-            return meta_estimate(inner, theta, batch, rng, inner_lr=rate, **given)
+            return es_meta_gradient(inner, theta, batch, rng, inner_lr=rate, **given)
 
         trained = train(
             gradient, lambda rng: tasks_of(o.part, o.horizon, 4, rng),

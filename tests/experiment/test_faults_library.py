@@ -16,7 +16,7 @@ import pytest
 import tinymaml
 from tinymaml import MLP, Parameters, adapt, check, meta_gradient, pretraining_gradient, tasks
 from tinymaml.check import closed_forms, golden
-from tinymaml.methods.evolution import Blind, meta_estimate
+from tinymaml.methods.evolution import BlackBoxModel, es_meta_gradient
 from tinymaml.methods.implicit import Proximal, conjugate_gradients, implicit_gradient
 from tinymaml.methods.multi_step import multi_step_gradient
 from tinymaml.methods.reptile import reptile_gradient
@@ -194,11 +194,11 @@ def targets() -> dict:
         "SampledPolicy.at": (drawing.at, {"theta": policy_theta, "x": rolled.x_query, "y": rolled.y_query}),
         "SampledPolicy.hvp": (drawing.at(policy_theta, rolled.x_query, rolled.y_query).hvp, {"v": policy_theta}),
         "with_dice": (with_dice, {"batch": batch, **generator, "horizon": 3}),
-        "meta_estimate": (meta_estimate, {
+        "es_meta_gradient": (es_meta_gradient, {
             "model": model, "theta": theta, "batch": batch, **generator, **inner, "pairs": 2, "sigma": 0.1, "normalised": True,
         }),
-        "Blind": (Blind, {"model": model, "tries": 2, "sigma": 0.1, "climb": False, "seed": 0, "step": 0}),
-        "Blind.at": (Blind(model).at, {"theta": theta, "x": x, "y": y}),
+        "BlackBoxModel": (BlackBoxModel, {"model": model, "tries": 2, "sigma": 0.1, "climb": False, "seed": 0, "step": 0}),
+        "BlackBoxModel.at": (BlackBoxModel(model).at, {"theta": theta, "x": x, "y": y}),
         "Glyphs": (tasks.Glyphs, {"size": 8, "jitter": 0.1, "shift": 0.2, "slant": 0.2, "stretch": 0.1}),
         "Glyphs.classes": (glyphs.classes, {**generator, "shape": (2,)}),
         "Glyphs.examples": (glyphs.examples, {**generator, "classes": np.ones((2, 3, 5, 2)), "count": 2, "dtype": np.float32}),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tinymaml import validate
-from tinymaml.methods.evolution import Blind, MetaEstimate, meta_estimate
+from tinymaml.methods.evolution import BlackBoxModel, EsMetaGradient, es_meta_gradient
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Look, Option, Settings, one_of, stream
@@ -34,17 +34,17 @@ def within(model: Any, settings: Settings, seed: int = 0) -> tuple[Any, float]:
     if options["inside"] == "gradient":
         return model, settings.inner_lr
     climb = options["inside"] == "climb"
-    return Blind(model, options["tries"], options["reach"], climb, seed), 1.0 if climb else settings.inner_lr
+    return BlackBoxModel(model, options["tries"], options["reach"], climb, seed), 1.0 if climb else settings.inner_lr
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
     """Eq. 26 of the query loss after one step. Its noise is of the run's seed and the iteration, so that a run can be resumed."""
     options = settings.options
 
-    def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> MetaEstimate:
+    def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> EsMetaGradient:
         rng = stream(settings.seed, "perturbations", iteration)
         inner, rate = within(model, settings, int(rng.integers(2**63)))
-        return meta_estimate(
+        return es_meta_gradient(
             inner, theta, batch, rng, inner_lr=rate, pairs=options["pairs"], sigma=options["sigma"], normalised=True
         )
 

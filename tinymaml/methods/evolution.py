@@ -49,7 +49,7 @@ def along(e: Parameters, losses: np.ndarray, sigma: float) -> Parameters:
 
 
 @dataclass(frozen=True)
-class MetaEstimate:
+class EsMetaGradient:
     """losses (2, n): the meta-loss at theta + sigma e_i and theta - sigma e_i; the gradient of its mean there, eq. 26."""
 
     losses: np.ndarray
@@ -60,10 +60,10 @@ class MetaEstimate:
         return self.losses.mean()
 
 
-def meta_estimate(
+def es_meta_gradient(
     model: Model, theta: Parameters, batch: Any, rng: np.random.Generator, *,
     inner_lr: Rates, steps: int = 1, pairs: int = 20, sigma: float = 0.05, normalised: bool = False,
-) -> MetaEstimate:  # fmt: skip
+) -> EsMetaGradient:  # fmt: skip
     """The meta-gradient from values: the query loss after adaptation, at `pairs` pairs of points around theta.
 
     sigma: how far the points are, per entry; what comes out is the exact meta-gradient for sigma to 0 and pairs to infinity.
@@ -83,11 +83,11 @@ def meta_estimate(
     adapted = adapt(model, both_sides(shared, e, sigma, tasks), x, y, inner_lr=inner_lr, steps=steps)
     losses = model.at(adapted, x_query, y_query).loss.reshape(2, pairs, tasks).mean(-1)
     scale = losses.std() if normalised else 1.0
-    return MetaEstimate(losses, along(e, losses[..., None] / (scale if scale > 0 else 1.0), sigma).task(0))
+    return EsMetaGradient(losses, along(e, losses[..., None] / (scale if scale > 0 else 1.0), sigma).task(0))
 
 
 @dataclass(frozen=True)
-class Blind:
+class BlackBoxModel:
     """A model of whose derivatives nothing is known: where `adapt` asks for the gradient it gets what values say of it.
 
     climb     the way to the best of `tries` steps, taken one after another where they go down: for an inner_lr of 1
@@ -112,7 +112,7 @@ class Blind:
         validate.count("seed", self.seed, least=0)
         validate.count("step", self.step, least=0)
 
-    def at_step(self, k: int) -> Blind:
+    def at_step(self, k: int) -> BlackBoxModel:
         """The same model k inner steps later."""
         return replace(self, step=self.step + k)
 
@@ -130,7 +130,7 @@ class Blind:
 class Groping:
     """The loss, and a way down that was found by trying; all else is as the model itself sees it."""
 
-    def __init__(self, blind: Blind, theta: Parameters, x: np.ndarray, y: np.ndarray):
+    def __init__(self, blind: BlackBoxModel, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.blind, self.here = blind, blind.model.at(theta, x, y)
         self.theta, self.x, self.y = theta.copy(), x.copy(), y.copy()  # as they are now, whatever becomes of the arrays
         self.loss, self.tasks = self.here.loss, len(x)
