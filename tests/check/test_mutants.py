@@ -118,7 +118,7 @@ MUTANTS = [
            "w = [1.0] * len(weights) or ("),
     Mutant("eq. 21", "the weights are one step late", "methods/multi_step", "w[len(queries) - 1]", "w[len(queries)]"),
     Mutant("eq. 21", "what comes from later steps is lost", "methods/multi_step", ".gradient + u\n", ".gradient\n"),
-    Mutant("eq. 22", "the operator without lambda", "methods/implicit", "/ strength + dampening * p", "+ dampening * p"),
+    Mutant("eq. 22", "the operator without lambda", "methods/implicit", "/ strength + damping * p", "+ damping * p"),
     Mutant("eq. 22", "the operator without I", "methods/implicit",
            "here.hvp(parameters_of(p, theta))", "(here.hvp(parameters_of(p, theta)) - strength * parameters_of(p, theta))"),
     Mutant("eq. 22", "the Hessian at theta", "methods/implicit", "here, query = held.at(star,", "here, query = held.at(theta,"),

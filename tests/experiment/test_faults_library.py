@@ -50,7 +50,7 @@ RIGHT = {
     "tolerance": POSITIVE, "Derivation.check tolerance": ("None", *POSITIVE), "h": ("1.5",),
     "relative_error mine": ("int array",), "relative_error reference": ("int array",),
     "gradient_by_entries point": NUMBERS, "gradient_at_once point": ("0-d", "empty"),
-    "strength": ("1.5",), "alpha": ("1.5",), "dampening": POSITIVE, "conjugate_gradients b": ("empty",),
+    "strength": ("1.5",), "alpha": ("1.5",), "damping": POSITIVE, "conjugate_gradients b": ("empty",),
     "check_equation rates": ("None",), "check_equation weights": ("None",),
     "Derivation v": ("None",), "Derivation query": ("None",), "Problem.draw activation": ("None",),
 }  # fmt: skip
@@ -142,7 +142,7 @@ def targets() -> dict:
             implicit_gradient,
             {
                 "model": model, "theta": theta, "batch": batch, "strength": 2.0, **inner,
-                "cg_steps": 2, "tolerance": 0.1, "dampening": 0.0,
+                "cg_steps": 2, "tolerance": 0.1, "damping": 0.0,
             },
         ),
         "evaluate": (evaluate, {"model": model, "theta": theta, "batch": batch, **inner, "metric": ACCURACY, "chunk": 1}),

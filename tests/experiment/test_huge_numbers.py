@@ -56,7 +56,7 @@ def test_a_billion_ends_at_once_by_an_answer_or_by_a_sentence(tmp_path):
 @pytest.mark.parametrize("line", [
     "train --family navigation --horizon 1000000000", "train --method es --inside es --tries 10000",
     "train --method es --inside es --tries 200 --pairs 100", "train --method imaml --tolerance 1e300",
-    "train --method imaml --strength 1e300", "train --method imaml --dampening 1e300", "train --method es --sigma 1e300",
+    "train --method imaml --strength 1e300", "train --method imaml --damping 1e300", "train --method es --sigma 1e300",
     "train --method es --inside climb --reach 1e300",
 ])  # fmt: skip
 def test_what_no_run_can_use_is_refused_by_name(monkeypatch, tmp_path, capsys, line):
@@ -70,7 +70,7 @@ def test_what_no_run_can_use_is_refused_by_name(monkeypatch, tmp_path, capsys, l
 @pytest.mark.parametrize("changes", [
     {"family": "navigation", "horizon": 1000},
     {"method": "es", "inside": "es", "tries": 200, "pairs": 10_000, "sigma": 10, "reach": 10},
-    {"method": "imaml", "steps": 10_000, "cg_steps": 1000, "tolerance": 0.9, "strength": 1e6, "dampening": 1e6},
+    {"method": "imaml", "steps": 10_000, "cg_steps": 1000, "tolerance": 0.9, "strength": 1e6, "damping": 1e6},
 ])  # fmt: skip
 def test_the_largest_that_is_taken(changes):
     given = {"family": "sinusoids", **changes}

@@ -19,7 +19,7 @@ from tinymaml.training.optimizers import Adam
 FAMILIES = [family.name for family in tasks.FAMILIES if "data" not in declared(family)]
 OTHERS = {  # values that are not the ones of `bases`; of all others the double, or one more
     "dtype": "float32", "activation": "sigmoid", "unshuffled": True, "inside": "climb", "model": "cnn", "norm": "layer",
-    "tolerance": 0.9, "dampening": 0.5, "half_life": 1, "cg_steps": 1,
+    "tolerance": 0.9, "damping": 0.5, "half_life": 1, "cg_steps": 1,
 }  # fmt: skip
 
 

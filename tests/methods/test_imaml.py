@@ -75,7 +75,7 @@ def test_it_is_as_true_as_the_inner_loop_and_says_how_true_that_is():
 
 
 def test_dampening_bends_the_answer_and_the_residual_is_of_the_system_that_is_solved():
-    found, error = solved(2 * N, dampening=0.5)
+    found, error = solved(2 * N, damping=0.5)
     assert (found.residual < 1e-12).all() and error > 0.05
 
 

@@ -22,7 +22,7 @@ TOLERANCE = Option(
     "tolerance", 1e-10, "relative residual at which conjugate gradients rest", partial(validate.tolerance, most=0.9)
 )
 DAMPENING = Option(
-    "dampening", 0.0, "added to the diagonal of the system that conjugate gradients solve", partial(validate.tolerance, most=1e6)
+    "damping", 0.0, "added to the diagonal of the system that conjugate gradients solve", partial(validate.tolerance, most=1e6)
 )
 
 

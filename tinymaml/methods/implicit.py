@@ -158,24 +158,24 @@ def implicit_gradient(
     steps: int,
     cg_steps: int = 5,
     tolerance: float = 1e-10,
-    dampening: float = 0.0,
+    damping: float = 0.0,
 ) -> ImplicitGradient:
     """The gradient of the query loss at theta*, through theta* as a function of theta (eq. 22).
 
     strength is lambda. The inner loop is `steps` steps of gradient descent at rate `inner_lr`. The system (I + H/lambda) u_0 =
-    grad L_Q is solved by at most `cg_steps` steps of conjugate gradients, or to `tolerance`; `dampening` is added to the 1s of I.
+    grad L_Q is solved by at most `cg_steps` steps of conjugate gradients, or to `tolerance`; `damping` is added to the 1s of I.
     """
     validate.model(model)
     validate.parameters("theta", theta)
     validate.batch(batch)
-    strength, dampening = validate.rate("strength", strength, 2.0), validate.tolerance("dampening", dampening)
+    strength, damping = validate.rate("strength", strength, 2.0), validate.tolerance("damping", damping)
     held, x, y = Proximal(model, theta, strength), batch.x_support, batch.y_support
     star = adapt(held, theta, x, y, inner_lr=inner_lr, steps=steps)  # theta*
     here, query = held.at(star, x, y), model.at(star, batch.x_query, batch.y_query)
     validate.shared(theta, query.gradient)
 
     def product(p: np.ndarray) -> np.ndarray:
-        return rows_of(here.hvp(parameters_of(p, theta))) / strength + dampening * p  # (I + H/lambda) p
+        return rows_of(here.hvp(parameters_of(p, theta))) / strength + damping * p  # (I + H/lambda) p
 
     solved = conjugate_gradients(product, rows_of(query.gradient), steps=cg_steps, tolerance=tolerance)
     inner = _part(rows_of(here.gradient), rows_of(held.at(theta, x, y).gradient))
