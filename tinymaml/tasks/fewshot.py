@@ -28,7 +28,7 @@ EXAMPLES = 20  # of each class in a pool, as many as Omniglot has
 OPTIONS = (
     Option("ways", 5, "classes of a task, N", partial(validate.count, least=2)),
     Option("classes", 0, "how many classes to train on (0: as many as there are)", partial(validate.count, least=0)),
-    Option("unshuffled", False, "one label for every training class for ever: MAML memorises (needs --classes)", validate.flag),
+    Option("fixed_labels", False, "one label for every training class for ever: MAML memorises (needs --classes)", validate.flag),
 )
 
 
@@ -133,7 +133,7 @@ def classification(
     pictures: Mapping[str, Callable[[Any], Any]] = PICTURES,
     paper: tuple[Published, ...] = (),
     shown: tuple[int, ...] = Family.shown,
-    training_only: tuple[str, ...] = ("unshuffled",),
+    training_only: tuple[str, ...] = ("fixed_labels",),
     pooled: Callable[[Settings], int] = lambda settings: 0,
     content: Callable[[Settings], str] | None = None,
 ) -> Family:
@@ -150,7 +150,7 @@ def classification(
             inputs, s.options["ways"], "cross_entropy", s.options.get("norm", "none"), s.options.get("model", "mlp")
         ),
         metric=ACCURACY,
-        training=lambda s: Episodes(_enough(training(s), s, "train"), s.options["ways"], not s.options["unshuffled"]),
+        training=lambda s: Episodes(_enough(training(s), s, "train"), s.options["ways"], not s.options["fixed_labels"]),
         testing=lambda s: Episodes(_enough(testing(s), s, "test"), s.options["ways"]),
         test_tasks=600,
         test_queries=15,

@@ -263,7 +263,7 @@ def _classes(settings: Settings) -> np.ndarray:
 
 def _published(ways: int, shots: int, steps: int, accuracy: float, **network: Any) -> Published:
     """Of MAML after so many steps: the paper judges 5-way after three and 20-way after five (its appendix A.1)."""
-    settings = {"method": "maml", "ways": ways, "shots": shots, "unshuffled": False, "activation": "relu", "norm": "batch"}
+    settings = {"method": "maml", "ways": ways, "shots": shots, "fixed_labels": False, "activation": "relu", "norm": "batch"}
     return Published(settings | network, {steps: accuracy})
 
 
