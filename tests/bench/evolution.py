@@ -20,7 +20,7 @@ import report
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.experiment.process import matrix_threads
-from tinymaml.methods.evolution import BlackBoxModel, es_meta_gradient
+from tinymaml.methods.es import BlackBoxModel, es_meta_gradient
 from tinymaml.rl.sampled import SampledPolicy, with_dice
 from tinymaml.settings import stream
 from tinymaml.tasks import Sinusoids, TaskBatch

@@ -16,7 +16,7 @@ import pytest
 import tinymaml
 from tinymaml import MLP, Parameters, adapt, check, meta_gradient, pretraining_gradient, tasks
 from tinymaml.check import closed_forms, golden
-from tinymaml.methods.evolution import BlackBoxModel, es_meta_gradient
+from tinymaml.methods.es import BlackBoxModel, es_meta_gradient
 from tinymaml.methods.implicit import Proximal, conjugate_gradients, implicit_gradient
 from tinymaml.methods.multi_step import multi_step_gradient
 from tinymaml.methods.reptile import reptile_gradient

@@ -15,7 +15,7 @@ from tinymaml.check.golden import Linear
 from tinymaml.experiment import checkpoint
 from tinymaml.experiment.options import settings_for
 from tinymaml.experiment.run import run
-from tinymaml.methods.evolution import BlackBoxModel, along, both_sides, chosen, directions, es_meta_gradient, many
+from tinymaml.methods.es import BlackBoxModel, antithetic_pairs, es_gradient, es_meta_gradient, perturbations, where
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy
 from tinymaml.tasks import Navigation, Sinusoids
@@ -29,12 +29,13 @@ def test_along_every_axis_eq_26_is_the_gradient_of_a_quadratic_loss(seed):
     rng, batch = np.random.default_rng(seed), linear_batch(seed)
     model, own = Linear(3), Parameters(w=rng.standard_normal((3, 3, 1)))
     e = (3**0.5 * entries(own.task(0))).map(lambda array: array[:, None])
-    sides = both_sides(own, e, 0.7, 3)
+    sides = antithetic_pairs(own, e, 0.7, 3)
     assert sides["w"].shape == (18, 3, 1)
     np.testing.assert_allclose(sides["w"][0], own["w"][0] + 0.7 * e["w"][0, 0])
     np.testing.assert_allclose(sides["w"][9 + 3 + 1], own["w"][1] - 0.7 * e["w"][1, 0])
-    losses = model.at(sides, many(batch.x_support, 6), many(batch.y_support, 6)).loss.reshape(2, 3, 3)
-    found, exact = along(e, losses, 0.7), model.at(own, batch.x_support, batch.y_support).gradient
+    copies = batch.repeat(6)
+    losses = model.at(sides, copies.x_support, copies.y_support).loss.reshape(2, 3, 3)
+    found, exact = es_gradient(e, losses, 0.7), model.at(own, batch.x_support, batch.y_support).gradient
     np.testing.assert_allclose(found["w"], exact["w"], atol=1e-11)
 
 
@@ -116,10 +117,10 @@ def test_climbing_goes_on_from_the_best_so_far():
     policy, batch = LinearPolicy(horizon=5), Navigation(horizon=5).sample(np.random.default_rng(0), tasks=1)
     x, y, theta = batch.x_support, batch.y_support, policy.init(np.random.default_rng(1))
     here = BlackBoxModel(policy, 30, 0.2, climb=True, seed=4).at(theta, x, y)
-    e, _ = here._directions(theta.map(lambda array: array[None]))
+    e = here._perturbations(theta.map(lambda array: array[None]))
     there, least = theta, policy.at(theta, x, y).loss[0]
     for i in range(30):  # the same for one task, step by step
-        candidate = there + 0.2 * e.map(lambda array, i=i: array[0, i])
+        candidate = there + 0.2 * e.map(lambda array, i=i: array[i, 0])
         if (loss := policy.at(candidate, x, y).loss[0]) < least:
             there, least = candidate, loss
     np.testing.assert_allclose((theta - here.gradient).task(0).flat, there.flat, atol=1e-14)
@@ -173,13 +174,13 @@ def test_first_order_maml_of_several_steps_sees_the_same_directions_as_adaptatio
 
 def test_climbing_takes_what_is_better_of_each_task():
     one, other = (Parameters(w=np.full((3, 2, 1), value)) for value in (1.0, 2.0))
-    np.testing.assert_array_equal(chosen(np.array([True, False, True]), one, other)["w"][:, 0, 0], [1, 2, 1])
+    np.testing.assert_array_equal(where(np.array([True, False, True]), one, other)["w"][:, 0, 0], [1, 2, 1])
 
 
 def test_directions_are_normal_and_of_the_precision_of_theta():
     theta = MLP([1, 40, 1]).init(np.random.default_rng(0), np.float32)
-    e = directions(theta, np.random.default_rng(0), 200)
-    assert e.dtype == np.float32 and directions(theta, np.random.default_rng(0), 3, 2)["b1"].shape == (3, 2, 1, 40)
+    e = perturbations(theta, np.random.default_rng(0), 200)
+    assert e.dtype == np.float32 and perturbations(theta, np.random.default_rng(0), 3, 2)["b1"].shape == (3, 2, 1, 40)
     assert e.dtype == np.float32 and e["W1"].shape == (200, 1, 40)
     assert abs(e.flat.mean()) < 0.03 and e.flat.std() == pytest.approx(1, abs=0.03)  # of 24 200 numbers: standard errors of .006
 

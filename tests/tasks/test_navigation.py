@@ -38,7 +38,7 @@ def test_a_slice_keeps_its_goals_and_one_goal_cannot_be_cut():
     np.testing.assert_array_equal(batch[1:3].task_params.place, batch.y_query[1:3, :1])
     one = batch.task_params[2]
     assert one.place.shape == (2,) and one.horizon == batch[1:3].task_params.horizon == 7
-    with pytest.raises(TypeError, match="one goal, which cannot be cut"):
+    with pytest.raises(TypeError, match="parameters of one task, which have no task axis"):
         one[0]
     with pytest.raises(IndexError, match="task is 5, expected less than 5"):
         batch.task_params[5]

@@ -17,7 +17,7 @@ from tinymaml import validate
 from tinymaml.maml import adapt
 from tinymaml.rl.exact import PLANE, LinearPolicy
 from tinymaml.settings import Look, Option
-from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.batch import TaskBatch, select
 from tinymaml.tasks.family import Family, Reference
 from tinymaml.training.evaluation import Metric
 
@@ -37,13 +37,7 @@ class Goal:
 
     def __getitem__(self, tasks: slice | int) -> Goal:
         """Some of the T tasks, or with an index the one task with its two numbers."""
-        if self.place.ndim == 1:
-            raise TypeError("this is one goal, which cannot be cut: use it as it is")
-        if isinstance(tasks, slice):
-            return Goal(self.place[tasks], self.horizon)
-        if not validate.count("task", tasks, least=0) < len(self.place):
-            raise IndexError(f"task is {tasks}, expected less than {len(self.place)}: so many there are, counted from 0")
-        return Goal(self.place[tasks, 0], self.horizon)
+        return Goal(*select(tasks, self.place), self.horizon)
 
 
 @dataclass(frozen=True)

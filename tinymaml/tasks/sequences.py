@@ -16,7 +16,7 @@ from tinymaml.maml import adapt
 from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
 from tinymaml.settings import Look
-from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.batch import TaskBatch, select
 from tinymaml.tasks.family import Family, Reference
 from tinymaml.training.evaluation import Metric, loss
 
@@ -50,13 +50,7 @@ class Filter:
 
     def __getitem__(self, tasks: slice | int) -> Filter:
         """Some of the T tasks, or with an index the one task with its three taps."""
-        if self.taps.ndim == 1:
-            raise TypeError("this is one filter, which cannot be cut: use it as it is")
-        if isinstance(tasks, slice):
-            return Filter(self.taps[tasks])
-        if not validate.count("task", tasks, least=0) < len(self.taps):
-            raise IndexError(f"task is {tasks}, expected less than {len(self.taps)}: so many there are, counted from 0")
-        return Filter(self.taps[tasks, 0])
+        return Filter(*select(tasks, self.taps))
 
 
 @dataclass(frozen=True)

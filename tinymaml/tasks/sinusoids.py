@@ -10,7 +10,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.maml import adapt
 from tinymaml.settings import Look
-from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.batch import TaskBatch, select
 from tinymaml.tasks.family import Family, Published, Reference, Sizes
 from tinymaml.training.evaluation import Metric, loss
 
@@ -42,11 +42,7 @@ class Sinusoid:
 
     def __getitem__(self, tasks: slice | int) -> Sinusoid:
         """Some of the T tasks, or with an index the one task with its two numbers."""
-        if not isinstance(self.amplitude, np.ndarray):
-            raise TypeError("this is one sinusoid, which cannot be cut: use it as it is")
-        if not isinstance(tasks, slice) and not validate.count("task", tasks, least=0) < len(self.amplitude):
-            raise IndexError(f"task is {tasks}, expected less than {len(self.amplitude)}: so many there are, counted from 0")
-        amplitude, phase = self.amplitude[tasks], self.phase[tasks]
+        amplitude, phase = select(tasks, self.amplitude, self.phase)
         return Sinusoid(amplitude, phase) if isinstance(tasks, slice) else Sinusoid(amplitude.item(), phase.item())
 
 
