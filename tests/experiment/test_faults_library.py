@@ -17,7 +17,7 @@ import tinymaml
 from tinymaml import MLP, Parameters, adapt, check, meta_gradient, pretraining_gradient, tasks
 from tinymaml.check import closed_forms, golden
 from tinymaml.methods.es import BlackBoxModel, es_meta_gradient
-from tinymaml.methods.implicit import Proximal, conjugate_gradients, implicit_gradient
+from tinymaml.methods.imaml import Proximal, conjugate_gradients, implicit_gradient
 from tinymaml.methods.multi_step import multi_step_gradient
 from tinymaml.methods.reptile import reptile_gradient
 from tinymaml.nn.activations import Activation
