@@ -126,7 +126,7 @@ def classification(
     inputs: int,
     training: Callable[[Settings], Any],
     testing: Callable[[Settings], Any],
-    classes: Callable[[Settings], np.ndarray],
+    classes: Callable[[Settings], np.ndarray] | None = None,
     defaults: Mapping[str, Any],
     options: tuple[Option, ...] = (),
     shots: tuple[int, ...] = (1, 5),
@@ -139,8 +139,8 @@ def classification(
 ) -> Family:
     """The family of N-way tasks whose classes come from `training(settings)` and, new ones, from `testing(settings)`.
 
-    Both are sources for `Episodes`. classes(settings) is an array of training classes; `inputs` the width of an example.
-    pooled(settings) is the number of classes that are drawn at once, to be kept.
+    Both are sources for `Episodes`; `inputs` is the width of an example. classes(settings) is an array of training classes, by
+    default that of `training`. pooled(settings) is the number of classes that are drawn at once and cached.
     """
     return Family(
         name,
@@ -166,6 +166,6 @@ def classification(
             pooled(s) * EXAMPLES * inputs * 8,  # a pool in float32 and, while it is made, again
             4 * s.options["ways"] ** 2,  # the targets of one task
         ),
-        classes=classes,
+        classes=classes or training,
         content=content,
     )
