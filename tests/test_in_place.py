@@ -10,7 +10,7 @@ from tinymaml import MLP, adapt, meta_gradient
 from tinymaml.check.closed_forms import Parabola
 from tinymaml.check.golden import Linear
 from tinymaml.check.problem import random_batch
-from tinymaml.methods.implicit import Proximal, implicit_gradient
+from tinymaml.methods.imaml import Proximal, implicit_gradient
 from tinymaml.nn.models import CNN, RNN
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy, with_noise

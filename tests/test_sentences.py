@@ -27,7 +27,7 @@ from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.tasks import TaskBatch, omniglot
 from tinymaml.tasks.omniglot import Omniglot
-from tinymaml.training.loop import begin, train
+from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import SGD, Adam
 
 HOME = Path(tinymaml.__file__).parent
@@ -68,9 +68,9 @@ objects[:] = uneven()
     (lambda: MLP([2, 3]).at(theta(), uneven(), np.ones((2, 3))), ValueError, r"x has parts of unequal length, 3 to 5"),
     (lambda: SGD(-1), ValueError, r"lr is -1, expected a finite number above zero: try"),
     (lambda: Adam(-1), ValueError, r"lr is -1, expected a finite number above zero: try"),
-    (lambda: begin(None, Adam(), rng()), TypeError, r"theta is a NoneType, expected Parameters: "),
-    (lambda: begin(theta(), None, rng()), TypeError, r"optimizer is None, .*: pass one such as Adam"),
-    (lambda: begin(theta(), Adam(), None), TypeError, r"rng is None, expected a NumPy Generator: "),
+    (lambda: initial_state(None, Adam(), rng()), TypeError, r"theta is a NoneType, expected Parameters: "),
+    (lambda: initial_state(theta(), None, rng()), TypeError, r"optimizer is None, .*: pass one such as Adam"),
+    (lambda: initial_state(theta(), Adam(), None), TypeError, r"rng is None, expected a NumPy Generator: "),
     (lambda: run_comparison({}, "nowhere"), ValueError, r"there is no method to compare, .*: use settings_for_each"),
     (lambda: run_comparison(settings_for_each("planes", []), "nowhere"), ValueError, r"there is no method to compare"),
 ])  # fmt: skip
@@ -136,7 +136,7 @@ class Doubtful:
 
 @pytest.mark.parametrize("doubts", [["", "", ""], ["a", "", ""], ["", "a", "b"], ["a", "b", "c"]])
 def test_how_many_gradients_were_in_doubt_is_said_once_at_the_end(doubts):
-    told, state = iter(doubts), begin(Parameters(w=np.ones(2)), SGD(0.1), rng())
+    told, state = iter(doubts), initial_state(Parameters(w=np.ones(2)), SGD(0.1), rng())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         gradient = lambda theta, batch, iteration: Doubtful(theta, next(told))

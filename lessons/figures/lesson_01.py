@@ -32,7 +32,7 @@ def tasks(batch: TaskBatch) -> Figure:
     x = np.linspace(-5, 5, 200)
     figure, axes = _row(len(batch))
     for t, ax in enumerate(axes):
-        wave = batch.hidden[t]
+        wave = batch.task_params[t]
         ax.plot(x, wave(x), color="#999999", linewidth=1, label="the wave behind the task")
         ax.plot(batch.x_query[t, :, 0], batch.y_query[t, :, 0], **QUERY, label="query set")
         ax.plot(batch.x_support[t, :, 0], batch.y_support[t, :, 0], **SUPPORT, label="support set")
@@ -45,7 +45,7 @@ def over_tasks(some: TaskBatch, x: np.ndarray, prediction: np.ndarray, mean: np.
     """A task-blind prediction and the closed-form mean, over the waves of some tasks in grey. x (n, 1)."""
     ax = plot.axes(ax, (6.4, 3.4))
     for t in range(len(some)):
-        ax.plot(x, some.hidden[t](x), color="#bbbbbb", linewidth=0.8, label="tasks" if t == 0 else None)
+        ax.plot(x, some.task_params[t](x), color="#bbbbbb", linewidth=0.8, label="tasks" if t == 0 else None)
     _, colour, _, _ = LOOKS["pretraining"]
     ax.plot(x, prediction, color=colour, linewidth=3, label="pre-trained network")
     _, _, style, _ = LOOKS["task-blind"]
@@ -60,7 +60,7 @@ def fine_tuning(batch: TaskBatch, x: np.ndarray, fits: Mapping[int, np.ndarray])
     """One panel a task: the truth, the support points, and the fits by number of steps, (n, 1) for all or (T, n, 1)."""
     figure, axes = _row(len(batch), 3.3)
     for t, ax in enumerate(axes):
-        ax.plot(x, batch.hidden[t](x), color="black", linewidth=1, label="truth")
+        ax.plot(x, batch.task_params[t](x), color="black", linewidth=1, label="truth")
         for steps, fit in fits.items():
             colour, style = plot.STEP_LOOKS[steps]
             name = "before" if steps == 0 else f"after {counted(steps)}"

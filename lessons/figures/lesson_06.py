@@ -47,7 +47,7 @@ def fits(model: Any, starts: Mapping[str, Parameters], batch: TaskBatch, steps: 
         for t in range(len(batch)):
             found = {0: model.predict(theta, X)[:, 0]} | {k: model.predict(a.task(t), X)[:, 0] for k, a in adapted.items()}
             shown = batch.x_support[t, :, 0], batch.y_support[t, :, 0]
-            panels[key].append((X[:, 0], batch.hidden[t](X[:, 0]), found, shown))
+            panels[key].append((X[:, 0], batch.task_params[t](X[:, 0]), found, shown))
     return panels
 
 
@@ -135,7 +135,7 @@ def _loss(model: Any, theta: Parameters, task: TaskBatch) -> float:
 
 def _panel(ax: Axes, model: Any, starts: Mapping[str, Parameters], task: TaskBatch) -> None:
     """The truth, the support points and a fit for each start."""
-    ax.plot(X, task.hidden[0](X), color="black", linewidth=1, label="truth")
+    ax.plot(X, task.task_params[0](X), color="black", linewidth=1, label="truth")
     for key, theta in starts.items():
         label, colour, style, _ = LOOKS[key]
         ax.plot(X, model.predict(theta, X[None])[0], color=colour, linestyle=style, linewidth=2, label=label)

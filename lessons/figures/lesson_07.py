@@ -39,7 +39,7 @@ def characters(batch: TaskBatch, size: int, names: str = "ABCDEFGHIJKLMNOPQRSTUV
         for edge in range(1, shots + queries):
             ax.axhline(edge * size - 0.5, color="#BBBBBB", linewidth=0.8)
         ax.axhline(shots * size - 0.5, color=plot.VERMILION, linewidth=2)
-        ax.set_xticks((np.arange(ways) + 0.5) * size, [f"{i}\n({names[batch.hidden[t, i]]})" for i in range(ways)])
+        ax.set_xticks((np.arange(ways) + 0.5) * size, [f"{i}\n({names[batch.task_params[t, i]]})" for i in range(ways)])
         ax.set_yticks([shots * size / 2, (shots + queries / 2) * size], ["support", "query"], rotation=90, va="center")
         ax.tick_params(length=0)
         ax.set_xlabel("label in this task (character)")

@@ -20,11 +20,11 @@ import report
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.experiment.process import matrix_threads
-from tinymaml.methods.evolution import Blind, meta_estimate
+from tinymaml.methods.es import BlackBoxModel, es_meta_gradient
 from tinymaml.rl.sampled import SampledPolicy, with_noise
-from tinymaml.settings import stream
+from tinymaml.settings import rng_for
 from tinymaml.tasks import Sinusoids, TaskBatch
-from tinymaml.training.loop import begin, train
+from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
 CORNERS = np.array([[2.0, 2.0], [2.0, -2.0], [-2.0, 2.0], [-2.0, -2.0]])
@@ -38,7 +38,7 @@ def cosines(numbers: Sequence[int], repeats: int, seed: int = 0, width: int = 40
         theta, batch = model.init(rng), Sinusoids().sample(rng)
         exact = meta_gradient(model, theta, batch, inner_lr=0.01).gradient.flat
         for i, pairs in enumerate(numbers):
-            mine = meta_estimate(model, theta, batch, rng, inner_lr=0.01, pairs=pairs, sigma=1e-3).gradient.flat
+            mine = es_meta_gradient(model, theta, batch, rng, inner_lr=0.01, pairs=pairs, sigma=1e-3).gradient.flat
             found[i, r] = exact @ mine / (np.linalg.norm(exact) * np.linalg.norm(mine))
     return found
 
@@ -69,25 +69,26 @@ def blind_training(o: argparse.Namespace) -> None:
     policy = SampledPolicy(MLP([2, 2]), o.horizon, 0.02, baseline=None, max_step=0.1, cost=price)
     zeros = Parameters({name: np.zeros(shape) for name, shape in policy.shapes.items()})
     ways = {
-        "none": (Blind(policy, 1, 1e-9, climb=True), 1.0),
-        "evolution": (Blind(policy, max(1, o.tries // 2), 0.1), o.inner_lr),  # a pair is two points
-        "hill climbing": (Blind(policy, o.tries, 0.1, climb=True), 1.0),
+        "none": (BlackBoxModel(policy, 1, 1e-9, climb=True), 1.0),
+        "evolution": (BlackBoxModel(policy, max(1, o.tries // 2), 0.1), o.inner_lr),  # a pair is two points
+        "hill climbing": (BlackBoxModel(policy, o.tries, 0.1, climb=True), 1.0),
     }
     rows, of = [], {}
     for name, (model, rate) in ways.items():
         optimizer, began = Adam(0.02), time.perf_counter()
 
-        def gradient(theta: Parameters, batch: TaskBatch, iteration: int, model: Blind = model, rate: float = rate) -> object:
-            rng = stream(o.seed, "perturbations", iteration)
+        def gradient(theta: Parameters, batch: TaskBatch, iteration: int, model: BlackBoxModel = model, rate: float = rate):
+            rng = rng_for(o.seed, "perturbations", iteration)
             inner, given = replace(model, seed=int(rng.integers(2**63))), {"pairs": o.pairs, "sigma": 0.1, "normalised": True}
-            return meta_estimate(inner, theta, batch, rng, inner_lr=rate, **given)
+            return es_meta_gradient(inner, theta, batch, rng, inner_lr=rate, **given)
 
         trained = train(
             gradient, lambda rng: tasks_of(o.part, o.horizon, 4, rng),
-            begin(zeros, optimizer, stream(o.seed, "training tasks")), optimizer=optimizer, iterations=o.iterations, label=name,
+            initial_state(zeros, optimizer, rng_for(o.seed, "training tasks")),
+            optimizer=optimizer, iterations=o.iterations, label=name,
         )  # fmt: skip
         seconds = time.perf_counter() - began
-        new = tasks_of(o.part, o.horizon, o.tests, stream(o.seed, "testing tasks"))
+        new = tasks_of(o.part, o.horizon, o.tests, rng_for(o.seed, "testing tasks"))
         after = adapt(model, trained.theta, new.x_support, new.y_support, inner_lr=rate)
         of[name] = np.array([-policy.at(theta, new.x_query, new.y_query).cost for theta in (trained.theta, after)])
         means = [f"{each.mean():.1f} +- {1.96 * each.std() / o.tests**0.5:.1f}" for each in of[name]]

@@ -24,7 +24,7 @@ from tinymaml.experiment.run import gradient, initialisation, judge, new_tasks, 
 from tinymaml.methods import LOOKS
 from tinymaml.settings import Settings, stream
 from tinymaml.training.evaluation import Curve
-from tinymaml.training.loop import Diverged, begin, train
+from tinymaml.training.loop import Diverged, initial_state, train
 from tinymaml.training.optimizers import Adam
 
 MOMENTS = 12  # of a training at which it is judged
@@ -35,7 +35,7 @@ USUAL = "maml,first-order,reptile,anil,boil,meta-sgd,lslr,multi-step,imaml,pretr
 def course(settings: Settings, tests: int, seconds: float) -> dict[str, Any]:
     """One training: iterations, seconds and statistics of the new tasks at each moment, and why it stopped if it diverged."""
     optimizer, moves, sample = Adam(settings.outer_lr, settings.half_life), gradient(settings), sampler(settings)
-    state = begin(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
+    state = initial_state(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
     batch, spent, moments, why = new_tasks(settings, tests, 50), 0.0, [], ""
     for moment in range(1, MOMENTS + 1):
         began = time.process_time()

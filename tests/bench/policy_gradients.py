@@ -26,7 +26,7 @@ from tinymaml.rl.sampled import HESSIAN_ESTIMATORS, SampledPolicy, leave_one_out
 from tinymaml.settings import Look, stream
 from tinymaml.tasks import Navigation
 from tinymaml.training.evaluation import curve
-from tinymaml.training.loop import begin, train
+from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
 RANDOM_RATE = 0.005  # what serves the random start best, of 0.0005 to 0.02
@@ -125,7 +125,7 @@ def adaptation(o: argparse.Namespace) -> None:
     exact, rate, optimizer = LinearPolicy(horizon=20), o.inner_lr or 0.1, Adam(0.01)
     trained = train(
         lambda theta, batch, iteration: meta_gradient(exact, theta, batch, inner_lr=rate), partial(Navigation().sample, tasks=20),
-        begin(exact.init(stream(o.seed, "initialisation")), optimizer, stream(o.seed, "training tasks")),
+        initial_state(exact.init(stream(o.seed, "initialisation")), optimizer, stream(o.seed, "training tasks")),
         optimizer=optimizer, iterations=o.iterations or 2000, label="MAML, exact",
     ).theta  # fmt: skip
     batch = Navigation().sample(stream(o.seed, "testing tasks"), tasks=o.tests)
@@ -160,7 +160,7 @@ def neural(o: argparse.Namespace) -> None:
 
     trained = train(
         lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=rate, first_order=o.first_order), sample,
-        begin(begun, optimizer, stream(o.seed, "training tasks")),
+        initial_state(begun, optimizer, stream(o.seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="neural policy",
     )  # fmt: skip
     seconds = time.perf_counter() - began

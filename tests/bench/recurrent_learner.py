@@ -20,7 +20,7 @@ from tinymaml.experiment.process import matrix_threads
 from tinymaml.nn.models import RNN
 from tinymaml.settings import stream
 from tinymaml.tasks import Sinusoids
-from tinymaml.training.loop import begin, train
+from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
 POINTS = 20  # of a task, in the order in which the network meets them
@@ -47,7 +47,7 @@ def memory(hidden: int, iterations: int, tests: int, seed: int = 0, tasks: int =
     theta = network.init(stream(seed, "initialisation"))
     trained = train(
         lambda theta, batch, iteration: network.at(theta, *batch), partial(told_late, tasks=tasks),
-        begin(theta, optimizer, stream(seed, "training tasks")),
+        initial_state(theta, optimizer, stream(seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="recurrent network",
     )  # fmt: skip
     x, y = told_late(stream(seed, "testing tasks"), tests)
@@ -60,7 +60,7 @@ def maml(iterations: int, tests: int, seed: int = 0, tasks: int = 25, inner_lr: 
     trained = train(
         lambda theta, batch, iteration: meta_gradient(network, theta, batch, inner_lr=inner_lr),
         partial(Sinusoids().sample, tasks=tasks, shots=10),
-        begin(network.init(stream(seed, "initialisation")), optimizer, stream(seed, "training tasks")),
+        initial_state(network.init(stream(seed, "initialisation")), optimizer, stream(seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="MAML",
     )  # fmt: skip
     x, y = points(stream(seed, "testing tasks"), tests)

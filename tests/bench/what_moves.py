@@ -41,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     moving = {"all": [*theta], "the head": head(model), "the body": body(model), "all but the first layer": [*theta][2:]}
     rows = []
     for what, names in moving.items():
-        curve = evaluate(model, theta, batch, inner_lr=dict.fromkeys(names, alpha), steps=max(SHOWN), measure=family.measure)
+        curve = evaluate(model, theta, batch, inner_lr=dict.fromkeys(names, alpha), steps=max(SHOWN), metric=family.metric)
         rows.append([what, *(f"{curve.mean[k]:.3f}" for k in SHOWN), f"{curve.count.max()}"])
-    print(report.markdown([f"what adapts, {family.measure.name} after steps", *map(str, SHOWN), "diverged"], rows), end="\n\n")
+    print(report.markdown([f"what adapts, {family.metric.name} after steps", *map(str, SHOWN), "diverged"], rows), end="\n\n")
 
     one = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=alpha).dense() - theta
     length = lambda array: np.linalg.norm(array.reshape(-1, array.shape[-2] * array.shape[-1]), axis=1)

@@ -12,7 +12,7 @@ from tinymaml.methods.pretraining import all_points
 from tinymaml.methods.reptile import reptile_gradient
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
-from tinymaml.training.loop import Diverged, begin, train
+from tinymaml.training.loop import Diverged, initial_state, train
 from tinymaml.training.optimizers import SGD
 
 ENDS = [  # method, alpha, K, where t comes to rest
@@ -33,7 +33,7 @@ def moves(method, alpha, steps):
 
 
 def trained(gradient, lr, t=0.3, iterations=60):
-    state = begin(Parameters(t=np.array([[t]])), SGD(lr), np.random.default_rng(0))
+    state = initial_state(Parameters(t=np.array([[t]])), SGD(lr), np.random.default_rng(0))
     return train(gradient, lambda rng: tasks(), state, optimizer=SGD(lr), iterations=iterations).theta["t"].item()
 
 

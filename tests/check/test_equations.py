@@ -10,7 +10,7 @@ from strategies import problems, quick
 from tinymaml.check import Problem, WrongAnswer, check_equation
 from tinymaml.check.compare import TOLERANCE
 from tinymaml.check.equations import EQUATIONS, Given, equation_errors
-from tinymaml.methods.implicit import implicit_gradient
+from tinymaml.methods.imaml import implicit_gradient
 
 PROBLEM = Problem((2, 4, 2), tasks=3, shots=4, queries=3, inner_lr=0.07)
 OPTIONS = {

@@ -13,7 +13,7 @@ SMALL = settings_for("sinusoids", iterations=12, hidden=(6, 6), tasks=3, shots=2
 
 
 def test_the_settings_come_back_with_their_options(tmp_path):
-    options = {"ways": 3, "classes": 6, "unshuffled": True, "steps": 2}
+    options = {"ways": 3, "classes": 6, "fixed_labels": True, "steps": 2}
     settings = settings_for("planes", "first-order", iterations=1, hidden=(4,), tasks=2, **options)
     run(settings, tmp_path / "run.npz", progress=False)
     assert reopen(tmp_path / "run.npz")[1] == settings

@@ -70,7 +70,7 @@ def test_classes_are_compared_at_one_and_at_five_shots(tmp_path, capsys, family)
         assert row in printed
     for shots in ("1-shot", "5-shot"):
         results = json.loads((tmp_path / shots / "results.json").read_text())
-        assert results["measure"] == "accuracy" and results["test"]["tasks"] == 600
+        assert results["metric"] == "accuracy" and results["test"]["tasks"] == 600
         assert results["methods"]["chance"]["mean"] == pytest.approx([0.2] * 11)
         for figure in ("episode.png", "steps.png", "training.png"):
             assert (tmp_path / shots / figure).read_bytes().startswith(b"\x89PNG")
@@ -107,11 +107,12 @@ def test_shots_that_are_asked_are_the_only_ones(tmp_path, capsys):
 
 @pytest.mark.parametrize(("options", "words"), [
     (["compare", "--ways", "3"], "--ways is for planes, glyphs, omniglot, not for sinusoids"),
-    (["compare", "--unshuffled"], "--unshuffled is for planes"), (["compare", "planes", "--data", "x"], "--data is for omniglot"),
+    (["compare", "--fixed-labels"], "--fixed-labels is for planes"),
+    (["compare", "planes", "--data", "x"], "--data is for omniglot"),
     (["compare", "--methods", "pretraining,scratch", "--steps", "2"], f"--steps is for {STEPPING}, not for pretraining"),
     (["train", "--method", "pretraining", "--steps", "2"], f"--steps is for {STEPPING}, not for pretraining"),
     (["train", "--classes", "2"], "--classes is for planes"),
-    (["compare", "planes", "--unshuffled"], "add --classes 5"), (["compare", "omniglot"], "--data FOLDER"),
+    (["compare", "planes", "--fixed-labels"], "add --classes 5"), (["compare", "omniglot"], "--data FOLDER"),
     (["compare", "omniglot", "--data", "nowhere"], "nowhere"), (["compare", "planes", "--ways", "1"], "ways is 1"),
     (["compare", "planes", "--classes", "3"], "ways is 5"),
     (["compare", "glyphs", "--classes", "9", "--shots", "6"], "20 examples"),

@@ -18,7 +18,7 @@ from tinymaml.methods import Method
 from tinymaml.settings import Look, Option
 from tinymaml.tasks import Family, Sinusoids
 from tinymaml.tasks.family import Published, Reference, Sizes
-from tinymaml.training.evaluation import Measure, evaluate
+from tinymaml.training.evaluation import Metric, evaluate
 
 TINY = {"iterations": 3, "tasks": 3, "shots": 2, "queries": 2, "hidden": (5,)}
 
@@ -154,7 +154,7 @@ LINES = Family(
     "lines", "regression of sine waves so slow that they look like lines",
     title=lambda s: f"{s.shots}-shot lines of slope {s.options['slope']:g}",
     sizes=lambda s: Sizes(1, 1, "squared_error"),
-    measure=Measure("return", lambda here, y: -here.loss, digits=3, diverges=False, log=False),
+    metric=Metric("return", lambda here, y: -here.loss, digits=3, diverges=False, log=False),
     training=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
     testing=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
     test_tasks=7, test_queries=3, pictures={"lines.png": picture}, defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
@@ -174,7 +174,7 @@ def test_a_new_family_is_trained_on_judged_by_its_measure_and_shown(tmp_path, mo
     printed = table(found)
     assert printed.startswith("2-shot lines of slope 2: return on 7 new tasks") and "diverged" not in printed
     assert "stands still" in printed and "-0.125" in printed
-    assert results["measure"] == "return" and results["test"] == {"tasks": 7, "queries": 3, "steps": 10}
+    assert results["metric"] == "return" and results["test"] == {"tasks": 7, "queries": 3, "steps": 10}
     assert list(results["methods"]) == ["maml", "first-order", "pretraining", "scratch", "still"]
     assert "stands still" in drawn["steps.png"] and drawn["lines.png"] == ["maml", "first-order", "pretraining", "scratch"]
     argv = ["compare", "lines", "--iterations", "2", "--quiet", "--slope", "3", "--out", str(tmp_path / "more")]

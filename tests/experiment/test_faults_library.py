@@ -16,16 +16,16 @@ import pytest
 import tinymaml
 from tinymaml import MLP, Parameters, adapt, check, meta_gradient, pretraining_gradient, tasks
 from tinymaml.check import closed_forms, golden
-from tinymaml.methods.evolution import Blind, meta_estimate
-from tinymaml.methods.implicit import Proximal, conjugate_gradients, implicit_gradient
+from tinymaml.methods.es import BlackBoxModel, es_meta_gradient
+from tinymaml.methods.imaml import Proximal, conjugate_gradients, implicit_gradient
 from tinymaml.methods.multi_step import multi_step_gradient
 from tinymaml.methods.reptile import reptile_gradient
 from tinymaml.nn.activations import Activation
 from tinymaml.nn.losses import Loss
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy, leave_one_out_baseline, with_noise
-from tinymaml.training.evaluation import ACCURACY, constant, curve, evaluate, told
-from tinymaml.training.loop import begin
+from tinymaml.training.evaluation import ACCURACY, constant, curve, evaluate, format_number
+from tinymaml.training.loop import initial_state
 from tinymaml.training.optimizers import SGD, Adam
 
 HOME = Path(tinymaml.__file__).parent
@@ -43,14 +43,14 @@ RIGHT = {
     "Goal[] tasks": ("0",), "near": POSITIVE, "sigma": ("1.5",), "normalised": ("True",), "climb": ("True",),
     "reach": ("1.5",), "noise": POSITIVE, "LinearPolicy.rollout e": ("None",),
     "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"),
-    "evaluation.told value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",), "chunk": ("None",),
+    "evaluation.format_number value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",), "chunk": ("None",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
     "seed": ("0",), "step": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
     "tolerance": POSITIVE, "Derivation.check tolerance": ("None", *POSITIVE), "h": ("1.5",),
     "relative_error mine": ("int array",), "relative_error reference": ("int array",),
-    "gradient_by_entries point": NUMBERS, "gradient_at_once point": ("0-d", "empty"),
-    "strength": ("1.5",), "alpha": ("1.5",), "dampening": POSITIVE, "conjugate_gradients b": ("empty",),
+    "gradient_by_entries point": NUMBERS, "complex_step_gradient point": ("0-d", "empty"),
+    "strength": ("1.5",), "alpha": ("1.5",), "damping": POSITIVE, "conjugate_gradients b": ("empty",),
     "check_equation rates": ("None",), "check_equation weights": ("None",),
     "Derivation v": ("None",), "Derivation query": ("None",), "Problem.draw activation": ("None",),
 }  # fmt: skip
@@ -130,7 +130,7 @@ def targets() -> dict:
             meta_gradient,
             {"model": model, "theta": theta, "batch": batch, **inner, "first_order": False, "fast_weights": False},
         ),
-        "begin": (begin, {"theta": theta, "optimizer": adam, **generator}),
+        "initial_state": (initial_state, {"theta": theta, "optimizer": adam, **generator}),
         "pretraining_gradient": (pretraining_gradient, {"model": model, "theta": theta, "batch": batch}),
         "reptile_gradient": (reptile_gradient, {"model": model, "theta": theta, "batch": batch, **inner}),
         "multi_step_gradient": (
@@ -142,12 +142,12 @@ def targets() -> dict:
             implicit_gradient,
             {
                 "model": model, "theta": theta, "batch": batch, "strength": 2.0, **inner,
-                "cg_steps": 2, "tolerance": 0.1, "dampening": 0.0,
+                "cg_steps": 2, "tolerance": 0.1, "damping": 0.0,
             },
         ),
-        "evaluate": (evaluate, {"model": model, "theta": theta, "batch": batch, **inner, "measure": ACCURACY, "chunk": 1}),
+        "evaluate": (evaluate, {"model": model, "theta": theta, "batch": batch, **inner, "metric": ACCURACY, "chunk": 1}),
         "curve": (curve, {"values": np.ones((2, 3)), "diverges": True}),
-        "evaluation.told": (told, {"value": 0.5, "digits": 2}),
+        "evaluation.format_number": (format_number, {"value": 0.5, "digits": 2}),
         "constant": (constant, {"values": np.ones(3), "steps": 2, "diverges": True}),
         "SGD": (SGD, {"lr": 0.1}),
         "SGD.start": (SGD(0.1).start, {"theta": theta}),
@@ -162,10 +162,10 @@ def targets() -> dict:
         "named": (tasks.named, {"name": "planes"}),
         "Sinusoid": (tasks.Sinusoid, {"amplitude": 1.0, "phase": 0.0}),
         "Sinusoid()": (tasks.Sinusoid(1.0, 0.0), {"x": np.ones((3, 1))}),
-        "Sinusoid[]": (waves.sample(rng, tasks=2).hidden.__getitem__, {"tasks": 1}),
+        "Sinusoid[]": (waves.sample(rng, tasks=2).task_params.__getitem__, {"tasks": 1}),
         "Sinusoids": (tasks.Sinusoids, {"amplitude": (0.1, 5.0), "phase": (0.0, 3.0), "x": (-5.0, 5.0)}),
         "Sinusoids.sample": (waves.sample, drawn),
-        "told": (tasks.told, {"batch": waves.sample(rng)}),
+        "with_task_params": (tasks.with_task_params, {"batch": waves.sample(rng)}),
         "task_blind": (tasks.task_blind, {"tasks": waves, "x": np.ones((3, 1))}),
         "Planes": (tasks.Planes, {"between": 0.6, "within": 0.1, "nuisance": 1.0, "seed": 0}),
         "Planes.classes": (planes.classes, {**generator, "shape": (2, 3)}),
@@ -174,11 +174,11 @@ def targets() -> dict:
         "Planes.plane": (planes.plane, {"x": np.ones((3, 10))}),
         "Filter": (tasks.Filter, {"taps": np.ones(3)}),
         "Filter()": (tasks.Filter(np.ones(3)), {"x": np.ones((2, 4))}),
-        "Filter[]": (tasks.Filters().sample(rng, tasks=2).hidden.__getitem__, {"tasks": 1}),
+        "Filter[]": (tasks.Filters().sample(rng, tasks=2).task_params.__getitem__, {"tasks": 1}),
         "Filters": (tasks.Filters, {"steps": 5}),
         "Filters.sample": (tasks.Filters(5).sample, drawn),
         "Goal": (tasks.Goal, {"place": np.ones(2), "horizon": 3}),
-        "Goal[]": (tasks.Navigation().sample(rng, tasks=2).hidden.__getitem__, {"tasks": 1}),
+        "Goal[]": (tasks.Navigation().sample(rng, tasks=2).task_params.__getitem__, {"tasks": 1}),
         "Navigation": (tasks.Navigation, {"reach": 0.5, "near": 0.1, "horizon": 3}),
         "Navigation.sample": (tasks.Navigation().sample, drawn),
         "LinearPolicy": (LinearPolicy, {"inputs": 2, "horizon": 3, "noise": 0.1, "discount": 0.9}),
@@ -195,11 +195,11 @@ def targets() -> dict:
         "SampledPolicy.at": (drawing.at, {"theta": policy_theta, "x": rolled.x_query, "y": rolled.y_query}),
         "SampledPolicy.hvp": (drawing.at(policy_theta, rolled.x_query, rolled.y_query).hvp, {"v": policy_theta}),
         "with_noise": (with_noise, {"batch": batch, **generator, "horizon": 3}),
-        "meta_estimate": (meta_estimate, {
+        "es_meta_gradient": (es_meta_gradient, {
             "model": model, "theta": theta, "batch": batch, **generator, **inner, "pairs": 2, "sigma": 0.1, "normalised": True,
         }),
-        "Blind": (Blind, {"model": model, "tries": 2, "sigma": 0.1, "climb": False, "seed": 0, "step": 0}),
-        "Blind.at": (Blind(model).at, {"theta": theta, "x": x, "y": y}),
+        "BlackBoxModel": (BlackBoxModel, {"model": model, "tries": 2, "sigma": 0.1, "climb": False, "seed": 0, "step": 0}),
+        "BlackBoxModel.at": (BlackBoxModel(model).at, {"theta": theta, "x": x, "y": y}),
         "Glyphs": (tasks.Glyphs, {"size": 8, "jitter": 0.1, "shift": 0.2, "slant": 0.2, "stretch": 0.1}),
         "Glyphs.classes": (glyphs.classes, {**generator, "shape": (2,)}),
         "Glyphs.examples": (glyphs.examples, {**generator, "classes": np.ones((2, 3, 5, 2)), "count": 2, "dtype": np.float32}),
@@ -215,9 +215,9 @@ def targets() -> dict:
         "complex_step": (check.complex_step, {"f": sum_of_squares, "point": point, "v": point, "h": 1e-30}),
         "complex_step at theta": (check.complex_step, {"f": sum_of_squares, "point": theta, "v": theta}),
         "central_difference": (check.central_difference, {"f": f, "point": point, "v": point, "h": 0.1, "points": 2}),
-        "steady_difference": (check.steady_difference, {"f": sum_of_squares, "point": point, "v": point}),
+        "adaptive_difference": (check.adaptive_difference, {"f": sum_of_squares, "point": point, "v": point}),
         "gradient_by_entries": (check.gradient_by_entries, {"f": f, "point": point, "derivative": check.complex_step}),
-        "gradient_at_once": (check.gradient_at_once, {"f": of_copies, "point": point, "h": 1e-30}),
+        "complex_step_gradient": (check.complex_step_gradient, {"f": of_copies, "point": point, "h": 1e-30}),
         "loss_gradient": (check.loss_gradient, {"model": model, "theta": theta, "x": x[0], "y": y[0]}),
         "meta_gradient_by_complex_step": (
             check.meta_gradient_by_complex_step, {"model": model, "theta": theta, "batch": batch, **inner},

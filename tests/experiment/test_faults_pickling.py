@@ -14,7 +14,7 @@ from tinymaml.nn.activations import ACTIVATIONS, Activation
 from tinymaml.nn.fast_weights import Factored
 from tinymaml.nn.losses import LOSSES, Loss
 from tinymaml.training.evaluation import ACCURACY, LOSS, evaluate
-from tinymaml.training.loop import Diverged, begin
+from tinymaml.training.loop import Diverged, initial_state
 from tinymaml.training.optimizers import SGD, Adam
 
 WAYS = {
@@ -61,7 +61,7 @@ THINGS = {
     "measures": (LOSS, ACCURACY),
     "settings": settings_for("planes", steps=3),
     "optimisers": (ADAM, SGD(0.1)),
-    "state": begin(THETA, ADAM, RNG),
+    "state": initial_state(THETA, ADAM, RNG),
     "problem": Problem(),
     "derivation": Derivation(MLP([2, 2, 1], "tanh"), MLP([2, 2, 1]).init(RNG), np.ones((3, 2)), np.ones((3, 1))),
     "meta-derivation": MetaDerivation(Problem().model, Problem().theta, Problem().batch, inner_lr=0.1),

@@ -56,7 +56,7 @@ def test_a_billion_ends_at_once_by_an_answer_or_by_a_sentence(tmp_path):
 @pytest.mark.parametrize("line", [
     "train --family navigation --horizon 1000000000", "train --method es --inside es --tries 10000",
     "train --method es --inside es --tries 200 --pairs 100", "train --method imaml --tolerance 1e300",
-    "train --method imaml --strength 1e300", "train --method imaml --dampening 1e300", "train --method es --sigma 1e300",
+    "train --method imaml --strength 1e300", "train --method imaml --damping 1e300", "train --method es --sigma 1e300",
     "train --method es --inside climb --reach 1e300",
 ])  # fmt: skip
 def test_what_no_run_can_use_is_refused_by_name(monkeypatch, tmp_path, capsys, line):
@@ -70,7 +70,7 @@ def test_what_no_run_can_use_is_refused_by_name(monkeypatch, tmp_path, capsys, l
 @pytest.mark.parametrize("changes", [
     {"family": "navigation", "horizon": 1000},
     {"method": "es", "inside": "es", "tries": 200, "pairs": 10_000, "sigma": 10, "reach": 10},
-    {"method": "imaml", "steps": 10_000, "cg_steps": 1000, "tolerance": 0.9, "strength": 1e6, "dampening": 1e6},
+    {"method": "imaml", "steps": 10_000, "cg_steps": 1000, "tolerance": 0.9, "strength": 1e6, "damping": 1e6},
 ])  # fmt: skip
 def test_the_largest_that_is_taken(changes):
     given = {"family": "sinusoids", **changes}
@@ -84,7 +84,7 @@ def test_query_points_are_never_support_points_however_many_there_are_in_float32
     batch = Sinusoids().sample(np.random.default_rng(seed), tasks=2, shots=shots, queries=queries, dtype=np.float32)
     assert batch.x_support.shape == (2, shots, 1) and batch.x_query.shape == (2, queries, 1)
     assert not any(np.isin(batch.x_query[t], batch.x_support[t]).any() for t in range(2))
-    np.testing.assert_array_equal(batch.y_query, batch.hidden(batch.x_query).astype(np.float32))
+    np.testing.assert_array_equal(batch.y_query, batch.task_params(batch.x_query).astype(np.float32))
 
 
 @pytest.mark.parametrize(("x", "dtype"), [((1.0, 1.0 + 1e-7), np.float32), ((1.0, np.nextafter(1.0, 2)), np.float64)])

@@ -23,7 +23,7 @@ def test_nothing_asked_is_the_papers_setting():
 def test_a_family_changes_defaults_and_what_is_asked_changes_them_again():
     s = settings_for("glyphs", "first-order", ways=3, shots=2, hidden=[8])
     assert (s.inner_lr, s.iterations, s.dtype, s.shots, s.hidden) == (0.4, 3000, "float32", 2, (8,))
-    assert s.options == {"ways": 3, "classes": 2000, "unshuffled": False, "model": "mlp", "norm": "none", "steps": 1}
+    assert s.options == {"ways": 3, "classes": 2000, "fixed_labels": False, "model": "mlp", "norm": "none", "steps": 1}
 
 
 @pytest.mark.parametrize("wrong", [
@@ -71,7 +71,7 @@ def test_the_model_and_the_norm_that_were_asked_are_built():
         settings_for("planes", model="cnn")
 
 
-@pytest.mark.parametrize("wrong", [{"unshuffled": 1}, {"ways": 2.5}])
+@pytest.mark.parametrize("wrong", [{"fixed_labels": 1}, {"ways": 2.5}])
 def test_an_option_has_one_type(wrong):
     with pytest.raises(TypeError, match=next(iter(wrong))):
         settings_for("planes", **wrong)
@@ -110,7 +110,7 @@ def test_a_rate_beyond_all_floats_is_refused_in_a_sentence(rate):
      {"hidden": (4, 5), "iterations": 2, "half_life": 3}),
     ({"inner_lr": np.float32(0.5), "outer_lr": np.float64(0.25), "dtype": np.str_("float32"), "activation": np.str_("tanh")},
      {"inner_lr": 0.5, "outer_lr": 0.25, "dtype": "float32", "activation": "tanh"}),
-    ({"ways": np.int8(3), "classes": np.int64(6), "unshuffled": np.True_}, {"ways": 3, "classes": 6, "unshuffled": True}),
+    ({"ways": np.int8(3), "classes": np.int64(6), "fixed_labels": np.True_}, {"ways": 3, "classes": 6, "fixed_labels": True}),
     ({"family": np.str_("planes"), "method": np.str_("es"), "sigma": np.float32(0.5), "inside": np.str_("es"),
       "tries": np.int64(2)}, {"family": "planes", "method": "es", "sigma": 0.5, "inside": "es", "tries": 2}),
 ])

@@ -13,13 +13,13 @@ from tinymaml.experiment.run import gradient, initialisation, new_tasks, sampler
 from tinymaml.settings import FIELDS, flattened
 from tinymaml.tasks import glyphs
 from tinymaml.training.evaluation import evaluate
-from tinymaml.training.loop import begin, train
+from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
 FAMILIES = [family.name for family in tasks.FAMILIES if "data" not in declared(family)]
 OTHERS = {  # values that are not the ones of `bases`; of all others the double, or one more
-    "dtype": "float32", "activation": "sigmoid", "unshuffled": True, "inside": "climb", "model": "cnn", "norm": "layer",
-    "tolerance": 0.9, "dampening": 0.5, "half_life": 1, "cg_steps": 1,
+    "dtype": "float32", "activation": "sigmoid", "fixed_labels": True, "inside": "climb", "model": "cnn", "norm": "layer",
+    "tolerance": 0.9, "damping": 0.5, "half_life": 1, "cg_steps": 1,
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def result(settings):
     method, theta = methods.named(settings.method), initialisation(settings)
     if method.gradient:
         optimizer = Adam(settings.outer_lr, settings.half_life)
-        state = begin(theta, optimizer, stream(settings.seed, "training tasks"))
+        state = initial_state(theta, optimizer, stream(settings.seed, "training tasks"))
         theta = train(
             gradient(settings), sampler(settings), state, optimizer=optimizer, iterations=settings.iterations
         ).theta  # fmt: skip
@@ -92,7 +92,7 @@ def test_a_setting_changes_something_or_is_known_to_be_unused(monkeypatch, famil
     ("sinusoids", ["es"], {"inside": "climb", "inner_lr": 0.2}, "--inner-lr changes nothing for es that adapts by climbing"),
     ("sinusoids", ["oracle"], {"inner_lr": 0.2}, "--inner-lr changes nothing for oracle, which does not adapt"),
     ("planes", ["transfer"], {"queries": 3}, "--queries changes nothing for transfer, which is not trained on tasks"),
-    ("glyphs", ["transfer"], {"unshuffled": True}, "--unshuffled changes nothing for transfer"),
+    ("glyphs", ["transfer"], {"fixed_labels": True}, "--fixed-labels changes nothing for transfer"),
     ("navigation", ["maml", "scratch"], {"activation": "tanh"}, "--activation changes nothing without hidden layers"),
     ("sinusoids", ["scratch"], {"half_life": 3}, "--half-life changes nothing for scratch, which is not trained"),
     ("planes", ["scratch", "transfer"], {"queries": 3}, "which is not trained and for transfer, which is not trained on tasks"),
@@ -106,7 +106,7 @@ def test_a_setting_that_changes_nothing_is_refused_by_name(tmp_path, monkeypatch
         with pytest.raises(ValueError, match=re.escape(sentence)):
             settings_for_each(family, several, **asked)
     words = [word for key, value in asked.items() for word in (f"--{key.replace('_', '-')}", str(value)) if value is not True]
-    words += ["--unshuffled"] * ("unshuffled" in asked)
+    words += ["--fixed-labels"] * ("fixed_labels" in asked)
     assert main(["compare", family, "--methods", ",".join(several), *words]) == 2
     assert sentence in capsys.readouterr().err
 

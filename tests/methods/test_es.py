@@ -15,7 +15,7 @@ from tinymaml.check.golden import Linear
 from tinymaml.experiment import checkpoint
 from tinymaml.experiment.options import settings_for
 from tinymaml.experiment.run import run
-from tinymaml.methods.evolution import Blind, along, both_sides, chosen, directions, many, meta_estimate
+from tinymaml.methods.es import BlackBoxModel, antithetic_pairs, es_gradient, es_meta_gradient, perturbations, where
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy
 from tinymaml.tasks import Navigation, Sinusoids
@@ -29,12 +29,13 @@ def test_along_every_axis_eq_26_is_the_gradient_of_a_quadratic_loss(seed):
     rng, batch = np.random.default_rng(seed), linear_batch(seed)
     model, own = Linear(3), Parameters(w=rng.standard_normal((3, 3, 1)))
     e = (3**0.5 * entries(own.task(0))).map(lambda array: array[:, None])
-    sides = both_sides(own, e, 0.7, 3)
+    sides = antithetic_pairs(own, e, 0.7, 3)
     assert sides["w"].shape == (18, 3, 1)
     np.testing.assert_allclose(sides["w"][0], own["w"][0] + 0.7 * e["w"][0, 0])
     np.testing.assert_allclose(sides["w"][9 + 3 + 1], own["w"][1] - 0.7 * e["w"][1, 0])
-    losses = model.at(sides, many(batch.x_support, 6), many(batch.y_support, 6)).loss.reshape(2, 3, 3)
-    found, exact = along(e, losses, 0.7), model.at(own, batch.x_support, batch.y_support).gradient
+    copies = batch.repeat(6)
+    losses = model.at(sides, copies.x_support, copies.y_support).loss.reshape(2, 3, 3)
+    found, exact = es_gradient(e, losses, 0.7), model.at(own, batch.x_support, batch.y_support).gradient
     np.testing.assert_allclose(found["w"], exact["w"], atol=1e-11)
 
 
@@ -48,16 +49,16 @@ def test_the_estimate_comes_near_the_exact_meta_gradient(seed):
     rng, policy = np.random.default_rng(seed), LinearPolicy(horizon=5)
     theta, batch = policy.init(rng), Navigation(horizon=5).sample(rng, tasks=5)
     exact = meta_gradient(policy, theta, batch, inner_lr=0.1).gradient
-    found = meta_estimate(policy, theta, batch, rng, inner_lr=0.1, pairs=300, sigma=1e-3)
+    found = es_meta_gradient(policy, theta, batch, rng, inner_lr=0.1, pairs=300, sigma=1e-3)
     assert cosine(found.gradient, exact) > 0.97
     assert found.gradient.dot(exact) == pytest.approx(exact.dot(exact), rel=0.3)
     assert found.loss == pytest.approx(meta_gradient(policy, theta, batch, inner_lr=0.1).loss, rel=1e-3)
     far = {"inner_lr": 0.1, "steps": 3}
-    found = meta_estimate(policy, theta, batch, rng, **far, pairs=1, sigma=1e-6)
+    found = es_meta_gradient(policy, theta, batch, rng, **far, pairs=1, sigma=1e-6)
     assert found.loss == pytest.approx(meta_gradient(policy, theta, batch, **far).loss, rel=1e-4)
     # normalised, it points the same way and does not know the scale of the loss
-    same = meta_estimate(policy, theta, batch, np.random.default_rng(1), inner_lr=0.1, pairs=30, sigma=1e-3, normalised=True)
-    plain = meta_estimate(policy, theta, batch, np.random.default_rng(1), inner_lr=0.1, pairs=30, sigma=1e-3)
+    same = es_meta_gradient(policy, theta, batch, np.random.default_rng(1), inner_lr=0.1, pairs=30, sigma=1e-3, normalised=True)
+    plain = es_meta_gradient(policy, theta, batch, np.random.default_rng(1), inner_lr=0.1, pairs=30, sigma=1e-3)
     assert cosine(same.gradient, plain.gradient) == pytest.approx(1)
     np.testing.assert_allclose((same.gradient * plain.losses.std()).flat, plain.gradient.flat)
 
@@ -73,8 +74,8 @@ class Plateau:
 
 def test_on_a_plateau_nothing_moves():
     batch, theta = linear_batch(), Parameters(w=np.ones((2, 3)))
-    for blind in (Blind(Plateau()), Blind(Plateau(), climb=True)):
-        found = meta_estimate(blind, theta, batch, np.random.default_rng(0), inner_lr=1.0, normalised=True)
+    for blind in (BlackBoxModel(Plateau()), BlackBoxModel(Plateau(), climb=True)):
+        found = es_meta_gradient(blind, theta, batch, np.random.default_rng(0), inner_lr=1.0, normalised=True)
         assert not found.gradient.flat.any()
         assert not blind.at(theta, batch.x_support, batch.y_support).gradient.flat.any()
 
@@ -84,7 +85,7 @@ def test_an_estimate_is_of_the_arrays_as_they_were(climb):
     rng, policy = np.random.default_rng(0), LinearPolicy(horizon=3)
     theta, batch = policy.init(rng), Navigation(horizon=3).sample(rng, tasks=2, shots=3)
     x, y = batch.x_support.copy(), batch.y_support.copy()
-    seen = lambda: Blind(policy, 5, 0.1, climb).at(theta, x, y)
+    seen = lambda: BlackBoxModel(policy, 5, 0.1, climb).at(theta, x, y)
     before, here = seen().gradient, seen()
     for array in (*theta.values(), x, y):
         array[...] = 0.125
@@ -96,7 +97,7 @@ def test_a_blind_model_is_adapted_by_the_same_lines(climb):
     """Seeds 0 to 9: after three steps the loss of every task is below 0.7 of what it was."""
     rng, policy = np.random.default_rng(0), LinearPolicy(horizon=5)
     theta, batch = policy.init(rng), Navigation(horizon=5, near=0.01).sample(rng, tasks=6)
-    blind, x, y = Blind(policy, 20, 0.1, climb), batch.x_support, batch.y_support + 0.3
+    blind, x, y = BlackBoxModel(policy, 20, 0.1, climb), batch.x_support, batch.y_support + 0.3
     losses = [blind.at(theta, x, y).loss]
     for steps in (1, 3):
         there = adapt(blind, theta, x, y, inner_lr=1.0 if climb else 0.1, steps=steps)
@@ -115,11 +116,11 @@ def test_a_blind_model_is_adapted_by_the_same_lines(climb):
 def test_climbing_goes_on_from_the_best_so_far():
     policy, batch = LinearPolicy(horizon=5), Navigation(horizon=5).sample(np.random.default_rng(0), tasks=1)
     x, y, theta = batch.x_support, batch.y_support, policy.init(np.random.default_rng(1))
-    here = Blind(policy, 30, 0.2, climb=True, seed=4).at(theta, x, y)
-    e, _ = here._directions(theta.map(lambda array: array[None]))
+    here = BlackBoxModel(policy, 30, 0.2, climb=True, seed=4).at(theta, x, y)
+    e = here._perturbations(theta.map(lambda array: array[None]))
     there, least = theta, policy.at(theta, x, y).loss[0]
     for i in range(30):  # the same for one task, step by step
-        candidate = there + 0.2 * e.map(lambda array, i=i: array[0, i])
+        candidate = there + 0.2 * e.map(lambda array, i=i: array[i, 0])
         if (loss := policy.at(candidate, x, y).loss[0]) < least:
             there, least = candidate, loss
     np.testing.assert_allclose((theta - here.gradient).task(0).flat, there.flat, atol=1e-14)
@@ -139,7 +140,7 @@ def test_every_inner_step_tries_new_directions(climb, seed):
             tried.append(theta["w"])
             return super().at(theta, x, y)
 
-    adapt(Blind(Flat(), 4, 0.1, climb, seed), theta, batch.x_support, batch.y_support, inner_lr=1.0, steps=3)
+    adapt(BlackBoxModel(Flat(), 4, 0.1, climb, seed), theta, batch.x_support, batch.y_support, inner_lr=1.0, steps=3)
     points = np.concatenate([each.reshape(-1, 6) for each in tried if each.ndim == 3])
     moved = points[np.abs(points).max(1) > 0]
     assert len(moved) == 3 * len(batch) * 4 * (1 if climb else 2)
@@ -151,7 +152,7 @@ def test_the_directions_of_a_task_are_its_own_whatever_stands_beside_it(climb, s
     """The numbers of a task depend on no other task, on no order, and not on how many are evaluated at a time."""
     rng, policy = np.random.default_rng(seed), LinearPolicy(horizon=5)
     theta, batch = policy.init(rng), Navigation(horizon=5).sample(rng, tasks=7)
-    blind, given = Blind(policy, 5, 0.1, climb, seed), {"inner_lr": 1.0 if climb else 0.05, "steps": 3}
+    blind, given = BlackBoxModel(policy, 5, 0.1, climb, seed), {"inner_lr": 1.0 if climb else 0.05, "steps": 3}
     whole = evaluate(blind, theta, batch, **given).values
     for chunk in (1, 3, 6, 7):
         np.testing.assert_allclose(evaluate(blind, theta, batch, chunk=chunk, **given).values, whole, rtol=1e-12)
@@ -166,20 +167,20 @@ def test_the_directions_of_a_task_are_its_own_whatever_stands_beside_it(climb, s
 
 def test_first_order_maml_of_several_steps_sees_the_same_directions_as_adaptation():
     rng, policy = np.random.default_rng(0), LinearPolicy(horizon=5)
-    theta, batch, blind = policy.init(rng), Navigation(horizon=5).sample(rng, tasks=3), Blind(policy, 5, 0.1)
+    theta, batch, blind = policy.init(rng), Navigation(horizon=5).sample(rng, tasks=3), BlackBoxModel(policy, 5, 0.1)
     meta = meta_gradient(blind, theta, batch, inner_lr=0.05, steps=3, first_order=True)
     np.testing.assert_allclose(meta.losses, evaluate(blind, theta, batch, inner_lr=0.05, steps=3).values[-1], rtol=1e-12)
 
 
 def test_climbing_takes_what_is_better_of_each_task():
     one, other = (Parameters(w=np.full((3, 2, 1), value)) for value in (1.0, 2.0))
-    np.testing.assert_array_equal(chosen(np.array([True, False, True]), one, other)["w"][:, 0, 0], [1, 2, 1])
+    np.testing.assert_array_equal(where(np.array([True, False, True]), one, other)["w"][:, 0, 0], [1, 2, 1])
 
 
 def test_directions_are_normal_and_of_the_precision_of_theta():
     theta = MLP([1, 40, 1]).init(np.random.default_rng(0), np.float32)
-    e = directions(theta, np.random.default_rng(0), 200)
-    assert e.dtype == np.float32 and directions(theta, np.random.default_rng(0), 3, 2)["b1"].shape == (3, 2, 1, 40)
+    e = perturbations(theta, np.random.default_rng(0), 200)
+    assert e.dtype == np.float32 and perturbations(theta, np.random.default_rng(0), 3, 2)["b1"].shape == (3, 2, 1, 40)
     assert e.dtype == np.float32 and e["W1"].shape == (200, 1, 40)
     assert abs(e.flat.mean()) < 0.03 and e.flat.std() == pytest.approx(1, abs=0.03)  # of 24 200 numbers: standard errors of .006
 
@@ -222,9 +223,9 @@ def test_a_run_that_is_resumed_is_bit_for_bit_the_run_that_was_not(tmp_path, ins
         (lambda: estimate(pairs=0), ValueError, "pairs is 0, expected at least 1"),
         (lambda: estimate(sigma=0), ValueError, "sigma is 0, expected a finite number above zero"),
         (lambda: estimate(rng=0), TypeError, "rng is 0, expected a NumPy Generator"),
-        (lambda: Blind(None), TypeError, "model is None, which has no at"),
-        (lambda: Blind(MLP([1, 1]), tries=0), ValueError, "tries is 0, expected at least 1"),
-        (lambda: Blind(MLP([1, 1]), climb=1), TypeError, "climb is 1, expected True or False"),
+        (lambda: BlackBoxModel(None), TypeError, "model is None, which has no at"),
+        (lambda: BlackBoxModel(MLP([1, 1]), tries=0), ValueError, "tries is 0, expected at least 1"),
+        (lambda: BlackBoxModel(MLP([1, 1]), climb=1), TypeError, "climb is 1, expected True or False"),
         (lambda: settings_for("sinusoids", "es", inside="magic"), ValueError, "unknown inside 'magic': choose one of gradient"),
         (lambda: settings_for("sinusoids", "maml", pairs=3), ValueError, "--pairs is for es, not for"),
     ],
@@ -237,7 +238,7 @@ def test_what_makes_no_sense_is_refused(call, error, sentence):
 def estimate(rng=None, **options):
     model = MLP([1, 1])
     theta = model.init(np.random.default_rng(0))
-    return meta_estimate(model, theta, Sinusoids().sample(np.random.default_rng(0)),
+    return es_meta_gradient(model, theta, Sinusoids().sample(np.random.default_rng(0)),
                          np.random.default_rng(0) if rng is None else rng, inner_lr=0.1, **options)  # fmt: skip
 
 
@@ -267,7 +268,7 @@ def test_four_corners_are_flat_at_the_start_and_the_tables_come_out(script, caps
     policy = SampledPolicy(MLP([2, 2]), 4, 0.02, max_step=0.1, cost="saturated", baseline=None)
     still = Parameters({name: np.zeros(shape) for name, shape in policy.shapes.items()})
     here = policy.at(still, batch.x_query, batch.y_query)
-    assert (here.c == 4).all() and not Blind(policy).at(still, batch.x_query, batch.y_query).gradient.flat.any()
+    assert (here.c == 4).all() and not BlackBoxModel(policy).at(still, batch.x_query, batch.y_query).gradient.flat.any()
     small = ["--iterations", "2", "--pairs", "2", "--tries", "2", "--horizon", "4", "--tests", "4", "--out", str(tmp_path)]
     for part in ("navigation", "corners"):
         assert script.main([part, *small]) == 0

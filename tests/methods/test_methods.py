@@ -13,7 +13,7 @@ from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
 from tinymaml.methods.multi_step import annealed
 from tinymaml.nn.models import CNN, RNN
-from tinymaml.tasks import Sinusoids, told
+from tinymaml.tasks import Sinusoids, with_task_params
 from tinymaml.training.optimizers import Adam
 
 
@@ -37,8 +37,8 @@ def test_names_are_unique_and_every_method_says_what_it_is():
 
 
 def test_whether_a_method_applies_is_decided_by_what_the_family_has():
-    bare = replace(tasks.named("sinusoids"), told=None)
-    for name, hook in (("oracle", "told"), ("transfer", "classes")):
+    bare = replace(tasks.named("sinusoids"), with_task_params=None)
+    for name, hook in (("oracle", "with_task_params"), ("transfer", "classes")):
         method = methods.named(name)
         assert not method.applies(bare) and method.applies(replace(bare, **{hook: lambda given: given}))
     assert all(method.applies(bare) for method in methods.METHODS if method.name not in ("oracle", "transfer"))
@@ -94,10 +94,10 @@ def test_the_oracle_is_told_its_task_in_training_and_on_new_tasks():
     settings = small("sinusoids", "oracle")
     assert (model(settings).inputs, model(settings).outputs) == (3, 1)
     shown, plain = (sampler(each)(np.random.default_rng(1)) for each in (settings, small("sinusoids", "maml")))
-    np.testing.assert_array_equal(shown.x_support, told(plain).x_support)
+    np.testing.assert_array_equal(shown.x_support, with_task_params(plain).x_support)
     batch = new_tasks(settings, 2, 3)
     begun = start(settings, initialisation(settings), batch)
-    np.testing.assert_array_equal(begun.batch.x_query, told(batch).x_query)
+    np.testing.assert_array_equal(begun.batch.x_query, with_task_params(batch).x_query)
 
 
 def test_what_is_not_trained_cannot_be_and_starts_where_training_would():

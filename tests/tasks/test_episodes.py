@@ -32,10 +32,10 @@ def test_an_episode_is_balanced_and_holds_no_class_or_example_twice(sampler, see
     T, N, K, Q = len(batch), episodes.ways, size["shots"], size["queries"]
     assert batch.x_support.shape == (T, N * K, 2) and batch.y_support.shape == (T, N * K, N)
     assert batch.x_query.shape == (T, N * Q, 2) and batch.y_query.shape == (T, N * Q, N)
-    assert all(len(set(classes)) == N for classes in batch.hidden.tolist())
+    assert all(len(set(classes)) == N for classes in batch.task_params.tolist())
     for x, y, count in ((batch.x_support, batch.y_support, K), (batch.x_query, batch.y_query, Q)):
         assert (y.sum(-1) == 1).all() and (y.sum(-2) == count).all() and set(y.flat) == {0, 1}
-        np.testing.assert_array_equal(np.take_along_axis(batch.hidden, y.argmax(-1), 1), x[..., 0])  # the label's own class
+        np.testing.assert_array_equal(np.take_along_axis(batch.task_params, y.argmax(-1), 1), x[..., 0])  # the label's own class
     for task in np.concatenate([batch.x_support, batch.x_query], axis=1).tolist():
         assert len({tuple(example) for example in task}) == N * (K + Q)
 
@@ -47,7 +47,7 @@ def test_the_generator_alone_decides(sampler, seed):
     rng, again = np.random.default_rng(seed), np.random.default_rng(seed)
     first, second, same = episodes.sample(rng, **size), episodes.sample(rng, **size), episodes.sample(again, **size)
     np.testing.assert_array_equal(first.x_query, same.x_query)
-    np.testing.assert_array_equal(first.hidden, same.hidden)
+    np.testing.assert_array_equal(first.task_params, same.task_params)
     assert rng.bit_generator.state != again.bit_generator.state and second.x_query.shape == first.x_query.shape
 
 
@@ -55,7 +55,7 @@ def test_the_generator_alone_decides(sampler, seed):
 @pytest.mark.parametrize("classes", [5, 7, 40])
 def test_every_class_gets_every_label_and_every_pair_meets_as_often(classes):
     tasks, ways = 8000, 5
-    hidden = Episodes(named(classes, 2), ways).sample(np.random.default_rng(0), tasks=tasks, shots=1, queries=1).hidden
+    hidden = Episodes(named(classes, 2), ways).sample(np.random.default_rng(0), tasks=tasks, shots=1, queries=1).task_params
     got = np.stack([np.bincount(hidden[:, label], minlength=classes) for label in range(ways)])
     assert _farthest(got, tasks / classes) < 6
     ordered = np.bincount(hidden[:, 0] * classes + hidden[:, 1], minlength=classes**2).reshape(classes, classes)
@@ -80,13 +80,13 @@ def _farthest(counts: np.ndarray, expected: float) -> float:
 @given(ways=st.integers(2, 6), spare=st.integers(0, 7), seed=seeds)
 def test_labels_never_shuffled_stay_with_their_class(ways, spare, seed):
     episodes = Episodes(named(ways + spare, 2), ways, shuffled=False)
-    hidden = episodes.sample(np.random.default_rng(seed), tasks=5, shots=1, queries=1).hidden
+    hidden = episodes.sample(np.random.default_rng(seed), tasks=5, shots=1, queries=1).task_params
     np.testing.assert_array_equal(hidden % ways, np.broadcast_to(np.arange(ways), (5, ways)))
     assert hidden.max() < ways + spare
 
 
 def test_labels_never_shuffled_leave_no_class_out():
-    hidden = Episodes(named(7, 2), 5, shuffled=False).sample(np.random.default_rng(0), tasks=200, shots=1, queries=1).hidden
+    hidden = Episodes(named(7, 2), 5, shuffled=False).sample(np.random.default_rng(0), tasks=200, shots=1, queries=1).task_params
     assert set(hidden.flat) == set(range(7))  # the rarest class is missed once in 2^200
 
 
@@ -96,21 +96,21 @@ def test_precision_grey_levels_and_trailing_shape(dtype):
     batch = Episodes(images).sample(np.random.default_rng(1), tasks=2, shots=1, queries=3, dtype=dtype)
     assert batch.x_query.shape == (2, 15, 3, 3)
     assert {array.dtype for array in (batch.x_support, batch.y_support, batch.x_query, batch.y_query)} == {np.dtype(dtype)}
-    expected = images[batch.hidden[0, 0]].astype(dtype) / 255
+    expected = images[batch.task_params[0, 0]].astype(dtype) / 255
     got = np.concatenate([batch.x_support[0, :1], batch.x_query[0, :3]])
     np.testing.assert_allclose(np.sort(got, axis=0), np.sort(expected, axis=0), rtol=1e-6)
     floats = Episodes(images / 255).sample(np.random.default_rng(1), tasks=2, shots=1, queries=3, dtype=dtype)
     assert floats.x_query.dtype == dtype
     np.testing.assert_allclose(floats.x_query, batch.x_query, rtol=1e-6)
     part = batch[1:]
-    assert len(part) == 1 and part.hidden.shape == (1, 5)
+    assert len(part) == 1 and part.task_params.shape == (1, 5)
 
 
 @pytest.mark.parametrize("family", [Planes(), Glyphs(size=5)])
 def test_a_family_has_new_classes_for_every_task_and_a_pool_is_a_fixed_set_of_them(family):
     rng = np.random.default_rng(0)
     batch = Episodes(family, ways=3).sample(rng, tasks=4, shots=2, queries=1, dtype=np.float32)
-    identities = batch.hidden.reshape(12, -1)
+    identities = batch.task_params.reshape(12, -1)
     assert len(np.unique(identities, axis=0)) == 12
     assert batch.x_support.dtype == np.float32 and batch.x_support.shape[:2] == (4, 6)
     fixed = pool(family, rng, classes=6, examples=3)

@@ -46,7 +46,7 @@ def test_a_family_changes_only_defaults_that_there_are(family):
 
 
 OTHERS = {
-    "method": "first-order", "ways": 3, "shots": 2, "unshuffled": True, "activation": "softplus", "norm": "layer", "model": "?",
+    "method": "first-order", "ways": 3, "shots": 2, "fixed_labels": True, "activation": "softplus", "norm": "layer", "model": "?",
     "hidden": (7,) * 4,
 }  # fmt: skip
 
@@ -129,8 +129,8 @@ def test_planes_come_without_end_unless_a_number_is_asked():
     assert isinstance(endless, tasks.Planes) and nine.shape == (9, 20, 10)
     assert len(tasks.named("planes").classes(small("planes"))) == 200
     with pytest.raises(ValueError, match="add --classes 5"):
-        tasks.named("planes").training(small("planes", unshuffled=True))
-    assert not tasks.named("planes").training(small("planes", classes=5, unshuffled=True)).shuffled
+        tasks.named("planes").training(small("planes", fixed_labels=True))
+    assert not tasks.named("planes").training(small("planes", classes=5, fixed_labels=True)).shuffled
 
 
 def test_importing_the_package_imports_neither_pillow_nor_matplotlib():

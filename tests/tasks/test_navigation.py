@@ -27,7 +27,7 @@ def test_a_batch_holds_starts_and_beside_each_its_goal(seed, count, shots, queri
     assert batch.x_query.shape == batch.y_query.shape == (count, queries, 2)
     assert batch.x_query.dtype == batch.y_query.dtype == dtype
     for y in (batch.y_support, batch.y_query):
-        np.testing.assert_array_equal(y, np.broadcast_to(batch.hidden.place.astype(dtype), y.shape))
+        np.testing.assert_array_equal(y, np.broadcast_to(batch.task_params.place.astype(dtype), y.shape))
     assert np.abs(batch.x_support).max() <= 0.1 and np.abs(batch.y_support).max() <= 0.5
     assert not (batch.x_support[:, None] == batch.x_query[:, :, None]).all(-1).any()
     np.testing.assert_array_equal(batch.x_query, again.x_query)
@@ -35,19 +35,19 @@ def test_a_batch_holds_starts_and_beside_each_its_goal(seed, count, shots, queri
 
 def test_a_slice_keeps_its_goals_and_one_goal_cannot_be_cut():
     batch = Navigation(horizon=7).sample(np.random.default_rng(0), tasks=5)
-    np.testing.assert_array_equal(batch[1:3].hidden.place, batch.y_query[1:3, :1])
-    one = batch.hidden[2]
-    assert one.place.shape == (2,) and one.horizon == batch[1:3].hidden.horizon == 7
-    with pytest.raises(TypeError, match="one goal, which cannot be cut"):
+    np.testing.assert_array_equal(batch[1:3].task_params.place, batch.y_query[1:3, :1])
+    one = batch.task_params[2]
+    assert one.place.shape == (2,) and one.horizon == batch[1:3].task_params.horizon == 7
+    with pytest.raises(TypeError, match="parameters of one task, which have no task axis"):
         one[0]
     with pytest.raises(IndexError, match="task is 5, expected less than 5"):
-        batch.hidden[5]
+        batch.task_params[5]
 
 
 def test_the_oracle_sees_the_goal_and_the_references_are_what_can_be_had():
     """No policy is better than told and at the goal in one move, and none that is not told better than at the mean goal."""
     batch = new_tasks(settings_for("navigation", horizon=4), 500, 3)
-    told, blind = navigation.shown(batch), model(settings_for("navigation", horizon=4))
+    told, blind = navigation.with_task_params(batch), model(settings_for("navigation", horizon=4))
     seeing = model(settings_for("navigation", "oracle", horizon=4))
     np.testing.assert_array_equal(told.x_query[..., 2:], batch.y_query)
     home = blind.init(np.random.default_rng(0)).map(lambda array: np.zeros_like(array)) + at_once(2)
@@ -60,7 +60,7 @@ def test_the_oracle_sees_the_goal_and_the_references_are_what_can_be_had():
             navigation.best_unadapted(batch).mean()
         assert (seeing.at(at_once(4) + at_once(4).map(nudge), told.x_query, told.y_query).cost > navigation.best(batch)).all()
     with pytest.raises(TypeError, match=r"expected a Goal: use Navigation\(\)\.sample"):
-        navigation.shown(Sinusoids().sample(np.random.default_rng(0)))
+        navigation.with_task_params(Sinusoids().sample(np.random.default_rng(0)))
 
 
 def at_once(inputs):

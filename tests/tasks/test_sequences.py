@@ -36,10 +36,10 @@ def test_a_batch_holds_what_each_filter_makes_of_its_sequences(seed, count, shot
     batch = Filters(steps).sample(np.random.default_rng(seed), tasks=count, shots=shots, queries=queries, dtype=dtype)
     assert batch.x_support.shape == batch.y_support.shape == (count, shots, steps)
     assert batch.x_query.shape == batch.y_query.shape == (count, queries, steps)
-    assert batch.hidden.taps.shape == (count, 1, 3)
+    assert batch.task_params.taps.shape == (count, 1, 3)
     for x, y in ((batch.x_support, batch.y_support), (batch.x_query, batch.y_query)):
         assert x.dtype == y.dtype == dtype
-        expected = [[by_hand(batch.hidden.taps[i, 0], sequence) for sequence in x[i]] for i in range(count)]
+        expected = [[by_hand(batch.task_params.taps[i, 0], sequence) for sequence in x[i]] for i in range(count)]
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5 if dtype == "f4" else 1e-13)
 
 
@@ -54,7 +54,7 @@ def test_the_generator_decides_and_no_query_is_a_support_sequence():
 def test_taps_and_sequences_are_standard_normal():
     batch = Filters().sample(np.random.default_rng(0), tasks=20_000)
     # the standard errors of a mean and of a standard deviation of 20 000 numbers are below 0.8 %
-    for numbers in (batch.hidden.taps[:, 0], batch.x_support[:, 0, :3], batch.x_query[:, 0, -3:]):
+    for numbers in (batch.task_params.taps[:, 0], batch.x_support[:, 0, :3], batch.x_query[:, 0, -3:]):
         np.testing.assert_allclose(numbers.mean(0), 0, atol=0.04)
         np.testing.assert_allclose(numbers.std(0), 1, atol=0.03)
         assert np.abs(np.corrcoef(numbers.T) - np.eye(3)).max() < 0.04
@@ -64,14 +64,14 @@ def test_taps_and_sequences_are_standard_normal():
 
 def test_a_task_is_rebuilt_from_its_taps_and_a_slice_keeps_its_truth():
     batch = Filters().sample(np.random.default_rng(1), tasks=6)
-    one = batch.hidden[2]
+    one = batch.task_params[2]
     assert one.taps.shape == (3,)
     np.testing.assert_allclose(one(batch.x_query[2]), batch.y_query[2], atol=1e-14)
     part = batch[2:4]
-    np.testing.assert_array_equal(part.hidden(part.x_support), part.y_support)
+    np.testing.assert_array_equal(part.task_params(part.x_support), part.y_support)
     with pytest.raises(IndexError, match="task is 6, expected less than 6"):
-        batch.hidden[6]
-    with pytest.raises(TypeError, match="one filter, which cannot be cut"):
+        batch.task_params[6]
+    with pytest.raises(TypeError, match="parameters of one task, which have no task axis"):
         one[0]
 
 
@@ -80,7 +80,7 @@ def test_a_task_is_rebuilt_from_its_taps_and_a_slice_keeps_its_truth():
 def test_least_squares_finds_the_taps_exactly(seed, shots, dtype):
     batch = Filters().sample(np.random.default_rng(seed), tasks=3, shots=shots, queries=4, dtype=dtype)
     found, eps = sequences.least_squares(batch), np.finfo(dtype).eps
-    np.testing.assert_allclose(found.taps, batch.hidden.taps, atol=300 * eps)
+    np.testing.assert_allclose(found.taps, batch.task_params.taps, atol=300 * eps)
     value = {reference.name: reference.value for reference in sequences.FAMILY.references}
     assert (value["least-squares"](batch) < (1000 * eps) ** 2).all()
     np.testing.assert_allclose(value["zero"](batch), (batch.y_query.astype(float) ** 2).mean((1, 2)), rtol=1e-5)
@@ -88,20 +88,20 @@ def test_least_squares_finds_the_taps_exactly(seed, shots, dtype):
 
 def test_least_squares_sees_the_support_set_only():
     batch = Filters().sample(np.random.default_rng(0), tasks=3, shots=2)
-    other = replace(batch, x_query=batch.x_query + 1, y_query=0 * batch.y_query, hidden=None)
+    other = replace(batch, x_query=batch.x_query + 1, y_query=0 * batch.y_query, task_params=None)
     np.testing.assert_array_equal(sequences.least_squares(other).taps, sequences.least_squares(batch).taps)
 
 
 def test_the_oracle_is_told_the_taps_of_its_own_task_at_every_step():
     batch = Filters().sample(np.random.default_rng(3), tasks=5, shots=4, queries=3, dtype=np.float32)
-    seen = sequences.told(batch)
+    seen = sequences.with_task_params(batch)
     assert seen.x_support.shape == (5, 4, 48) and seen.x_query.shape == (5, 3, 48) and seen.x_query.dtype == np.float32
     steps = seen.x_query.reshape(5, 3, 12, 4)
     np.testing.assert_array_equal(steps[..., 0], batch.x_query)
-    np.testing.assert_array_equal(steps[..., 1:], np.broadcast_to(batch.hidden.taps[:, :, None].astype("f4"), (5, 3, 12, 3)))
+    np.testing.assert_array_equal(steps[..., 1:], np.broadcast_to(batch.task_params.taps[:, :, None].astype("f4"), (5, 3, 12, 3)))
     assert model(settings_for("sequences", "oracle")).inputs == 48
     with pytest.raises(TypeError, match=r"expected a Filter: use Filters\(\)\.sample"):
-        sequences.told(Sinusoids().sample(np.random.default_rng(0)))
+        sequences.with_task_params(Sinusoids().sample(np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize(
@@ -141,12 +141,12 @@ def test_the_family_is_compared_and_its_picture_drawn(tmp_path, monkeypatch):
     runs = settings_for_each("sequences", iterations=2, tasks=3, queries=2, hidden=(4,))
     found = run_comparison(runs, tmp_path, progress=False)
     assert list(found.runs) == ["maml", "first-order", "pretraining", "scratch", "oracle"]
-    # the measure is a mean over steps: that of the reference, and of a network that says zero
+    # the metric is a mean over steps: that of the reference, and of a network that says zero
     zero = found.curves["zero"].values[0]
     net = found.starts["maml"].model
     silent = found.starts["maml"].theta * 0.0
     here = net.at(silent, found.batch.x_query, found.batch.y_query)
-    np.testing.assert_allclose(small.measure.value(here, found.batch.y_query), zero, rtol=1e-5)
+    np.testing.assert_allclose(small.metric.value(here, found.batch.y_query), zero, rtol=1e-5)
     assert "5-shot sequences: mean squared error a step" in table(found) and "least squares" in table(found)
     panels = drawn["sequence.png"].axes
     assert [ax.get_title() for ax in panels] == ["MAML", "pre-trained"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinymaml.tasks import Sinusoid, Sinusoids, TaskBatch, task_blind, told
+from tinymaml.tasks import Sinusoid, Sinusoids, TaskBatch, task_blind, with_task_params
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -19,7 +19,7 @@ def test_a_batch_is_what_the_paper_says(seed, tasks, shots, queries, dtype):
     assert len(batch) == tasks
     assert batch.x_support.shape == batch.y_support.shape == (tasks, shots, 1)
     assert batch.x_query.shape == batch.y_query.shape == (tasks, queries, 1)
-    A, phase = batch.hidden.amplitude, batch.hidden.phase
+    A, phase = batch.task_params.amplitude, batch.task_params.phase
     assert (A >= 0.1).all() and (A <= 5).all() and (phase >= 0).all() and (phase <= np.pi).all()
     for x, y in ((batch.x_support, batch.y_support), (batch.x_query, batch.y_query)):
         assert x.dtype == y.dtype == dtype
@@ -36,7 +36,7 @@ def test_support_and_query_never_share_a_point_even_where_points_are_rare():
 
 def test_a_task_is_rebuilt_from_its_two_numbers():
     batch = Sinusoids().sample(np.random.default_rng(1), tasks=4)
-    wave = batch.hidden[2]
+    wave = batch.task_params[2]
     assert isinstance(wave.amplitude, float)
     rebuilt = Sinusoid(wave.amplitude, wave.phase)
     np.testing.assert_array_equal(rebuilt(batch.x_query[2]), batch.y_query[2])
@@ -52,7 +52,7 @@ def test_a_slice_of_a_batch_is_a_batch_and_keeps_its_truth():
     batch = Sinusoids().sample(np.random.default_rng(2), tasks=6)
     part = batch[2:4]
     assert len(part) == 2
-    np.testing.assert_array_equal(part.hidden(part.x_support), part.y_support)
+    np.testing.assert_array_equal(part.task_params(part.x_support), part.y_support)
     with pytest.raises(TypeError, match="slice"):
         batch[2]
 
@@ -111,7 +111,7 @@ def test_with_phases_around_the_whole_circle_it_is_zero():
 
 def test_the_oracle_is_told_amplitude_and_phase_of_its_own_task():
     batch = Sinusoids().sample(np.random.default_rng(3), tasks=5, shots=4, queries=3, dtype=np.float32)
-    seen = told(batch)
+    seen = with_task_params(batch)
     assert seen.x_support.shape == (5, 4, 3) and seen.x_query.shape == (5, 3, 3)
     x, A, phase = np.moveaxis(seen.x_query.astype(float), -1, 0)
     np.testing.assert_allclose(A * np.sin(x - phase), batch.y_query[..., 0], atol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 
 from tinymaml import MLP, adapt
 from tinymaml.tasks import Episodes, Planes, Sinusoids
-from tinymaml.training.evaluation import ACCURACY, accuracy, constant, curve, evaluate, told
+from tinymaml.training.evaluation import ACCURACY, accuracy, constant, curve, evaluate, format_number
 
 
 def setting(tasks=7):
@@ -80,7 +80,7 @@ def test_no_task_is_left_out_of_a_mean_accuracy():
     rng = np.random.default_rng(0)
     model = MLP([10, 6, 5], "tanh", "cross_entropy")
     batch = Episodes(Planes()).sample(rng, tasks=6, shots=1, queries=3)
-    found = evaluate(model, model.init(rng), batch, inner_lr=1e200, steps=2, measure=ACCURACY)
+    found = evaluate(model, model.init(rng), batch, inner_lr=1e200, steps=2, metric=ACCURACY)
     assert found.count.tolist() == [0, 0, 0] and (0 <= found.values).all() and (found.values <= 1).all()
 
 
@@ -91,5 +91,5 @@ def test_zero_steps_are_refused():
 
 
 def test_a_statistic_is_told_in_a_few_characters_whatever_it_is():
-    assert [told(value, 2) for value in (0.126, 99999.0, np.nan, np.inf)] == ["0.13", "99999.00", "nan", "inf"]
-    assert [told(value) for value in (1e5, 1.26e44)] == ["1.0e+05", "1.3e+44"]
+    assert [format_number(value, 2) for value in (0.126, 99999.0, np.nan, np.inf)] == ["0.13", "99999.00", "nan", "inf"]
+    assert [format_number(value) for value in (1e5, 1.26e44)] == ["1.0e+05", "1.3e+44"]

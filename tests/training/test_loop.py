@@ -7,7 +7,7 @@ import pytest
 
 from tinymaml import Parameters
 from tinymaml.training import loop as training
-from tinymaml.training.loop import Diverged, begin, train
+from tinymaml.training.loop import Diverged, initial_state, train
 from tinymaml.training.optimizers import SGD
 
 
@@ -20,7 +20,7 @@ class Found:
 
 
 def state(rng=0):
-    return begin(Parameters({"w": np.array([[1.0, -2.0]])}), SGD(0.1), np.random.default_rng(rng))
+    return initial_state(Parameters({"w": np.array([[1.0, -2.0]])}), SGD(0.1), np.random.default_rng(rng))
 
 
 def descend(gradient, iterations=5, **more):

@@ -21,7 +21,7 @@ from tinymaml.check.derivatives import STEP, entries
 from tinymaml.check.problem import Problem
 from tinymaml.check.references import gradient_through, loss_gradient
 from tinymaml.maml import adapt, meta_gradient
-from tinymaml.methods.implicit import Proximal, conjugate_gradients, implicit_gradient, parameters_of, rows_of
+from tinymaml.methods.imaml import Proximal, conjugate_gradients, flatten_tasks, implicit_gradient, unflatten_tasks
 from tinymaml.methods.multi_step import multi_step_gradient
 from tinymaml.methods.pretraining import all_points
 from tinymaml.methods.reptile import reptile_gradient
@@ -145,7 +145,7 @@ def _wrong_multi_step(of: Given, made: Collection[str]) -> Parameters:
 
 def _slope(of: Given, star: Parameters, theta: Parameters, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The gradient of L_S + lambda/2 |. - theta|^2 at star, (T, P): what is zero at theta*."""
-    return rows_of(of.model.at(star, x, y).gradient + of.strength * (star - theta))
+    return flatten_tasks(of.model.at(star, x, y).gradient + of.strength * (star - theta))
 
 
 def _hessian(of: Given, star: Parameters) -> np.ndarray:
@@ -166,14 +166,14 @@ def minimum(of: Given) -> tuple[Parameters, np.ndarray]:
             slope = _slope(of, star, theta, *of.support)
             if not np.linalg.norm(slope) > 1e-3 * start:
                 break
-            star = star - of.inner_lr * parameters_of(slope, theta)
+            star = star - of.inner_lr * unflatten_tasks(slope, theta)
         for _ in range(20):
             slope, H = _slope(of, star, theta, *of.support), _hessian(of, star)
             if not np.isfinite(H).all() or not np.linalg.eigvalsh(H).min() > 0:
                 break
             if np.linalg.norm(slope) <= 1e-13 * max(start, of.strength * np.linalg.norm(theta.flat)):
                 return star, H
-            star = star - parameters_of(np.linalg.solve(H, slope[..., None])[..., 0], theta)
+            star = star - unflatten_tasks(np.linalg.solve(H, slope[..., None])[..., 0], theta)
     raise ValueError(
         f"the inner loop does not end at inner_lr={of.inner_lr} and strength={of.strength}: it diverges, or goes to and fro "
         "across a kink, where theta* has no derivative. Take a smaller inner_lr, or a larger strength"
@@ -189,7 +189,7 @@ def _implicit(of: Given) -> Parameters:
         moved, H_of = star.map(lambda array: np.concatenate([array] * P)), np.concatenate([H] * P)
         for _ in range(3):
             slope = _slope(of, moved, thetas, batch.x_support, batch.y_support)
-            moved = moved - parameters_of(np.linalg.solve(H_of, slope[..., None])[..., 0], of.theta)
+            moved = moved - unflatten_tasks(np.linalg.solve(H_of, slope[..., None])[..., 0], of.theta)
         return of.model.at(moved, batch.x_query, batch.y_query).loss
 
     return gradient_through(at_the_end, of.theta, of.batch)
@@ -202,12 +202,12 @@ def _wrong_implicit(of: Given, made: Collection[str]) -> Parameters:
         star = adapt(held, of.theta, *of.support, inner_lr=of.inner_lr, steps=max(of.steps, 2 if loose else 1))
     else:
         star, _ = minimum(of)
-    b = rows_of(of.model.at(star, *of.query).gradient)
+    b = flatten_tasks(of.model.at(star, *of.query).gradient)
     H = of.model.at(of.theta if "H at theta" in made else star, *(of.query if "H of query" in made else of.support)).hvp
     factor = 1.0 if "no lambda" in made else of.strength if "times lambda" in made else 1 / of.strength
 
     def product(p: np.ndarray) -> np.ndarray:
-        turn = factor * rows_of(H(parameters_of(p, of.theta)))
+        turn = factor * flatten_tasks(H(unflatten_tasks(p, of.theta)))
         return (0 if "no I" in made else 1) * p + (-1 if "minus" in made else 1) * turn
 
     if "product" in made:  # one application of the operator in place of its inverse

@@ -26,7 +26,7 @@ from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import Sinusoids, TaskBatch
-from tinymaml.training.loop import begin, train
+from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
 FORMS = ("chosen", "formed", "factored")  # what adapted matrices are: by size, all arrays, all factors
@@ -96,7 +96,7 @@ class Workload:
         gradient = lambda theta, batch, iteration: meta_gradient(self.model, theta, batch, **inner)
         sample = partial(Sinusoids().sample, tasks=self.tasks, dtype=self.dtype)
         adam = Adam()
-        start = begin(theta, adam, np.random.default_rng(0))
+        start = initial_state(theta, adam, np.random.default_rng(0))
         return partial(train, gradient, sample, start, optimizer=adam, iterations=iterations)
 
     @property

@@ -106,7 +106,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from tinymaml.experiment.run import judge, new_tasks, reopen
-    from tinymaml.training.evaluation import told
+    from tinymaml.training.evaluation import format_number
 
     state, settings = reopen(arguments.checkpoint, arguments.data)
     changes = {name: getattr(arguments, name) for name in ("shots", "inner_lr")}
@@ -122,10 +122,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     own = "rates of its own" if method.adapts else "no adaptation"
     rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else own
     print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")
-    print(f"{'steps':>5}  {family.measure.name:>18}  {'median':>8}  {'diverged':>8}")
+    print(f"{'steps':>5}  {family.metric.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
-        mean = f"{told(curve.mean[k])} +- {told(curve.interval[k])}"
-        print(f"{k:>5}  {mean:>18}  {told(curve.median[k]):>8}  {curve.count[k]:>8}")
+        mean = f"{format_number(curve.mean[k])} +- {format_number(curve.interval[k])}"
+        print(f"{k:>5}  {mean:>18}  {format_number(curve.median[k]):>8}  {curve.count[k]:>8}")
     return 0
 
 

@@ -21,7 +21,7 @@ from tinymaml.experiment.run import fits, gradient, initialisation, judge, new_t
 from tinymaml.methods.method import Start
 from tinymaml.settings import Look, Settings, differences
 from tinymaml.tasks import Family, TaskBatch
-from tinymaml.training.evaluation import Curve, constant, told
+from tinymaml.training.evaluation import Curve, constant, format_number
 from tinymaml.training.loop import TrainingState
 
 STEPS = 10  # gradient steps on a new task
@@ -35,7 +35,7 @@ class Comparison:
     runs                  the settings; `settings` are those of the first, which share all but their options
     batch                 the new tasks
     starts                what those methods that adapt do so with, on the first of the new tasks
-    curves, looks         the measure on the new tasks, of the references too, and how each is drawn
+    curves, looks         the metric on the new tasks, of the references too, and how each is drawn
     histories, seconds    of the methods that are trained
     failed                why a method is in none of these: a sentence
     unwritten             what is not in the folder, and why: sentences
@@ -141,7 +141,7 @@ def _judged(
                 starts[name] = start(settings, theta, batch[:DRAWN])
     for reference in family.references:
         looks[reference.name] = reference.look
-        curves[reference.name] = constant(reference.value(batch), STEPS, diverges=family.measure.diverges)
+        curves[reference.name] = constant(reference.value(batch), STEPS, diverges=family.metric.diverges)
     histories = {name: state.losses for name, state in states.items()}
     seconds = {name: state.seconds for name, state in states.items()}
     return Comparison(runs, batch, starts, curves, looks, histories, seconds, failed)
@@ -152,15 +152,15 @@ def table(found: Comparison) -> str:
 
     Where tasks can diverge there stand beside them how many have, and the median, which they cannot spoil.
     """
-    s, measure, shown = found.settings, found.family.measure, found.family.shown
-    unit, digits = (100 if measure.percent else 1), measure.digits
+    s, metric, shown = found.settings, found.family.metric, found.family.shown
+    unit, digits = (100 if metric.percent else 1), metric.digits
     row = lambda label, cells, end="": f"{label:<26}" + "".join(f"{cell:>16}" for cell in cells) + f"{end:>10}"
     lines = [
-        f"{found.family.title(s)}: {measure.name}{' in %' * measure.percent} on {len(found.batch)} new tasks "
+        f"{found.family.title(s)}: {metric.name}{' in %' * metric.percent} on {len(found.batch)} new tasks "
         f"after gradient steps at inner_lr {s.inner_lr:g}",
         f"(mean +- 95 % interval; trained for {s.iterations:,} iterations, seed {s.seed})",
         "",
-        row("", ["before" if k == 0 else f"{k} step" + "s" * (k > 1) for k in shown], "diverged" * measure.diverges),
+        row("", ["before" if k == 0 else f"{k} step" + "s" * (k > 1) for k in shown], "diverged" * metric.diverges),
     ]
     for name, look in found.looks.items():
         if name in found.failed:
@@ -168,10 +168,10 @@ def table(found: Comparison) -> str:
             continue
         curve = found.curves[name]
         mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
-        cells = [f"{told(mean[k], digits)} +- {told(interval[k], digits)}" for k in shown]
-        lines.append(row(look.label, cells, curve.count.max() if measure.diverges else ""))
-        if measure.diverges:
-            lines.append(row("  median", [f"{told(median[k], digits)}        " for k in shown]))
+        cells = [f"{format_number(mean[k], digits)} +- {format_number(interval[k], digits)}" for k in shown]
+        lines.append(row(look.label, cells, curve.count.max() if metric.diverges else ""))
+        if metric.diverges:
+            lines.append(row("  median", [f"{format_number(median[k], digits)}        " for k in shown]))
         if paper := found.paper[name]:
             lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
     if found.seconds:
@@ -208,8 +208,8 @@ def _draw(picture: Callable[[Comparison], Any], found: Comparison, path: Path) -
 def _steps(found: Comparison) -> Any:
     from tinymaml import plot
 
-    measure = found.family.measure
-    return plot.curves(found.curves, found.looks, ylabel=f"{measure.name} on new tasks", log=measure.log)
+    metric = found.family.metric
+    return plot.curves(found.curves, found.looks, ylabel=f"{metric.name} on new tasks", log=metric.log)
 
 
 def _training(found: Comparison) -> Any:
@@ -224,7 +224,7 @@ def _numbers(found: Comparison) -> dict[str, Any]:
     return {
         "settings": settings | {"options": {name: stored(settings).options for name, settings in found.runs.items()}},
         "test": {"tasks": len(found.batch), "queries": found.batch.y_query.shape[1], "steps": STEPS},
-        "measure": found.family.measure.name,
+        "metric": found.family.metric.name,
         "versions": {"tinymaml": __version__, "numpy": np.__version__, "python": platform.python_version()},
         "paper": found.paper,
         "training_seconds": found.seconds,

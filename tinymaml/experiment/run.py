@@ -22,7 +22,7 @@ from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings, differences, flattened, stream
 from tinymaml.tasks import TaskBatch
 from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate
-from tinymaml.training.loop import Diverged, TrainingState, begin, train
+from tinymaml.training.loop import Diverged, TrainingState, initial_state, train
 from tinymaml.training.optimizers import Adam
 
 # -- what the settings mean ----------------------------------------------------------------------------------
@@ -96,23 +96,23 @@ def start(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
 
 
 def judge(settings: Settings, theta: Parameters, batch: TaskBatch, steps: int) -> Curve:
-    """The family's measure on new tasks after 0..steps steps, given what training ended with.
+    """The family's metric on new tasks after 0..steps steps, given what training ended with.
 
     A few tasks at a time, as a method may look at them with a larger model than the one that adapts.
     """
     memory.fit({"--steps": 8 * (steps + 1) * len(batch)})
-    measure, adapts = tasks.named(settings.family).measure, methods.named(settings.method).adapts
+    metric, adapts = tasks.named(settings.family).metric, methods.named(settings.method).adapts
     chunk = chunk_size(model(settings), max(batch.x_support.shape[1], batch.x_query.shape[1]), settings.dtype)
 
     def judged(part: TaskBatch) -> np.ndarray:
         begun = start(settings, theta, part)
         if adapts:
-            return evaluate(begun.model, begun.theta, begun.batch, inner_lr=begun.inner_lr, steps=steps, measure=measure).values
+            return evaluate(begun.model, begun.theta, begun.batch, inner_lr=begun.inner_lr, steps=steps, metric=metric).values
         here = begun.model.at(begun.theta, begun.batch.x_query, begun.batch.y_query)
-        return constant(measure.value(here, begun.batch.y_query), steps).values
+        return constant(metric.value(here, begun.batch.y_query), steps).values
 
     values = [judged(batch[first:first + chunk]) for first in range(0, len(batch), chunk)]
-    return curve(np.concatenate(values, axis=1), diverges=measure.diverges)
+    return curve(np.concatenate(values, axis=1), diverges=metric.diverges)
 
 
 # -- on disk -------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             raise ValueError(f"{path} holds an earlier run: resume it (resume=True, or --resume), or choose another folder")
         state = _restore(path, settings)
     else:
-        state = begin(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
+        state = initial_state(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
     kept = asdict(stored(settings))
 
     def save(state: TrainingState) -> None:

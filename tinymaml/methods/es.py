@@ -1,50 +1,227 @@
-"""ES-MAML: theta moves along what values say of the loss after adaptation, without any derivative of it (Song et al. 2020)."""
+"""ES-MAML: evolution strategies in place of gradients, eq. 26 (Song et al. 2020, arXiv 1910.01215).
+
+The loss after adaptation is evaluated at antithetic pairs theta + sigma e and theta - sigma e; the differences of the two
+values weight the perturbations e. All points of all tasks are one batch, of which only the loss is computed.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
+
 from tinymaml import validate
-from tinymaml.methods.evolution import Blind, MetaEstimate, meta_estimate
+from tinymaml.maml import Model, Rates, adapt
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Look, Option, Settings, one_of, stream
+from tinymaml.settings import PlotStyle, Option, Settings, one_of, rng_for
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
-DISTANCE = partial(validate.rate, such=0.05, least=1e-6, most=10)  # closer to theta float32 has no other points
-PAIRS = Option("pairs", 20, "pairs of points around theta in an outer step", partial(validate.count, most=10_000))
-SIGMA = Option("sigma", 0.05, "how far these points are from theta, per entry", DISTANCE)
-INSIDE = Option(
-    "inside", "gradient", "what adapts: the gradient, evolution (es), or climb, the best of the tries",
-    one_of("gradient", "es", "climb"),
-)  # fmt: skip
-TRIES = Option(
-    "tries", 10, "points (pairs of them for es) that an inner step tries where it has no gradient",
-    partial(validate.count, most=200),
-)  # fmt: skip
-REACH = Option("reach", 0.1, "how far these are, per entry", DISTANCE)
+
+def perturbations(theta: Parameters, rng: np.random.Generator, *counts: int) -> Parameters:
+    """e ~ N(0, I) in the space of a shared theta: (*counts, ...)."""
+    return theta.map(lambda array: rng.standard_normal((*counts, *array.shape)).astype(array.dtype))
 
 
-def within(model: Any, settings: Settings, seed: int = 0) -> tuple[Any, float]:
-    """The model as adaptation sees it, and the rate: itself, or blind."""
+def antithetic_pairs(theta: Parameters, e: Parameters, sigma: float, tasks: int) -> Parameters:
+    """theta + sigma e_i, then theta - sigma e_i, of every task: (2 n T, ...), in the order (sign, i, task).
+
+    theta (T, ...) and e (n, T, ...); a task axis of length 1 is shared by all tasks.
+    """
+
+    def points(array: np.ndarray, step: np.ndarray) -> np.ndarray:
+        pair = np.stack([array + step, array - step])  # (2, n, T or 1, ...)
+        return np.broadcast_to(pair, (*pair.shape[:2], tasks, *pair.shape[3:])).reshape(-1, *pair.shape[3:])
+
+    return Parameters({name: points(array, sigma * e[name]) for name, array in theta.items()})
+
+
+def es_gradient(e: Parameters, losses: np.ndarray, sigma: float) -> Parameters:
+    """Eq. 26: 1 / (2 n sigma) sum_i (L(theta + sigma e_i) - L(theta - sigma e_i)) e_i, for e (n, T, ...), losses (2, n, T)."""
+    weights = (losses[0] - losses[1]) / (2 * losses.shape[1] * sigma)  # (n, T)
+    expand = lambda array: weights.reshape(*weights.shape, *[1] * (array.ndim - 2))
+    return e.map(lambda array: (expand(array) * array).sum(0).astype(array.dtype))
+
+
+@dataclass(frozen=True)
+class EsMetaGradient:
+    """losses (2, n): the meta-loss at theta + sigma e_i and at theta - sigma e_i; gradient: the estimate of eq. 26."""
+
+    losses: np.ndarray
+    gradient: Parameters
+
+    @property
+    def loss(self) -> float:
+        """The mean over all points."""
+        return self.losses.mean()
+
+
+def es_meta_gradient(
+    model: Model, theta: Parameters, batch: TaskBatch, rng: np.random.Generator, *,
+    inner_lr: Rates, steps: int = 1, pairs: int = 20, sigma: float = 0.05, normalised: bool = False,
+) -> EsMetaGradient:  # fmt: skip
+    """The meta-gradient estimated from query losses after adaptation, at `pairs` antithetic pairs around theta.
+
+    sigma is the standard deviation of the perturbations. The estimate converges to the exact meta-gradient for sigma to 0
+    and pairs to infinity. `normalised` divides the losses by their standard deviation: the length of the gradient is then
+    independent of the scale of the loss.
+    """
+    validate.model(model)
+    validate.parameters("theta", theta)
+    validate.batch(batch)
+    validate.generator(rng)
+    pairs, sigma = validate.count("pairs", pairs), validate.rate("sigma", sigma, 0.05)
+    validate.flag("normalised", normalised)
+    e, copies = perturbations(theta, rng, pairs, 1), batch.repeat(2 * pairs)  # e is the same for all tasks
+    points = antithetic_pairs(theta.map(lambda array: array[None]), e, sigma, len(batch))
+    adapted = adapt(model, points, copies.x_support, copies.y_support, inner_lr=inner_lr, steps=steps)
+    losses = model.at(adapted, copies.x_query, copies.y_query).loss.reshape(2, pairs, len(batch)).mean(-1)
+    scale = losses.std() if normalised else 1.0
+    return EsMetaGradient(losses, es_gradient(e, losses[..., None] / (scale if scale > 0 else 1.0), sigma).task(0))
+
+
+# -- an inner loop without gradients -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BlackBoxModel:
+    """A black-box model: its gradient is estimated from loss values.
+
+    climb     False: eq. 26 with `tries` pairs. True: hill climbing, `tries` random steps one after another, each kept if the
+              loss falls; the gradient is then minus the whole move, for an inner_lr of 1
+    sigma     the standard deviation of the perturbations
+    seed      the perturbations depend on (seed, step, the task's own examples): they differ between tasks and inner steps,
+              are the same in every repetition, and do not depend on the other tasks of the batch
+    step      the number of inner steps taken before; `adapt` and `evaluate` count them by `at_step`
+    """
+
+    model: Any
+    tries: int = 20
+    sigma: float = 0.1
+    climb: bool = False
+    seed: int = 0
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        validate.model(self.model)
+        validate.count("tries", self.tries)
+        validate.rate("sigma", self.sigma, 0.1)
+        validate.flag("climb", self.climb)
+        validate.count("seed", self.seed, least=0)
+        validate.count("step", self.step, least=0)
+
+    def at_step(self, k: int) -> BlackBoxModel:
+        """The same model k inner steps later."""
+        return replace(self, step=self.step + k)
+
+    def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> ZerothOrderSurface:
+        """The loss surface of T tasks, x (T, n, ...) and y (T, n, ...), at theta."""
+        return ZerothOrderSurface(self, theta, x, y)
+
+
+class ZerothOrderSurface:
+    """The loss, and a gradient estimated from other values of the loss."""
+
+    def __init__(self, box: BlackBoxModel, theta: Parameters, x: np.ndarray, y: np.ndarray):
+        self.box, self.surface = box, box.model.at(theta, x, y)
+        self.theta, self.x, self.y = theta.copy(), x.copy(), y.copy()  # the estimate is lazy; the caller may change these
+
+    @property
+    def loss(self) -> np.ndarray:
+        """The loss of each task, (T,)."""
+        return self.surface.loss
+
+    @property
+    def prediction(self) -> np.ndarray:
+        """The prediction of the model itself."""
+        return self.surface.prediction
+
+    @property
+    def cost(self) -> np.ndarray:
+        """The cost of a policy, (T,)."""
+        return self.surface.cost
+
+    def hvp(self, v: Parameters) -> Parameters:
+        """ValueError: values of the loss give no Hessian here."""
+        raise ValueError("there is no Hessian where there is no gradient: ask for first_order=True")
+
+    @cached_property
+    def gradient(self) -> Parameters:
+        """The estimate of each task's gradient, (T, ...)."""
+        shapes, tasks = self.box.model.shapes, len(self.x)
+        shared = all(array.shape == shapes[name] for name, array in self.theta.items())
+        theta = self.theta.map(lambda array: np.broadcast_to(array, (tasks, *array.shape))) if shared else self.theta
+        return self._hill_climbing(theta) if self.box.climb else self._es_gradient(theta)
+
+    def _perturbations(self, theta: Parameters) -> Parameters:
+        """e ~ N(0, I), (tries, T, ...), drawn once for all tasks of the same examples."""
+        tries, one, drawn = self.box.tries, theta.map(lambda array: array[0]), {}
+        keys = [_digest(x, y) for x, y in zip(self.x, self.y, strict=True)]
+        for key in keys:
+            rng = np.random.default_rng([self.box.seed, self.box.step, key])
+            drawn[key] = drawn[key] if key in drawn else perturbations(one, rng, tries)
+        return Parameters({name: np.stack([drawn[key][name] for key in keys], axis=1) for name in one})
+
+    def _es_gradient(self, theta: Parameters) -> Parameters:
+        tries, sigma, e = self.box.tries, self.box.sigma, self._perturbations(theta)
+        x, y = (np.concatenate([array] * (2 * tries)) for array in (self.x, self.y))
+        losses = self.box.model.at(antithetic_pairs(theta, e, sigma, len(self.x)), x, y).loss
+        return es_gradient(e, losses.reshape(2, tries, -1), sigma)
+
+    def _hill_climbing(self, theta: Parameters) -> Parameters:
+        best, least, e = theta, self.loss, self._perturbations(theta)
+        for i in range(self.box.tries):
+            candidate = best + self.box.sigma * e.map(lambda array, i=i: array[i])
+            loss = self.box.model.at(candidate, self.x, self.y).loss
+            best = where(loss < least, candidate, best)
+            least = np.where(loss < least, loss, least)
+        return theta - best
+
+
+def _digest(*arrays: np.ndarray) -> int:
+    """64 bits of a hash of the arrays."""
+    return int.from_bytes(hashlib.sha256(b"".join(array.tobytes() for array in arrays)).digest()[:8], "big")
+
+
+def where(condition: np.ndarray, one: Parameters, other: Parameters) -> Parameters:
+    """`one` for the tasks with condition (T,), `other` for the rest."""
+    pick = lambda a, b: np.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+    return Parameters({name: pick(array, other[name]) for name, array in one.items()})
+
+
+# -- the method ----------------------------------------------------------------------------------------------------
+
+STD = partial(validate.rate, such=0.05, least=1e-6, most=10)  # float32 resolves no smaller perturbations
+OPTIONS = (
+    Option("pairs", 20, "antithetic pairs in an outer step", partial(validate.count, most=10_000)),
+    Option("sigma", 0.05, "std of the outer perturbations", STD),
+    Option("inside", "gradient", "the inner loop: gradient, es, or climb (hill climbing)", one_of("gradient", "es", "climb")),
+    Option("tries", 10, "perturbations (pairs for es) in an inner step", partial(validate.count, most=200)),
+    Option("reach", 0.1, "std of the inner perturbations", STD),
+)
+
+
+def inner_model(model: Any, settings: Settings, seed: int = 0) -> tuple[Any, float]:
+    """The model that adapts and its rate: the network itself, or a black box."""
     options = settings.options
     if options["inside"] == "gradient":
         return model, settings.inner_lr
     climb = options["inside"] == "climb"
-    return Blind(model, options["tries"], options["reach"], climb, seed), 1.0 if climb else settings.inner_lr
+    return BlackBoxModel(model, options["tries"], options["reach"], climb, seed), 1.0 if climb else settings.inner_lr
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """Eq. 26 of the query loss after one step. Its noise is of the run's seed and the iteration, so that a run can be resumed."""
+    """Eq. 26. The perturbations depend on the run's seed and the iteration alone, so that a run can be resumed."""
     options = settings.options
 
-    def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> MetaEstimate:
-        rng = stream(settings.seed, "perturbations", iteration)
-        inner, rate = within(model, settings, int(rng.integers(2**63)))
-        return meta_estimate(
+    def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> EsMetaGradient:
+        rng = rng_for(settings.seed, "perturbations", iteration)
+        inner, rate = inner_model(model, settings, int(rng.integers(2**63)))
+        return es_meta_gradient(
             inner, theta, batch, rng, inner_lr=rate, pairs=options["pairs"], sigma=options["sigma"], normalised=True
         )
 
@@ -52,8 +229,8 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:
-    """New tasks are adapted to as in training."""
-    model, rate = within(trained.model, replace(settings, inner_lr=trained.inner_lr))
+    """New tasks are adapted to by the same inner loop as in training."""
+    model, rate = inner_model(trained.model, replace(settings, inner_lr=trained.inner_lr))
     return replace(trained, model=model, inner_lr=rate)
 
 
@@ -64,7 +241,7 @@ def copies(settings: Settings) -> int:
 
 
 def unused(settings: Settings) -> dict[str, str]:
-    """What has no part in the way of adapting that was chosen."""
+    """The settings without effect in the chosen inner loop."""
     return {
         "gradient": {name: "for es that adapts by the gradient (--inside gradient)" for name in ("tries", "reach")},
         "es": {},
@@ -74,13 +251,13 @@ def unused(settings: Settings) -> dict[str, str]:
 
 METHOD = Method(
     "es",
-    "MAML without a gradient outside, and without one inside if asked: evolution strategies",
-    Look("ES-MAML", "#9966CC", (0, (1, 1, 4, 1)), "X"),
+    "MAML by evolution strategies: no gradient in the outer loop, and on request none in the inner loop",
+    PlotStyle("ES-MAML", "#9966CC", (0, (1, 1, 4, 1)), "X"),
     gradient,
     start=start,
     copies=copies,
     rated=lambda settings: settings.options["inside"] != "climb",
-    options=(PAIRS, SIGMA, INSIDE, TRIES, REACH),
+    options=OPTIONS,
     unused=unused,
     compared=False,
 )

@@ -34,6 +34,11 @@ class Start:
     batch: TaskBatch
     inner_lr: Any
 
+    @property
+    def network(self) -> Any:
+        """The network itself, without a proximal term and with its exact gradient: it predicts."""
+        return getattr(self.model, "model", self.model)
+
 
 def sizes_of_family(family: Family, settings: Settings) -> Sizes:
     """The network that the family's tasks need."""

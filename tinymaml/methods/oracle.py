@@ -15,18 +15,18 @@ from tinymaml.tasks.family import Family, Sizes
 def sizes(family: Family, settings: Settings) -> Sizes:
     """The family's, with room for the answer beside the inputs."""
     one = family.training(settings).sample(np.random.default_rng(0), tasks=1, shots=1, queries=1, dtype=settings.dtype)
-    return replace(family.sizes(settings), inputs=family.told(one).x_support.shape[-1])
+    return replace(family.sizes(settings), inputs=family.with_task_params(one).x_support.shape[-1])
 
 
 def shown(family: Family, settings: Settings) -> Sample:
     """The family's tasks, each with its answer."""
     sample = tasks_of_family(family, settings)
-    return lambda rng: family.told(sample(rng))
+    return lambda rng: family.with_task_params(sample(rng))
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:
     """The trained network, which is told its task here too."""
-    return replace(trained, batch=family.told(trained.batch))
+    return replace(trained, batch=family.with_task_params(trained.batch))
 
 
 METHOD = Method(
@@ -40,5 +40,5 @@ METHOD = Method(
     adapts=False,
     rated=lambda settings: False,
     unused=lambda settings: {"inner_lr": "for oracle, which does not adapt"},
-    applies=lambda family: family.told is not None,
+    applies=lambda family: family.with_task_params is not None,
 )

@@ -58,6 +58,6 @@ METHOD = Method(
     sizes=sizes,
     shown=shown,
     start=start,
-    unused=lambda settings: dict.fromkeys(("queries", "unshuffled"), "for transfer, which is not trained on tasks"),
+    unused=lambda settings: dict.fromkeys(("queries", "fixed_labels"), "for transfer, which is not trained on tasks"),
     applies=lambda family: family.classes is not None,
 )

@@ -12,11 +12,11 @@ from tinymaml.tasks.glyphs import Glyphs
 from tinymaml.tasks.navigation import Goal, Navigation
 from tinymaml.tasks.planes import Planes
 from tinymaml.tasks.sequences import Filter, Filters
-from tinymaml.tasks.sinusoids import Sinusoid, Sinusoids, task_blind, told
+from tinymaml.tasks.sinusoids import Sinusoid, Sinusoids, task_blind, with_task_params
 
 __all__ = [
     "FAMILIES", "Episodes", "Family", "Filter", "Filters", "Glyphs", "Goal", "Navigation", "Planes", "Sinusoid", "Sinusoids",
-    "TaskBatch", "named", "nearest_neighbour", "pool", "split", "task_blind", "told",
+    "TaskBatch", "named", "nearest_neighbour", "pool", "split", "task_blind", "with_task_params",
 ]  # fmt: skip
 
 # the first is taken when none is asked

@@ -56,8 +56,8 @@ class Episodes:
         """`tasks` tasks at once, with `shots` support and `queries` query examples of each of their N classes.
 
         x_support (tasks, N * shots, ...) and one-hot y_support (tasks, N * shots, N), ordered by label; x_query and
-        y_query likewise. The classes of a task differ, and so do all its examples. `hidden` has the class with label
-        i of task t in hidden[t, i]: its index in the array, or what the family made of it.
+        y_query likewise. The classes of a task differ, and so do all its examples. `task_params` has the class with label
+        i of task t in task_params[t, i]: its index in the array, or what the family made of it.
         ValueError when shots + queries is above the examples that a class of the array has.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
@@ -67,7 +67,7 @@ class Episodes:
         classes, x = take(rng, tasks, shots + queries, dtype)  # x (T, N, K + Q, ...)
         x_support, x_query = (part.reshape(tasks, -1, *x.shape[3:]) for part in (x[:, :, :shots], x[:, :, shots:]))
         y_support, y_query = (_one_hot(tasks, self.ways, count, dtype) for count in (shots, queries))
-        return TaskBatch(x_support, y_support, x_query, y_query, hidden=classes)
+        return TaskBatch(x_support, y_support, x_query, y_query, task_params=classes)
 
     def _from_family(self, rng: np.random.Generator, tasks: int, count: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
         classes = self.source.classes(rng, (tasks, self.ways))

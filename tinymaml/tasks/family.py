@@ -15,7 +15,7 @@ from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
 from tinymaml.settings import Look, Option, Settings, flattened
 from tinymaml.tasks.batch import TaskBatch
-from tinymaml.training.evaluation import Measure
+from tinymaml.training.evaluation import Metric
 
 
 class Source(Protocol):
@@ -40,7 +40,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Reference:
-    """A predictor that neither trains nor adapts: value(batch) is its measure on every task's query set, (T,)."""
+    """A predictor that neither trains nor adapts: value(batch) is its metric on every task's query set, (T,)."""
 
     name: str
     look: Look
@@ -62,7 +62,7 @@ class Family:
     name, help      what it is called, and a sentence on it for --help
     title           title(settings): what tables call its tasks, such as "5-shot sinusoids"
     sizes           sizes(settings): what a network must fit, `Sizes` or another object with its method `network`
-    measure         what new tasks are judged by
+    metric          what new tasks are judged by
     training        training(settings): a source of tasks to train on
     testing         testing(settings): a source of new tasks, the same for every method
     test_tasks, test_queries    how many of them a comparison draws, with how many query examples
@@ -74,7 +74,7 @@ class Family:
     paper           what Finn, Abbeel and Levine (2017) report, each under all settings that it depends on: `Published`
     shown           after which numbers of steps, of 0 to 10, a table shows it
     pictures        {file name: picture}: picture(comparison) is the figure to put there, or None if there is nothing to draw
-    told            told(batch): the batch with the answer to "which task is this?" beside the inputs, if there is one
+    with_task_params    with_task_params(batch): the tasks with their parameters beside the inputs, for the oracle
     scratch         scratch(settings, tasks, queries): the bytes, at least, that drawing tasks takes beside the tasks
     classes         classes(settings): the training classes (classes, examples, ...), if the tasks are made of classes
     content         content(settings): a digest of the files in the folder that the option `data` names, if it has one: a run is
@@ -85,7 +85,7 @@ class Family:
     help: str
     title: Callable[[Settings], str]
     sizes: Callable[[Settings], Sizes]
-    measure: Measure
+    metric: Metric
     training: Callable[[Settings], Source]
     testing: Callable[[Settings], Source]
     test_tasks: int
@@ -98,7 +98,7 @@ class Family:
     training_only: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
     paper: tuple[Published, ...] = ()
-    told: Callable[[TaskBatch], TaskBatch] | None = None
+    with_task_params: Callable[[TaskBatch], TaskBatch] | None = None
     scratch: Callable[[Settings, int, int], int] = lambda settings, tasks, queries: 0
     classes: Callable[[Settings], np.ndarray] | None = None
     content: Callable[[Settings], str] | None = None

@@ -28,7 +28,7 @@ EXAMPLES = 20  # of each class in a pool, as many as Omniglot has
 OPTIONS = (
     Option("ways", 5, "classes of a task, N", partial(validate.count, least=2)),
     Option("classes", 0, "how many classes to train on (0: as many as there are)", partial(validate.count, least=0)),
-    Option("unshuffled", False, "one label for every training class for ever: MAML memorises (needs --classes)", validate.flag),
+    Option("fixed_labels", False, "one label for every training class for ever: MAML memorises (needs --classes)", validate.flag),
 )
 
 
@@ -126,21 +126,21 @@ def classification(
     inputs: int,
     training: Callable[[Settings], Any],
     testing: Callable[[Settings], Any],
-    classes: Callable[[Settings], np.ndarray],
+    classes: Callable[[Settings], np.ndarray] | None = None,
     defaults: Mapping[str, Any],
     options: tuple[Option, ...] = (),
     shots: tuple[int, ...] = (1, 5),
     pictures: Mapping[str, Callable[[Any], Any]] = PICTURES,
     paper: tuple[Published, ...] = (),
     shown: tuple[int, ...] = Family.shown,
-    training_only: tuple[str, ...] = ("unshuffled",),
+    training_only: tuple[str, ...] = ("fixed_labels",),
     pooled: Callable[[Settings], int] = lambda settings: 0,
     content: Callable[[Settings], str] | None = None,
 ) -> Family:
     """The family of N-way tasks whose classes come from `training(settings)` and, new ones, from `testing(settings)`.
 
-    Both are sources for `Episodes`. classes(settings) is an array of training classes; `inputs` the width of an example.
-    pooled(settings) is the number of classes that are drawn at once, to be kept.
+    Both are sources for `Episodes`; `inputs` is the width of an example. classes(settings) is an array of training classes, by
+    default that of `training`. pooled(settings) is the number of classes that are drawn at once and cached.
     """
     return Family(
         name,
@@ -149,8 +149,8 @@ def classification(
         sizes=lambda s: Images(
             inputs, s.options["ways"], "cross_entropy", s.options.get("norm", "none"), s.options.get("model", "mlp")
         ),
-        measure=ACCURACY,
-        training=lambda s: Episodes(_enough(training(s), s, "train"), s.options["ways"], not s.options["unshuffled"]),
+        metric=ACCURACY,
+        training=lambda s: Episodes(_enough(training(s), s, "train"), s.options["ways"], not s.options["fixed_labels"]),
         testing=lambda s: Episodes(_enough(testing(s), s, "test"), s.options["ways"]),
         test_tasks=600,
         test_queries=15,
@@ -166,6 +166,6 @@ def classification(
             pooled(s) * EXAMPLES * inputs * 8,  # a pool in float32 and, while it is made, again
             4 * s.options["ways"] ** 2,  # the targets of one task
         ),
-        classes=classes,
+        classes=classes or training,
         content=content,
     )

@@ -142,7 +142,6 @@ FAMILY = fewshot.classification(
     inputs=Glyphs.size**2,
     training=_training,
     testing=lambda settings: _pools(settings.seed, settings.options["classes"])[1],
-    classes=_training,
     defaults={"iterations": 3000, "outer_lr": 0.003, "half_life": 1000, "hidden": (64, 64), "classes": 2000},
     options=fewshot.of_images(blocks=3),
     pooled=lambda settings: settings.options["classes"] + NEW,

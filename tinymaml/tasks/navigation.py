@@ -16,10 +16,10 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.maml import adapt
 from tinymaml.rl.exact import DIM, LinearPolicy
-from tinymaml.settings import Look, Option
-from tinymaml.tasks.batch import TaskBatch
+from tinymaml.settings import PlotStyle, Option
+from tinymaml.tasks.batch import TaskBatch, select
 from tinymaml.tasks.family import Family, Reference
-from tinymaml.training.evaluation import Measure
+from tinymaml.training.evaluation import Metric
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,7 @@ class Goal:
 
     def __getitem__(self, tasks: slice | int) -> Goal:
         """Some of the T tasks, or with an index the one task with its two numbers."""
-        if self.place.ndim == 1:
-            raise TypeError("this is one goal, which cannot be cut: use it as it is")
-        if isinstance(tasks, slice):
-            return Goal(self.place[tasks], self.horizon)
-        if not validate.count("task", tasks, least=0) < len(self.place):
-            raise IndexError(f"task is {tasks}, expected less than {len(self.place)}: so many there are, counted from 0")
-        return Goal(self.place[tasks, 0], self.horizon)
+        return Goal(*select(tasks, self.place), self.horizon)
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,7 @@ class Navigation:
     ) -> TaskBatch:
         """`tasks` tasks at once, with `shots` starts to adapt from and `queries` others: x_support (tasks, shots, 2) ...
 
-        y repeats the goal of a task beside each of its starts. `hidden` is the `Goal` that made the batch.
+        y repeats the goal of a task beside each of its starts. `task_params` is the `Goal` that made the batch.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -72,14 +66,17 @@ class Navigation:
         goals = Goal(rng.uniform(-self.reach, self.reach, (tasks, 1, DIM)), self.horizon)
         x = rng.uniform(-self.near, self.near, (tasks, shots + queries, DIM)).astype(dtype, copy=False)
         y = np.repeat(goals.place.astype(dtype, copy=False), shots + queries, axis=1)
-        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], hidden=goals)
+        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=goals)
 
 
-def shown(batch: TaskBatch) -> TaskBatch:
+def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of these tasks: the goal stands behind the position, and x becomes (T, n, 4)."""
     validate.batch(batch)
-    if not isinstance(batch.hidden, Goal):
-        raise TypeError(f"hidden of the batch is {validate.told(batch.hidden)}, expected a Goal: use Navigation().sample")
+    if not isinstance(batch.task_params, Goal):
+        raise TypeError(
+            f"task_params of the batch is {validate.brief(batch.task_params)}, "
+            "expected a Goal: use Navigation().sample"
+        )
     beside = lambda x, y: np.concatenate([x, y], axis=-1)
     return replace(
         batch, x_support=beside(batch.x_support, batch.y_support), x_query=beside(batch.x_query, batch.y_query)
@@ -88,12 +85,12 @@ def shown(batch: TaskBatch) -> TaskBatch:
 
 def best(batch: TaskBatch) -> np.ndarray:
     """The least cost of an episode, (T,): each move ends at the goal but for its noise, 2 sigma^2."""
-    return np.full(len(batch), 2 * LinearPolicy.noise**2 * batch.hidden.horizon)
+    return np.full(len(batch), 2 * LinearPolicy.noise**2 * batch.task_params.horizon)
 
 
 def best_unadapted(batch: TaskBatch) -> np.ndarray:
     """The least cost that one policy for all goals can expect, (T,): each move ends at their mean, the origin."""
-    return best(batch) + batch.hidden.horizon * (batch.hidden.place**2).sum((1, 2))
+    return best(batch) + batch.task_params.horizon * (batch.task_params.place**2).sum((1, 2))
 
 
 @dataclass(frozen=True)
@@ -128,7 +125,7 @@ def picture(found: Any, tasks: int = 6) -> Any:
         for k in (1, 2, 3):
             adapted = adapt(start.model, theta, batch.x_support, batch.y_support, inner_lr=start.inner_lr, steps=k)
             ways[name][k] = start.model.rollout(adapted, x)[:, :, 0]
-    return policy_plots.ways(ways, found.batch.hidden.place[:tasks, 0], found.looks) if ways else None
+    return policy_plots.ways(ways, found.batch.task_params.place[:tasks, 0], found.styles) if ways else None
 
 
 FAMILY = Family(
@@ -136,7 +133,7 @@ FAMILY = Family(
     "reinforcement learning without its chance: a linear policy steers a point to a goal that it is not told",
     title=lambda settings: f"navigation, {settings.options['horizon']} moves",
     sizes=lambda settings: Sizes(DIM, settings.options["horizon"]),
-    measure=Measure("minus the return", lambda here, y: here.cost, digits=3),
+    metric=Metric("minus the return", lambda here, y: here.cost, digits=3),
     training=source,
     testing=source,
     test_tasks=1000,
@@ -146,8 +143,8 @@ FAMILY = Family(
     defaults={"inner_lr": 0.1, "outer_lr": 0.01, "hidden": (), "tasks": 20, "iterations": 2000},
     options=(Option("horizon", LinearPolicy.horizon, "moves of an episode", partial(validate.count, most=1000)),),
     references=(
-        Reference("noise-alone", Look("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), best),
-        Reference("at-origin", Look("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), best_unadapted),
+        Reference("noise-alone", PlotStyle("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), best),
+        Reference("at-origin", PlotStyle("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), best_unadapted),
     ),
-    told=shown,
+    with_task_params=with_task_params,
 )  # fmt: skip

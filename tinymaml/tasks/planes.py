@@ -84,8 +84,8 @@ def _training(settings: Settings) -> Planes | np.ndarray:
     """Classes without end, unless a number of them was asked."""
     if settings.options["classes"]:
         return _pool(settings.seed, settings.options["classes"])
-    if settings.options["unshuffled"]:
-        raise ValueError("--unshuffled needs classes that come back, and there is no end of planes: add --classes 5")
+    if settings.options["fixed_labels"]:
+        raise ValueError("--fixed-labels needs classes that come back, and there is no end of planes: add --classes 5")
     return Planes()
 
 
@@ -115,6 +115,6 @@ FAMILY = fewshot.classification(
     classes=lambda settings: _pool(settings.seed, settings.options["classes"] or LABELLED),
     defaults={"iterations": 3000},
     pictures={"episode.png": picture},
-    training_only=("classes", "unshuffled"),  # new classes come without end
+    training_only=("classes", "fixed_labels"),  # new classes come without end
     pooled=lambda settings: settings.options["classes"],
 )

@@ -16,9 +16,9 @@ from tinymaml.maml import adapt
 from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
 from tinymaml.settings import Look
-from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.batch import TaskBatch, select
 from tinymaml.tasks.family import Family, Reference
-from tinymaml.training.evaluation import Measure, loss
+from tinymaml.training.evaluation import Metric, loss
 
 TAPS = 3
 
@@ -50,13 +50,7 @@ class Filter:
 
     def __getitem__(self, tasks: slice | int) -> Filter:
         """Some of the T tasks, or with an index the one task with its three taps."""
-        if self.taps.ndim == 1:
-            raise TypeError("this is one filter, which cannot be cut: use it as it is")
-        if isinstance(tasks, slice):
-            return Filter(self.taps[tasks])
-        if not validate.count("task", tasks, least=0) < len(self.taps):
-            raise IndexError(f"task is {tasks}, expected less than {len(self.taps)}: so many there are, counted from 0")
-        return Filter(self.taps[tasks, 0])
+        return Filter(*select(tasks, self.taps))
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ class Filters:
     ) -> TaskBatch:
         """`tasks` tasks at once, each with `shots` support and `queries` query sequences: x_support (tasks, shots, steps) ...
 
-        `hidden` is the `Filter` that made the batch.
+        `task_params` is the `Filter` that made the batch.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -81,17 +75,20 @@ class Filters:
         filters = Filter(rng.standard_normal((tasks, 1, TAPS)))
         x = rng.standard_normal((tasks, shots + queries, self.steps)).astype(dtype, copy=False)
         y = filters(x).astype(dtype, copy=False)
-        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], hidden=filters)
+        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=filters)
 
 
-def told(batch: TaskBatch) -> TaskBatch:
+def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of these tasks: the three taps stand beside x at every step, and x becomes (T, n, 4 steps)."""
     validate.batch(batch)
-    if not isinstance(batch.hidden, Filter):
-        raise TypeError(f"hidden of the batch is {validate.told(batch.hidden)}, expected a Filter: use Filters().sample")
+    if not isinstance(batch.task_params, Filter):
+        raise TypeError(
+            f"task_params of the batch is {validate.told(batch.task_params)}, "
+            "expected a Filter: use Filters().sample"
+        )
 
     def with_task(x: np.ndarray) -> np.ndarray:
-        taps = np.broadcast_to(batch.hidden.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
+        taps = np.broadcast_to(batch.task_params.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
         return np.concatenate([x[..., None], taps], axis=-1).reshape(*x.shape[:2], -1)
 
     return replace(batch, x_support=with_task(batch.x_support), x_query=with_task(batch.x_query))
@@ -140,7 +137,7 @@ FAMILY = Family(
     "regression of sequences that an unknown filter of three taps has made, for a recurrent network",
     title=lambda settings: f"{settings.shots}-shot sequences",
     sizes=lambda settings: Sizes(Filters().steps, Filters().steps, Filters().steps),
-    measure=Measure("mean squared error a step", lambda here, y: loss(here, y) / y.shape[-1], digits=3),
+    metric=Metric("mean squared error a step", lambda here, y: loss(here, y) / y.shape[-1], digits=3),
     training=lambda settings: Filters(),
     testing=lambda settings: Filters(),
     test_tasks=1000,
@@ -161,5 +158,5 @@ FAMILY = Family(
             lambda batch: (batch.y_query**2).mean((1, 2)),
         ),
     ),
-    told=told,
+    with_task_params=with_task_params,
 )  # fmt: skip

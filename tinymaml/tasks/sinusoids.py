@@ -10,9 +10,9 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.maml import adapt
 from tinymaml.settings import Look
-from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.batch import TaskBatch, select
 from tinymaml.tasks.family import Family, Published, Reference, Sizes
-from tinymaml.training.evaluation import Measure, loss
+from tinymaml.training.evaluation import Metric, loss
 
 DRAWS = 100  # of query points that are support points, before there seem to be no others
 
@@ -42,11 +42,7 @@ class Sinusoid:
 
     def __getitem__(self, tasks: slice | int) -> Sinusoid:
         """Some of the T tasks, or with an index the one task with its two numbers."""
-        if not isinstance(self.amplitude, np.ndarray):
-            raise TypeError("this is one sinusoid, which cannot be cut: use it as it is")
-        if not isinstance(tasks, slice) and not validate.count("task", tasks, least=0) < len(self.amplitude):
-            raise IndexError(f"task is {tasks}, expected less than {len(self.amplitude)}: so many there are, counted from 0")
-        amplitude, phase = self.amplitude[tasks], self.phase[tasks]
+        amplitude, phase = select(tasks, self.amplitude, self.phase)
         return Sinusoid(amplitude, phase) if isinstance(tasks, slice) else Sinusoid(amplitude.item(), phase.item())
 
 
@@ -72,7 +68,7 @@ class Sinusoids:
     ) -> TaskBatch:
         """`tasks` tasks at once, each with `shots` support and `queries` query points: x_support (tasks, shots, 1) ...
 
-        A query point is never a support point of the same task. `hidden` is the `Sinusoid` that made the batch.
+        A query point is never a support point of the same task. `task_params` is the `Sinusoid` that made the batch.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -89,7 +85,7 @@ class Sinusoids:
                 "widen it or ask for fewer shots"
             )
         y = waves(x).astype(dtype, copy=False)
-        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], hidden=waves)
+        return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=waves)
 
     def _points(self, rng: np.random.Generator, shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
         return rng.uniform(*self.x, shape).astype(dtype, copy=False)
@@ -104,15 +100,18 @@ def _taken(x: np.ndarray, shots: int) -> np.ndarray:
     return taken
 
 
-def told(batch: TaskBatch) -> TaskBatch:
+def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of sinusoid tasks: amplitude and phase stand beside x, which becomes (T, n, 3)."""
 
     validate.batch(batch)
-    if not isinstance(batch.hidden, Sinusoid):
-        raise TypeError(f"hidden of the batch is {validate.told(batch.hidden)}, expected a Sinusoid: use Sinusoids().sample")
+    if not isinstance(batch.task_params, Sinusoid):
+        raise TypeError(
+            f"task_params of the batch is {validate.told(batch.task_params)}, "
+            "expected a Sinusoid: use Sinusoids().sample"
+        )
 
     def with_task(x: np.ndarray) -> np.ndarray:
-        facts = np.concatenate([batch.hidden.amplitude, batch.hidden.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
+        facts = np.concatenate([batch.task_params.amplitude, batch.task_params.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
         return np.concatenate([x, np.broadcast_to(facts, (*x.shape[:2], 2))], axis=-1)
 
     return replace(batch, x_support=with_task(batch.x_support), x_query=with_task(batch.x_query))
@@ -148,7 +147,7 @@ def picture(found: Any, tasks: int = 3) -> Any:
             fits[k] = net.predict(adapted, np.broadcast_to(x[:, None], (tasks, len(x), 1)))
         panels[name] = [
             (
-                x, batch.hidden[t](x), {k: fit[t, :, 0] for k, fit in fits.items()},
+                x, batch.task_params[t](x), {k: fit[t, :, 0] for k, fit in fits.items()},
                 (batch.x_support[t, :, 0], batch.y_support[t, :, 0]),
             )
             for t in range(tasks)
@@ -161,7 +160,7 @@ FAMILY = Family(
     "regression of sine waves of unknown amplitude and phase, the paper's",
     title=lambda settings: f"{settings.shots}-shot sinusoids",
     sizes=lambda settings: Sizes(1, 1, "squared_error"),
-    measure=Measure("mean squared error", loss),
+    metric=Metric("mean squared error", loss),
     training=lambda settings: Sinusoids(),
     testing=lambda settings: Sinusoids(),
     test_tasks=1000,
@@ -178,5 +177,5 @@ FAMILY = Family(
         Published({"method": method, "shots": 5, "hidden": (40, 40), "activation": "relu"}, values)
         for method, values in {"maml": {1: 0.67, 5: 0.38, 10: 0.35}, "pretraining": {1: 2.41, 5: 2.23, 10: 2.19}}.items()
     ),
-    told=told,
+    with_task_params=with_task_params,
 )

@@ -55,7 +55,7 @@ class Curve:
         return np.array([statistic(row[~lost]) if not lost.all() else np.nan for row, lost in rows])
 
 
-def told(value: float, digits: int = 3) -> str:
+def format_number(value: float, digits: int = 3) -> str:
     """A statistic as a table has it: with so many digits behind the point, or as 1.2e+34 where they would be a long row."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"value is {validate.told(value)}, expected a number: NaN and infinity are some too")
@@ -75,7 +75,7 @@ def accuracy(here: Any, y: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Metric:
     """What new tasks are judged by.
 
     name        in tables, in figures and in results.json
@@ -94,14 +94,14 @@ class Measure:
     log: bool = True
 
 
-LOSS = Measure("loss", loss)
-ACCURACY = Measure("accuracy", accuracy, percent=True, digits=1, diverges=False, log=False)
+LOSS = Metric("loss", loss)
+ACCURACY = Metric("accuracy", accuracy, percent=True, digits=1, diverges=False, log=False)
 
 
 def evaluate(
-    model: Any, theta: Parameters, batch: Any, *, inner_lr: Any, steps: int, measure: Measure = LOSS, chunk: int | None = None
+    model: Any, theta: Parameters, batch: Any, *, inner_lr: Any, steps: int, metric: Metric = LOSS, chunk: int | None = None
 ) -> Curve:
-    """`measure` on every task's query set after 0..steps steps of `adapt` on its support set; batch is a `TaskBatch`.
+    """`metric` on every task's query set after 0..steps steps of `adapt` on its support set; batch is a `TaskBatch`.
 
     inner_lr is whatever `adapt` takes for one. `chunk` tasks are adapted at a time, fewer of a large model by default, which
     bounds the memory and changes no number.
@@ -111,8 +111,8 @@ def evaluate(
     validate.batch(batch)
     steps, rows = validate.count("steps", steps), max(batch.x_support.shape[1], batch.x_query.shape[1])
     chunk = chunk_size(model, rows, batch.x_query.dtype) if chunk is None else validate.count("chunk", chunk)
-    if not isinstance(measure, Measure):
-        raise TypeError(f"measure is {validate.told(measure)}, expected a Measure: use LOSS or ACCURACY")
+    if not isinstance(metric, Metric):
+        raise TypeError(f"metric is {validate.told(metric)}, expected a Metric: use LOSS or ACCURACY")
     columns = []
     with np.errstate(all="ignore"):  # a task that overflows is counted
         for start in range(0, len(batch), chunk):
@@ -120,12 +120,12 @@ def evaluate(
             theta_k = represent(model, theta, steps * part.x_support.shape[1])
             values = []
             for k in range(steps + 1):
-                values.append(measure.value(model.at(theta_k, part.x_query, part.y_query), part.y_query))
+                values.append(metric.value(model.at(theta_k, part.x_query, part.y_query), part.y_query))
                 if k < steps:
                     theta_k = adapt(at_step(model, k), theta_k, part.x_support, part.y_support, inner_lr=inner_lr)
             columns.append(np.array(values))
     values = np.concatenate(columns, axis=1).astype(float)
-    return curve(values, diverges=measure.diverges)
+    return curve(values, diverges=metric.diverges)
 
 
 def chunk_size(model: Any, rows: int, dtype: Any) -> int:

@@ -44,7 +44,7 @@ class TrainingState:
     seconds: float = 0.0
 
 
-def begin(theta: Parameters, optimizer: Any, rng: np.random.Generator) -> TrainingState:
+def initial_state(theta: Parameters, optimizer: Any, rng: np.random.Generator) -> TrainingState:
     """The state before the first iteration."""
     validate.parameters("theta", theta)
     validate.generator(rng)
