@@ -47,9 +47,9 @@ class Settings:
         kept |= {name: validate.count(name, getattr(self, name), least=0) for name in ("seed", "half_life")}
         kept |= {name: validate.rate(name, getattr(self, name)) for name in ("inner_lr", "outer_lr")}
         if not isinstance(self.hidden, list | tuple):
-            raise TypeError(f"hidden is {validate.told(self.hidden)}, expected the widths of the hidden layers: pass (40, 40)")
+            raise TypeError(f"hidden is {validate.brief(self.hidden)}, expected the widths of the hidden layers: pass (40, 40)")
         if not isinstance(self.options, Mapping):
-            raise TypeError(f"options are {validate.told(self.options)}, expected names and values: pass a dict")
+            raise TypeError(f"options are {validate.brief(self.options)}, expected names and values: pass a dict")
         kept["hidden"] = tuple(validate.count("width", width) for width in self.hidden)
         kept["options"] = {name: plain(value) for name, value in self.options.items()}
         for name, value in kept.items():  # NumPy's numbers as Python's, which a checkpoint can keep

@@ -46,11 +46,11 @@ def load(path: Path) -> tuple[TrainingState, dict[str, Any]]:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)[:200]
         raise ValueError(f"{path} is not a whole tinymaml checkpoint ({what}): train again or name another file") from error
     if written_by != FORMAT:
-        had = validate.told(written_by)
+        had = validate.brief(written_by)
         raise ValueError(f"{path} is a {had} and this version reads {FORMAT!r}: train again or name another file")
     try:
         if not isinstance(settings, dict):
-            raise ValueError(f"its settings are {validate.told(settings)}, expected names and values")
+            raise ValueError(f"its settings are {validate.brief(settings)}, expected names and values")
         return sound.assembled(facts, arrays), settings
     except ValueError as error:
         raise ValueError(f"{path}: {error}: train again or name another file") from error

@@ -25,7 +25,7 @@ def refusal(name: str, family: Family, several: Sequence[Method]) -> str:
     able = [each.name for each in methods.METHODS if name in declared(each)]
     if not families and not able:
         known = (*FIELDS, *declared(*tasks.FAMILIES, *methods.METHODS))
-        return f"there is no setting {validate.told(name)}: choose among {', '.join(known)}"
+        return f"there is no setting {validate.brief(name)}: choose among {', '.join(known)}"
     lacking = family.name if families else " and ".join(method.name for method in several)
     return f"--{name.replace('_', '-')} is for {', '.join(families + able)}, not for {lacking}: leave it out"
 

@@ -205,7 +205,7 @@ def _described(stored: dict[str, Any]) -> Settings:
     """The settings from what a file has of them, all of which it must have."""
     lacking = {each.name for each in fields(Settings)} ^ stored.keys()
     if lacking:
-        raise ValueError(f"{validate.told(min(lacking))} is a setting of its own, or of this version, only")
+        raise ValueError(f"{validate.brief(min(lacking))} is a setting of its own, or of this version, only")
     try:
         settings = Settings(**stored)
         complete = checked(settings)

@@ -20,11 +20,11 @@ def assembled(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Tra
     for name, array in arrays.items():
         group, _, own = name.partition("/")
         if group not in groups or (group == "losses") == bool(own) or not name.isprintable() or len(name) > 99:
-            raise ValueError(f"it holds {validate.told(name)}, which no run writes")
+            raise ValueError(f"it holds {validate.brief(name)}, which no run writes")
         groups[group][own] = _numbers(f"{group} {own}".strip(), array)
     iteration, losses = facts.get("iteration"), groups["losses"].get("")
     if type(iteration) is not int or iteration < 0:
-        raise ValueError(f"its iteration is {validate.told(iteration)}, expected a whole number")
+        raise ValueError(f"its iteration is {validate.brief(iteration)}, expected a whole number")
     if losses is None or losses.shape != (iteration,) or losses.dtype != np.float64:
         raise ValueError(f"losses are {_told(losses)}, expected one float64 for each of {iteration} iterations")
     for name, array in groups["theta"].items():
@@ -34,7 +34,7 @@ def assembled(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Tra
         raise ValueError("it holds no theta")
     seconds = facts.get("seconds", 0.0)  # earlier versions have not counted them
     if type(seconds) is not float or not 0 <= seconds < np.inf:
-        raise ValueError(f"its seconds are {validate.told(seconds)}, expected a finite number of zero or above")
+        raise ValueError(f"its seconds are {validate.brief(seconds)}, expected a finite number of zero or above")
     generator = _generator(facts.get("generator"))
     return TrainingState(iteration, Parameters(groups["theta"]), groups["optimizer"], generator, losses, seconds)
 

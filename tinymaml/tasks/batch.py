@@ -49,6 +49,6 @@ class TaskBatch:
     def __getitem__(self, tasks: slice) -> TaskBatch:
         """Some of the tasks: `batch[3:4]` is a batch of one."""
         if not isinstance(tasks, slice):
-            raise TypeError(f"a batch is cut with a slice, not with {validate.told(tasks)}: use batch[3:4] for one task")
+            raise TypeError(f"a batch is cut with a slice, not with {validate.brief(tasks)}: use batch[3:4] for one task")
         hidden = self.hidden[tasks] if self.hidden is not None else None
         return TaskBatch(self.x_support[tasks], self.y_support[tasks], self.x_query[tasks], self.y_query[tasks], hidden)

@@ -88,7 +88,7 @@ def told(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of these tasks: the three taps stand beside x at every step, and x becomes (T, n, 4 steps)."""
     validate.batch(batch)
     if not isinstance(batch.hidden, Filter):
-        raise TypeError(f"hidden of the batch is {validate.told(batch.hidden)}, expected a Filter: use Filters().sample")
+        raise TypeError(f"hidden of the batch is {validate.brief(batch.hidden)}, expected a Filter: use Filters().sample")
 
     def with_task(x: np.ndarray) -> np.ndarray:
         taps = np.broadcast_to(batch.hidden.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)

@@ -109,7 +109,7 @@ def told(batch: TaskBatch) -> TaskBatch:
 
     validate.batch(batch)
     if not isinstance(batch.hidden, Sinusoid):
-        raise TypeError(f"hidden of the batch is {validate.told(batch.hidden)}, expected a Sinusoid: use Sinusoids().sample")
+        raise TypeError(f"hidden of the batch is {validate.brief(batch.hidden)}, expected a Sinusoid: use Sinusoids().sample")
 
     def with_task(x: np.ndarray) -> np.ndarray:
         facts = np.concatenate([batch.hidden.amplitude, batch.hidden.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
@@ -125,7 +125,7 @@ def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
     independent and uniform. It is what pre-training converges to.
     """
     if not isinstance(tasks, Sinusoids):
-        raise TypeError(f"tasks is {validate.told(tasks)}, expected Sinusoids: pass Sinusoids()")
+        raise TypeError(f"tasks is {validate.brief(tasks)}, expected Sinusoids: pass Sinusoids()")
     validate.floats("x", x)
     low, high = tasks.phase
     mean_wave = (np.cos(x - high) - np.cos(x - low)) / (high - low) if high > low else np.sin(x - low)
