@@ -103,12 +103,12 @@ def one_of(*known: str) -> Callable[[str, Any], str]:
     return check
 
 
-class Look(NamedTuple):
+class PlotStyle(NamedTuple):
     """Label, colour (Okabe and Ito's set, which the colour-blind tell apart), line style and marker, as matplotlib names them."""
 
     label: str
     colour: str
-    style: Any = "-"
+    line: Any = "-"
     marker: str | None = None
 
 

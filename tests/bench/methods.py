@@ -21,7 +21,7 @@ from tinymaml.check import closed_forms
 from tinymaml.experiment.options import declared, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
 from tinymaml.experiment.run import gradient, initialisation, judge, new_tasks, sampler
-from tinymaml.methods import LOOKS
+from tinymaml.methods import STYLES
 from tinymaml.settings import Settings, stream
 from tinymaml.training.evaluation import Curve
 from tinymaml.training.loop import Diverged, begin, train
@@ -74,11 +74,11 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     for name, courses in found.items():
         stopped = sum(bool(each["diverged"]) for each in courses)
         if not (moments := medians(courses)):
-            rows.append([LOOKS[name].label, *["-"] * (len(head) - 2), f"{stopped} of {len(courses)}"])
+            rows.append([STYLES[name].label, *["-"] * (len(head) - 2), f"{stopped} of {len(courses)}"])
             continue
         end = moments[-1]
         rows.append([
-            LOOKS[name].label, f"{end['iterations']:.0f}", f"{end['seconds']:.0f}", *(f"{mean:.3f}" for mean in end["mean"]),
+            STYLES[name].label, f"{end['iterations']:.0f}", f"{end['seconds']:.0f}", *(f"{mean:.3f}" for mean in end["mean"]),
             " / ".join(f"{median:.3f}" for median in end["median"]), " / ".join(f"{count:.0f}" for count in end["count"][1:]),
             f"{stopped} of {len(courses)}",
         ])  # fmt: skip
@@ -93,7 +93,7 @@ def figure(found: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None
             lines = {name: ([m[x] for m in moments], [m["mean"][k] for m in moments])
                      for name, courses in found.items() if (moments := medians(courses))}  # fmt: skip
             words = {"xlabel": f"{x} of training", "ylabel": f"error after {SHOWN[k]} step{'s' * (SHOWN[k] > 1)}"}
-            plot.lines(lines, LOOKS, **words, ax=ax, log=True, legend=last and k == 0)
+            plot.lines(lines, STYLES, **words, ax=ax, log=True, legend=last and k == 0)
         row[1].set_xscale("log")
         row[1].xaxis.set_major_formatter("{x:g}")
     plot.save(drawn[0][0].figure, path)
@@ -108,7 +108,7 @@ def fixed_points(path: Path) -> None:
         ends = [closed_forms.fixed_point(name, alpha, **given) for alpha in alphas]
         stable = [closed_forms.weights(name, alpha, **given).sum() > 0 for alpha in alphas]
         lines[name] = (alphas, np.where(stable, ends, np.nan))
-    ax = plot.lines(lines, LOOKS, xlabel="rate of the inner loop, alpha", ylabel="where theta comes to rest")
+    ax = plot.lines(lines, STYLES, xlabel="rate of the inner loop, alpha", ylabel="where theta comes to rest")
     for c in closed_forms.CENTRES:  # of the flat task below, of the steep one above
         ax.axhline(c, color="black", linewidth=0.8)
     ax.set_ylim(-1.6, 1.1)

@@ -23,7 +23,7 @@ from tinymaml.check.derivatives import entries
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import HESSIANS, SampledPolicy, of_the_others, with_dice
-from tinymaml.settings import Look, stream
+from tinymaml.settings import PlotStyle, stream
 from tinymaml.tasks import Navigation
 from tinymaml.training.evaluation import curve
 from tinymaml.training.loop import begin, train
@@ -185,7 +185,7 @@ def neural(o: argparse.Namespace) -> None:
     print(report.markdown(HEAD, rows))
     print(f"\n{iterations} iterations of 20 goals took {seconds:.0f} s")
     drawn = {"MAML": dict(enumerate(ways))}
-    plot.save(policy_plots.ways(drawn, y[:6, 0], {"MAML": Look("neural policy", "")}), o.out / "ways.png")
+    plot.save(policy_plots.ways(drawn, y[:6, 0], {"MAML": PlotStyle("neural policy", "")}), o.out / "ways.png")
     plot.save(policy_plots.returns(of, {f"paper: {name}": row for name, row in PAPER.items()}), o.out / "returns.png")
 
 

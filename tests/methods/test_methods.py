@@ -22,10 +22,10 @@ def small(family, method, **more):
 
 
 def test_no_two_methods_or_references_look_alike():
-    looks = [method.look for method in methods.METHODS]
-    looks += {reference.name: reference.look for family in tasks.FAMILIES for reference in family.references}.values()
-    for place in ("label", "colour", "style"):
-        assert len({str(getattr(look, place)) for look in looks}) == len(looks)
+    styles = [method.style for method in methods.METHODS]
+    styles += {reference.name: reference.style for family in tasks.FAMILIES for reference in family.references}.values()
+    for place in ("label", "colour", "line"):
+        assert len({str(getattr(style, place)) for style in styles}) == len(styles)
 
 
 def test_names_are_unique_and_every_method_says_what_it_is():

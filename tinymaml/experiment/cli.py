@@ -118,7 +118,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} {how}: leave it out")
     batch = new_tasks(test, count, family.test_queries, arguments.seed)
     curve = judge(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)  # with the classes of its training
-    trained = f"{method.look.label}, {state.iteration:,} iterations"
+    trained = f"{method.style.label}, {state.iteration:,} iterations"
     own = "rates of its own" if method.adapts else "no adaptation"
     rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else own
     print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")

@@ -19,7 +19,7 @@ from tinymaml.experiment.files import write_whole
 from tinymaml.experiment.folders import claimed
 from tinymaml.experiment.run import fits, gradient, initialisation, judge, new_tasks, reopen, run, start, stored
 from tinymaml.methods.method import Start
-from tinymaml.settings import Look, Settings, differences
+from tinymaml.settings import PlotStyle, Settings, differences
 from tinymaml.tasks import Family, TaskBatch
 from tinymaml.training.evaluation import Curve, constant, told
 from tinymaml.training.loop import TrainingState
@@ -35,7 +35,7 @@ class Comparison:
     runs                  the settings; `settings` are those of the first, which share all but their options
     batch                 the new tasks
     starts                what those methods that adapt do so with, on the first of the new tasks
-    curves, looks         the measure on the new tasks, of the references too, and how each is drawn
+    curves, styles        the measure on the new tasks, of the references too, and how each is drawn
     histories, seconds    of the methods that are trained
     failed                why a method is in none of these: a sentence
     unwritten             what is not in the folder, and why: sentences
@@ -45,7 +45,7 @@ class Comparison:
     batch: TaskBatch
     starts: dict[str, Start]
     curves: dict[str, Curve]
-    looks: dict[str, Look]
+    styles: dict[str, PlotStyle]
     histories: dict[str, np.ndarray]
     seconds: dict[str, float]
     failed: dict[str, str]
@@ -129,9 +129,9 @@ def _judged(
 ) -> Comparison:
     """Every method, trained or not, and every reference on the new tasks."""
     family = tasks.named(next(iter(runs.values())).family)
-    starts, curves, looks = {}, {}, {}
+    starts, curves, styles = {}, {}, {}
     for name, settings in runs.items():
-        looks[name] = methods.named(name).look
+        styles[name] = methods.named(name).style
         if name in failed:
             continue
         with _alone(name, failed):
@@ -140,11 +140,11 @@ def _judged(
             if methods.named(name).adapts:
                 starts[name] = start(settings, theta, batch[:DRAWN])
     for reference in family.references:
-        looks[reference.name] = reference.look
+        styles[reference.name] = reference.style
         curves[reference.name] = constant(reference.value(batch), STEPS, diverges=family.measure.diverges)
     histories = {name: state.losses for name, state in states.items()}
     seconds = {name: state.seconds for name, state in states.items()}
-    return Comparison(runs, batch, starts, curves, looks, histories, seconds, failed)
+    return Comparison(runs, batch, starts, curves, styles, histories, seconds, failed)
 
 
 def table(found: Comparison) -> str:
@@ -162,20 +162,20 @@ def table(found: Comparison) -> str:
         "",
         row("", ["before" if k == 0 else f"{k} step" + "s" * (k > 1) for k in shown], "diverged" * measure.diverges),
     ]
-    for name, look in found.looks.items():
+    for name, style in found.styles.items():
         if name in found.failed:
-            lines.append(f"{look.label:<26}{found.failed[name]}")
+            lines.append(f"{style.label:<26}{found.failed[name]}")
             continue
         curve = found.curves[name]
         mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
         cells = [f"{told(mean[k], digits)} +- {told(interval[k], digits)}" for k in shown]
-        lines.append(row(look.label, cells, curve.count.max() if measure.diverges else ""))
+        lines.append(row(style.label, cells, curve.count.max() if measure.diverges else ""))
         if measure.diverges:
             lines.append(row("  median", [f"{told(median[k], digits)}        " for k in shown]))
         if paper := found.paper[name]:
             lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
     if found.seconds:
-        took = ", ".join(f"{found.looks[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
+        took = ", ".join(f"{found.styles[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
         lines += ["", f"training took: {took}"]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -209,13 +209,13 @@ def _steps(found: Comparison) -> Any:
     from tinymaml import plot
 
     measure = found.family.measure
-    return plot.curves(found.curves, found.looks, ylabel=f"{measure.name} on new tasks", log=measure.log)
+    return plot.curves(found.curves, found.styles, ylabel=f"{measure.name} on new tasks", log=measure.log)
 
 
 def _training(found: Comparison) -> Any:
     from tinymaml import plot
 
-    return plot.training(found.histories, found.looks) if found.histories else None
+    return plot.training(found.histories, found.styles) if found.histories else None
 
 
 def _numbers(found: Comparison) -> dict[str, Any]:

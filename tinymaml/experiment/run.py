@@ -154,7 +154,7 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             optimizer=optimizer,
             iterations=settings.iterations,
             save=save,
-            label=method.look.label if progress else None,
+            label=method.style.label if progress else None,
         )
     except Diverged as error:
         rate = flattened(settings)[method.rate]

@@ -10,7 +10,7 @@ from tinymaml import validate
 from tinymaml.methods.evolution import Blind, MetaEstimate, meta_estimate
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Look, Option, Settings, one_of, stream
+from tinymaml.settings import Option, PlotStyle, Settings, one_of, stream
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
@@ -75,7 +75,7 @@ def unused(settings: Settings) -> dict[str, str]:
 METHOD = Method(
     "es",
     "MAML without a gradient outside, and without one inside if asked: evolution strategies",
-    Look("ES-MAML", "#9966CC", (0, (1, 1, 4, 1)), "X"),
+    PlotStyle("ES-MAML", "#9966CC", (0, (1, 1, 4, 1)), "X"),
     gradient,
     start=start,
     copies=copies,

@@ -10,7 +10,7 @@ from tinymaml import validate
 from tinymaml.methods.implicit import Proximal, implicit_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
-from tinymaml.settings import Look, Option, Settings
+from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.family import Family
 
 STRENGTH = Option(
@@ -40,7 +40,7 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
 METHOD = Method(
     "imaml",
     "MAML by the implicit function theorem: inner loop to a proximal point, conjugate gradients in place of a way back",
-    Look("iMAML (implicit)", "#222255", (0, (1, 2)), "d"),
+    PlotStyle("iMAML (implicit)", "#222255", (0, (1, 2)), "d"),
     gradient,
     start=start,
     copies=lambda settings: 1,

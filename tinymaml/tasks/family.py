@@ -13,7 +13,7 @@ import numpy as np
 
 from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
-from tinymaml.settings import Look, Option, Settings, flattened
+from tinymaml.settings import Option, PlotStyle, Settings, flattened
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.training.evaluation import Measure
 
@@ -43,7 +43,7 @@ class Reference:
     """A predictor that neither trains nor adapts: value(batch) is its measure on every task's query set, (T,)."""
 
     name: str
-    look: Look
+    style: PlotStyle
     value: Callable[[TaskBatch], np.ndarray]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.maml import adapt
 from tinymaml.rl.exact import PLANE, LinearPolicy
-from tinymaml.settings import Look, Option
+from tinymaml.settings import Option, PlotStyle
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Reference
 from tinymaml.training.evaluation import Measure
@@ -128,7 +128,7 @@ def picture(found: Any, tasks: int = 6) -> Any:
         for k in (1, 2, 3):
             adapted = adapt(start.model, theta, batch.x_support, batch.y_support, inner_lr=start.inner_lr, steps=k)
             ways[name][k] = start.model.walk(adapted, x)[:, :, 0]
-    return policy_plots.ways(ways, found.batch.hidden.place[:tasks, 0], found.looks) if ways else None
+    return policy_plots.ways(ways, found.batch.hidden.place[:tasks, 0], found.styles) if ways else None
 
 
 FAMILY = Family(
@@ -146,8 +146,8 @@ FAMILY = Family(
     defaults={"inner_lr": 0.1, "outer_lr": 0.01, "hidden": (), "tasks": 20, "iterations": 2000},
     options=(Option("horizon", LinearPolicy.horizon, "moves of an episode", partial(validate.count, most=1000)),),
     references=(
-        Reference("noise-alone", Look("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), best),
-        Reference("at-origin", Look("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), best_unadapted),
+        Reference("noise-alone", PlotStyle("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), best),
+        Reference("at-origin", PlotStyle("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), best_unadapted),
     ),
     told=shown,
 )  # fmt: skip

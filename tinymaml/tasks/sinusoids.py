@@ -9,7 +9,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.maml import adapt
-from tinymaml.settings import Look
+from tinymaml.settings import PlotStyle
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Published, Reference, Sizes
 from tinymaml.training.evaluation import Measure, loss
@@ -153,7 +153,7 @@ def picture(found: Any, tasks: int = 3) -> Any:
             )
             for t in range(tasks)
         ]  # fmt: skip
-    return plot.fits_of_tasks(panels, found.looks) if panels else None
+    return plot.fits_of_tasks(panels, found.styles) if panels else None
 
 
 FAMILY = Family(
@@ -170,7 +170,7 @@ FAMILY = Family(
     references=(
         Reference(
             "task-blind",
-            Look("task-blind optimum", "#CC79A7", (0, (3, 1, 1, 1))),
+            PlotStyle("task-blind optimum", "#CC79A7", (0, (3, 1, 1, 1))),
             lambda batch: ((task_blind(Sinusoids(), batch.x_query) - batch.y_query) ** 2).mean((1, 2)),
         ),
     ),
