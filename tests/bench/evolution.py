@@ -22,7 +22,7 @@ from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.methods.evolution import Blind, meta_estimate
 from tinymaml.rl.sampled import SampledPolicy, with_dice
-from tinymaml.settings import stream
+from tinymaml.settings import rng_for
 from tinymaml.tasks import Sinusoids, TaskBatch
 from tinymaml.training.loop import begin, train
 from tinymaml.training.optimizers import Adam
@@ -78,16 +78,16 @@ def blind_training(o: argparse.Namespace) -> None:
         optimizer, began = Adam(0.02), time.perf_counter()
 
         def gradient(theta: Parameters, batch: TaskBatch, iteration: int, model: Blind = model, rate: float = rate) -> object:
-            rng = stream(o.seed, "perturbations", iteration)
+            rng = rng_for(o.seed, "perturbations", iteration)
             inner, given = replace(model, seed=int(rng.integers(2**63))), {"pairs": o.pairs, "sigma": 0.1, "normalised": True}
             return meta_estimate(inner, theta, batch, rng, inner_lr=rate, **given)
 
         trained = train(
             gradient, lambda rng: tasks_of(o.part, o.horizon, 4, rng),
-            begin(zeros, optimizer, stream(o.seed, "training tasks")), optimizer=optimizer, iterations=o.iterations, label=name,
+            begin(zeros, optimizer, rng_for(o.seed, "training tasks")), optimizer=optimizer, iterations=o.iterations, label=name,
         )  # fmt: skip
         seconds = time.perf_counter() - began
-        new = tasks_of(o.part, o.horizon, o.tests, stream(o.seed, "testing tasks"))
+        new = tasks_of(o.part, o.horizon, o.tests, rng_for(o.seed, "testing tasks"))
         after = adapt(model, trained.theta, new.x_support, new.y_support, inner_lr=rate)
         of[name] = np.array([-policy.at(theta, new.x_query, new.y_query).cost for theta in (trained.theta, after)])
         means = [f"{each.mean():.1f} +- {1.96 * each.std() / o.tests**0.5:.1f}" for each in of[name]]

@@ -20,9 +20,9 @@ from tinymaml import methods, plot
 from tinymaml.check import closed_forms
 from tinymaml.experiment.options import declared, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
-from tinymaml.experiment.run import gradient, initialisation, judge, new_tasks, sampler
+from tinymaml.experiment.run import evaluate_method, gradient, initialisation, new_tasks, sampler
 from tinymaml.methods import STYLES
-from tinymaml.settings import Settings, stream
+from tinymaml.settings import Settings, rng_for
 from tinymaml.training.evaluation import Curve
 from tinymaml.training.loop import Diverged, begin, train
 from tinymaml.training.optimizers import Adam
@@ -35,7 +35,7 @@ USUAL = "maml,first-order,reptile,anil,boil,meta-sgd,lslr,multi-step,imaml,pretr
 def course(settings: Settings, tests: int, seconds: float) -> dict[str, Any]:
     """One training: iterations, seconds and statistics of the new tasks at each moment, and why it stopped if it diverged."""
     optimizer, moves, sample = Adam(settings.outer_lr, settings.half_life), gradient(settings), sampler(settings)
-    state = begin(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
+    state = begin(initialisation(settings), optimizer, rng_for(settings.seed, "training tasks"))
     batch, spent, moments, why = new_tasks(settings, tests, 50), 0.0, [], ""
     for moment in range(1, MOMENTS + 1):
         began = time.process_time()
@@ -46,7 +46,7 @@ def course(settings: Settings, tests: int, seconds: float) -> dict[str, Any]:
             why = str(error)
             break
         spent += time.process_time() - began
-        curve = judge(settings, state.theta, batch, max(SHOWN))
+        curve = evaluate_method(settings, state.theta, batch, max(SHOWN))
         moments.append({"iterations": state.iteration, "seconds": spent} | statistics(curve))
         if spent > seconds:
             break

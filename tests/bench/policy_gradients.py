@@ -23,7 +23,7 @@ from tinymaml.check.derivatives import entries
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import HESSIANS, SampledPolicy, of_the_others, with_dice
-from tinymaml.settings import PlotStyle, stream
+from tinymaml.settings import PlotStyle, rng_for
 from tinymaml.tasks import Navigation
 from tinymaml.training.evaluation import curve
 from tinymaml.training.loop import begin, train
@@ -125,10 +125,10 @@ def adaptation(o: argparse.Namespace) -> None:
     exact, rate, optimizer = LinearPolicy(horizon=20), o.inner_lr or 0.1, Adam(0.01)
     trained = train(
         lambda theta, batch, iteration: meta_gradient(exact, theta, batch, inner_lr=rate), partial(Navigation().sample, tasks=20),
-        begin(exact.init(stream(o.seed, "initialisation")), optimizer, stream(o.seed, "training tasks")),
+        begin(exact.init(rng_for(o.seed, "initialisation")), optimizer, rng_for(o.seed, "training tasks")),
         optimizer=optimizer, iterations=o.iterations or 2000, label="MAML, exact",
     ).theta  # fmt: skip
-    batch = Navigation().sample(stream(o.seed, "testing tasks"), tasks=o.tests)
+    batch = Navigation().sample(rng_for(o.seed, "testing tasks"), tasks=o.tests)
     judge = lambda theta: exact.at(theta, batch.x_query, batch.y_query).cost
     there, found = trained, []
     for k in range(STEPS + 1):
@@ -151,7 +151,7 @@ def neural(o: argparse.Namespace) -> None:
     source, rate = Navigation(near=0.0, horizon=o.horizon), o.inner_lr or 0.2
     iterations = o.iterations or 300
     optimizer = Adam(0.003, half_life=max(1, iterations // 3))
-    drawn = network.init(stream(o.seed, "initialisation"), np.float32)
+    drawn = network.init(rng_for(o.seed, "initialisation"), np.float32)
     begun = drawn * {name: 0.1 if name.endswith("3") else 1.0 for name in drawn}  # the head small: nearly at rest
     began = time.perf_counter()
 
@@ -160,11 +160,11 @@ def neural(o: argparse.Namespace) -> None:
 
     trained = train(
         lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=rate, first_order=o.first_order), sample,
-        begin(begun, optimizer, stream(o.seed, "training tasks")),
+        begin(begun, optimizer, rng_for(o.seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="neural policy",
     )  # fmt: skip
     seconds = time.perf_counter() - began
-    batch = source.sample(stream(o.seed, "testing tasks"), tasks=o.tests, dtype=np.float32)
+    batch = source.sample(rng_for(o.seed, "testing tasks"), tasks=o.tests, dtype=np.float32)
     x, y = np.zeros((o.tests, 1, model.inputs), np.float32), batch.y_query[:, :1]  # from the origin, without noise
     whole, ways = replace(model, discount=1.0), []
 

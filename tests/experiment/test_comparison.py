@@ -13,7 +13,7 @@ from tinymaml.experiment import comparison
 from tinymaml.experiment.cli import main
 from tinymaml.experiment.comparison import run_comparison, table
 from tinymaml.experiment.options import settings_for_each
-from tinymaml.experiment.run import reopen, run
+from tinymaml.experiment.run import load_run, run
 from tinymaml.methods import Method
 from tinymaml.settings import Option, PlotStyle
 from tinymaml.tasks import Family, Sinusoids
@@ -108,7 +108,8 @@ def learning_gradient(model, settings):
 
 
 LEARNING = Method(
-    "learning", "first-order MAML that trains a rate beside theta", PlotStyle("learned rate", "#123456", "--", "x"), learning_gradient,
+    "learning", "first-order MAML that trains a rate beside theta",
+    PlotStyle("learned rate", "#123456", "--", "x"), learning_gradient,
     initial=lambda model, s, rng: Parameters({**model.init(rng), "inner/rate": np.full((1, 1), s.inner_lr)}),
     start=lambda family, s, trained: replace(
         trained, theta=without_rate(trained.theta), inner_lr=trained.theta["inner/rate"].item()
@@ -120,7 +121,7 @@ def test_what_a_method_trains_beside_theta_is_in_its_checkpoint_and_used_on_new_
     few(monkeypatch)
     monkeypatch.setattr(methods, "METHODS", (*methods.METHODS, LEARNING))
     found = compared("sinusoids", tmp_path, ["learning"])[0]
-    state, settings = reopen(tmp_path / "learning.npz")
+    state, settings = load_run(tmp_path / "learning.npz")
     rate = state.theta["inner/rate"].item()
     assert 0 < rate < settings.inner_lr == 0.01 and found.starts["learning"].inner_lr == rate
     begun = found.starts["learning"]
@@ -129,7 +130,7 @@ def test_what_a_method_trains_beside_theta_is_in_its_checkpoint_and_used_on_new_
     more = replace(settings, iterations=6)
     run(more, tmp_path / "whole.npz", progress=False)
     run(more, tmp_path / "learning.npz", resume=True, progress=False)
-    one, other = (reopen(tmp_path / f"{name}.npz")[0].theta for name in ("whole", "learning"))
+    one, other = (load_run(tmp_path / f"{name}.npz")[0].theta for name in ("whole", "learning"))
     np.testing.assert_array_equal(one.flat, other.flat)
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from tinymaml.experiment import checkpoint
 from tinymaml.experiment.options import settings_for
-from tinymaml.experiment.run import reopen, run
+from tinymaml.experiment.run import load_run, run
 from tinymaml.tasks.omniglot import load
 
 SETTINGS = settings_for("planes", iterations=3, hidden=(3,), tasks=2, queries=2, steps=2)
@@ -191,7 +191,7 @@ DAMAGES = (flipped, cut, fact, fact, array, header, claimed, all_facts)
 def ending(path, whole, good):
     """What became of the file: "refused", "equal", or, told as it was, anything else."""
     try:
-        state, _ = reopen(path)
+        state, _ = load_run(path)
     except (ValueError, FileNotFoundError) as error:
         plain = "\n" not in str(error) and str(path) in str(error) and len(str(error)) < 600
         return "refused" if plain else f"not a sentence: {error!r}"
@@ -213,7 +213,7 @@ def endings(whole, count, seed=0):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "damaged.npz"
         path.write_bytes(whole)
-        good, _ = reopen(path)
+        good, _ = load_run(path)
         for number in range(count):
             damage = DAMAGES[number % len(DAMAGES)]
             path.write_bytes(damage(whole, draw))
@@ -236,7 +236,7 @@ def test_what_is_not_finite_is_named_and_is_no_divergence(whole, tmp_path, name,
     spoilt = np.load(io.BytesIO(found[f"{name}.npy"]))
     spoilt[0] = value
     path.write_bytes(archive(found | {f"{name}.npy": member(spoilt)}))
-    for opened in (lambda: reopen(path), lambda: run(SETTINGS, path, resume=True, progress=False)):
+    for opened in (lambda: load_run(path), lambda: run(SETTINGS, path, resume=True, progress=False)):
         sentence = rf"{path}: {name.replace('/', ' ')} holds \d+ values that are NaN or infinite .*: train again"
         with pytest.raises(ValueError, match=sentence):
             opened()
@@ -260,7 +260,7 @@ def test_the_part_that_is_wrong_is_named(whole, tmp_path, change, sentence):
     path = tmp_path / "maml.npz"
     path.write_bytes(with_facts(whole, lambda facts: change(facts) and None))
     with pytest.raises(ValueError, match=sentence):
-        reopen(path)
+        load_run(path)
 
 
 @pytest.mark.parametrize(("name", "value", "sentence"), [
@@ -275,7 +275,7 @@ def test_an_array_that_does_not_belong_is_named(whole, tmp_path, name, value, se
     path = tmp_path / "maml.npz"
     path.write_bytes(archive(parts(whole) | {f"{name}.npy": member(value)}))
     with pytest.raises(ValueError, match=sentence):
-        reopen(path)
+        load_run(path)
 
 
 def test_moments_below_zero_are_no_mean_of_squares(whole, tmp_path):
@@ -283,14 +283,14 @@ def test_moments_below_zero_are_no_mean_of_squares(whole, tmp_path):
     v = np.load(io.BytesIO(found["optimizer/v.npy"]))
     path.write_bytes(archive(found | {"optimizer/v.npy": member(-1 - v)}))
     with pytest.raises(ValueError, match="optimizer v, a mean of squares, has values below zero"):
-        reopen(path)
+        load_run(path)
 
 
 def test_theta_is_put_in_the_order_that_the_optimizer_knows(whole, tmp_path):
     path, found = tmp_path / "maml.npz", parts(whole)
     path.write_bytes(archive(dict(reversed(found.items()))))
     assert list(checkpoint.load(path)[0].theta) == ["b2", "W2", "b1", "W1"]
-    assert list(reopen(path)[0].theta) == ["W1", "b1", "W2", "b2"]
+    assert list(load_run(path)[0].theta) == ["W1", "b1", "W2", "b2"]
 
 
 # -- Omniglot -----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from tinymaml import methods, tasks
 from tinymaml.experiment.cli import main
 from tinymaml.experiment.options import checked, declared, refuse_unused, settings_for, settings_for_each, unused
-from tinymaml.experiment.run import gradient, initialisation, new_tasks, sampler, start, stream
+from tinymaml.experiment.run import gradient, initialisation, new_tasks, rng_for, sampler, start
 from tinymaml.settings import FIELDS, flattened
 from tinymaml.tasks import glyphs
 from tinymaml.training.evaluation import evaluate
@@ -55,7 +55,7 @@ def result(settings):
     method, theta = methods.named(settings.method), initialisation(settings)
     if method.gradient:
         optimizer = Adam(settings.outer_lr, settings.half_life)
-        state = begin(theta, optimizer, stream(settings.seed, "training tasks"))
+        state = begin(theta, optimizer, rng_for(settings.seed, "training tasks"))
         theta = train(
             gradient(settings), sampler(settings), state, optimizer=optimizer, iterations=settings.iterations
         ).theta  # fmt: skip

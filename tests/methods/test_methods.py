@@ -8,7 +8,7 @@ import pytest
 from tinymaml import MLP, Parameters, adapt, meta_gradient, methods, pretraining_gradient, tasks
 from tinymaml.check import compare, gradient_by_entries
 from tinymaml.experiment.options import declared, settings_for
-from tinymaml.experiment.run import gradient, initialisation, model, new_tasks, run, sampler, start, stream
+from tinymaml.experiment.run import gradient, initialisation, model, new_tasks, rng_for, run, sampler, start
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
 from tinymaml.methods.multi_step import annealed
@@ -104,7 +104,7 @@ def test_what_is_not_trained_cannot_be_and_starts_where_training_would():
     settings = small("sinusoids", "scratch")
     with pytest.raises(ValueError, match="scratch is not trained: choose one of maml"):
         gradient(settings)
-    theta = model(settings).init(stream(settings.seed, "initialisation"))
+    theta = model(settings).init(rng_for(settings.seed, "initialisation"))
     np.testing.assert_array_equal(initialisation(settings).flat, theta.flat)
     np.testing.assert_array_equal(theta.flat, initialisation(small("sinusoids", "maml")).flat)
 
@@ -222,7 +222,7 @@ def test_annealing_ends_at_the_iteration_that_it_says_at_any_half_life(tmp_path,
     for done in (0, anneal // 2, anneal, anneal + 4):
         settings = small("sinusoids", "multi-step", iterations=done + 1, **changes)
         last = run(settings, tmp_path / f"{done}.npz", progress=False).losses[-1]
-        theta, rng = initialisation(settings), stream(settings.seed, "training tasks")
+        theta, rng = initialisation(settings), rng_for(settings.seed, "training tasks")
         if done:
             before = run(replace(settings, iterations=done), tmp_path / f"{done}-before.npz", progress=False)
             theta, rng.bit_generator.state = before.theta, before.generator

@@ -16,7 +16,7 @@ from tinymaml import methods, tasks
 from tinymaml.experiment import run
 from tinymaml.experiment.cli import main
 from tinymaml.experiment.options import declared, settings_for
-from tinymaml.experiment.run import new_tasks, sampler, stream
+from tinymaml.experiment.run import new_tasks, rng_for, sampler
 from tinymaml.settings import FIELDS, Settings
 from tinymaml.tasks import omniglot
 
@@ -83,7 +83,7 @@ def test_the_papers_number_is_not_printed_under_another_task():
 @pytest.mark.parametrize("family", GENERATED)
 def test_all_methods_meet_the_same_tasks(family):
     one, other = small(family), small(family, "first-order", inner_lr=0.001)
-    batches = [sampler(settings)(stream(settings.seed, "training tasks")) for settings in (one, other)]
+    batches = [sampler(settings)(rng_for(settings.seed, "training tasks")) for settings in (one, other)]
     np.testing.assert_array_equal(batches[0].x_query, batches[1].x_query)
     np.testing.assert_array_equal(new_tasks(one, 3, 2).y_query, new_tasks(other, 3, 2).y_query)
 
@@ -110,11 +110,11 @@ def test_new_classes_are_never_training_classes_whatever_the_seed_of_an_evaluati
     for seed in range(6):
         assert main(["evaluate", str(path), "--seed", str(seed), "--tasks", "5", "--steps", "1", *data]) == 0
     assert main(["evaluate", str(path), "--tasks", "5", "--steps", "1", *data]) == 0
-    settings = run.reopen(path, *data[1:])[1]
+    settings = run.load_run(path, *data[1:])[1]
     trained, inputs = family.classes(settings), family.sizes(settings).inputs
     read = lambda array: array * np.float32(1 / 255) if array.dtype == np.uint8 else array
     rows = lambda array: {row.tobytes() for row in read(array).reshape(-1, inputs)}
-    one = family.training(settings).sample(stream(7, "training tasks"), tasks=2, shots=1, queries=5, dtype="float32")
+    one = family.training(settings).sample(rng_for(7, "training tasks"), tasks=2, shots=1, queries=5, dtype="float32")
     assert rows(one.x_query) <= rows(trained)
     kept = family.testing(settings).source
     for batch in seen:

@@ -31,7 +31,7 @@ def save(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> tuple[TrainingState, dict[str, Any]]:
-    """The state and the settings in `path`, each part judged by itself; `run.reopen` judges whether they agree.
+    """The state and the settings in `path`, each part judged by itself; `run.load_run` judges whether they agree.
 
     FileNotFoundError, or ValueError for a file that is not a whole checkpoint or has a part that no run can have left.
     """

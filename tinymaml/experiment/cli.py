@@ -105,10 +105,10 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from tinymaml.experiment.run import judge, new_tasks, reopen
+    from tinymaml.experiment.run import evaluate_method, load_run, new_tasks
     from tinymaml.training.evaluation import told
 
-    state, settings = reopen(arguments.checkpoint, arguments.data)
+    state, settings = load_run(arguments.checkpoint, arguments.data)
     changes = {name: getattr(arguments, name) for name in ("shots", "inner_lr")}
     test = replace(settings, **{name: value for name, value in changes.items() if value is not None})
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
@@ -117,7 +117,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         how = "adapts at rates of its own" if method.adapts else "does not adapt"
         raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} {how}: leave it out")
     batch = new_tasks(test, count, family.test_queries, arguments.seed)
-    curve = judge(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)  # with the classes of its training
+    adapted = replace(settings, inner_lr=test.inner_lr)  # with the classes of its training
+    curve = evaluate_method(adapted, state.theta, batch, steps)
     trained = f"{method.style.label}, {state.iteration:,} iterations"
     own = "rates of its own" if method.adapts else "no adaptation"
     rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else own

@@ -17,7 +17,7 @@ import numpy as np
 from tinymaml import __version__, methods, tasks
 from tinymaml.experiment.files import write_whole
 from tinymaml.experiment.folders import claimed
-from tinymaml.experiment.run import fits, gradient, initialisation, judge, new_tasks, reopen, run, start, stored
+from tinymaml.experiment.run import evaluate_method, fits, gradient, initialisation, load_run, new_tasks, run, start, stored
 from tinymaml.methods.method import Start
 from tinymaml.settings import PlotStyle, Settings, differences
 from tinymaml.tasks import Family, TaskBatch
@@ -118,7 +118,7 @@ def _alone(name: str, failed: dict[str, str]) -> Iterator[None]:
 
 def _finished(path: Path, settings: Settings) -> TrainingState:
     """The state in `path`, which must be of these settings still: no table is made of two different runs."""
-    state, kept = reopen(path, settings.options.get("data"))
+    state, kept = load_run(path, settings.options.get("data"))
     if changed := differences(kept, settings):
         raise ValueError(f"{path} is of another run by now, with another {' and '.join(changed)}: compare in a folder of its own")
     return state
@@ -136,7 +136,7 @@ def _judged(
             continue
         with _alone(name, failed):
             theta = states[name].theta if name in states else initialisation(settings)
-            curves[name] = judge(settings, theta, batch, STEPS)
+            curves[name] = evaluate_method(settings, theta, batch, STEPS)
             if methods.named(name).adapts:
                 starts[name] = start(settings, theta, batch[:DRAWN])
     for reference in family.references:

@@ -19,7 +19,7 @@ from tinymaml.experiment.signals import undisturbed
 from tinymaml.methods.method import Gradient, Sample, Start
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings, differences, flattened, stream
+from tinymaml.settings import Settings, differences, flattened, rng_for
 from tinymaml.tasks import TaskBatch
 from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate
 from tinymaml.training.loop import Diverged, TrainingState, begin, train
@@ -36,7 +36,7 @@ def model(settings: Settings) -> Network:
 
 def initialisation(settings: Settings) -> Parameters:
     """What training starts from: a random theta, and whatever else the method trains."""
-    return methods.named(settings.method).initial(model(settings), settings, stream(settings.seed, "initialisation"))
+    return methods.named(settings.method).initial(model(settings), settings, rng_for(settings.seed, "initialisation"))
 
 
 def sampler(settings: Settings) -> Sample:
@@ -63,7 +63,7 @@ def new_tasks(settings: Settings, count: int, queries: int, seed: int | None = N
     fits(settings, count, queries)
     source = tasks.named(settings.family).testing(settings)
     counts = {"tasks": count, "shots": settings.shots, "queries": queries, "dtype": settings.dtype}
-    return source.sample(stream(seed, "testing tasks"), **counts)
+    return source.sample(rng_for(seed, "testing tasks"), **counts)
 
 
 def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
@@ -95,7 +95,7 @@ def start(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
     return methods.named(settings.method).start(tasks.named(settings.family), settings, trained)
 
 
-def judge(settings: Settings, theta: Parameters, batch: TaskBatch, steps: int) -> Curve:
+def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, steps: int) -> Curve:
     """The family's measure on new tasks after 0..steps steps, given what training ended with.
 
     A few tasks at a time, as a method may look at them with a larger model than the one that adapts.
@@ -139,7 +139,7 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             raise ValueError(f"{path} holds an earlier run: resume it (resume=True, or --resume), or choose another folder")
         state = _restore(path, settings)
     else:
-        state = begin(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
+        state = begin(initialisation(settings), optimizer, rng_for(settings.seed, "training tasks"))
     kept = asdict(stored(settings))
 
     def save(state: TrainingState) -> None:
@@ -168,7 +168,7 @@ def stored(settings: Settings) -> Settings:
     return replace(settings, options={**settings.options, "data": content(settings)}) if content else settings
 
 
-def reopen(path: Path, data: str | None = None) -> tuple[TrainingState, Settings]:
+def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settings]:
     """A trained run with its own settings, and the folder `data`, where its family reads files, in place of their content.
 
     ValueError for a checkpoint that does not fit what they describe, and for other data than those that it was trained on.
@@ -218,7 +218,7 @@ def _described(stored: dict[str, Any]) -> Settings:
 
 def _restore(path: Path, settings: Settings) -> TrainingState:
     """The state in `path`, which must come from the same settings; more iterations may be asked."""
-    state, had = reopen(path, settings.options.get("data"))
+    state, had = load_run(path, settings.options.get("data"))
     for name in differences(replace(had, iterations=settings.iterations), settings):
         was, asked = (flattened(each).get(name) for each in (had, settings))
         raise ValueError(

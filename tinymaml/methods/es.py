@@ -10,7 +10,7 @@ from tinymaml import validate
 from tinymaml.methods.evolution import Blind, MetaEstimate, meta_estimate
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Option, PlotStyle, Settings, one_of, stream
+from tinymaml.settings import Option, PlotStyle, Settings, one_of, rng_for
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
@@ -42,7 +42,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
     options = settings.options
 
     def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> MetaEstimate:
-        rng = stream(settings.seed, "perturbations", iteration)
+        rng = rng_for(settings.seed, "perturbations", iteration)
         inner, rate = within(model, settings, int(rng.integers(2**63)))
         return meta_estimate(
             inner, theta, batch, rng, inner_lr=rate, pairs=options["pairs"], sigma=options["sigma"], normalised=True

@@ -108,7 +108,7 @@ def curves(
     ylabel: str = "mean squared error",
     log: bool = True,
 ) -> Axes:
-    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method; `styles` as in `methods.STYLES`."""
+    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method; `styles`: `methods.STYLES`."""
     ax = axes(ax)
     for key, curve in by_method.items():
         label, colour, style, marker = styles[key]
