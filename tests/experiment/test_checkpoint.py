@@ -24,7 +24,7 @@ def test_a_checkpoint_of_an_earlier_format_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "FORMAT", "tinymaml checkpoint 1")
     run(SMALL, tmp_path / "old.npz", progress=False)
     monkeypatch.undo()
-    sentence = rf"old\.npz is a 'tinymaml checkpoint 1' and this version reads '{checkpoint.FORMAT}': train again"
+    sentence = rf"\(it is a 'tinymaml checkpoint 1' and this version reads '{checkpoint.FORMAT}'\): train again"
     with pytest.raises(ValueError, match=sentence):
         load_run(tmp_path / "old.npz")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import __version__, methods, tasks
-from tinymaml.experiment.files import write_whole
+from tinymaml.experiment.checkpoint import atomic_write
 from tinymaml.experiment.folders import claimed
 from tinymaml.experiment.run import evaluate_method, fits, gradient, initialisation, load_run, new_tasks, run, start, stored
 from tinymaml.methods.method import Start
@@ -183,7 +183,7 @@ def table(found: Comparison) -> str:
 def write(found: Comparison, folder: Path) -> list[str]:
     """results.json with every number and setting, and then the figures; a sentence for each that fails."""
     numbers = json.dumps(_numbers(found), indent=1, allow_nan=False).encode()
-    files = {"results.json": lambda path: write_whole(path, lambda file: file.write(numbers))}
+    files = {"results.json": lambda path: atomic_write(path, lambda file: file.write(numbers))}
     pictures = {"steps.png": _steps, "training.png": _training, **found.family.pictures}
     files |= {name: partial(_draw, picture, found) for name, picture in pictures.items()}
     unwritten = []

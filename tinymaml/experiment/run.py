@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tinymaml import methods, tasks, validate
-from tinymaml.experiment import checkpoint, memory, sound
+from tinymaml.experiment import checkpoint, memory
 from tinymaml.experiment.folders import claimed
 from tinymaml.experiment.options import checked, refusal
 from tinymaml.experiment.signals import undisturbed
@@ -173,47 +169,25 @@ def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settin
 
     ValueError for a checkpoint that does not fit what they describe, and for other data than those that it was trained on.
     """
-    state, facts = checkpoint.load(path)
-    with _of_file(path):
-        kept = _described(facts)
+    state, stored_settings = checkpoint.load(path)
+    try:
+        kept = checked(Settings(**stored_settings))
+        if {**asdict(kept), "hidden": list(kept.hidden)} != stored_settings:
+            raise ValueError("they are of another version")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path}: its settings make no sense here ({error}): train again or name another file") from error
     family = tasks.named(kept.family)
     if data is not None and not family.content:
         raise ValueError(refusal("data", family, [methods.named(kept.method)]))
     settings = checked(replace(kept, options={**kept.options, "data": data or ""})) if family.content else kept
     if differences(stored(settings), kept):
         raise ValueError(f"{path} was trained on other data than {data} holds: name the folder of its own with --data")
-    with _of_file(path):
-        memory.fit({"--classes, --ways or --shots": tasks.named(settings.family).scratch(settings, 1, 1)})
-        if sum(map(math.prod, model(settings).shapes.values())) > state.theta.size:  # before as much is allocated
-            raise ValueError("it is of another architecture: theta has fewer numbers than its settings say")
-        state = sound.agreeing(state, initialisation(settings), Adam(settings.outer_lr, settings.half_life))
-        if state.iteration > settings.iterations:
-            raise ValueError(f"it has done {state.iteration} iterations, and its settings say {settings.iterations}")
+    found = {name: (array.shape, array.dtype) for name, array in state.theta.items()}
+    expected = {name: (array.shape, array.dtype) for name, array in initialisation(settings).items()}
+    if found != expected:
+        name = min(name for name in {**found, **expected} if found.get(name) != expected.get(name))
+        raise ValueError(f"{path} is of another architecture, in {name} of theta: train again or name another file")
     return state, settings
-
-
-@contextmanager
-def _of_file(path: Path) -> Iterator[None]:
-    """Errors inside are faults of the file."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}: train again or name another file") from error
-
-
-def _described(stored: dict[str, Any]) -> Settings:
-    """The settings from what a file has of them, all of which it must have."""
-    lacking = {each.name for each in fields(Settings)} ^ stored.keys()
-    if lacking:
-        raise ValueError(f"{validate.brief(min(lacking))} is a setting of its own, or of this version, only")
-    try:
-        settings = Settings(**stored)
-        complete = checked(settings)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"its settings make no sense here ({error})") from error
-    if lacking := complete.options.keys() - settings.options.keys():
-        raise ValueError(f"its settings have no {min(lacking)}")
-    return complete
 
 
 def _restore(path: Path, settings: Settings) -> TrainingState:
