@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings, differences, flattened, rng_for
 from tinymaml.tasks import TaskBatch
-from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate
+from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate, width
 from tinymaml.training.loop import Diverged, TrainingState, begin, train
 from tinymaml.training.optimizers import Adam
+
+THETAS = 6  # theta, its gradient, Adam's two moments, and the temporaries of one step of Adam
+FORMED = 3  # the copy, its gradient, and its gradient on the way back
 
 # -- what the settings mean ----------------------------------------------------------------------------------
 
@@ -63,26 +67,45 @@ def new_tasks(settings: Settings, count: int, queries: int, seed: int | None = N
 
 
 def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
-    """ValueError if training needs more memory than there is, or, given their `count`, new tasks do; nothing is allocated."""
-    family, method = tasks.named(settings.family), methods.named(settings.method)
-    number, asked = (count, queries) if count else (settings.tasks, settings.queries)
-    lower = "".join(f"--{name}, " for name in ("classes", "ways") if name in settings.options) + "--tasks, --shots or --queries"
-    memory.fit({lower: family.scratch(settings, number, asked)})  # before classes are drawn, which the network may depend on
-    network = model(settings)
-    theta = {} if count else {"--width": memory.thetas(network, settings.dtype)}
-    memory.fit(theta)
+    """ValueError if training, or adapting to `count` new tasks, needs more memory than there is; allocates next to nothing.
 
-    def one(shots: int, queries: int) -> TaskBatch:
+    A lower bound, so that no run is refused that would fit: pools of classes, the batch, one array as large as theta for each
+    of THETAS, the activations of all rows (twice in training, for the R-operator), and FORMED arrays for each adapted copy of
+    those matrices of theta that are smaller than their factors (eq. 14). Sizes of a batch are linear in shots and queries:
+    three draws of one task give them.
+    """
+    family, method, dtype = tasks.named(settings.family), methods.named(settings.method), settings.dtype
+    number, queries = (count, queries) if count else (settings.tasks, settings.queries)
+    lower = [f"--{name}" for name in ("classes", "ways", "steps", "pairs", "tries") if name in settings.options]
+    lower = ", ".join([*lower, "--tasks, --shots or --queries"])
+    memory.fit({lower: family.scratch(settings, number, queries)})  # before `model`, which may draw classes
+    network, size = model(settings), np.dtype(dtype).itemsize
+    theta = {} if count else {"--width": THETAS * size * sum(map(math.prod, network.shapes.values()))}
+    memory.fit(theta)  # before a task is drawn, and with it a pool of classes
+
+    def extent(shots: int, queries: int) -> np.ndarray:
+        """Support rows, query rows and bytes of one task, as Python's integers, which never overflow."""
         least, rng = replace(settings, tasks=1, shots=shots, queries=queries), np.random.default_rng(0)
-        if not count:
-            return method.shown(family, least)(rng)
-        return family.testing(settings).sample(rng, tasks=1, shots=shots, queries=queries, dtype=settings.dtype)
+        if count:
+            batch = family.testing(settings).sample(rng, tasks=1, shots=shots, queries=queries, dtype=dtype)
+        else:
+            batch = method.shown(family, least)(rng)
+        arrays = (batch.x_support, batch.x_query, batch.y_support, batch.y_query)
+        rows = (math.prod(array.shape[:2]) for array in arrays[:2])
+        return np.array([*rows, sum(array.nbytes for array in arrays)], object)
 
-    extent = memory.extent(one, number, settings.shots, asked)
+    one = extent(1, 1)
+    per_task = one + (settings.shots - 1) * (extent(2, 1) - one) + (queries - 1) * (extent(1, 2) - one)
+    (support, query, data), units = per_task, width(network)
     if count:
-        return memory.fit(memory.judging(network, extent, count, settings.dtype))
-    needs = memory.training(network, extent, settings.tasks, settings.dtype, method.copies(settings))
-    return memory.fit(theta | needs | {"--iterations": 8 * settings.iterations})
+        rows = max(support, query)
+        chunk = min(count, chunk_size(network, rows, dtype))
+        return memory.fit({"--tasks or --shots": count * data + size * chunk * rows * units})
+    copies = method.copies(settings)
+    rows = max(1, copies) * support
+    formed = sum(math.prod(shape) for shape in network.shapes.values() if math.prod(shape) <= rows * sum(shape))
+    batch = number * (data + size * (2 * (rows + query) * units + copies * FORMED * formed))
+    return memory.fit(theta | {lower: batch, "--iterations": 8 * settings.iterations})
 
 
 def start(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
@@ -96,7 +119,6 @@ def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, ste
 
     A few tasks at a time, as a method may look at them with a larger model than the one that adapts.
     """
-    memory.fit({"--steps": 8 * (steps + 1) * len(batch)})
     measure, adapts = tasks.named(settings.family).measure, methods.named(settings.method).adapts
     chunk = chunk_size(model(settings), max(batch.x_support.shape[1], batch.x_query.shape[1]), settings.dtype)
 
