@@ -17,7 +17,7 @@ from tinymaml.experiment import folders as folder
 from tinymaml.experiment.comparison import run_comparison
 from tinymaml.experiment.options import settings_for, settings_for_each
 from tinymaml.experiment.run import run
-from tinymaml.experiment.signals import undisturbed
+from tinymaml.experiment.terminal import defer_signals
 
 TINY = ["--width", "5", "--tasks", "3", "--shots", "2", "--queries", "2"]
 LONG, SHORT = ["--iterations", "1000000"], ["--iterations", "50"]
@@ -154,10 +154,9 @@ def test_a_stopped_run_is_saved_and_resumes_bit_for_bit(tmp_path, begin, blow, s
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_where_nothing_is_saved_nothing_is_said_to_be(tmp_path, monkeypatch, capsys, command):
     from tinymaml.experiment import cli
-    from tinymaml.experiment.signals import Terminated
 
     def stopped(*given, **more):
-        raise Terminated(signal.SIGTERM)
+        raise KeyboardInterrupt(signal.SIGTERM)
 
     monkeypatch.chdir(tmp_path)
     for where in ("fits", "gradient", "initialisation", "train"):
@@ -170,7 +169,7 @@ def test_where_nothing_is_saved_nothing_is_said_to_be(tmp_path, monkeypatch, cap
 @posix
 def test_a_stop_while_saving_comes_after_it():
     done = []
-    with pytest.raises(KeyboardInterrupt), undisturbed():
+    with pytest.raises(KeyboardInterrupt), defer_signals():
         signal.raise_signal(signal.SIGINT)
         done.append("saved")
     assert done == ["saved"]

@@ -21,7 +21,7 @@ from tinymaml.experiment import folders as folder
 from tinymaml.experiment.arguments import asked, parser
 from tinymaml.experiment.options import refuse_unused, settings_for, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
-from tinymaml.experiment.signals import status
+from tinymaml.experiment.terminal import status
 from tinymaml.methods.maml import MOST
 from tinymaml.settings import Settings
 from tinymaml.training.loop import Diverged

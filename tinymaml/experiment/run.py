@@ -12,7 +12,7 @@ from tinymaml import methods, tasks, validate
 from tinymaml.experiment import checkpoint, memory
 from tinymaml.experiment.folders import claimed
 from tinymaml.experiment.options import checked, refusal
-from tinymaml.experiment.signals import undisturbed
+from tinymaml.experiment.terminal import defer_signals
 from tinymaml.methods.method import Gradient, Sample, Start
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
@@ -161,7 +161,7 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
     kept = asdict(stored(settings))
 
     def save(state: TrainingState) -> None:
-        with undisturbed():
+        with defer_signals():
             checkpoint.save(path, state, kept)
 
     try:
