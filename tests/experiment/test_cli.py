@@ -172,8 +172,8 @@ def test_nothing_to_resume(tmp_path, capsys, monkeypatch):
 
 def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("kept")
-    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file" / "below")], "cannot make the folder")
-    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file")], "cannot make the folder")
+    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file" / "below")], "cannot make or write the folder")
+    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file")], "cannot make or write the folder")
     assert (tmp_path / "file").read_text() == "kept"
 
 

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from tinymaml import plot
-from tinymaml.experiment import checkpoint
-from tinymaml.experiment import folders as folder
+from tinymaml.experiment import checkpoint, folders
 from tinymaml.experiment.comparison import run_comparison
 from tinymaml.experiment.options import settings_for, settings_for_each
 from tinymaml.experiment.run import run
@@ -94,19 +93,19 @@ def test_runs_that_are_started_together_get_folders_of_their_own(tmp_path, begin
 
 def test_the_number_of_a_new_folder_is_above_all_others(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(folder, "_numbers", lambda name: [1])  # as those see it who come at the same moment
-    assert [folder.new("x").name for _ in range(3)] == ["x-2", "x-3", "x-4"]
+    monkeypatch.setattr(folders, "_numbers", lambda name: [1])  # as those see it who come at the same moment
+    assert [folders.new("x").name for _ in range(3)] == ["x-2", "x-3", "x-4"]
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    assert folder.newest("x").name == "x-4" and folder.new("x").name == "x-5"
+    assert folders.latest("x").name == "x-4" and folders.new("x").name == "x-5"
 
 
 def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
     def no_locks(*given):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(folder.fcntl, "flock", no_locks)
-    with pytest.raises(OSError, match=r"knows no locks \(Function not implemented\).*: choose a folder on another"):
+    monkeypatch.setattr(folders.fcntl, "flock", no_locks)
+    with pytest.raises(OSError, match=r"cannot be locked \(Function not implemented\): choose a folder on another"):
         run(settings_for("sinusoids", iterations=1), tmp_path / "maml.npz", progress=False)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tinymaml import methods, tasks, validate
-from tinymaml.experiment import folders as folder
+from tinymaml.experiment import folders
 from tinymaml.experiment.arguments import asked, parser
 from tinymaml.experiment.options import refuse_unused, settings_for, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
@@ -67,7 +67,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         _drawable(settings, family.test_tasks, family.test_queries)
     out = _folder(arguments, f"compare-{arguments.family}")
     failed = False
-    with folder.claimed(out):
+    with folders.locked(out):
         for name, runs in places.items():
             show = lambda found: print(table(found), end="\n\n", flush=True)
             found = run_comparison(runs, out / name, resume=arguments.resume, progress=not arguments.quiet, show=show)
@@ -159,9 +159,9 @@ def _drawable(settings: Settings, count: int, queries: int) -> None:
 def _folder(arguments: argparse.Namespace, name: str) -> Path:
     """The folder of this run: --out, or a new one in runs/ (with --resume the newest of them)."""
     if not arguments.resume:
-        arguments.out = arguments.out or folder.new(name)
+        arguments.out = arguments.out or folders.new(name)
         return arguments.out
-    arguments.out = arguments.out or folder.newest(name)
+    arguments.out = arguments.out or folders.latest(name)
     if not any(arguments.out.rglob("*.npz")):
         raise ValueError(f"there is no run to resume in {arguments.out}: leave --resume out, or name its folder with --out")
     return arguments.out

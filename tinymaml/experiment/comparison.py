@@ -16,7 +16,7 @@ import numpy as np
 
 from tinymaml import __version__, methods, tasks
 from tinymaml.experiment.checkpoint import atomic_write
-from tinymaml.experiment.folders import claimed
+from tinymaml.experiment.folders import locked
 from tinymaml.experiment.run import evaluate_method, fits, gradient, initialisation, load_run, new_tasks, run, start, stored
 from tinymaml.methods.method import Start
 from tinymaml.settings import PlotStyle, Settings, differences
@@ -92,7 +92,7 @@ def run_comparison(
     batch = new_tasks(first, family.test_tasks, family.test_queries)
     states: dict[str, TrainingState] = {}
     failed: dict[str, str] = {}
-    with claimed(folder):
+    with locked(folder):
         for name in trained:
             with _alone(name, failed):
                 run(runs[name], folder / f"{name}.npz", resume=resume, progress=progress)

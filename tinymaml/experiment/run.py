@@ -10,7 +10,7 @@ import numpy as np
 
 from tinymaml import methods, tasks, validate
 from tinymaml.experiment import checkpoint, memory
-from tinymaml.experiment.folders import claimed
+from tinymaml.experiment.folders import locked
 from tinymaml.experiment.options import checked, refusal
 from tinymaml.experiment.terminal import defer_signals
 from tinymaml.methods.method import Gradient, Sample, Start
@@ -144,7 +144,7 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
     """
     settings = checked(settings)
     fits(settings)
-    with claimed(Path(path).parent):
+    with locked(Path(path).parent):
         return _run(settings, path, resume, progress)
 
 
