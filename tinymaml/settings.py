@@ -66,11 +66,11 @@ FIELDS = tuple(each.name for each in fields(Settings) if each.name not in ("fami
 
 def differences(one: Settings, other: Settings) -> list[str]:
     """The names of the settings in which two runs differ."""
-    one, other = flattened(one), flattened(other)
+    one, other = as_dict(one), as_dict(other)
     return [name for name in {**one, **other} if one.get(name) != other.get(name)]
 
 
-def flattened(settings: Settings) -> dict[str, Any]:
+def as_dict(settings: Settings) -> dict[str, Any]:
     """Every setting by name, the options among the others."""
     shared = {each.name: getattr(settings, each.name) for each in fields(Settings) if each.name != "options"}
     return {**shared, **settings.options}

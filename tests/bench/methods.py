@@ -18,7 +18,7 @@ import report
 
 from tinymaml import methods, plot
 from tinymaml.check import closed_forms
-from tinymaml.experiment.options import declared, settings_for_each
+from tinymaml.experiment.options import options_of, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
 from tinymaml.experiment.run import evaluate_method, gradient, initialisation, new_tasks, sampler
 from tinymaml.methods import STYLES
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in o.methods.split(","):
         for seed in range(o.seeds):
             asked = {"shots": o.shots, "iterations": o.iterations, "seed": seed}
-            asked |= {"steps": o.steps} if o.steps and "steps" in declared(methods.named(name)) else {}
+            asked |= {"steps": o.steps} if o.steps and "steps" in options_of(methods.named(name)) else {}
             settings = settings_for_each(o.family, [methods.named(name).name], **asked)[name]
             found.setdefault(name, []).append(course(settings, o.tests, o.seconds))
             (o.out / "results.json").write_text(json.dumps(found))

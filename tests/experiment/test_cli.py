@@ -11,9 +11,9 @@ import pytest
 from tinymaml import methods, tasks
 from tinymaml.experiment import checkpoint
 from tinymaml.experiment.cli import main
-from tinymaml.experiment.options import declared
+from tinymaml.experiment.options import options_of
 
-STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in declared(method))
+STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in options_of(method))
 TINY = ["--width", "5", "--tasks", "3", "--shots", "2", "--queries", "2", "--quiet"]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tinymaml import methods, tasks
 from tinymaml.experiment import checkpoint
-from tinymaml.experiment.options import declared, settings_for
+from tinymaml.experiment.options import options_of, settings_for
 from tinymaml.experiment.run import evaluate_method, initialisation, load_run, new_tasks, rng_for, run
 from tinymaml.settings import PURPOSES
 from tinymaml.training.loop import Diverged
@@ -24,7 +24,7 @@ SMALL = settings_for(**TINY)
 PAIRS = [
     (family.name, method.name)
     for family in tasks.FAMILIES for method in methods.METHODS
-    if "data" not in declared(family) and method.applies(family)
+    if "data" not in options_of(family) and method.applies(family)
 ]  # fmt: skip
 
 

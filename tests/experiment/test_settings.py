@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tinymaml import methods, tasks
-from tinymaml.experiment.options import declared, settings_for, settings_for_each
+from tinymaml.experiment.options import options_of, settings_for, settings_for_each
 from tinymaml.experiment.run import load_run, model, run
 from tinymaml.settings import Settings, differences
 
-STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in declared(method))
+STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in options_of(method))
 
 
 def test_nothing_asked_is_the_papers_setting():

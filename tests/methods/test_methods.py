@@ -7,7 +7,7 @@ import pytest
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient, methods, pretraining_gradient, tasks
 from tinymaml.check import compare, gradient_by_entries
-from tinymaml.experiment.options import declared, settings_for
+from tinymaml.experiment.options import options_of, settings_for
 from tinymaml.experiment.run import gradient, initialisation, model, new_tasks, rng_for, run, sampler, start
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
@@ -234,7 +234,7 @@ def test_annealing_ends_at_the_iteration_that_it_says_at_any_half_life(tmp_path,
 
 @pytest.mark.parametrize("family", tasks.FAMILIES, ids=lambda family: family.name)
 def test_annealing_ends_within_the_training_that_each_family_has_by_default(family):
-    settings = settings_for(family.name, "multi-step", **{"data": "x"} if "data" in declared(family) else {})
+    settings = settings_for(family.name, "multi-step", **{"data": "x"} if "data" in options_of(family) else {})
     assert settings.options["anneal"] <= settings.iterations
 
 

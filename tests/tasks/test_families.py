@@ -15,12 +15,12 @@ import tinymaml
 from tinymaml import methods, tasks
 from tinymaml.experiment import run
 from tinymaml.experiment.cli import main
-from tinymaml.experiment.options import declared, settings_for
+from tinymaml.experiment.options import options_of, settings_for
 from tinymaml.experiment.run import new_tasks, rng_for, sampler
 from tinymaml.settings import FIELDS, Settings
 from tinymaml.tasks import omniglot
 
-GENERATED = [family.name for family in tasks.FAMILIES if "data" not in declared(family)]
+GENERATED = [family.name for family in tasks.FAMILIES if "data" not in options_of(family)]
 MAIN, NAMES = (*FIELDS, "method"), [method.name for method in methods.METHODS]
 HOME = Path(tinymaml.__file__).parent
 ABOVE = sorted(path for path in HOME.rglob("*.py") if path.parent.name not in ("check", "methods", "tasks"))
@@ -41,7 +41,7 @@ def test_names_are_unique_and_every_family_says_what_it_is():
 
 @pytest.mark.parametrize("family", tasks.FAMILIES, ids=lambda family: family.name)
 def test_a_family_changes_only_defaults_that_there_are(family):
-    known = {*FIELDS, *declared(family, *methods.METHODS)}
+    known = {*FIELDS, *options_of(family, *methods.METHODS)}
     assert set(family.defaults) <= known
 
 
@@ -101,7 +101,7 @@ def test_new_classes_are_never_training_classes_whatever_the_seed_of_an_evaluati
     """Which classes were trained on is of the run: an evaluation seed draws other episodes of the other classes."""
     monkeypatch.setattr(omniglot, "load", partial(omniglot.load, complete=False))
     zipped(tmp_path, files(drawings=20))
-    data = ["--data", str(tmp_path)] if "data" in declared(family) else []
+    data = ["--data", str(tmp_path)] if "data" in options_of(family) else []
     small = ["--classes", "2" if data else "12", "--ways", "2", "--width", "4", "--tasks", "2", "--iterations", "1", "--quiet"]
     argv = ["--family", family.name, "--method", method, "--seed", "7", *small, *data, "--out", str(tmp_path)]
     assert main(["train", *argv]) == 0

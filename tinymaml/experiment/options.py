@@ -8,29 +8,29 @@ from typing import Any
 
 from tinymaml import methods, tasks, validate
 from tinymaml.methods import Method
-from tinymaml.settings import FIELDS, Option, Settings, flattened
+from tinymaml.settings import FIELDS, Option, Settings, as_dict
 from tinymaml.tasks import Family
 
 TRAINING = ("queries", "tasks", "outer_lr", "half_life", "iterations")  # what new tasks do not depend on
 
 
-def declared(*several: Family | Method) -> dict[str, Option]:
+def options_of(*several: Family | Method) -> dict[str, Option]:
     """The options of some families and methods, by name."""
     return {option.name: option for each in several for option in each.options}
 
 
-def refusal(name: str, family: Family, several: Sequence[Method]) -> str:
+def unknown_option(name: str, family: Family, several: Sequence[Method]) -> str:
     """What to say of an option that neither the family nor any of the methods declares."""
-    families = [each.name for each in tasks.FAMILIES if name in declared(each)]
-    able = [each.name for each in methods.METHODS if name in declared(each)]
+    families = [each.name for each in tasks.FAMILIES if name in options_of(each)]
+    able = [each.name for each in methods.METHODS if name in options_of(each)]
     if not families and not able:
-        known = (*FIELDS, *declared(*tasks.FAMILIES, *methods.METHODS))
+        known = (*FIELDS, *options_of(*tasks.FAMILIES, *methods.METHODS))
         return f"there is no setting {validate.brief(name)}: choose among {', '.join(known)}"
     lacking = family.name if families else " and ".join(method.name for method in several)
     return f"--{name.replace('_', '-')} is for {', '.join(families + able)}, not for {lacking}: leave it out"
 
 
-def checked(settings: Settings) -> Settings:
+def resolve(settings: Settings) -> Settings:
     """The same settings with every option that the family and the method declare, those not given at their defaults.
 
     ValueError for a method that does not apply to the family, for an option that neither declares, and for bad values.
@@ -39,10 +39,10 @@ def checked(settings: Settings) -> Settings:
     if not method.applies(family):
         able = ", ".join(each.name for each in methods.METHODS if each.applies(family))
         raise ValueError(f"method {method.name} does not apply to {family.name}: choose one of {able}")
-    known = declared(family, method)
+    known = options_of(family, method)
     for name in given:
         if name not in known:
-            raise ValueError(refusal(name, family, [method]))
+            raise ValueError(unknown_option(name, family, [method]))
     values = {name: option.default for name, option in known.items()}
     values |= {name: value for name, value in family.defaults.items() if name in known}
     values |= given
@@ -51,7 +51,7 @@ def checked(settings: Settings) -> Settings:
 
 def defaults(family: Family, method: Method, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults that the family changes, and those that come with what is asked."""
-    known = declared(family, method)
+    known = options_of(family, method)
     found = {name: value for name, value in family.defaults.items() if name in FIELDS or name in known}
     for name, option in known.items():
         for value, changes in option.changes.items():
@@ -86,8 +86,8 @@ def settings_for_each(family: str, several: Sequence[str] | None = None, **asked
         several = [method.name for method in methods.METHODS if method.compared and method.applies(chosen)]
     each = [methods.named(name) for name in several]
     for name in asked:
-        if name not in FIELDS and name not in declared(chosen, *each):
-            raise ValueError(refusal(name, chosen, each))
+        if name not in FIELDS and name not in options_of(chosen, *each):
+            raise ValueError(unknown_option(name, chosen, each))
     found = {method.name: _settings(chosen, method, asked) for method in each}
     refuse_unused(found, (name for name in asked if name not in FIELDS))  # those are the same for all methods
     return found
@@ -96,14 +96,14 @@ def settings_for_each(family: str, several: Sequence[str] | None = None, **asked
 def refuse_unused(runs: Mapping[str, Settings], names: Iterable[str]) -> None:
     """ValueError for a setting of these names that changes nothing in any of the runs."""
     for name in names:
-        where = [unused(settings).get(name) for settings in runs.values() if name in flattened(settings)]
+        where = [unused(settings).get(name) for settings in runs.values() if name in as_dict(settings)]
         if where and all(where):
             raise ValueError(f"--{name.replace('_', '-')} changes nothing {' and '.join(dict.fromkeys(where))}: leave it out")
 
 
 def _settings(family: Family, method: Method, asked: Mapping[str, Any]) -> Settings:
-    known = {*FIELDS, *declared(family, method)}
+    known = {*FIELDS, *options_of(family, method)}
     own = {name: value for name, value in asked.items() if name in known}
     values = defaults(family, method, own) | own
     options = {name: values.pop(name) for name in list(values) if name not in FIELDS}
-    return checked(Settings(family=family.name, method=method.name, options=options, **values))
+    return resolve(Settings(family=family.name, method=method.name, options=options, **values))

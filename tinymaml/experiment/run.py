@@ -11,12 +11,12 @@ import numpy as np
 from tinymaml import methods, tasks, validate
 from tinymaml.experiment import checkpoint, memory
 from tinymaml.experiment.folders import locked
-from tinymaml.experiment.options import checked, refusal
+from tinymaml.experiment.options import resolve, unknown_option
 from tinymaml.experiment.terminal import defer_signals
 from tinymaml.methods.method import Gradient, Sample, Start
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings, differences, flattened, rng_for
+from tinymaml.settings import Settings, as_dict, differences, rng_for
 from tinymaml.tasks import TaskBatch
 from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate, width
 from tinymaml.training.loop import Diverged, TrainingState, begin, train
@@ -142,7 +142,7 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
     ValueError if the checkpoint is of other settings; Diverged says which rate to lower. An existing checkpoint is
     never overwritten by a run that does not resume it, and nobody else runs in its folder meanwhile.
     """
-    settings = checked(settings)
+    settings = resolve(settings)
     fits(settings)
     with locked(Path(path).parent):
         return _run(settings, path, resume, progress)
@@ -175,7 +175,7 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             label=method.style.label if progress else None,
         )
     except Diverged as error:
-        rate = flattened(settings)[method.rate]
+        rate = as_dict(settings)[method.rate]
         hint = f"{error.what} with {method.rate} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
         raise Diverged(error.iteration, hint) from error
 
@@ -193,15 +193,15 @@ def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settin
     """
     state, stored_settings = checkpoint.load(path)
     try:
-        kept = checked(Settings(**stored_settings))
+        kept = resolve(Settings(**stored_settings))
         if {**asdict(kept), "hidden": list(kept.hidden)} != stored_settings:
             raise ValueError("they are of another version")
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: its settings make no sense here ({error}): train again or name another file") from error
     family = tasks.named(kept.family)
     if data is not None and not family.content:
-        raise ValueError(refusal("data", family, [methods.named(kept.method)]))
-    settings = checked(replace(kept, options={**kept.options, "data": data or ""})) if family.content else kept
+        raise ValueError(unknown_option("data", family, [methods.named(kept.method)]))
+    settings = resolve(replace(kept, options={**kept.options, "data": data or ""})) if family.content else kept
     if differences(stored(settings), kept):
         raise ValueError(f"{path} was trained on other data than {data} holds: name the folder of its own with --data")
     found = {name: (array.shape, array.dtype) for name, array in state.theta.items()}
@@ -216,7 +216,7 @@ def _restore(path: Path, settings: Settings) -> TrainingState:
     """The state in `path`, which must come from the same settings; more iterations may be asked."""
     state, had = load_run(path, settings.options.get("data"))
     for name in differences(replace(had, iterations=settings.iterations), settings):
-        was, asked = (flattened(each).get(name) for each in (had, settings))
+        was, asked = (as_dict(each).get(name) for each in (had, settings))
         raise ValueError(
             f"{path} was trained with {name} {was}, asked for was {asked}: ask for the same, or choose another folder"
         )
