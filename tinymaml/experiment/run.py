@@ -11,7 +11,7 @@ import numpy as np
 from tinymaml import methods, tasks, validate
 from tinymaml.experiment import checkpoint, memory
 from tinymaml.experiment.folders import locked
-from tinymaml.experiment.options import resolve, unknown_option
+from tinymaml.experiment.options import refuse_unknown, resolve
 from tinymaml.experiment.terminal import defer_signals
 from tinymaml.methods.method import Gradient, Sample, Start
 from tinymaml.nn.network import Network
@@ -200,7 +200,7 @@ def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settin
         raise ValueError(f"{path}: its settings make no sense here ({error}): train again or name another file") from error
     family = tasks.named(kept.family)
     if data is not None and not family.content:
-        raise ValueError(unknown_option("data", family, [methods.named(kept.method)]))
+        refuse_unknown(["data"], family, [methods.named(kept.method)])
     settings = resolve(replace(kept, options={**kept.options, "data": data or ""})) if family.content else kept
     if differences(stored(settings), kept):
         raise ValueError(f"{path} was trained on other data than {data} holds: name the folder of its own with --data")
