@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
-from tinymaml.experiment import output, signals
+from tinymaml.experiment import terminal
 from tinymaml.experiment.cli import main
 
 
 def program() -> int:
     """Run the command line as a process of its own and return its exit status."""
-    output.lenient()
+    output = terminal.lenient_streams()
     try:
-        signals.handle(signals.interrupt)
+        terminal.on_signals(terminal.interrupt)
         status = main()
     except KeyboardInterrupt as stop:  # a second one, during the message about the first
-        status = signals.status(stop)
-    signals.handle(signals.signal.SIG_IGN)  # nothing is left to save
-    if error := output.lost():
-        print(f"tinymaml: not all of the output could be written ({error.strerror})", file=sys.stderr)
+        status = terminal.status(stop)
+    terminal.on_signals(signal.SIG_IGN)  # nothing is left to save
+    sys.stdout.flush()
+    if output.error:
+        print(f"tinymaml: not all of the output could be written ({output.error.strerror})", file=sys.stderr)
         return status or 1
     return status
 

@@ -28,10 +28,10 @@ class Parameters(Mapping):
     def __init__(self, arrays: Mapping[str, np.ndarray] | None = None, /, **named: np.ndarray):
         """From a mapping, from keywords, or both. TypeError for an integer or object array."""
         if not (arrays is None or isinstance(arrays, Mapping)):
-            raise TypeError(f"Parameters are made of {validate.told(arrays)}, expected names and arrays: pass a dict")
+            raise TypeError(f"Parameters are made of {validate.brief(arrays)}, expected names and arrays: pass a dict")
         both = {**(arrays or {}), **named}
         if unnamed := [name for name in both if not isinstance(name, str)]:
-            raise TypeError(f"a name is {validate.told(unnamed[0])}, expected a str: name it, for instance 'W1'")
+            raise TypeError(f"a name is {validate.brief(unnamed[0])}, expected a str: name it, for instance 'W1'")
         self._arrays = {name: validate.floats(name, array) for name, array in both.items()}
 
     @classmethod
@@ -50,7 +50,7 @@ class Parameters(Mapping):
         try:
             return self._arrays[name]
         except (KeyError, TypeError):  # TypeError: a list, say
-            raise KeyError(f"no parameter named {validate.told(name)}: there are {', '.join(self._arrays)}") from None
+            raise KeyError(f"no parameter named {validate.brief(name)}: there are {', '.join(self._arrays)}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
@@ -151,7 +151,7 @@ class Parameters(Mapping):
         """The parameters of one task: (T, d, d') becomes (d, d'). Of factored matrices, as in `dense`."""
         tasks = min((array.shape[0] if array.shape else 0 for array in self._arrays.values()), default=0)
         if not isinstance(index, numbers.Integral) or isinstance(index, bool) or not -tasks <= index < tasks:
-            raise IndexError(f"task is {validate.told(index)}, expected a whole number: there are {tasks}, counted from 0")
+            raise IndexError(f"task is {validate.brief(index)}, expected a whole number: there are {tasks}, counted from 0")
         return self.dense().map(lambda array: array[index])
 
     # -- one long row of numbers, for an optimiser and for a file --------------------------------------------

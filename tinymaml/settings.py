@@ -1,9 +1,10 @@
-"""What a training run is declared with: its settings, the options of families and methods, how rows are drawn, its randomness."""
+"""How a training run is declared: its settings, the options of families and methods, plot styles, random generators."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,89 +13,8 @@ from tinymaml import validate
 from tinymaml.nn.activations import ACTIVATIONS
 
 
-@dataclass(frozen=True)
-class Settings:
-    """One training run. The defaults are the paper's for its sine waves, but for a shorter training.
-
-    tasks, shots, queries    of one meta-batch: how many tasks; support and query examples of each, or of each class
-    inner_lr                 the rate of the inner loop, in training and on new tasks
-    outer_lr, half_life      the outer loop: Adam's rate, and in how many iterations it falls to a half (0: never)
-    hidden, activation       the widths of the hidden layers and what follows them
-    options                  the settings that the family or the method declares
-    `settings_for` (experiment/options.py) makes them for a family and a method, with the defaults of both.
-    """
-
-    family: str
-    method: str
-    shots: int = 5
-    queries: int = 10
-    tasks: int = 25
-    inner_lr: float = 0.01
-    outer_lr: float = 0.001
-    half_life: int = 0
-    hidden: tuple[int, ...] = (40, 40)
-    activation: str = "relu"
-    iterations: int = 15_000
-    seed: int = 0
-    dtype: str = "float64"
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        validate.one_of("activation", self.activation, ACTIVATIONS)
-        validate.one_of("dtype", self.dtype, ("float64", "float32"))
-        kept = {name: plain(getattr(self, name)) for name in ("family", "method", "activation", "dtype")}
-        kept |= {name: validate.count(name, getattr(self, name)) for name in ("shots", "queries", "tasks", "iterations")}
-        kept |= {name: validate.count(name, getattr(self, name), least=0) for name in ("seed", "half_life")}
-        kept |= {name: validate.rate(name, getattr(self, name)) for name in ("inner_lr", "outer_lr")}
-        if not isinstance(self.hidden, list | tuple):
-            raise TypeError(f"hidden is {validate.told(self.hidden)}, expected the widths of the hidden layers: pass (40, 40)")
-        if not isinstance(self.options, Mapping):
-            raise TypeError(f"options are {validate.told(self.options)}, expected names and values: pass a dict")
-        kept["hidden"] = tuple(validate.count("width", width) for width in self.hidden)
-        kept["options"] = {name: plain(value) for name, value in self.options.items()}
-        for name, value in kept.items():  # NumPy's numbers as Python's, which a checkpoint can keep
-            object.__setattr__(self, name, value)
-
-
-def plain(value: Any) -> Any:
-    """A number, name or flag of NumPy's as one of Python's."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-FIELDS = tuple(each.name for each in fields(Settings) if each.name not in ("family", "method", "options"))
-
-
-def differences(one: Settings, other: Settings) -> list[str]:
-    """The names of the settings in which two runs differ."""
-    one, other = flattened(one), flattened(other)
-    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
-
-
-def flattened(settings: Settings) -> dict[str, Any]:
-    """Every setting by name, the options among the others."""
-    shared = {each.name: getattr(settings, each.name) for each in fields(Settings) if each.name != "options"}
-    return {**shared, **settings.options}
-
-
-@dataclass(frozen=True)
-class Option:
-    """One such setting; on the command line it is --name, and a switch if its default is False.
-
-    default    what it is when nothing is asked; its type is the type of every value
-    help       what it says, in one line
-    check      check(name, value) is the value to keep, or raises a ValueError or TypeError that says what was wanted
-    changes    {value: {name: default}}: the defaults of other settings that come with a value of this one
-    """
-
-    name: str
-    default: Any
-    help: str
-    check: Callable[[str, Any], Any]
-    changes: Mapping[Any, Mapping[str, Any]] = field(default_factory=dict)
-
-
 def one_of(*known: str) -> Callable[[str, Any], str]:
-    """A check that lets these values pass."""
+    """A check that accepts these values."""
 
     def check(name: str, value: Any) -> str:
         validate.one_of(name, value, known)
@@ -103,18 +23,99 @@ def one_of(*known: str) -> Callable[[str, Any], str]:
     return check
 
 
-class Look(NamedTuple):
-    """Label, colour (Okabe and Ito's set, which the colour-blind tell apart), line style and marker, as matplotlib names them."""
+def _widths(name: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name} is {validate.brief(value)}, expected the widths of the hidden layers: pass (40, 40)")
+    return tuple(validate.count("width", width) for width in value)
+
+
+def _options(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} are {validate.brief(value)}, expected names and values: pass a dict")
+    return {key: plain(each) for key, each in value.items()}
+
+
+def plain(value: Any) -> Any:
+    """A NumPy number, string or flag as one of Python's, which JSON can store."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _setting(default: Any, check: Callable[[str, Any], Any], help: str) -> Any:
+    return field(default=default, metadata={"check": check, "help": help})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One training run. The defaults are the paper's for sinusoids, except for a shorter training.
+
+    Each field has a line of help, which is also that of the command line, and a check. `options` are the settings that
+    only some families or methods have; `settings_for` (experiment/options.py) fills in the defaults of both.
+    """
+
+    family: str
+    method: str
+    shots: int = _setting(5, validate.count, "support examples of a task, or of each of its classes, K")
+    queries: int = _setting(10, validate.count, "query examples in training, of a task or of each of its classes")
+    tasks: int = _setting(25, validate.count, "tasks in a meta-batch: one batch is one outer step")
+    inner_lr: float = _setting(0.01, validate.rate, "learning rate of the inner loop, alpha")
+    outer_lr: float = _setting(0.001, validate.rate, "learning rate of the outer loop (Adam), beta")
+    half_life: int = _setting(0, partial(validate.count, least=0), "iterations that halve the outer learning rate (0: constant)")
+    hidden: tuple[int, ...] = _setting((40, 40), _widths, "units in every hidden layer, or filters in every block")
+    activation: str = _setting("relu", one_of(*ACTIVATIONS), f"after every hidden layer: {', '.join(ACTIVATIONS)}")
+    iterations: int = _setting(15_000, validate.count, "steps of the outer loop, in total")
+    seed: int = _setting(0, partial(validate.count, least=0), "of the initialisation, the classes and the tasks")
+    dtype: str = _setting("float64", one_of("float64", "float32"), "precision: float64 or float32")
+    options: Mapping[str, Any] = field(default_factory=dict, metadata={"check": _options})
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            check = each.metadata.get("check", lambda name, value: value)
+            object.__setattr__(self, each.name, check(each.name, plain(getattr(self, each.name))))
+
+
+FIELDS = tuple(each.name for each in fields(Settings) if each.name not in ("family", "method", "options"))
+
+
+def as_dict(settings: Settings) -> dict[str, Any]:
+    """All settings by name, with the options among them."""
+    return {each.name: getattr(settings, each.name) for each in fields(Settings) if each.name != "options"} | settings.options
+
+
+def differences(one: Settings, other: Settings) -> list[str]:
+    """The names of the settings in which two runs differ."""
+    one, other = as_dict(one), as_dict(other)
+    return [name for name in one | other if one.get(name) != other.get(name)]
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting that only some families or methods have; on the command line it is --name, a flag if its default is False.
+
+    default             its type is the type of every value
+    help                one line
+    check               check(name, value) returns the value, or raises a ValueError or TypeError that says what is expected
+    implied_defaults    {value: {name: default}}: defaults of other settings that come with a value of this one
+    """
+
+    name: str
+    default: Any
+    help: str
+    check: Callable[[str, Any], Any]
+    implied_defaults: Mapping[Any, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class PlotStyle(NamedTuple):
+    """How a method is drawn: label, colour (safe for the colour-blind), line style and marker, as matplotlib names them."""
 
     label: str
     colour: str
-    style: Any = "-"
+    line: Any = "-"
     marker: str | None = None
 
 
 PURPOSES = ("initialisation", "training tasks", "testing tasks", "classes", "perturbations")
 
 
-def stream(seed: int, purpose: str, *iteration: int) -> np.random.Generator:
-    """The generator of one purpose, or of one iteration of it: the same seed gives every method the same tasks."""
+def rng_for(seed: int, purpose: str, *iteration: int) -> np.random.Generator:
+    """The generator for one purpose, or for one iteration of it: with the same seed every method gets the same tasks."""
     return np.random.default_rng([seed, PURPOSES.index(purpose), *iteration])

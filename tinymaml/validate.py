@@ -18,7 +18,7 @@ PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 def count(name: str, value: object, *, least: int = 1, most: float = math.inf) -> int:
     """A whole number from `least` to `most`, as an int; else TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} is {told(value)}, expected a whole number: pass an int of at least {least}")
+        raise TypeError(f"{name} is {brief(value)}, expected a whole number: pass an int of at least {least}")
     if value < least:
         raise ValueError(f"{name} is {value}, expected at least {least}: ask for {least} or more")
     if value > most:
@@ -29,16 +29,16 @@ def count(name: str, value: object, *, least: int = 1, most: float = math.inf) -
 def number(name: str, value: object, such: float = 0.01) -> float:
     """A finite real number, as a Python float; else TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {told(value)}, expected a number: pass a float such as {such}")
+        raise TypeError(f"{name} is {brief(value)}, expected a number: pass a float such as {such}")
     if not _is_finite(value):
-        raise ValueError(f"{name} is {told(value)}, expected a finite number: pass a float such as {such}")
+        raise ValueError(f"{name} is {brief(value)}, expected a finite number: pass a float such as {such}")
     return float(value)
 
 
 def rate(name: str, value: object, such: float = 0.01, *, least: float = 0.0, most: float = math.inf) -> float:
     """A finite number above zero and from `least` to `most`, as a Python float; else TypeError or ValueError."""
     if isinstance(value, numbers.Real) and not (_is_finite(value) and value > 0):
-        raise ValueError(f"{name} is {told(value)}, expected a finite number above zero: try {such}")
+        raise ValueError(f"{name} is {brief(value)}, expected a finite number above zero: try {such}")
     if number(name, value, such) < least:
         raise ValueError(f"{name} is {value:g}, expected at least {least:g}: try {such}")
     return _at_most(most, name, float(value), such)
@@ -74,7 +74,7 @@ def discount(name: str, value: object) -> float:
 def deviation(name: str, value: object) -> float:
     """A standard deviation, finite and not below zero; else TypeError or ValueError."""
     if isinstance(value, numbers.Real) and not (_is_finite(value) and value >= 0):
-        raise ValueError(f"{name} is {told(value)}, expected a standard deviation: a finite number, zero or above")
+        raise ValueError(f"{name} is {brief(value)}, expected a standard deviation: a finite number, zero or above")
     return number(name, value, 0.1)
 
 
@@ -88,19 +88,19 @@ def tolerance(name: str, value: object, *, most: float = math.inf) -> float:
 def text(name: str, value: object) -> str:
     """A str; else TypeError."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} is {told(value)}, expected a str: put it in quotes")
+        raise TypeError(f"{name} is {brief(value)}, expected a str: put it in quotes")
     return value
 
 
 def interval(name: str, value: object) -> None:
     """(lowest, highest), both finite; else TypeError or ValueError."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name} is {told(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
+        raise TypeError(f"{name} is {brief(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
     if not all(isinstance(end, numbers.Real) and not isinstance(end, bool) for end in value):
-        raise TypeError(f"{name} is {told(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
+        raise TypeError(f"{name} is {brief(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
     low, high = value
     if not (_is_finite(low) and _is_finite(high) and low <= high):
-        raise ValueError(f"{name} is {told((low, high))}, expected (lowest, highest), both finite: put the smaller one first")
+        raise ValueError(f"{name} is {brief((low, high))}, expected (lowest, highest), both finite: put the smaller one first")
 
 
 def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | Mapping:
@@ -116,7 +116,7 @@ def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | 
     if not hasattr(value, "unflatten"):  # what makes a mapping Parameters
         for key, each in value.items():
             if isinstance(each, bool) or not isinstance(each, numbers.Number) or not np.isfinite(each):
-                raise ValueError(f"{name} of {key} is {told(each)}, expected a finite number: pass a float such as 0.01, or 0")
+                raise ValueError(f"{name} of {key} is {brief(each)}, expected a finite number: pass a float such as 0.01, or 0")
         plain = lambda each: complex(each) if isinstance(each, numbers.Complex) and each.imag else float(each.real)
         return {key: plain(value[key]) if key in value else 0.0 for key in theta}
     for key, array in theta.items():
@@ -132,9 +132,9 @@ def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | 
 def weights(name: str, value: object) -> list[float]:
     """Numbers of zero or above whose sum is 1, one at least, as a list; else TypeError or ValueError."""
     if not isinstance(value, list | tuple):
-        raise TypeError(f"{name} is {told(value)}, expected one number for each step: pass a list such as [0.5, 0.5]")
+        raise TypeError(f"{name} is {brief(value)}, expected one number for each step: pass a list such as [0.5, 0.5]")
     if not value or min(found := [number(name, each, 0.5) for each in value]) < 0 or abs(sum(found) - 1) > 1e-9:
-        raise ValueError(f"{name} is {told(value)}, expected numbers of zero or above whose sum is 1: divide by their sum")
+        raise ValueError(f"{name} is {brief(value)}, expected numbers of zero or above whose sum is 1: divide by their sum")
     return found
 
 
@@ -142,20 +142,20 @@ def one_of(name: str, value: object, known: object) -> None:
     """ValueError unless `value` is one of the names in `known`."""
     names = list(known)
     if not isinstance(value, str) or value not in names:
-        raise ValueError(f"unknown {name} {told(value)}: choose one of {', '.join(map(str, names))}")
+        raise ValueError(f"unknown {name} {brief(value)}: choose one of {', '.join(map(str, names))}")
 
 
 def flag(name: str, value: object) -> bool:
     """True or False; else TypeError."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} is {told(value)}, expected True or False: pass one of them")
+        raise TypeError(f"{name} is {brief(value)}, expected True or False: pass one of them")
     return value
 
 
 def generator(rng: object) -> np.random.Generator:
     """`rng` itself if it is a source of random numbers; else TypeError."""
     if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is {told(rng)}, expected a NumPy Generator: use np.random.default_rng(0)")
+        raise TypeError(f"rng is {brief(rng)}, expected a NumPy Generator: use np.random.default_rng(0)")
     return rng
 
 
@@ -166,7 +166,7 @@ def precision(dtype: object) -> np.dtype:
     except TypeError:  # a name that NumPy does not know
         found = None
     if found is None or found not in PRECISIONS:  # to NumPy None is float64 too
-        raise TypeError(f"dtype is {told(dtype)}, expected float32 or float64: use np.float64")
+        raise TypeError(f"dtype is {brief(dtype)}, expected float32 or float64: use np.float64")
     return found
 
 
@@ -184,20 +184,20 @@ def rows(name: str, value: object, last: tuple[int, ...]) -> None:
 def function(name: str, value: object) -> None:
     """TypeError unless `value` can be called."""
     if not callable(value):
-        raise TypeError(f"{name} is {told(value)}, expected a function: pass one that can be called")
+        raise TypeError(f"{name} is {brief(value)}, expected a function: pass one that can be called")
 
 
 def optimizer(value: object) -> None:
     """TypeError unless `value` has the methods of an optimiser."""
     if not (hasattr(value, "start") and hasattr(value, "step")):
-        raise TypeError(f"optimizer is {told(value)}, expected an optimiser: pass one such as Adam(0.001)")
+        raise TypeError(f"optimizer is {brief(value)}, expected an optimiser: pass one such as Adam(0.001)")
 
 
 def model(value: object, *needed: str) -> None:
     """TypeError unless `value` has the methods of a model that are asked for, `at` if none is named."""
     for method in needed or ("at",):
         if not hasattr(value, method):
-            raise TypeError(f"model is {told(value)}, which has no {method}: pass a model such as MLP([1, 40, 40, 1])")
+            raise TypeError(f"model is {brief(value)}, which has no {method}: pass a model such as MLP([1, 40, 40, 1])")
 
 
 def parameters(what: str, value: object) -> None:
@@ -209,7 +209,7 @@ def parameters(what: str, value: object) -> None:
 def batch(value: object) -> None:
     """TypeError unless `value` has the four arrays of a `TaskBatch`."""
     if not (hasattr(value, "x_support") and hasattr(value, "y_query")):
-        raise TypeError(f"batch is {told(value)}, expected support and query sets: pass a TaskBatch")
+        raise TypeError(f"batch is {brief(value)}, expected support and query sets: pass a TaskBatch")
 
 
 def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> None:
@@ -224,7 +224,7 @@ def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) 
             )
 
 
-def told(value: object) -> str:
+def brief(value: object) -> str:
     """The value as a sentence can hold it: as it is written if that is short, else what it is."""
     plain = value.item() if isinstance(value, np.generic) else value
     written = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(plain)
@@ -236,7 +236,7 @@ def named(what: str, name: object, known: Iterable[Any]) -> Any:
     for each in (known := tuple(known)):
         if isinstance(name, str) and each.name == name:
             return each
-    raise ValueError(f"unknown {what} {told(name)}: choose one of {', '.join(each.name for each in known)}")
+    raise ValueError(f"unknown {what} {brief(name)}: choose one of {', '.join(each.name for each in known)}")
 
 
 def floats(name: str, value: object) -> np.ndarray:

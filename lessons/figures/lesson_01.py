@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from figures import POINTS, counted, legend_above
 from tinymaml import plot
-from tinymaml.methods import LOOKS
+from tinymaml.methods import STYLES
 from tinymaml.tasks import TaskBatch
 
 SUPPORT = POINTS | {"color": plot.VERMILION}
@@ -46,9 +46,9 @@ def over_tasks(some: TaskBatch, x: np.ndarray, prediction: np.ndarray, mean: np.
     ax = plot.axes(ax, (6.4, 3.4))
     for t in range(len(some)):
         ax.plot(x, some.task_params[t](x), color="#bbbbbb", linewidth=0.8, label="tasks" if t == 0 else None)
-    _, colour, _, _ = LOOKS["pretraining"]
+    _, colour, _, _ = STYLES["pretraining"]
     ax.plot(x, prediction, color=colour, linewidth=3, label="pre-trained network")
-    _, _, style, _ = LOOKS["task-blind"]
+    _, _, style, _ = STYLES["task-blind"]
     ax.plot(x, mean, color="black", linestyle=style, linewidth=1.5, label=r"$-1.623\ \cos\, x$")
     ax.set_xlabel("x")
     ax.set_ylabel("y")

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from figures import counted
 from tinymaml import Parameters, adapt, meta_gradient, plot
-from tinymaml.methods import LOOKS
+from tinymaml.methods import STYLES
 from tinymaml.tasks import TaskBatch
 
-EXACT, FIRST_ORDER = LOOKS["maml"][1], LOOKS["first-order"][1]
+EXACT, FIRST_ORDER = STYLES["maml"][1], STYLES["first-order"][1]
 CURVATURE, INNER = plot.ORANGE, "#555555"  # a colour that no method of this lesson has; grey
 
 
@@ -119,7 +119,7 @@ def two_gradients(
 def learning(curves: dict[str, np.ndarray], steps: np.ndarray, ax: Axes | None = None) -> Axes:
     """The loss after adaptation (its median over tasks) against iterations of the outer loop; curves[name] (len(steps),)."""
     ax = plot.axes(ax, (7.2, 3.4))
-    looks = [(LOOKS[key][1], LOOKS[key][2], LOOKS[key][3]) for key in ("maml", "scratch", "pretraining")]
+    looks = [(STYLES[key][1], STYLES[key][2], STYLES[key][3]) for key in ("maml", "scratch", "pretraining")]
     for (name, values), (colour, style, marker) in zip(curves.items(), looks, strict=False):
         ax.plot(steps, values, color=colour, linestyle=style, marker=marker, markersize=5, label=name)
     ax.set_ylim(bottom=0)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from figures import POINTS, counted, legend_above
 from tinymaml import Parameters, adapt, plot
-from tinymaml.methods import LOOKS
+from tinymaml.methods import STYLES
 from tinymaml.tasks import Sinusoids, TaskBatch
 
 X = np.linspace(-5, 5, 200)[:, None]
@@ -24,7 +24,7 @@ def two_objectives(now: Callable, after: Callable, ax: Axes | None = None) -> Ax
     ax = plot.axes(ax, (6.2, 3))
     thetas = np.linspace(0, 7.5, 301)
     for key, objective, name in (("pretraining", now, "present: before the step"), ("maml", after, "potential: after one step")):
-        _, colour, style, marker = LOOKS[key]
+        _, colour, style, marker = STYLES[key]
         values = np.array([objective(theta).mean() for theta in thetas])
         least = values.argmin()
         ax.plot(thetas, values, color=colour, linestyle=style, linewidth=2, label=name)
@@ -59,12 +59,12 @@ def along_training(iterations: list[int], losses: Mapping[str, np.ndarray], blin
     figure, axes = plt.subplots(1, 2, figsize=(7.4, 3), sharey=True, layout="constrained")
     for ax, column, title in zip(axes, (0, 1), ("present: loss before any step", "potential: loss after one step"), strict=True):
         for key, found in losses.items():
-            label, colour, style, marker = LOOKS[key]
+            label, colour, style, marker = STYLES[key]
             ax.plot(iterations, found[:, column], color=colour, linestyle=style, marker=marker, markersize=5, label=label)
         ax.set_title(title, fontsize="medium")
         ax.set_xlabel("iterations of the outer loop")
         ax.grid(alpha=0.3)
-    axes[0].axhline(blind, color=LOOKS["task-blind"][1], linestyle=LOOKS["task-blind"][2], label=LOOKS["task-blind"][0])
+    axes[0].axhline(blind, color=STYLES["task-blind"][1], linestyle=STYLES["task-blind"][2], label=STYLES["task-blind"][0])
     axes[0].set_ylabel("mean squared error")
     axes[0].set_ylim(bottom=0)
     legend_above(axes[0], columns=4)
@@ -87,7 +87,7 @@ def film(model: Any, starts: Mapping[str, Parameters], task: TaskBatch, inner_lr
         for ax, k in zip(axes, frames, strict=True):
             _panel(ax, model, {key: path[k]}, task)
             ax.set_title(f"{counted(k)}: loss {_loss(model, path[k], task):.2f}", fontsize="small")
-        axes[0].set_ylabel(f"{LOOKS[key][0]}\n\ny")
+        axes[0].set_ylabel(f"{STYLES[key][0]}\n\ny")
     for ax in grid[-1]:
         ax.set_xlabel("x")
     return figure
@@ -103,7 +103,7 @@ def adaptation(model: Any, starts: Mapping[str, Parameters], task: TaskBatch, in
     left.set_title(f"after {counted(steps)} at inner_lr {inner_lr:.4g}", fontsize="medium")
     left.set_xlabel("x")
     for row, (key, path) in enumerate(paths.items()):
-        label, colour, style, marker = LOOKS[key]
+        label, colour, style, marker = STYLES[key]
         losses = np.array([_loss(model, theta, task) for theta in path])
         lost = ~(losses < 1e3)
         if lost.any():
@@ -137,7 +137,7 @@ def _panel(ax: Axes, model: Any, starts: Mapping[str, Parameters], task: TaskBat
     """The truth, the support points and a fit for each start."""
     ax.plot(X, task.task_params[0](X), color="black", linewidth=1, label="truth")
     for key, theta in starts.items():
-        label, colour, style, _ = LOOKS[key]
+        label, colour, style, _ = STYLES[key]
         ax.plot(X, model.predict(theta, X[None])[0], color=colour, linestyle=style, linewidth=2, label=label)
     ax.plot(task.x_support[0], task.y_support[0], **SUPPORT, label="support points")
     ax.set_ylim(-7, 7)

@@ -11,15 +11,15 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from tinymaml import plot
-from tinymaml.methods import LOOKS
+from tinymaml.methods import STYLES
 from tinymaml.tasks import TaskBatch
 from tinymaml.training.evaluation import Curve
 
 # what does not adapt: label, colour, line style
 FLAT = {
-    "told": ("nearest neighbour,\ntold the plane", *LOOKS["oracle"][1:3]),
-    "neighbour": LOOKS["nearest"][:3],
-    "chance": LOOKS["chance"][:3],
+    "told": ("nearest neighbour,\ntold the plane", *STYLES["oracle"][1:3]),
+    "neighbour": STYLES["nearest"][:3],
+    "chance": STYLES["chance"][:3],
 }
 CLASS_COLOURS = [plot.BLUE, plot.ORANGE, plot.GREEN, plot.PURPLE, plot.GREY]
 CLASS_MARKERS = ["o", "s", "^", "D", "v"]
@@ -53,7 +53,7 @@ def accuracy(curves: Mapping[str, Curve], flat: Mapping[str, float], ax: Axes | 
     for name, value in flat.items():
         label, colour, style = FLAT[name]
         ax.axhline(value, color=colour, linestyle=style, linewidth=1.5, label=label)
-    plot.curves(curves, LOOKS, ax=ax, ylabel="accuracy on the query set", log=False)
+    plot.curves(curves, STYLES, ax=ax, ylabel="accuracy on the query set", log=False)
     ax.set_ylim(0, 1)
     ax.xaxis.get_major_locator().set_params(integer=True)
     return ax
@@ -103,7 +103,7 @@ def directions(by_method: Mapping[str, np.ndarray], signal: int = 2, ax: Axes | 
     ax = plot.axes(ax, (8, 3))
     width = 0.8 / len(by_method)
     for i, ((key, lengths), hatch) in enumerate(zip(by_method.items(), ["", "//", ".."], strict=False)):
-        label, colour, _, _ = LOOKS[key]
+        label, colour, _, _ = STYLES[key]
         places = np.arange(len(lengths)) + (i - (len(by_method) - 1) / 2) * width
         ax.bar(places, lengths, width, color=colour, hatch=hatch, edgecolor="white", label=label)
     ax.axvline(signal - 0.5, color="black", linewidth=0.8)

@@ -18,11 +18,11 @@ import report
 
 from tinymaml import methods, plot
 from tinymaml.check import closed_forms
-from tinymaml.experiment.options import declared, settings_for_each
+from tinymaml.experiment.options import options_of, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
-from tinymaml.experiment.run import gradient, initialisation, judge, new_tasks, sampler
-from tinymaml.methods import LOOKS
-from tinymaml.settings import Settings, stream
+from tinymaml.experiment.run import evaluate_method, gradient, initialisation, new_tasks, sampler
+from tinymaml.methods import STYLES
+from tinymaml.settings import Settings, rng_for
 from tinymaml.training.evaluation import Curve
 from tinymaml.training.loop import Diverged, initial_state, train
 from tinymaml.training.optimizers import Adam
@@ -35,7 +35,7 @@ USUAL = "maml,first-order,reptile,anil,boil,meta-sgd,lslr,multi-step,imaml,pretr
 def course(settings: Settings, tests: int, seconds: float) -> dict[str, Any]:
     """One training: iterations, seconds and statistics of the new tasks at each moment, and why it stopped if it diverged."""
     optimizer, moves, sample = Adam(settings.outer_lr, settings.half_life), gradient(settings), sampler(settings)
-    state = initial_state(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
+    state = initial_state(initialisation(settings), optimizer, rng_for(settings.seed, "training tasks"))
     batch, spent, moments, why = new_tasks(settings, tests, 50), 0.0, [], ""
     for moment in range(1, MOMENTS + 1):
         began = time.process_time()
@@ -46,7 +46,7 @@ def course(settings: Settings, tests: int, seconds: float) -> dict[str, Any]:
             why = str(error)
             break
         spent += time.process_time() - began
-        curve = judge(settings, state.theta, batch, max(SHOWN))
+        curve = evaluate_method(settings, state.theta, batch, max(SHOWN))
         moments.append({"iterations": state.iteration, "seconds": spent} | statistics(curve))
         if spent > seconds:
             break
@@ -74,11 +74,11 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     for name, courses in found.items():
         stopped = sum(bool(each["diverged"]) for each in courses)
         if not (moments := medians(courses)):
-            rows.append([LOOKS[name].label, *["-"] * (len(head) - 2), f"{stopped} of {len(courses)}"])
+            rows.append([STYLES[name].label, *["-"] * (len(head) - 2), f"{stopped} of {len(courses)}"])
             continue
         end = moments[-1]
         rows.append([
-            LOOKS[name].label, f"{end['iterations']:.0f}", f"{end['seconds']:.0f}", *(f"{mean:.3f}" for mean in end["mean"]),
+            STYLES[name].label, f"{end['iterations']:.0f}", f"{end['seconds']:.0f}", *(f"{mean:.3f}" for mean in end["mean"]),
             " / ".join(f"{median:.3f}" for median in end["median"]), " / ".join(f"{count:.0f}" for count in end["count"][1:]),
             f"{stopped} of {len(courses)}",
         ])  # fmt: skip
@@ -93,7 +93,7 @@ def figure(found: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None
             lines = {name: ([m[x] for m in moments], [m["mean"][k] for m in moments])
                      for name, courses in found.items() if (moments := medians(courses))}  # fmt: skip
             words = {"xlabel": f"{x} of training", "ylabel": f"error after {SHOWN[k]} step{'s' * (SHOWN[k] > 1)}"}
-            plot.lines(lines, LOOKS, **words, ax=ax, log=True, legend=last and k == 0)
+            plot.lines(lines, STYLES, **words, ax=ax, log=True, legend=last and k == 0)
         row[1].set_xscale("log")
         row[1].xaxis.set_major_formatter("{x:g}")
     plot.save(drawn[0][0].figure, path)
@@ -108,7 +108,7 @@ def fixed_points(path: Path) -> None:
         ends = [closed_forms.fixed_point(name, alpha, **given) for alpha in alphas]
         stable = [closed_forms.weights(name, alpha, **given).sum() > 0 for alpha in alphas]
         lines[name] = (alphas, np.where(stable, ends, np.nan))
-    ax = plot.lines(lines, LOOKS, xlabel="rate of the inner loop, alpha", ylabel="where theta comes to rest")
+    ax = plot.lines(lines, STYLES, xlabel="rate of the inner loop, alpha", ylabel="where theta comes to rest")
     for c in closed_forms.CENTRES:  # of the flat task below, of the steep one above
         ax.axhline(c, color="black", linewidth=0.8)
     ax.set_ylim(-1.6, 1.1)
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in o.methods.split(","):
         for seed in range(o.seeds):
             asked = {"shots": o.shots, "iterations": o.iterations, "seed": seed}
-            asked |= {"steps": o.steps} if o.steps and "steps" in declared(methods.named(name)) else {}
+            asked |= {"steps": o.steps} if o.steps and "steps" in options_of(methods.named(name)) else {}
             settings = settings_for_each(o.family, [methods.named(name).name], **asked)[name]
             found.setdefault(name, []).append(course(settings, o.tests, o.seconds))
             (o.out / "results.json").write_text(json.dumps(found))

@@ -23,7 +23,7 @@ from tinymaml.check.derivatives import entries
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import HESSIAN_ESTIMATORS, SampledPolicy, leave_one_out_baseline, with_noise
-from tinymaml.settings import Look, stream
+from tinymaml.settings import PlotStyle, rng_for
 from tinymaml.tasks import Navigation
 from tinymaml.training.evaluation import curve
 from tinymaml.training.loop import initial_state, train
@@ -125,10 +125,10 @@ def adaptation(o: argparse.Namespace) -> None:
     exact, rate, optimizer = LinearPolicy(horizon=20), o.inner_lr or 0.1, Adam(0.01)
     trained = train(
         lambda theta, batch, iteration: meta_gradient(exact, theta, batch, inner_lr=rate), partial(Navigation().sample, tasks=20),
-        initial_state(exact.init(stream(o.seed, "initialisation")), optimizer, stream(o.seed, "training tasks")),
+        initial_state(exact.init(rng_for(o.seed, "initialisation")), optimizer, rng_for(o.seed, "training tasks")),
         optimizer=optimizer, iterations=o.iterations or 2000, label="MAML, exact",
     ).theta  # fmt: skip
-    batch = Navigation().sample(stream(o.seed, "testing tasks"), tasks=o.tests)
+    batch = Navigation().sample(rng_for(o.seed, "testing tasks"), tasks=o.tests)
     judge = lambda theta: exact.at(theta, batch.x_query, batch.y_query).cost
     there, found = trained, []
     for k in range(STEPS + 1):
@@ -151,7 +151,7 @@ def neural(o: argparse.Namespace) -> None:
     source, rate = Navigation(near=0.0, horizon=o.horizon), o.inner_lr or 0.2
     iterations = o.iterations or 300
     optimizer = Adam(0.003, half_life=max(1, iterations // 3))
-    drawn = network.init(stream(o.seed, "initialisation"), np.float32)
+    drawn = network.init(rng_for(o.seed, "initialisation"), np.float32)
     begun = drawn * {name: 0.1 if name.endswith("3") else 1.0 for name in drawn}  # the head small: nearly at rest
     began = time.perf_counter()
 
@@ -160,11 +160,11 @@ def neural(o: argparse.Namespace) -> None:
 
     trained = train(
         lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=rate, first_order=o.first_order), sample,
-        initial_state(begun, optimizer, stream(o.seed, "training tasks")),
+        initial_state(begun, optimizer, rng_for(o.seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="neural policy",
     )  # fmt: skip
     seconds = time.perf_counter() - began
-    batch = source.sample(stream(o.seed, "testing tasks"), tasks=o.tests, dtype=np.float32)
+    batch = source.sample(rng_for(o.seed, "testing tasks"), tasks=o.tests, dtype=np.float32)
     x, y = np.zeros((o.tests, 1, model.inputs), np.float32), batch.y_query[:, :1]  # from the origin, without noise
     whole, ways = replace(model, discount=1.0), []
 
@@ -185,7 +185,7 @@ def neural(o: argparse.Namespace) -> None:
     print(report.markdown(HEAD, rows))
     print(f"\n{iterations} iterations of 20 goals took {seconds:.0f} s")
     drawn = {"MAML": dict(enumerate(ways))}
-    plot.save(policy_plots.ways(drawn, y[:6, 0], {"MAML": Look("neural policy", "")}), o.out / "ways.png")
+    plot.save(policy_plots.ways(drawn, y[:6, 0], {"MAML": PlotStyle("neural policy", "")}), o.out / "ways.png")
     plot.save(policy_plots.returns(of, {f"paper: {name}": row for name, row in PAPER.items()}), o.out / "returns.png")
 
 

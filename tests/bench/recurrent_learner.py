@@ -18,7 +18,7 @@ import report
 from tinymaml import MLP, adapt, meta_gradient
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.nn.models import RNN
-from tinymaml.settings import stream
+from tinymaml.settings import rng_for
 from tinymaml.tasks import Sinusoids
 from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
@@ -44,13 +44,13 @@ def memory(hidden: int, iterations: int, tests: int, seed: int = 0, tasks: int =
     """The squared error of a trained recurrent network on new tasks after 0..19 examples, (tests, POINTS)."""
     network = RNN(2, hidden, 1, POINTS)
     optimizer = Adam(0.005, half_life=max(1, iterations // 4))
-    theta = network.init(stream(seed, "initialisation"))
+    theta = network.init(rng_for(seed, "initialisation"))
     trained = train(
         lambda theta, batch, iteration: network.at(theta, *batch), partial(told_late, tasks=tasks),
-        initial_state(theta, optimizer, stream(seed, "training tasks")),
+        initial_state(theta, optimizer, rng_for(seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="recurrent network",
     )  # fmt: skip
-    x, y = told_late(stream(seed, "testing tasks"), tests)
+    x, y = told_late(rng_for(seed, "testing tasks"), tests)
     return (network.predict(trained.theta, x) - y) ** 2
 
 
@@ -60,10 +60,10 @@ def maml(iterations: int, tests: int, seed: int = 0, tasks: int = 25, inner_lr: 
     trained = train(
         lambda theta, batch, iteration: meta_gradient(network, theta, batch, inner_lr=inner_lr),
         partial(Sinusoids().sample, tasks=tasks, shots=10),
-        initial_state(network.init(stream(seed, "initialisation")), optimizer, stream(seed, "training tasks")),
+        initial_state(network.init(rng_for(seed, "initialisation")), optimizer, rng_for(seed, "training tasks")),
         optimizer=optimizer, iterations=iterations, label="MAML",
     )  # fmt: skip
-    x, y = points(stream(seed, "testing tasks"), tests)
+    x, y = points(rng_for(seed, "testing tasks"), tests)
     errors = [(network.predict(trained.theta, x[:, -1:]) - y[:, -1:]) ** 2]
     for k in range(1, POINTS):
         adapted = adapt(network, trained.theta, x[:, :k], y[:, :k], inner_lr=inner_lr)

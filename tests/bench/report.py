@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LOAD = ["kind", "dtype", "steps", "tasks", "width"]
-LOOKS = {  # colours of Okabe and Ito's set; line styles and markers differ too
+STYLES = {  # colours of Okabe and Ito's set; line styles and markers differ too
     "tinymaml": ("#0072B2", "-", "o"),
     "formed": ("#56B4E9", "--", "s"),
     "factored": ("#009E73", (0, (5, 1)), "D"),
@@ -105,7 +105,7 @@ def figure(results: Sequence[Mapping], contestants: Sequence[str], path: Path) -
         fixed = {name: results[0][name] for name in LOAD if name != x}
         chosen = sorted((found for found in results if fixed.items() <= found.items()), key=lambda found: found[x])
         for name in contestants:
-            colour, style, marker = LOOKS[name]
+            colour, style, marker = STYLES[name]
             points = [(found[x], 1000 * best(found["seconds"][name])) for found in chosen]
             ax.plot(*zip(*points, strict=True), color=colour, linestyle=style, marker=marker, label=name)
         ax.set(xscale="log", yscale="log", xlabel=x, title=", ".join(f"{name} {value}" for name, value in fixed.items()))

@@ -14,7 +14,7 @@ import report
 
 from tinymaml import adapt, tasks
 from tinymaml.experiment.process import matrix_threads
-from tinymaml.experiment.run import new_tasks, reopen, start
+from tinymaml.experiment.run import load_run, new_tasks, start
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
 from tinymaml.training.evaluation import evaluate
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     o = top.parse_args(argv)
     matrix_threads()
     try:
-        state, settings = reopen(o.checkpoint, o.data)
+        state, settings = load_run(o.checkpoint, o.data)
     except (OSError, ValueError) as error:
         top.error(str(error))
     family = tasks.named(settings.family)

@@ -6,7 +6,7 @@ import pytest
 from tinymaml import meta_gradient, methods
 from tinymaml.check import Problem, closed_forms
 from tinymaml.check.closed_forms import Parabola, fixed_point, tasks
-from tinymaml.experiment.options import declared, settings_for
+from tinymaml.experiment.options import options_of, settings_for
 from tinymaml.methods.multi_step import multi_step_gradient
 from tinymaml.methods.pretraining import all_points
 from tinymaml.methods.reptile import reptile_gradient
@@ -27,7 +27,7 @@ def moves(method, alpha, steps):
     options = {"steps": steps, "strength": 1.0, "cg_steps": 1}
     if method == "imaml":
         options["steps"] = 120  # until the inner loop has converged
-    known = declared(methods.named(method))
+    known = options_of(methods.named(method))
     own = {name: value for name, value in options.items() if name in known}
     return methods.named(method).gradient(Parabola(), settings_for("sinusoids", method, inner_lr=alpha, **own))
 

@@ -188,7 +188,7 @@ def test_methods_are_trained_judged_and_drawn(race, tmp_path, capsys):
         seconds = [moment["seconds"] for moment in courses[0]["moments"]]
         assert seconds == sorted(seconds) and seconds[0] > 0
     rows = capsys.readouterr().out.splitlines()
-    assert [row.split("|")[1].strip() for row in rows[2:6]] == [race.LOOKS[name].label for name in names]
+    assert [row.split("|")[1].strip() for row in rows[2:6]] == [race.STYLES[name].label for name in names]
     for name in ("methods.png", "fixed_points.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 

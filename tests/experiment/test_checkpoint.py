@@ -7,7 +7,7 @@ import pytest
 
 from tinymaml.experiment import checkpoint
 from tinymaml.experiment.options import settings_for
-from tinymaml.experiment.run import reopen, run
+from tinymaml.experiment.run import load_run, run
 
 SMALL = settings_for("sinusoids", iterations=12, hidden=(6, 6), tasks=3, shots=2, queries=2)
 
@@ -16,7 +16,7 @@ def test_the_settings_come_back_with_their_options(tmp_path):
     options = {"ways": 3, "classes": 6, "fixed_labels": True, "steps": 2}
     settings = settings_for("planes", "first-order", iterations=1, hidden=(4,), tasks=2, **options)
     run(settings, tmp_path / "run.npz", progress=False)
-    assert reopen(tmp_path / "run.npz")[1] == settings
+    assert load_run(tmp_path / "run.npz")[1] == settings
     assert checkpoint.load(tmp_path / "run.npz")[1] == {**asdict(settings), "hidden": [4]}
 
 
@@ -24,9 +24,9 @@ def test_a_checkpoint_of_an_earlier_format_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "FORMAT", "tinymaml checkpoint 1")
     run(SMALL, tmp_path / "old.npz", progress=False)
     monkeypatch.undo()
-    sentence = rf"old\.npz is a 'tinymaml checkpoint 1' and this version reads '{checkpoint.FORMAT}': train again"
+    sentence = rf"\(it is a 'tinymaml checkpoint 1' and this version reads '{checkpoint.FORMAT}'\): train again"
     with pytest.raises(ValueError, match=sentence):
-        reopen(tmp_path / "old.npz")
+        load_run(tmp_path / "old.npz")
 
 
 def damaged(tmp_path, kind):
@@ -57,7 +57,7 @@ def test_what_is_not_a_whole_checkpoint_is_refused_and_left_alone(tmp_path, kind
     path = damaged(tmp_path, kind)
     before = path.read_bytes()
     with pytest.raises(ValueError, match="is not a whole tinymaml checkpoint"):
-        reopen(path)
+        load_run(path)
     with pytest.raises(ValueError, match="is not a whole tinymaml checkpoint"):
         run(SMALL, path, resume=True, progress=False)
     assert path.read_bytes() == before

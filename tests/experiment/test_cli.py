@@ -11,9 +11,9 @@ import pytest
 from tinymaml import methods, tasks
 from tinymaml.experiment import checkpoint
 from tinymaml.experiment.cli import main
-from tinymaml.experiment.options import declared
+from tinymaml.experiment.options import options_of
 
-STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in declared(method))
+STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in options_of(method))
 TINY = ["--width", "5", "--tasks", "3", "--shots", "2", "--queries", "2", "--quiet"]
 
 
@@ -173,8 +173,8 @@ def test_nothing_to_resume(tmp_path, capsys, monkeypatch):
 
 def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("kept")
-    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file" / "below")], "cannot make the folder")
-    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file")], "cannot make the folder")
+    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file" / "below")], "cannot make or write the folder")
+    refused(capsys, ["train", *TINY, "--out", str(tmp_path / "file")], "cannot make or write the folder")
     assert (tmp_path / "file").read_text() == "kept"
 
 

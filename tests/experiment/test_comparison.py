@@ -13,9 +13,9 @@ from tinymaml.experiment import comparison
 from tinymaml.experiment.cli import main
 from tinymaml.experiment.comparison import run_comparison, table
 from tinymaml.experiment.options import settings_for_each
-from tinymaml.experiment.run import reopen, run
+from tinymaml.experiment.run import load_run, run
 from tinymaml.methods import Method
-from tinymaml.settings import Look, Option
+from tinymaml.settings import Option, PlotStyle
 from tinymaml.tasks import Family, Sinusoids
 from tinymaml.tasks.family import Published, Reference, Sizes
 from tinymaml.training.evaluation import Metric, evaluate
@@ -61,7 +61,7 @@ def lazy_gradient(model, settings):
 
 
 LAZY = Method(
-    "lazy", "pre-training at a fraction of the effort", Look("lazy learner", "#123456", "--", "x"), lazy_gradient,
+    "lazy", "pre-training at a fraction of the effort", PlotStyle("lazy learner", "#123456", "--", "x"), lazy_gradient,
     options=(Option("zeal", 0.5, "the part of the gradient that is taken", validate.rate),),
 )  # fmt: skip
 
@@ -108,7 +108,8 @@ def learning_gradient(model, settings):
 
 
 LEARNING = Method(
-    "learning", "first-order MAML that trains a rate beside theta", Look("learned rate", "#123456", "--", "x"), learning_gradient,
+    "learning", "first-order MAML that trains a rate beside theta",
+    PlotStyle("learned rate", "#123456", "--", "x"), learning_gradient,
     initial=lambda model, s, rng: Parameters({**model.init(rng), "inner/rate": np.full((1, 1), s.inner_lr)}),
     start=lambda family, s, trained: replace(
         trained, theta=without_rate(trained.theta), inner_lr=trained.theta["inner/rate"].item()
@@ -120,7 +121,7 @@ def test_what_a_method_trains_beside_theta_is_in_its_checkpoint_and_used_on_new_
     few(monkeypatch)
     monkeypatch.setattr(methods, "METHODS", (*methods.METHODS, LEARNING))
     found = compared("sinusoids", tmp_path, ["learning"])[0]
-    state, settings = reopen(tmp_path / "learning.npz")
+    state, settings = load_run(tmp_path / "learning.npz")
     rate = state.theta["inner/rate"].item()
     assert 0 < rate < settings.inner_lr == 0.01 and found.starts["learning"].inner_lr == rate
     begun = found.starts["learning"]
@@ -129,7 +130,7 @@ def test_what_a_method_trains_beside_theta_is_in_its_checkpoint_and_used_on_new_
     more = replace(settings, iterations=6)
     run(more, tmp_path / "whole.npz", progress=False)
     run(more, tmp_path / "learning.npz", resume=True, progress=False)
-    one, other = (reopen(tmp_path / f"{name}.npz")[0].theta for name in ("whole", "learning"))
+    one, other = (load_run(tmp_path / f"{name}.npz")[0].theta for name in ("whole", "learning"))
     np.testing.assert_array_equal(one.flat, other.flat)
 
 
@@ -159,7 +160,7 @@ LINES = Family(
     testing=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
     test_tasks=7, test_queries=3, pictures={"lines.png": picture}, defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
     options=(Option("slope", 1.0, "the largest slope", validate.rate),),
-    references=(Reference("still", Look("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
+    references=(Reference("still", PlotStyle("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
     paper=(Published({"method": "maml", "shots": 2, "slope": 2.0}, {1: -0.125}),),
 )  # fmt: skip
 
@@ -254,7 +255,7 @@ def boils_over(at, error=None):
 
         return gradient
 
-    return Method("boils-over", "pre-training that does not end well", Look("boils over", "#123456"), gradient)
+    return Method("boils-over", "pre-training that does not end well", PlotStyle("boils over", "#123456"), gradient)
 
 
 @pytest.mark.parametrize(("at", "error", "sentence"), [
@@ -342,7 +343,7 @@ def test_seconds_of_earlier_parts_are_kept(tmp_path, monkeypatch):
 
         return gradient
 
-    slow = Method("slow", "slow pre-training", Look("slow", "#123456"), slow)
+    slow = Method("slow", "slow pre-training", PlotStyle("slow", "#123456"), slow)
     monkeypatch.setattr(methods, "METHODS", (slow, *methods.METHODS))
     runs = lambda n: settings_for_each("sinusoids", ["slow"], **TINY | {"iterations": n})
     first = run_comparison(runs(5), tmp_path, progress=False).seconds["slow"]

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 
 from tinymaml import plot
-from tinymaml.experiment import checkpoint
-from tinymaml.experiment import folders as folder
+from tinymaml.experiment import checkpoint, folders
 from tinymaml.experiment.comparison import run_comparison
 from tinymaml.experiment.options import settings_for, settings_for_each
 from tinymaml.experiment.run import run
-from tinymaml.experiment.signals import undisturbed
+from tinymaml.experiment.terminal import defer_signals
 
 TINY = ["--width", "5", "--tasks", "3", "--shots", "2", "--queries", "2"]
 LONG, SHORT = ["--iterations", "1000000"], ["--iterations", "50"]
@@ -94,19 +93,19 @@ def test_runs_that_are_started_together_get_folders_of_their_own(tmp_path, begin
 
 def test_the_number_of_a_new_folder_is_above_all_others(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(folder, "_numbers", lambda name: [1])  # as those see it who come at the same moment
-    assert [folder.new("x").name for _ in range(3)] == ["x-2", "x-3", "x-4"]
+    monkeypatch.setattr(folders, "_numbers", lambda name: [1])  # as those see it who come at the same moment
+    assert [folders.new("x").name for _ in range(3)] == ["x-2", "x-3", "x-4"]
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    assert folder.newest("x").name == "x-4" and folder.new("x").name == "x-5"
+    assert folders.latest("x").name == "x-4" and folders.new("x").name == "x-5"
 
 
 def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
     def no_locks(*given):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(folder.fcntl, "flock", no_locks)
-    with pytest.raises(OSError, match=r"knows no locks \(Function not implemented\).*: choose a folder on another"):
+    monkeypatch.setattr(folders.fcntl, "flock", no_locks)
+    with pytest.raises(OSError, match=r"cannot be locked \(Function not implemented\): choose a folder on another"):
         run(settings_for("sinusoids", iterations=1), tmp_path / "maml.npz", progress=False)
 
 
@@ -154,10 +153,9 @@ def test_a_stopped_run_is_saved_and_resumes_bit_for_bit(tmp_path, begin, blow, s
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_where_nothing_is_saved_nothing_is_said_to_be(tmp_path, monkeypatch, capsys, command):
     from tinymaml.experiment import cli
-    from tinymaml.experiment.signals import Terminated
 
     def stopped(*given, **more):
-        raise Terminated(signal.SIGTERM)
+        raise KeyboardInterrupt(signal.SIGTERM)
 
     monkeypatch.chdir(tmp_path)
     for where in ("fits", "gradient", "initialisation", "train"):
@@ -170,7 +168,7 @@ def test_where_nothing_is_saved_nothing_is_said_to_be(tmp_path, monkeypatch, cap
 @posix
 def test_a_stop_while_saving_comes_after_it():
     done = []
-    with pytest.raises(KeyboardInterrupt), undisturbed():
+    with pytest.raises(KeyboardInterrupt), defer_signals():
         signal.raise_signal(signal.SIGINT)
         done.append("saved")
     assert done == ["saved"]

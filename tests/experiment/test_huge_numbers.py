@@ -16,7 +16,7 @@ resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
 from pathlib import Path
 from tinymaml import methods, tasks
 from tinymaml.experiment import cli
-from tinymaml.experiment.options import declared
+from tinymaml.experiment.options import options_of
 
 FIELDS = ("shots", "queries", "tasks", "iterations", "seed", "half_life", "width")
 ONCE = ["--iterations", "1", "--tasks", "2", "--shots", "1", "--queries", "1", "--quiet"]
@@ -26,7 +26,7 @@ for family in tasks.FAMILIES:
     for method in methods.METHODS:
         if family.name == "omniglot" or not (method.gradient and method.applies(family)):  # the options of glyphs, on a disk
             continue
-        own = [name for name, option in declared(family, method).items() if type(option.default) is int]
+        own = [name for name, option in options_of(family, method).items() if type(option.default) is int]
         for inside in ("es", "climb") if method.name == "es" else ("",):
             more = small + ["--inside", inside] * bool(inside)
             command = ["train", "--family", family.name, "--method", method.name, *ONCE, *more]

@@ -14,8 +14,8 @@ import pytest
 
 from tinymaml import methods, tasks
 from tinymaml.experiment import checkpoint
-from tinymaml.experiment.options import declared, settings_for
-from tinymaml.experiment.run import initialisation, judge, new_tasks, reopen, run, stream
+from tinymaml.experiment.options import options_of, settings_for
+from tinymaml.experiment.run import evaluate_method, initialisation, load_run, new_tasks, rng_for, run
 from tinymaml.settings import PURPOSES
 from tinymaml.training.loop import Diverged
 
@@ -24,7 +24,7 @@ SMALL = settings_for(**TINY)
 PAIRS = [
     (family.name, method.name)
     for family in tasks.FAMILIES for method in methods.METHODS
-    if "data" not in declared(family) and method.applies(family)
+    if "data" not in options_of(family) and method.applies(family)
 ]  # fmt: skip
 
 
@@ -48,17 +48,17 @@ def test_every_method_of_every_family_can_be_trained_and_judged(tmp_path, family
     if methods.named(method).gradient:
         state = run(settings, tmp_path / "run.npz", progress=False)
         assert np.isfinite(state.losses).all() and state.theta.dtype == settings.dtype
-        theta = reopen(tmp_path / "run.npz")[0].theta
-    curve = judge(settings, theta, new_tasks(settings, 4, 2), 2)
+        theta = load_run(tmp_path / "run.npz")[0].theta
+    curve = evaluate_method(settings, theta, new_tasks(settings, 4, 2), 2)
     assert curve.values.shape == (3, 4) and np.isfinite(curve.values).all()
     if not methods.named(method).adapts:
         assert (curve.values == curve.values[0]).all()
 
 
 def test_every_purpose_has_a_stream_of_its_own_that_never_changes():
-    numbers = [stream(0, purpose).random() for purpose in PURPOSES]
+    numbers = [rng_for(0, purpose).random() for purpose in PURPOSES]
     assert len(set(numbers)) == len(PURPOSES) == 5
-    assert stream(3, "testing tasks").random() == np.random.default_rng([3, 2]).random()
+    assert rng_for(3, "testing tasks").random() == np.random.default_rng([3, 2]).random()
 
 
 @pytest.mark.parametrize("change", [
@@ -161,7 +161,7 @@ def test_divergence_of_whatever_has_an_inner_loop_names_the_rate_to_lower(tmp_pa
     said = f"with {method.rate} {rate:g}: try {rate / 10:g}; the state before it is saved".replace("+", "\\+")
     with pytest.raises(Diverged, match=rf"iteration \d+: .* {said}") as caught:
         run(settings, tmp_path / "run.npz", progress=False)
-    state, _ = reopen(tmp_path / "run.npz")
+    state, _ = load_run(tmp_path / "run.npz")
     assert state.iteration == caught.value.iteration - 1 and np.isfinite(state.theta.flat).all()
 
 
@@ -189,12 +189,12 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     settings = checkpoint.load(path)[1]
     checkpoint.save(path, replace(state, theta=state.theta.map(lambda array: array[:, :1])), settings)
     with pytest.raises(ValueError, match="another architecture"):
-        reopen(path)
+        load_run(path)
 
 
 def test_a_missing_checkpoint_says_how_to_make_one(tmp_path):
     with pytest.raises(FileNotFoundError, match="train"):
-        reopen(tmp_path / "nothing.npz")
+        load_run(tmp_path / "nothing.npz")
 
 
 def test_no_temporary_file_stays(tmp_path):
@@ -209,7 +209,7 @@ def errors_after_one_step(folder, seed, iterations=3000):
         settings = settings_for("sinusoids", method, iterations=iterations, shots=10, outer_lr=0.003, seed=seed)
         state = run(settings, folder / f"{method}-{seed}.npz", progress=False)
         batch = new_tasks(settings, 300, 100)
-        mean[method] = judge(settings, state.theta, batch, 1).mean[1]
+        mean[method] = evaluate_method(settings, state.theta, batch, 1).mean[1]
     return mean["maml"], mean["pretraining"]
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tinymaml import methods, tasks
-from tinymaml.experiment.options import declared, settings_for, settings_for_each
-from tinymaml.experiment.run import model, reopen, run
+from tinymaml.experiment.options import options_of, settings_for, settings_for_each
+from tinymaml.experiment.run import load_run, model, run
 from tinymaml.settings import Settings, differences
 
-STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in declared(method))
+STEPPING = ", ".join(method.name for method in methods.METHODS if "steps" in options_of(method))
 
 
 def test_nothing_asked_is_the_papers_setting():
@@ -119,10 +119,10 @@ def test_numbers_of_numpy_are_as_good_as_pythons_and_can_be_saved(tmp_path, give
     one, other = settings_for(**small | given), settings_for(**small | plain)
     assert one == other and repr(one) == repr(other)
     run(one, tmp_path / "run.npz", progress=False)
-    assert reopen(tmp_path / "run.npz")[1] == other
+    assert load_run(tmp_path / "run.npz")[1] == other
     raw = Settings(family="planes", method="maml", hidden=(3,), iterations=1, options=MappingProxyType({"steps": np.int64(2)}))
     run(raw, tmp_path / "raw.npz", progress=False)
-    assert reopen(tmp_path / "raw.npz")[1].options["steps"] == 2
+    assert load_run(tmp_path / "raw.npz")[1].options["steps"] == 2
 
 
 def test_options_are_judged_before_anything_is_trained(tmp_path):

@@ -8,15 +8,15 @@ import pytest
 
 from tinymaml import methods, tasks
 from tinymaml.experiment.cli import main
-from tinymaml.experiment.options import checked, declared, refuse_unused, settings_for, settings_for_each, unused
-from tinymaml.experiment.run import gradient, initialisation, new_tasks, sampler, start, stream
-from tinymaml.settings import FIELDS, flattened
+from tinymaml.experiment.options import options_of, refuse_unused, resolve, settings_for, settings_for_each, unused
+from tinymaml.experiment.run import gradient, initialisation, new_tasks, rng_for, sampler, start
+from tinymaml.settings import FIELDS, as_dict
 from tinymaml.tasks import glyphs
 from tinymaml.training.evaluation import evaluate
 from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
-FAMILIES = [family.name for family in tasks.FAMILIES if "data" not in declared(family)]
+FAMILIES = [family.name for family in tasks.FAMILIES if "data" not in options_of(family)]
 OTHERS = {  # values that are not the ones of `bases`; of all others the double, or one more
     "dtype": "float32", "activation": "sigmoid", "fixed_labels": True, "inside": "climb", "model": "cnn", "norm": "layer",
     "tolerance": 0.9, "damping": 0.5, "half_life": 1, "cg_steps": 1,
@@ -25,7 +25,7 @@ OTHERS = {  # values that are not the ones of `bases`; of all others the double,
 
 def bases(family, method):
     """Settings under which all is small, and under which options differ in what they change."""
-    known = declared(tasks.named(family), method)
+    known = options_of(tasks.named(family), method)
     usual = settings_for(family, method.name)
     few = {"ways": 3, "classes": 12}
     options = usual.options | {name: value for name, value in few.items() if name in known}
@@ -43,7 +43,7 @@ def bases(family, method):
 
 def changed(settings, name):
     """The same settings but for one."""
-    now = flattened(settings)[name]
+    now = as_dict(settings)[name]
     value = OTHERS.get(name, tuple(width + 1 for width in now) or (4,) if name == "hidden" else None)
     value = value if value is not None else 2 * now if isinstance(now, float) else now + 1
     value = {"climb": "es"}.get(value, value) if value == now else value
@@ -55,7 +55,7 @@ def result(settings):
     method, theta = methods.named(settings.method), initialisation(settings)
     if method.gradient:
         optimizer = Adam(settings.outer_lr, settings.half_life)
-        state = initial_state(theta, optimizer, stream(settings.seed, "training tasks"))
+        state = initial_state(theta, optimizer, rng_for(settings.seed, "training tasks"))
         theta = train(
             gradient(settings), sampler(settings), state, optimizer=optimizer, iterations=settings.iterations
         ).theta  # fmt: skip
@@ -77,7 +77,7 @@ def test_a_setting_changes_something_or_is_known_to_be_unused(monkeypatch, famil
             before = result(base)
             for name in (*FIELDS, *base.options):
                 try:
-                    after = result(checked(changed(base, name)))
+                    after = result(resolve(changed(base, name)))
                 except ValueError:  # refused anyway
                     continue
                 if (before == after) != (name in unused(base)):

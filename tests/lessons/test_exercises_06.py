@@ -9,7 +9,7 @@ from exercises import lesson_06 as lesson
 from figures import lesson_06 as draw
 
 from tinymaml import MLP, adapt, meta_gradient, plot, pretraining_gradient
-from tinymaml.methods import LOOKS
+from tinymaml.methods import STYLES
 from tinymaml.tasks import TaskBatch
 
 SEEDS = (0, 1, 2)
@@ -196,5 +196,5 @@ def test_the_sliders_figure_names_a_curve_that_leaves_it(recwarn):
 
 
 def test_a_number_of_steps_has_a_look_that_no_method_has():
-    methods = {look.colour for look in LOOKS.values()}
+    methods = {style.colour for style in STYLES.values()}
     assert {0, 1, 5, 10} == plot.STEP_LOOKS.keys() and not methods & {colour for colour, _ in plot.STEP_LOOKS.values()}

@@ -7,8 +7,8 @@ import pytest
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient, methods, pretraining_gradient, tasks
 from tinymaml.check import compare, gradient_by_entries
-from tinymaml.experiment.options import declared, settings_for
-from tinymaml.experiment.run import gradient, initialisation, model, new_tasks, run, sampler, start, stream
+from tinymaml.experiment.options import options_of, settings_for
+from tinymaml.experiment.run import gradient, initialisation, model, new_tasks, rng_for, run, sampler, start
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
 from tinymaml.methods.multi_step import annealed
@@ -22,10 +22,10 @@ def small(family, method, **more):
 
 
 def test_no_two_methods_or_references_look_alike():
-    looks = [method.look for method in methods.METHODS]
-    looks += {reference.name: reference.look for family in tasks.FAMILIES for reference in family.references}.values()
-    for place in ("label", "colour", "style"):
-        assert len({str(getattr(look, place)) for look in looks}) == len(looks)
+    styles = [method.style for method in methods.METHODS]
+    styles += {reference.name: reference.style for family in tasks.FAMILIES for reference in family.references}.values()
+    for place in ("label", "colour", "line"):
+        assert len({str(getattr(style, place)) for style in styles}) == len(styles)
 
 
 def test_names_are_unique_and_every_method_says_what_it_is():
@@ -104,7 +104,7 @@ def test_what_is_not_trained_cannot_be_and_starts_where_training_would():
     settings = small("sinusoids", "scratch")
     with pytest.raises(ValueError, match="scratch is not trained: choose one of maml"):
         gradient(settings)
-    theta = model(settings).init(stream(settings.seed, "initialisation"))
+    theta = model(settings).init(rng_for(settings.seed, "initialisation"))
     np.testing.assert_array_equal(initialisation(settings).flat, theta.flat)
     np.testing.assert_array_equal(theta.flat, initialisation(small("sinusoids", "maml")).flat)
 
@@ -222,7 +222,7 @@ def test_annealing_ends_at_the_iteration_that_it_says_at_any_half_life(tmp_path,
     for done in (0, anneal // 2, anneal, anneal + 4):
         settings = small("sinusoids", "multi-step", iterations=done + 1, **changes)
         last = run(settings, tmp_path / f"{done}.npz", progress=False).losses[-1]
-        theta, rng = initialisation(settings), stream(settings.seed, "training tasks")
+        theta, rng = initialisation(settings), rng_for(settings.seed, "training tasks")
         if done:
             before = run(replace(settings, iterations=done), tmp_path / f"{done}-before.npz", progress=False)
             theta, rng.bit_generator.state = before.theta, before.generator
@@ -234,7 +234,7 @@ def test_annealing_ends_at_the_iteration_that_it_says_at_any_half_life(tmp_path,
 
 @pytest.mark.parametrize("family", tasks.FAMILIES, ids=lambda family: family.name)
 def test_annealing_ends_within_the_training_that_each_family_has_by_default(family):
-    settings = settings_for(family.name, "multi-step", **{"data": "x"} if "data" in declared(family) else {})
+    settings = settings_for(family.name, "multi-step", **{"data": "x"} if "data" in options_of(family) else {})
     assert settings.options["anneal"] <= settings.iterations
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tinymaml import plot
-from tinymaml.methods import LOOKS
+from tinymaml.methods import STYLES
 from tinymaml.plot import classes as class_plots
-from tinymaml.settings import Look
+from tinymaml.settings import PlotStyle
 from tinymaml.training.evaluation import curve
 
 
@@ -23,13 +23,13 @@ def test_functions_draw_on_the_axes_they_get_and_return_them():
     assert plot.fit(x, np.sin(x), {0: 0 * x, 1: x, 10: -x}, (x[:3], x[:3]), ax=ax) is ax
     assert [line.get_label() for line in ax.lines] == ["truth", "before", "after 1 step", "after 10 steps", "support points"]
     np.testing.assert_array_equal(ax.lines[3].get_ydata(), -x)
-    assert plot.training({"maml": np.ones(500)}, LOOKS).figure is not ax.figure
+    assert plot.training({"maml": np.ones(500)}, STYLES).figure is not ax.figure
 
 
 def test_curves_show_mean_and_interval():
     values = np.random.default_rng(0).uniform(1, 2, (4, 50))
     found = curve(values)
-    ax = plot.curves({"maml": found, "task-blind": found}, LOOKS)
+    ax = plot.curves({"maml": found, "task-blind": found}, STYLES)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), values.mean(1))
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert band.max() == pytest.approx((found.mean + found.interval).max())
@@ -38,19 +38,19 @@ def test_curves_show_mean_and_interval():
 def test_lines_are_drawn_in_their_looks_side_by_side():
     (left, right), = plot.panels(1, 2)
     given = {"xlabel": "seconds", "ylabel": "error", "log": True}
-    assert plot.lines({"maml": ([1, 2], [3.0, 1.0])}, LOOKS, **given, ax=left, legend=False) is left
-    plot.lines({"maml": ([1, 2], [3.0, 1.0]), "reptile": ([1, 2], [5.0, 2.0])}, LOOKS, **given, ax=right)
+    assert plot.lines({"maml": ([1, 2], [3.0, 1.0])}, STYLES, **given, ax=left, legend=False) is left
+    plot.lines({"maml": ([1, 2], [3.0, 1.0]), "reptile": ([1, 2], [5.0, 2.0])}, STYLES, **given, ax=right)
     assert left.get_ylim() == right.get_ylim() and left.get_legend() is None
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["MAML", "Reptile"]
-    assert right.lines[1].get_color() == LOOKS["reptile"].colour and right.get_xlabel() == "seconds"
+    assert right.lines[1].get_color() == STYLES["reptile"].colour and right.get_xlabel() == "seconds"
 
 
 def test_a_look_that_is_passed_is_taken_before_the_known_ones():
-    looks = {"mine": Look("my method", "#123456", "--", "x")}
-    ax = plot.curves({"mine": curve(np.ones((3, 4)))}, looks=looks)
+    styles = {"mine": PlotStyle("my method", "#123456", "--", "x")}
+    ax = plot.curves({"mine": curve(np.ones((3, 4)))}, styles=styles)
     assert ax.lines[0].get_label() == "my method" and ax.lines[0].get_linestyle() == "--"
-    assert plot.training({"mine": np.ones(5)}, looks=looks).lines[0].get_color() == "#123456"
-    assert LOOKS["maml"].label == LOOKS["maml"][0] == "MAML" and "chance" in LOOKS
+    assert plot.training({"mine": np.ones(5)}, styles=styles).lines[0].get_color() == "#123456"
+    assert STYLES["maml"].label == STYLES["maml"][0] == "MAML" and "chance" in STYLES
 
 
 def test_helpers_for_figures_of_ones_own():
@@ -64,7 +64,7 @@ def test_helpers_for_figures_of_ones_own():
 
 def test_a_history_is_smoothed_without_losing_its_mean():
     losses = np.random.default_rng(0).uniform(1, 3, 1000)
-    line = plot.training({"maml": losses}, LOOKS).lines[0]
+    line = plot.training({"maml": losses}, STYLES).lines[0]
     assert line.get_ydata().mean() == pytest.approx(losses.mean())
     assert 0 < line.get_xdata()[0] < line.get_xdata()[-1] < 1000
 
@@ -78,7 +78,7 @@ def test_filters_are_squares_on_one_scale():
 
 
 def test_a_saved_figure_is_a_png_and_is_closed(tmp_path):
-    ax = plot.training({"maml": np.ones(3)}, LOOKS)
+    ax = plot.training({"maml": np.ones(3)}, STYLES)
     plot.save(ax, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert not plt.fignum_exists(ax.figure.number)

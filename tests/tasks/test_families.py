@@ -15,12 +15,12 @@ import tinymaml
 from tinymaml import methods, tasks
 from tinymaml.experiment import run
 from tinymaml.experiment.cli import main
-from tinymaml.experiment.options import declared, settings_for
-from tinymaml.experiment.run import new_tasks, sampler, stream
+from tinymaml.experiment.options import options_of, settings_for
+from tinymaml.experiment.run import new_tasks, rng_for, sampler
 from tinymaml.settings import FIELDS, Settings
 from tinymaml.tasks import omniglot
 
-GENERATED = [family.name for family in tasks.FAMILIES if "data" not in declared(family)]
+GENERATED = [family.name for family in tasks.FAMILIES if "data" not in options_of(family)]
 MAIN, NAMES = (*FIELDS, "method"), [method.name for method in methods.METHODS]
 HOME = Path(tinymaml.__file__).parent
 ABOVE = sorted(path for path in HOME.rglob("*.py") if path.parent.name not in ("check", "methods", "tasks"))
@@ -41,7 +41,7 @@ def test_names_are_unique_and_every_family_says_what_it_is():
 
 @pytest.mark.parametrize("family", tasks.FAMILIES, ids=lambda family: family.name)
 def test_a_family_changes_only_defaults_that_there_are(family):
-    known = {*FIELDS, *declared(family, *methods.METHODS)}
+    known = {*FIELDS, *options_of(family, *methods.METHODS)}
     assert set(family.defaults) <= known
 
 
@@ -83,7 +83,7 @@ def test_the_papers_number_is_not_printed_under_another_task():
 @pytest.mark.parametrize("family", GENERATED)
 def test_all_methods_meet_the_same_tasks(family):
     one, other = small(family), small(family, "first-order", inner_lr=0.001)
-    batches = [sampler(settings)(stream(settings.seed, "training tasks")) for settings in (one, other)]
+    batches = [sampler(settings)(rng_for(settings.seed, "training tasks")) for settings in (one, other)]
     np.testing.assert_array_equal(batches[0].x_query, batches[1].x_query)
     np.testing.assert_array_equal(new_tasks(one, 3, 2).y_query, new_tasks(other, 3, 2).y_query)
 
@@ -101,7 +101,7 @@ def test_new_classes_are_never_training_classes_whatever_the_seed_of_an_evaluati
     """Which classes were trained on is of the run: an evaluation seed draws other episodes of the other classes."""
     monkeypatch.setattr(omniglot, "load", partial(omniglot.load, complete=False))
     zipped(tmp_path, files(drawings=20))
-    data = ["--data", str(tmp_path)] if "data" in declared(family) else []
+    data = ["--data", str(tmp_path)] if "data" in options_of(family) else []
     small = ["--classes", "2" if data else "12", "--ways", "2", "--width", "4", "--tasks", "2", "--iterations", "1", "--quiet"]
     argv = ["--family", family.name, "--method", method, "--seed", "7", *small, *data, "--out", str(tmp_path)]
     assert main(["train", *argv]) == 0
@@ -110,11 +110,11 @@ def test_new_classes_are_never_training_classes_whatever_the_seed_of_an_evaluati
     for seed in range(6):
         assert main(["evaluate", str(path), "--seed", str(seed), "--tasks", "5", "--steps", "1", *data]) == 0
     assert main(["evaluate", str(path), "--tasks", "5", "--steps", "1", *data]) == 0
-    settings = run.reopen(path, *data[1:])[1]
+    settings = run.load_run(path, *data[1:])[1]
     trained, inputs = family.classes(settings), family.sizes(settings).inputs
     read = lambda array: array * np.float32(1 / 255) if array.dtype == np.uint8 else array
     rows = lambda array: {row.tobytes() for row in read(array).reshape(-1, inputs)}
-    one = family.training(settings).sample(stream(7, "training tasks"), tasks=2, shots=1, queries=5, dtype="float32")
+    one = family.training(settings).sample(rng_for(7, "training tasks"), tasks=2, shots=1, queries=5, dtype="float32")
     assert rows(one.x_query) <= rows(trained)
     kept = family.testing(settings).source
     for batch in seen:

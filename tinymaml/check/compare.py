@@ -61,7 +61,7 @@ def compare(
     validate.text("name", name)
     validate.tolerance("tolerance", tolerance)
     if not (isinstance(reference, Parameters) or _numeric(reference)):
-        raise TypeError(f"reference is {validate.told(reference)}, expected numbers: pass an array or Parameters")
+        raise TypeError(f"reference is {validate.brief(reference)}, expected numbers: pass an array or Parameters")
     mine = formed(mine)
     difference = mismatch(mine, reference)
     if difference:
@@ -96,7 +96,7 @@ def _answers(mine: object, reference: object) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of two answers, in rows of one length."""
     for name, value in (("mine", mine), ("reference", reference)):
         if not ((isinstance(value, Mapping) and value) or _numeric(value)):
-            raise TypeError(f"{name} is {validate.told(value)}, expected numbers: pass an array or Parameters")
+            raise TypeError(f"{name} is {validate.brief(value)}, expected numbers: pass an array or Parameters")
     if isinstance(mine, Mapping) and isinstance(reference, Mapping) and mine.keys() != reference.keys():
         raise ValueError(f"mine holds {list(mine)} and reference {list(reference)}, expected the same names: compare those")
     one, other = numbers(mine), numbers(reference)

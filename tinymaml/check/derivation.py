@@ -50,7 +50,7 @@ class Derivation:
         query: tuple[np.ndarray, np.ndarray] | None = None, inner_lr: Rates | None = None, steps: int = 1,
     ):  # fmt: skip
         if not isinstance(model, Network):
-            raise TypeError(f"model is {validate.told(model)}, expected a Network: make it with MLP, or of layers")
+            raise TypeError(f"model is {validate.brief(model)}, expected a Network: make it with MLP, or of layers")
         here = model.at(theta, x, y)  # what it refuses, we refuse
         if v is not None:
             here.hvp(v)
@@ -59,7 +59,7 @@ class Derivation:
         if query is not None and inner_lr is None:
             raise ValueError("inner_lr is missing: u[k] is the gradient through inner steps of a certain size")
         if query is not None and not (isinstance(query, tuple | list) and len(query) == 2):
-            raise TypeError(f"query is {validate.told(query)}, expected (xq, yq): pass the two arrays")
+            raise TypeError(f"query is {validate.brief(query)}, expected (xq, yq): pass the two arrays")
         double = lambda value: None if value is None else value.astype(np.float64)
         self.model, self.theta, self.x, self.y, self.v = model, *map(double, (theta, x, y, v))
         self._known: dict[str, Any] = {}

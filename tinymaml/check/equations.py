@@ -309,7 +309,7 @@ def check_equation(
     mine: `Parameters`, a mean over tasks. rates, weights and strength are as in `Given`. For small models.
     """
     if not isinstance(number, int) or number not in EQUATIONS:
-        raise ValueError(f"there is no equation {validate.told(number)} here: choose one of {', '.join(map(str, EQUATIONS))}")
+        raise ValueError(f"there is no equation {validate.brief(number)} here: choose one of {', '.join(map(str, EQUATIONS))}")
     tolerance = validate.tolerance("tolerance", tolerance)
     of, equation = Given(model, theta, batch, inner_lr, steps, rates, weights, strength), EQUATIONS[number]
     reference = equation.reference(of)

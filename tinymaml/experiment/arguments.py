@@ -1,4 +1,4 @@
-"""What can be written on the command line, and what it says of itself with --help."""
+"""The commands and options of the command line, and their --help."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from tinymaml import methods, tasks
-from tinymaml.experiment.options import defaults
-from tinymaml.nn.activations import ACTIVATIONS
-from tinymaml.settings import FIELDS, Option, Settings
+from tinymaml.experiment.options import defaults, options_of
+from tinymaml.settings import FIELDS, Settings
 from tinymaml.tasks import Family
 
 PAPER_ITERATIONS = 70_000
 
 
 def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
-    """All commands and options; `commands` holds what each command runs."""
+    """The parser; `commands` has the function of each command."""
     top = argparse.ArgumentParser(prog="tinymaml", description="Model-Agnostic Meta-Learning in NumPy, gradient by gradient.")
     known = top.add_subparsers(required=True, metavar="COMMAND")
 
@@ -29,114 +27,97 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         text = _wrapped(f"{help[0].upper()}{help[1:]}. {more}")
         made = known.add_parser(name, help=help, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
         made.set_defaults(command=commands[name])
-        threads = "threads of a matrix product: more than one is for quiet cores and wide layers (default: 1)"
+        threads = "threads of a matrix product: more than one pays off on idle cores with wide layers (default: 1)"
         made.add_argument("--threads", type=int, metavar="N", help=threads)
         return made
 
-    first = tasks.FAMILIES[0].name
+    families = [family.name for family in tasks.FAMILIES]
+    source = {
+        "choices": families, "default": families[0], "metavar": "FAMILY", "help": f"family of tasks (default: {families[0]})",
+    }  # fmt: skip
+    trained = [method.name for method in methods.METHODS if method.gradient]
+    compared = ", ".join(method.name for method in methods.METHODS if method.compared)
+
     compare = command(
-        "compare", "compare MAML with other methods and with what does not adapt",
-        "Each is trained on the same stream of tasks and adapted to the same new tasks. Prints a table, beside the paper's "
+        "compare", "compare MAML with other methods and with baselines that do not adapt",
+        "All methods train on the same sequence of tasks and adapt to the same new tasks. Prints a table, with the paper's "
         "numbers where there are any, and writes figures, results.json and checkpoints into a folder.",
     )  # fmt: skip
-    families = [family.name for family in tasks.FAMILIES]
-    usual = "those that apply of " + ", ".join(method.name for method in methods.METHODS if method.compared)
+    compare.add_argument("family", nargs="?", **source)
     compare.add_argument(
-        "family", nargs="?", choices=families, default=first, metavar="FAMILY", help=f"where tasks come from (default: {first})"
+        "--methods", metavar="A,B,...", help=f"methods to compare, with commas (default: of {compared}, those that apply)"
     )
-    compare.add_argument("--methods", metavar="A,B,...", help=f"which to compare, separated by commas (default: {usual})")
     _add_settings(compare)
 
-    train = command("train", "train one initialisation and keep it in a checkpoint that can be resumed and evaluated")
+    train = command("train", "train one initialisation and save it as a checkpoint, to resume or to evaluate")
+    train.add_argument("--family", **source)
     train.add_argument(
-        "--family", choices=families, default=first, metavar="FAMILY", help=f"where tasks come from (default: {first})"
+        "--method", choices=trained, default=trained[0], metavar="METHOD", help=f"training method (default: {trained[0]})"
     )
-    trained = [method.name for method in methods.METHODS if method.gradient]
-    train.add_argument(
-        "--method", choices=trained, default=trained[0], metavar="METHOD",
-        help=f"what moves the initialisation (default: {trained[0]})",
-    )  # fmt: skip
     _add_settings(train)
 
-    evaluate = command("evaluate", "adapt the initialisation in CHECKPOINT to new tasks and judge it after every step")
+    evaluate = command("evaluate", "adapt the initialisation in CHECKPOINT to new tasks and evaluate it after every step")
     evaluate.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="the .npz file that train or compare wrote")
     evaluate.add_argument("--steps", type=int, default=10, help="gradient steps on each support set (default: 10)")
-    evaluate.add_argument("--tasks", type=int, default=1000, help="how many new tasks (default: 1000)")
+    evaluate.add_argument("--tasks", type=int, default=1000, help="number of new tasks (default: 1000)")
     evaluate.add_argument("--shots", type=int, help="support examples, K (default: as in training)")
-    evaluate.add_argument("--inner-lr", type=float, help="inner learning rate (default: as in training; another is often fatal)")
-    evaluate.add_argument("--seed", type=int, help="which new tasks (default: the seed of training)")
-    evaluate.add_argument("--data", metavar="FOLDER", help="where the files are that it was trained on, if on files")
+    evaluate.add_argument("--inner-lr", type=float, help="inner learning rate (default: as in training; another often diverges)")
+    evaluate.add_argument("--seed", type=int, help="seed of the new tasks (default: the seed of training)")
+    evaluate.add_argument("--data", metavar="FOLDER", help="the folder of the files that it was trained on, if any")
 
     check = command("check", "check every derivative against complex step on random networks, and the golden fixtures")
-    check.add_argument("--seed", type=int, default=0, help="which random networks (default: 0)")
-    check.add_argument("--networks", type=int, default=20, metavar="N", help="how many for each row (default: 20)")
-    command("bench", "measure how long a meta-gradient takes on this machine, in both forms of the adapted weights")
+    check.add_argument("--seed", type=int, default=0, help="seed of the random networks (default: 0)")
+    check.add_argument("--networks", type=int, default=20, metavar="N", help="random networks for each row (default: 20)")
+    command("bench", "time a meta-gradient on this machine, with dense and with factored adapted weights")
     return top
 
 
-def asked(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings that were asked on the command line, and no others: fields and options by name."""
-    names = (*FIELDS, *_declared())
+def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that are given on the command line, fields and options by name."""
+    names = (*FIELDS, *options_of(*tasks.FAMILIES, *methods.METHODS))
     found = {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
-    if arguments.width is not None:
-        layers = len(_defaults(tasks.named(arguments.family), found)["hidden"])
-        found["hidden"] = (arguments.width,) * max(1, layers)  # refused by a family that has none, and not passed over
+    if "hidden" in found:
+        layers = len(defaults(tasks.named(arguments.family), methods.METHODS[0], found)["hidden"])
+        found["hidden"] = (found["hidden"],) * max(1, layers)  # a family without hidden layers refuses one
     return found
-
-
-def _declared() -> dict[str, tuple[Option, list[str]]]:
-    """Every option that some family or method declares, by name, with those that do."""
-    found: dict[str, tuple[Option, list[str]]] = {}
-    for each in (*tasks.FAMILIES, *methods.METHODS):
-        for option in each.options:
-            found.setdefault(option.name, (option, []))[1].append(each.name)
-    return found
-
-
-def _defaults(family: Family, asked: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
-    """What the fields of the settings are for a family when no more than this is asked."""
-    return {each.name: each.default for each in fields(Settings)} | defaults(family, methods.METHODS[0], asked)
-
-
-def _summary(family: Family) -> str:
-    s = _defaults(family)
-    return (
-        f"shots {s['shots']}, queries {s['queries']}, tasks {s['tasks']}, inner-lr {s['inner_lr']:g}, "
-        f"outer-lr {s['outer_lr']:g}, hidden layers {'-'.join(map(str, s['hidden'])) or 'none,'} {s['activation']}, "
-        f"{s['iterations']} iterations, {s['dtype']}"
-    )
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
-    def option(name: str, kind: type, text: str, **more) -> None:
-        command.add_argument(f"--{name}", type=kind, help=text, **more)
-
-    option("shots", int, "support examples of a task, or of each of its classes: what it adapts on, K")
-    option("queries", int, "query examples in training: what the adapted copy is judged on")
-    option("tasks", int, "tasks in a meta-batch, one outer step each")
-    option("inner-lr", float, "learning rate of the inner loop, alpha")
-    option("outer-lr", float, "learning rate of the outer loop, beta")
-    option("half-life", int, "iterations in which the outer learning rate falls to a half (0: it stays)")
-    option("width", int, "units in every hidden layer, or filters in every block")
-    option("activation", str, "after every hidden layer", choices=ACTIVATIONS)
-    option("seed", int, "decides the initialisation, the classes and the tasks (default: 0)")
-    option("dtype", str, "precision", choices=("float64", "float32"))
     length = command.add_mutually_exclusive_group()
-    length.add_argument("--iterations", type=int, help="steps of the outer loop, in all")
-    length.add_argument(
-        "--paper", dest="iterations", action="store_const", const=PAPER_ITERATIONS, help=f"the paper's {PAPER_ITERATIONS}"
-    )
-    for one, users in _declared().values():
-        kind = {"action": "store_true", "default": None} if one.default is False else {"type": type(one.default)}
-        command.add_argument(f"--{one.name.replace('_', '-')}", help=f"{one.help} [{', '.join(users)}]", **kind)
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="where all is written (default: a new folder in runs/)")
-    command.add_argument("--resume", action="store_true", help="go on with the run there, bit for bit as if never stopped")
-    command.add_argument("--quiet", action="store_true", help="no progress")
+    for each in fields(Settings):
+        if each.name == "hidden":
+            command.add_argument("--width", dest="hidden", type=int, help=each.metadata["help"])
+        elif each.name in FIELDS:
+            where = length if each.name == "iterations" else command
+            where.add_argument(_flag(each.name), type=type(each.default), help=each.metadata["help"])
+    paper = {"action": "store_const", "const": PAPER_ITERATIONS, "help": f"the paper's {PAPER_ITERATIONS} iterations"}
+    length.add_argument("--paper", dest="iterations", **paper)
+    several = (*tasks.FAMILIES, *methods.METHODS)
+    for name, option in options_of(*several).items():
+        users = ", ".join(each.name for each in several if name in options_of(each))
+        kind = {"action": "store_true", "default": None} if option.default is False else {"type": type(option.default)}
+        command.add_argument(_flag(name), help=f"{option.help} [{users}]", **kind)
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="folder for all files (default: a new one in runs/)")
+    command.add_argument("--resume", action="store_true", help="continue the run in that folder, bit for bit as if never stopped")
+    command.add_argument("--quiet", action="store_true", help="show no progress")
     command.epilog = "\n\n".join([
         _listed("families", {family.name: family.help for family in tasks.FAMILIES}),
         _listed("methods", {method.name: method.help for method in methods.METHODS}),
         _listed("defaults", {family.name: _summary(family) for family in tasks.FAMILIES}),
     ])  # fmt: skip
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _summary(family: Family) -> str:
+    s = defaults(family, methods.METHODS[0], {})
+    return (
+        f"shots {s['shots']}, queries {s['queries']}, tasks {s['tasks']}, inner-lr {s['inner_lr']:g}, "
+        f"outer-lr {s['outer_lr']:g}, hidden layers {'-'.join(map(str, s['hidden'])) or 'none,'} {s['activation']}, "
+        f"{s['iterations']} iterations, {s['dtype']}"
+    )
 
 
 def _listed(title: str, rows: Mapping[str, str]) -> str:

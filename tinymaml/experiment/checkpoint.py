@@ -1,56 +1,83 @@
-"""A training run on disk: one .npz file, written whole or not at all, read without pickle."""
+"""A training run on disk: one .npz file with a checksum behind it, written whole or not at all, read without pickle."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import os
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.experiment import npz, sound
-from tinymaml.experiment.files import write_whole
+from tinymaml.parameters import Parameters
 from tinymaml.training.loop import TrainingState
 
-FORMAT = "tinymaml checkpoint 3"
+FORMAT = "tinymaml checkpoint 4"
 
 
 def save(path: Path, state: TrainingState, settings: dict[str, Any]) -> None:
-    """Write the state and the settings it was trained with to `path`.
-
-    The file is written beside its place and moved there in one step, so whoever is stopped while writing leaves the
-    previous checkpoint as it was.
-    """
-    facts = {"format": FORMAT, "iteration": state.iteration, "generator": state.generator, "settings": settings}
-    facts["seconds"] = state.seconds
+    """Write the state and its settings to `path`."""
+    facts = {"format": FORMAT, "settings": settings, "iteration": state.iteration}
+    facts |= {"generator": state.generator, "seconds": state.seconds}
     arrays = {"facts": np.array(json.dumps(facts)), "losses": state.losses}
     arrays |= {f"theta/{name}": array for name, array in state.theta.items()}
     arrays |= {f"optimizer/{name}": array for name, array in state.optimizer.items()}
-    write_whole(path, lambda file: np.savez(file, **arrays))
+    body = io.BytesIO()
+    np.savez(body, **arrays)
+    atomic_write(path, lambda file: (file.write(body.getbuffer()), file.write(checksum(body.getbuffer()))))
+
+
+def checksum(body: bytes | memoryview) -> bytes:
+    """The last line of a checkpoint, which `np.load` skips."""
+    return b"\nsha256 " + hashlib.sha256(body).hexdigest().encode()
 
 
 def load(path: Path) -> tuple[TrainingState, dict[str, Any]]:
-    """The state and the settings in `path`, each part judged by itself; `run.reopen` judges whether they agree.
+    """The state and the settings in `path`, exactly as `save` had them.
 
-    FileNotFoundError, or ValueError for a file that is not a whole checkpoint or has a part that no run can have left.
+    FileNotFoundError, or ValueError for any other file: damage of any kind changes the checksum.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}: `python -m tinymaml train` makes one")
+    content = memoryview(path.read_bytes())
+    body, last = content[:-72], content[-72:]
     try:
-        arrays = npz.read(path)
-        facts = json.loads(str(arrays.pop("facts")))
-        written_by, settings = facts["format"], facts["settings"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)[:200]
-        raise ValueError(f"{path} is not a whole tinymaml checkpoint ({what}): train again or name another file") from error
-    if written_by != FORMAT:
-        had = validate.told(written_by)
-        raise ValueError(f"{path} is a {had} and this version reads {FORMAT!r}: train again or name another file")
+        if last != checksum(body):
+            raise ValueError("its checksum is wrong, or missing as in earlier versions")
+        with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+            facts = json.loads(str(arrays["facts"]))
+            if facts["format"] != FORMAT:
+                raise ValueError(f"it is a {validate.brief(facts['format'])} and this version reads {FORMAT!r}")
+            theta, optimizer = (
+                {name.removeprefix(group): arrays[name] for name in arrays if name.startswith(group)}
+                for group in ("theta/", "optimizer/")
+            )
+            state = Parameters(theta), optimizer, facts["generator"], arrays["losses"], facts["seconds"]
+        return TrainingState(facts["iteration"], *state), dict(facts["settings"])
+    except (ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a whole tinymaml checkpoint ({error}): train again or name another file") from error
+
+
+def atomic_write(path: Path, write: Callable[[Any], Any]) -> None:
+    """`write(file)` into a partial file beside `path`, then rename it to `path`; makes folders that are missing.
+
+    A process that is stopped while writing leaves the previous file unchanged. The partial file has the number of
+    its process in its name, since several processes may share a folder.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if not isinstance(settings, dict):
-            raise ValueError(f"its settings are {validate.told(settings)}, expected names and values")
-        return sound.assembled(facts, arrays), settings
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}: train again or name another file") from error
+        with open(partial, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The command line: `python -m tinymaml compare`, `train`, `evaluate`, `check`, `bench`.
 
-Bad input gets one sentence on standard error and exit status 2; a diverged run, a figure that fails or a failed check 1;
-Ctrl-C 130, SIGTERM 143 and a closed terminal 129, with the run saved.
+Every expected exception becomes one sentence on standard error. Exit status: 2 for bad input; 1 for a diverged run, a figure
+that fails or a failed check; 130 for Ctrl-C, 143 for SIGTERM and 129 for a closed terminal, with the run saved.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from tinymaml import methods, tasks, validate
-from tinymaml.experiment import folders as folder
-from tinymaml.experiment.arguments import asked, parser
+from tinymaml.experiment import folders
+from tinymaml.experiment.arguments import overrides, parser
 from tinymaml.experiment.options import refuse_unused, settings_for, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
-from tinymaml.experiment.signals import status
+from tinymaml.experiment.terminal import status
 from tinymaml.methods.maml import MOST
 from tinymaml.settings import Settings
 from tinymaml.training.loop import Diverged
@@ -34,23 +34,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *more: _complain(str(message), 0)
+            warnings.showwarning = lambda message, *more: _fail(str(message), 0)
             matrix_threads(arguments.threads)
             return arguments.command(arguments)
-    except Diverged as error:
-        return _complain(str(error), 1)
     except KeyboardInterrupt as stop:
         kept = hasattr(arguments, "resume") and arguments.out and any(arguments.out.rglob("*.npz"))
         saved = "; what was trained so far is saved, and --resume goes on from there" if kept else ""
-        return _complain(f"stopped{saved}", status(stop))
+        return _fail(f"stopped{saved}", status(stop))
     except (MemoryError, OverflowError) as error:
         what = f" ({error})" if str(error) else ""
-        return _complain(f"a number is too large for the memory of this machine{what}: lower what was asked for", 2)
-    except (ValueError, TypeError, OSError) as error:
-        return _complain(str(error), 2)
+        return _fail(f"a number is too large for the memory of this machine{what}: lower it", 2)
+    except (ValueError, TypeError, OSError, Diverged) as error:
+        return _fail(str(error), 1 if isinstance(error, Diverged) else 2)
 
 
-def _complain(sentence: str, status: int) -> int:
+def _fail(sentence: str, status: int) -> int:
     print(f"tinymaml: {sentence}", file=sys.stderr)
     return status
 
@@ -61,14 +59,14 @@ def _complain(sentence: str, status: int) -> int:
 def _compare(arguments: argparse.Namespace) -> int:
     from tinymaml.experiment.comparison import run_comparison, table
 
-    places = _places(arguments)
-    for settings in (each for runs in places.values() for each in runs.values()):
+    by_folder = _by_folder(arguments)
+    for settings in (each for runs in by_folder.values() for each in runs.values()):
         family = tasks.named(settings.family)
-        _drawable(settings, family.test_tasks, family.test_queries)
+        _dry_run(settings, family.test_tasks, family.test_queries)
     out = _folder(arguments, f"compare-{arguments.family}")
     failed = False
-    with folder.claimed(out):
-        for name, runs in places.items():
+    with folders.locked(out):
+        for name, runs in by_folder.items():
             show = lambda found: print(table(found), end="\n\n", flush=True)
             found = run_comparison(runs, out / name, resume=arguments.resume, progress=not arguments.quiet, show=show)
             failed |= bool(found.failed or found.unwritten)
@@ -76,49 +74,50 @@ def _compare(arguments: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _places(arguments: argparse.Namespace) -> dict[str, dict[str, Settings]]:
-    """What to compare, by the folder within the output folder that it goes to: one for each number of shots."""
+def _by_folder(arguments: argparse.Namespace) -> dict[str, dict[str, Settings]]:
+    """The runs of a comparison by method, by the folder within --out: one folder for each number of shots."""
     chosen = [name.strip() for name in arguments.methods.split(",")] if arguments.methods is not None else None
-    changes = asked(arguments)
-    several = tasks.named(arguments.family).shots
-    if "shots" in changes or not several:
-        places = {"": settings_for_each(arguments.family, chosen, **changes)}
-    else:
-        places = {f"{shots}-shot": settings_for_each(arguments.family, chosen, shots=shots, **changes) for shots in several}
-    refuse_unused(next(iter(places.values())), changes)
-    return places
+    given = overrides(arguments)
+    several = {} if "shots" in given else {f"{shots}-shot": {"shots": shots} for shots in tasks.named(arguments.family).shots}
+    found = {
+        name: settings_for_each(arguments.family, chosen, **given, **shots) for name, shots in (several or {"": {}}).items()
+    }  # fmt: skip
+    refuse_unused(next(iter(found.values())), given)
+    return found
 
 
 def _train(arguments: argparse.Namespace) -> int:
     from tinymaml.experiment.run import run
 
-    settings = settings_for(arguments.family, arguments.method, **asked(arguments))
-    refuse_unused({settings.method: settings}, asked(arguments))
-    _drawable(settings, 1, 1)
+    given = overrides(arguments)
+    settings = settings_for(arguments.family, arguments.method, **given)
+    refuse_unused({settings.method: settings}, given)
+    _dry_run(settings, 1, 1)
     path = _folder(arguments, f"train-{settings.method}") / f"{settings.method}.npz"
     state = run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
     recent = state.losses[-100:].mean()
-    print(f"{state.iteration:,} iterations done; the loss of the last 100 batches is {recent:.3f}; saved in {path}")
+    print(f"{state.iteration:,} iterations done; the mean loss of the last 100 batches is {recent:.3f}; saved in {path}")
     data = f" --data {shlex.quote(settings.options['data'])}" if "data" in settings.options else ""
     print(f"next: python -m tinymaml evaluate {shlex.quote(str(path))}{data}")
     return 0
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from tinymaml.experiment.run import judge, new_tasks, reopen
+    from tinymaml.experiment.run import evaluate_method, load_run, new_tasks
     from tinymaml.training.evaluation import format_number
 
-    state, settings = reopen(arguments.checkpoint, arguments.data)
+    state, settings = load_run(arguments.checkpoint, arguments.data)
     changes = {name: getattr(arguments, name) for name in ("shots", "inner_lr")}
-    test = replace(settings, **{name: value for name, value in changes.items() if value is not None})
+    test = replace(settings, **{name: value for name, value in changes.items() if value is not None})  # of new tasks
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
     family, method = tasks.named(test.family), methods.named(test.method)
     if arguments.inner_lr is not None and not method.rated(settings):
         how = "adapts at rates of its own" if method.adapts else "does not adapt"
         raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} {how}: leave it out")
     batch = new_tasks(test, count, family.test_queries, arguments.seed)
-    curve = judge(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)  # with the classes of its training
-    trained = f"{method.look.label}, {state.iteration:,} iterations"
+    adapted = replace(settings, inner_lr=test.inner_lr)  # with the classes of its training
+    curve = evaluate_method(adapted, state.theta, batch, steps)
+    trained = f"{method.style.label}, {state.iteration:,} iterations"
     own = "rates of its own" if method.adapts else "no adaptation"
     rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else own
     print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")
@@ -145,8 +144,8 @@ def _bench(arguments: argparse.Namespace) -> int:
 # -- folders -------------------------------------------------------------------------------------------------
 
 
-def _drawable(settings: Settings, count: int, queries: int) -> None:
-    """ValueError or OSError for tasks that cannot be drawn or kept, before a folder is made and hours are spent."""
+def _dry_run(settings: Settings, count: int, queries: int) -> None:
+    """ValueError or OSError for tasks that cannot be sampled or do not fit into memory, before a folder is made."""
     from tinymaml.experiment.run import fits, new_tasks, sampler
 
     fits(settings)
@@ -156,11 +155,11 @@ def _drawable(settings: Settings, count: int, queries: int) -> None:
 
 
 def _folder(arguments: argparse.Namespace, name: str) -> Path:
-    """The folder of this run: --out, or a new one in runs/ (with --resume the newest of them)."""
+    """The folder of this run: --out, or a new one in runs/ (with --resume the latest of them)."""
     if not arguments.resume:
-        arguments.out = arguments.out or folder.new(name)
+        arguments.out = arguments.out or folders.new(name)
         return arguments.out
-    arguments.out = arguments.out or folder.newest(name)
+    arguments.out = arguments.out or folders.latest(name)
     if not any(arguments.out.rglob("*.npz")):
         raise ValueError(f"there is no run to resume in {arguments.out}: leave --resume out, or name its folder with --out")
     return arguments.out

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from tinymaml import __version__, methods, tasks
-from tinymaml.experiment.files import write_whole
-from tinymaml.experiment.folders import claimed
-from tinymaml.experiment.run import fits, gradient, initialisation, judge, new_tasks, reopen, run, start, stored
+from tinymaml.experiment.checkpoint import atomic_write
+from tinymaml.experiment.folders import locked
+from tinymaml.experiment.run import evaluate_method, fits, gradient, initialisation, load_run, new_tasks, run, start, stored
 from tinymaml.methods.method import Start
-from tinymaml.settings import Look, Settings, differences
+from tinymaml.settings import PlotStyle, Settings, differences
 from tinymaml.tasks import Family, TaskBatch
 from tinymaml.training.evaluation import Curve, constant, format_number
 from tinymaml.training.loop import TrainingState
@@ -45,7 +45,7 @@ class Comparison:
     batch: TaskBatch
     starts: dict[str, Start]
     curves: dict[str, Curve]
-    looks: dict[str, Look]
+    styles: dict[str, PlotStyle]
     histories: dict[str, np.ndarray]
     seconds: dict[str, float]
     failed: dict[str, str]
@@ -92,7 +92,7 @@ def run_comparison(
     batch = new_tasks(first, family.test_tasks, family.test_queries)
     states: dict[str, TrainingState] = {}
     failed: dict[str, str] = {}
-    with claimed(folder):
+    with locked(folder):
         for name in trained:
             with _alone(name, failed):
                 run(runs[name], folder / f"{name}.npz", resume=resume, progress=progress)
@@ -118,7 +118,7 @@ def _alone(name: str, failed: dict[str, str]) -> Iterator[None]:
 
 def _finished(path: Path, settings: Settings) -> TrainingState:
     """The state in `path`, which must be of these settings still: no table is made of two different runs."""
-    state, kept = reopen(path, settings.options.get("data"))
+    state, kept = load_run(path, settings.options.get("data"))
     if changed := differences(kept, settings):
         raise ValueError(f"{path} is of another run by now, with another {' and '.join(changed)}: compare in a folder of its own")
     return state
@@ -129,22 +129,22 @@ def _judged(
 ) -> Comparison:
     """Every method, trained or not, and every reference on the new tasks."""
     family = tasks.named(next(iter(runs.values())).family)
-    starts, curves, looks = {}, {}, {}
+    starts, curves, styles = {}, {}, {}
     for name, settings in runs.items():
-        looks[name] = methods.named(name).look
+        styles[name] = methods.named(name).style
         if name in failed:
             continue
         with _alone(name, failed):
             theta = states[name].theta if name in states else initialisation(settings)
-            curves[name] = judge(settings, theta, batch, STEPS)
+            curves[name] = evaluate_method(settings, theta, batch, STEPS)
             if methods.named(name).adapts:
                 starts[name] = start(settings, theta, batch[:DRAWN])
     for reference in family.references:
-        looks[reference.name] = reference.look
+        styles[reference.name] = reference.style
         curves[reference.name] = constant(reference.value(batch), STEPS, diverges=family.metric.diverges)
     histories = {name: state.losses for name, state in states.items()}
     seconds = {name: state.seconds for name, state in states.items()}
-    return Comparison(runs, batch, starts, curves, looks, histories, seconds, failed)
+    return Comparison(runs, batch, starts, curves, styles, histories, seconds, failed)
 
 
 def table(found: Comparison) -> str:
@@ -162,20 +162,20 @@ def table(found: Comparison) -> str:
         "",
         row("", ["before" if k == 0 else f"{k} step" + "s" * (k > 1) for k in shown], "diverged" * metric.diverges),
     ]
-    for name, look in found.looks.items():
+    for name, style in found.styles.items():
         if name in found.failed:
-            lines.append(f"{look.label:<26}{found.failed[name]}")
+            lines.append(f"{style.label:<26}{found.failed[name]}")
             continue
         curve = found.curves[name]
         mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
         cells = [f"{format_number(mean[k], digits)} +- {format_number(interval[k], digits)}" for k in shown]
-        lines.append(row(look.label, cells, curve.count.max() if metric.diverges else ""))
+        lines.append(row(style.label, cells, curve.count.max() if metric.diverges else ""))
         if metric.diverges:
             lines.append(row("  median", [f"{format_number(median[k], digits)}        " for k in shown]))
         if paper := found.paper[name]:
             lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
     if found.seconds:
-        took = ", ".join(f"{found.looks[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
+        took = ", ".join(f"{found.styles[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
         lines += ["", f"training took: {took}"]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -183,7 +183,7 @@ def table(found: Comparison) -> str:
 def write(found: Comparison, folder: Path) -> list[str]:
     """results.json with every number and setting, and then the figures; a sentence for each that fails."""
     numbers = json.dumps(_numbers(found), indent=1, allow_nan=False).encode()
-    files = {"results.json": lambda path: write_whole(path, lambda file: file.write(numbers))}
+    files = {"results.json": lambda path: atomic_write(path, lambda file: file.write(numbers))}
     pictures = {"steps.png": _steps, "training.png": _training, **found.family.pictures}
     files |= {name: partial(_draw, picture, found) for name, picture in pictures.items()}
     unwritten = []
@@ -209,13 +209,13 @@ def _steps(found: Comparison) -> Any:
     from tinymaml import plot
 
     metric = found.family.metric
-    return plot.curves(found.curves, found.looks, ylabel=f"{metric.name} on new tasks", log=metric.log)
+    return plot.curves(found.curves, found.styles, ylabel=f"{metric.name} on new tasks", log=metric.log)
 
 
 def _training(found: Comparison) -> Any:
     from tinymaml import plot
 
-    return plot.training(found.histories, found.looks) if found.histories else None
+    return plot.training(found.histories, found.styles) if found.histories else None
 
 
 def _numbers(found: Comparison) -> dict[str, Any]:

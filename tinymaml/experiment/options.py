@@ -1,67 +1,93 @@
-"""Which settings a family of tasks and a method can be given, with their defaults; anything else is refused by name."""
+"""The settings that a family and a method have, with their defaults; any other is refused by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from tinymaml import methods, tasks, validate
 from tinymaml.methods import Method
-from tinymaml.settings import FIELDS, Option, Settings, flattened
+from tinymaml.settings import FIELDS, Option, Settings, as_dict
 from tinymaml.tasks import Family
 
-TRAINING = ("queries", "tasks", "outer_lr", "half_life", "iterations")  # what new tasks do not depend on
+TRAINING = ("queries", "tasks", "outer_lr", "half_life", "iterations")  # new tasks do not depend on them
 
 
-def declared(*several: Family | Method) -> dict[str, Option]:
+def options_of(*several: Family | Method) -> dict[str, Option]:
     """The options of some families and methods, by name."""
     return {option.name: option for each in several for option in each.options}
 
 
-def refusal(name: str, family: Family, several: Sequence[Method]) -> str:
-    """What to say of an option that neither the family nor any of the methods declares."""
-    families = [each.name for each in tasks.FAMILIES if name in declared(each)]
-    able = [each.name for each in methods.METHODS if name in declared(each)]
-    if not families and not able:
-        known = (*FIELDS, *declared(*tasks.FAMILIES, *methods.METHODS))
-        return f"there is no setting {validate.told(name)}: choose among {', '.join(known)}"
-    lacking = family.name if families else " and ".join(method.name for method in several)
-    return f"--{name.replace('_', '-')} is for {', '.join(families + able)}, not for {lacking}: leave it out"
+def defaults(family: Family, method: Method, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of all settings: their own, then the family's, then those implied by values of options."""
+    known = options_of(family, method)
+    found = {each.name: each.default for each in fields(Settings) if each.name in FIELDS}
+    found |= {name: option.default for name, option in known.items()}
+    found |= {name: value for name, value in family.defaults.items() if name in found}
+    for name, option in known.items():
+        for value, implied in option.implied_defaults.items():
+            if overrides.get(name, found[name]) == value:
+                found |= implied
+    return found
 
 
-def checked(settings: Settings) -> Settings:
-    """The same settings with every option that the family and the method declare, those not given at their defaults.
+def resolve(settings: Settings) -> Settings:
+    """The same settings with all options of the family and the method, checked; those not given get their defaults.
 
-    ValueError for a method that does not apply to the family, for an option that neither declares, and for bad values.
+    ValueError for a method that does not support the family, for an option that neither has, and for bad values.
     """
     family, method, given = tasks.named(settings.family), methods.named(settings.method), settings.options
     if not method.applies(family):
         able = ", ".join(each.name for each in methods.METHODS if each.applies(family))
         raise ValueError(f"method {method.name} does not apply to {family.name}: choose one of {able}")
-    known = declared(family, method)
-    for name in given:
-        if name not in known:
-            raise ValueError(refusal(name, family, [method]))
-    values = {name: option.default for name, option in known.items()}
-    values |= {name: value for name, value in family.defaults.items() if name in known}
-    values |= given
+    known = options_of(family, method)
+    refuse_unknown(given, family, [method])
+    values = {name: family.defaults.get(name, option.default) for name, option in known.items()} | given
     return replace(settings, options={name: known[name].check(name, value) for name, value in values.items()})
 
 
-def defaults(family: Family, method: Method, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults that the family changes, and those that come with what is asked."""
-    known = declared(family, method)
-    found = {name: value for name, value in family.defaults.items() if name in FIELDS or name in known}
-    for name, option in known.items():
-        for value, changes in option.changes.items():
-            if asked.get(name, found.get(name, option.default)) == value:
-                found |= changes
+def settings_for(family: str, method: str = methods.METHODS[0].name, **overrides: Any) -> Settings:
+    """The settings of a method on a family: the defaults, except for `overrides`, fields or options by name."""
+    return settings_for_each(family, [method], **overrides)[method]
+
+
+def settings_for_each(family: str, several: Sequence[str] | None = None, **overrides: Any) -> dict[str, Settings]:
+    """The settings of several methods on one family, by method; by default of all that a comparison includes.
+
+    An option that only some of them have is set for these. ValueError for one that none has, or that changes nothing.
+    """
+    chosen = tasks.named(family)
+    if several is None:
+        several = [method.name for method in methods.METHODS if method.compared and method.applies(chosen)]
+    each = [methods.named(name) for name in several]
+    refuse_unknown(overrides, chosen, each)
+    found = {}
+    for method in each:
+        values = defaults(chosen, method, overrides)
+        values |= {name: value for name, value in overrides.items() if name in values}
+        options = {name: values.pop(name) for name in list(values) if name not in FIELDS}
+        found[method.name] = resolve(Settings(family=chosen.name, method=method.name, options=options, **values))
+    refuse_unused(found, (name for name in overrides if name not in FIELDS))  # fields are the same for all methods
     return found
 
 
+def refuse_unknown(names: Iterable[str], family: Family, several: Sequence[Method]) -> None:
+    """ValueError for a name that is neither a field nor an option of the family or of one of the methods."""
+    for name in names:
+        if name in FIELDS or name in options_of(family, *several):
+            continue
+        families = [each.name for each in tasks.FAMILIES if name in options_of(each)]
+        able = [each.name for each in methods.METHODS if name in options_of(each)]
+        if not families and not able:
+            known = (*FIELDS, *options_of(*tasks.FAMILIES, *methods.METHODS))
+            raise ValueError(f"there is no setting {validate.brief(name)}: choose among {', '.join(known)}")
+        lacking = family.name if families else " and ".join(method.name for method in several)
+        raise ValueError(f"--{name.replace('_', '-')} is for {', '.join(families + able)}, not for {lacking}: leave it out")
+
+
 def unused(settings: Settings) -> dict[str, str]:
-    """The settings that change nothing under the others, and where: {name: "for this method"}."""
+    """The settings that change nothing, given the others: {name: "for this method"}."""
     family, method = tasks.named(settings.family), methods.named(settings.method)
     found = dict(method.unused(settings))
     if method.gradient is None:
@@ -71,39 +97,9 @@ def unused(settings: Settings) -> dict[str, str]:
     return found
 
 
-def settings_for(family: str, method: str = methods.METHODS[0].name, **asked: Any) -> Settings:
-    """The settings of a family and a method as they are when nothing is asked, but for what is asked: fields or options."""
-    return settings_for_each(family, [method], **asked)[method]
-
-
-def settings_for_each(family: str, several: Sequence[str] | None = None, **asked: Any) -> dict[str, Settings]:
-    """The settings of several methods on one family, by method; by default of all that a comparison includes.
-
-    An option that some of them have is theirs only; ValueError for one that none has, and for one that changes nothing.
-    """
-    chosen = tasks.named(family)
-    if several is None:
-        several = [method.name for method in methods.METHODS if method.compared and method.applies(chosen)]
-    each = [methods.named(name) for name in several]
-    for name in asked:
-        if name not in FIELDS and name not in declared(chosen, *each):
-            raise ValueError(refusal(name, chosen, each))
-    found = {method.name: _settings(chosen, method, asked) for method in each}
-    refuse_unused(found, (name for name in asked if name not in FIELDS))  # those are the same for all methods
-    return found
-
-
 def refuse_unused(runs: Mapping[str, Settings], names: Iterable[str]) -> None:
     """ValueError for a setting of these names that changes nothing in any of the runs."""
     for name in names:
-        where = [unused(settings).get(name) for settings in runs.values() if name in flattened(settings)]
+        where = [unused(settings).get(name) for settings in runs.values() if name in as_dict(settings)]
         if where and all(where):
             raise ValueError(f"--{name.replace('_', '-')} changes nothing {' and '.join(dict.fromkeys(where))}: leave it out")
-
-
-def _settings(family: Family, method: Method, asked: Mapping[str, Any]) -> Settings:
-    known = {*FIELDS, *declared(family, method)}
-    own = {name: value for name, value in asked.items() if name in known}
-    values = defaults(family, method, own) | own
-    options = {name: values.pop(name) for name in list(values) if name not in FIELDS}
-    return checked(Settings(family=family.name, method=method.name, options=options, **values))

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tinymaml import methods, tasks, validate
-from tinymaml.experiment import checkpoint, memory, sound
-from tinymaml.experiment.folders import claimed
-from tinymaml.experiment.options import checked, refusal
-from tinymaml.experiment.signals import undisturbed
+from tinymaml.experiment import checkpoint, memory
+from tinymaml.experiment.folders import locked
+from tinymaml.experiment.options import refuse_unknown, resolve
+from tinymaml.experiment.terminal import defer_signals
 from tinymaml.methods.method import Gradient, Sample, Start
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Settings, differences, flattened, stream
+from tinymaml.settings import Settings, as_dict, differences, rng_for
 from tinymaml.tasks import TaskBatch
-from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate
+from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate, width
 from tinymaml.training.loop import Diverged, TrainingState, initial_state, train
 from tinymaml.training.optimizers import Adam
+
+THETAS = 6  # theta, its gradient, Adam's two moments, and the temporaries of one step of Adam
+FORMED = 3  # the copy, its gradient, and its gradient on the way back
 
 # -- what the settings mean ----------------------------------------------------------------------------------
 
@@ -36,7 +36,7 @@ def model(settings: Settings) -> Network:
 
 def initialisation(settings: Settings) -> Parameters:
     """What training starts from: a random theta, and whatever else the method trains."""
-    return methods.named(settings.method).initial(model(settings), settings, stream(settings.seed, "initialisation"))
+    return methods.named(settings.method).initial(model(settings), settings, rng_for(settings.seed, "initialisation"))
 
 
 def sampler(settings: Settings) -> Sample:
@@ -63,30 +63,49 @@ def new_tasks(settings: Settings, count: int, queries: int, seed: int | None = N
     fits(settings, count, queries)
     source = tasks.named(settings.family).testing(settings)
     counts = {"tasks": count, "shots": settings.shots, "queries": queries, "dtype": settings.dtype}
-    return source.sample(stream(seed, "testing tasks"), **counts)
+    return source.sample(rng_for(seed, "testing tasks"), **counts)
 
 
 def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
-    """ValueError if training needs more memory than there is, or, given their `count`, new tasks do; nothing is allocated."""
-    family, method = tasks.named(settings.family), methods.named(settings.method)
-    number, asked = (count, queries) if count else (settings.tasks, settings.queries)
-    lower = "".join(f"--{name}, " for name in ("classes", "ways") if name in settings.options) + "--tasks, --shots or --queries"
-    memory.fit({lower: family.scratch(settings, number, asked)})  # before classes are drawn, which the network may depend on
-    network = model(settings)
-    theta = {} if count else {"--width": memory.thetas(network, settings.dtype)}
-    memory.fit(theta)
+    """ValueError if training, or adapting to `count` new tasks, needs more memory than there is; allocates next to nothing.
 
-    def one(shots: int, queries: int) -> TaskBatch:
+    A lower bound, so that no run is refused that would fit: pools of classes, the batch, one array as large as theta for each
+    of THETAS, the activations of all rows (twice in training, for the R-operator), and FORMED arrays for each adapted copy of
+    those matrices of theta that are smaller than their factors (eq. 14). Sizes of a batch are linear in shots and queries:
+    three draws of one task give them.
+    """
+    family, method, dtype = tasks.named(settings.family), methods.named(settings.method), settings.dtype
+    number, queries = (count, queries) if count else (settings.tasks, settings.queries)
+    lower = [f"--{name}" for name in ("classes", "ways", "steps", "pairs", "tries") if name in settings.options]
+    lower = ", ".join([*lower, "--tasks, --shots or --queries"])
+    memory.fit({lower: family.scratch(settings, number, queries)})  # before `model`, which may draw classes
+    network, size = model(settings), np.dtype(dtype).itemsize
+    theta = {} if count else {"--width": THETAS * size * sum(map(math.prod, network.shapes.values()))}
+    memory.fit(theta)  # before a task is drawn, and with it a pool of classes
+
+    def extent(shots: int, queries: int) -> np.ndarray:
+        """Support rows, query rows and bytes of one task, as Python's integers, which never overflow."""
         least, rng = replace(settings, tasks=1, shots=shots, queries=queries), np.random.default_rng(0)
-        if not count:
-            return method.shown(family, least)(rng)
-        return family.testing(settings).sample(rng, tasks=1, shots=shots, queries=queries, dtype=settings.dtype)
+        if count:
+            batch = family.testing(settings).sample(rng, tasks=1, shots=shots, queries=queries, dtype=dtype)
+        else:
+            batch = method.shown(family, least)(rng)
+        arrays = (batch.x_support, batch.x_query, batch.y_support, batch.y_query)
+        rows = (math.prod(array.shape[:2]) for array in arrays[:2])
+        return np.array([*rows, sum(array.nbytes for array in arrays)], object)
 
-    extent = memory.extent(one, number, settings.shots, asked)
+    one = extent(1, 1)
+    per_task = one + (settings.shots - 1) * (extent(2, 1) - one) + (queries - 1) * (extent(1, 2) - one)
+    (support, query, data), units = per_task, width(network)
     if count:
-        return memory.fit(memory.judging(network, extent, count, settings.dtype))
-    needs = memory.training(network, extent, settings.tasks, settings.dtype, method.copies(settings))
-    return memory.fit(theta | needs | {"--iterations": 8 * settings.iterations})
+        rows = max(support, query)
+        chunk = min(count, chunk_size(network, rows, dtype))
+        return memory.fit({"--tasks or --shots": count * data + size * chunk * rows * units})
+    copies = method.copies(settings)
+    rows = max(1, copies) * support
+    formed = sum(math.prod(shape) for shape in network.shapes.values() if math.prod(shape) <= rows * sum(shape))
+    batch = number * (data + size * (2 * (rows + query) * units + copies * FORMED * formed))
+    return memory.fit(theta | {lower: batch, "--iterations": 8 * settings.iterations})
 
 
 def start(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
@@ -95,13 +114,12 @@ def start(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
     return methods.named(settings.method).start(tasks.named(settings.family), settings, trained)
 
 
-def judge(settings: Settings, theta: Parameters, batch: TaskBatch, steps: int) -> Curve:
+def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, steps: int) -> Curve:
     """The family's metric on new tasks after 0..steps steps, given what training ended with.
 
     A few tasks at a time, as a method may look at them with a larger model than the one that adapts.
     """
-    memory.fit({"--steps": 8 * (steps + 1) * len(batch)})
-    metric, adapts = tasks.named(settings.family).metric, methods.named(settings.method).adapts
+    metric, adapts = tasks.named(settings.family).measure, methods.named(settings.method).adapts
     chunk = chunk_size(model(settings), max(batch.x_support.shape[1], batch.x_query.shape[1]), settings.dtype)
 
     def judged(part: TaskBatch) -> np.ndarray:
@@ -124,9 +142,9 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
     ValueError if the checkpoint is of other settings; Diverged says which rate to lower. An existing checkpoint is
     never overwritten by a run that does not resume it, and nobody else runs in its folder meanwhile.
     """
-    settings = checked(settings)
+    settings = resolve(settings)
     fits(settings)
-    with claimed(Path(path).parent):
+    with locked(Path(path).parent):
         return _run(settings, path, resume, progress)
 
 
@@ -139,11 +157,11 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             raise ValueError(f"{path} holds an earlier run: resume it (resume=True, or --resume), or choose another folder")
         state = _restore(path, settings)
     else:
-        state = initial_state(initialisation(settings), optimizer, stream(settings.seed, "training tasks"))
+        state = initial_state(initialisation(settings), optimizer, rng_for(settings.seed, "training tasks"))
     kept = asdict(stored(settings))
 
     def save(state: TrainingState) -> None:
-        with undisturbed():
+        with defer_signals():
             checkpoint.save(path, state, kept)
 
     try:
@@ -154,10 +172,10 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             optimizer=optimizer,
             iterations=settings.iterations,
             save=save,
-            label=method.look.label if progress else None,
+            label=method.style.label if progress else None,
         )
     except Diverged as error:
-        rate = flattened(settings)[method.rate]
+        rate = as_dict(settings)[method.rate]
         hint = f"{error.what} with {method.rate} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
         raise Diverged(error.iteration, hint) from error
 
@@ -168,59 +186,37 @@ def stored(settings: Settings) -> Settings:
     return replace(settings, options={**settings.options, "data": content(settings)}) if content else settings
 
 
-def reopen(path: Path, data: str | None = None) -> tuple[TrainingState, Settings]:
+def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settings]:
     """A trained run with its own settings, and the folder `data`, where its family reads files, in place of their content.
 
     ValueError for a checkpoint that does not fit what they describe, and for other data than those that it was trained on.
     """
-    state, facts = checkpoint.load(path)
-    with _of_file(path):
-        kept = _described(facts)
+    state, stored_settings = checkpoint.load(path)
+    try:
+        kept = resolve(Settings(**stored_settings))
+        if {**asdict(kept), "hidden": list(kept.hidden)} != stored_settings:
+            raise ValueError("they are of another version")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path}: its settings make no sense here ({error}): train again or name another file") from error
     family = tasks.named(kept.family)
     if data is not None and not family.content:
-        raise ValueError(refusal("data", family, [methods.named(kept.method)]))
-    settings = checked(replace(kept, options={**kept.options, "data": data or ""})) if family.content else kept
+        refuse_unknown(["data"], family, [methods.named(kept.method)])
+    settings = resolve(replace(kept, options={**kept.options, "data": data or ""})) if family.content else kept
     if differences(stored(settings), kept):
         raise ValueError(f"{path} was trained on other data than {data} holds: name the folder of its own with --data")
-    with _of_file(path):
-        memory.fit({"--classes, --ways or --shots": tasks.named(settings.family).scratch(settings, 1, 1)})
-        if sum(map(math.prod, model(settings).shapes.values())) > state.theta.size:  # before as much is allocated
-            raise ValueError("it is of another architecture: theta has fewer numbers than its settings say")
-        state = sound.agreeing(state, initialisation(settings), Adam(settings.outer_lr, settings.half_life))
-        if state.iteration > settings.iterations:
-            raise ValueError(f"it has done {state.iteration} iterations, and its settings say {settings.iterations}")
+    found = {name: (array.shape, array.dtype) for name, array in state.theta.items()}
+    expected = {name: (array.shape, array.dtype) for name, array in initialisation(settings).items()}
+    if found != expected:
+        name = min(name for name in {**found, **expected} if found.get(name) != expected.get(name))
+        raise ValueError(f"{path} is of another architecture, in {name} of theta: train again or name another file")
     return state, settings
-
-
-@contextmanager
-def _of_file(path: Path) -> Iterator[None]:
-    """Errors inside are faults of the file."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}: train again or name another file") from error
-
-
-def _described(stored: dict[str, Any]) -> Settings:
-    """The settings from what a file has of them, all of which it must have."""
-    lacking = {each.name for each in fields(Settings)} ^ stored.keys()
-    if lacking:
-        raise ValueError(f"{validate.told(min(lacking))} is a setting of its own, or of this version, only")
-    try:
-        settings = Settings(**stored)
-        complete = checked(settings)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"its settings make no sense here ({error})") from error
-    if lacking := complete.options.keys() - settings.options.keys():
-        raise ValueError(f"its settings have no {min(lacking)}")
-    return complete
 
 
 def _restore(path: Path, settings: Settings) -> TrainingState:
     """The state in `path`, which must come from the same settings; more iterations may be asked."""
-    state, had = reopen(path, settings.options.get("data"))
+    state, had = load_run(path, settings.options.get("data"))
     for name in differences(replace(had, iterations=settings.iterations), settings):
-        was, asked = (flattened(each).get(name) for each in (had, settings))
+        was, asked = (as_dict(each).get(name) for each in (had, settings))
         raise ValueError(
             f"{path} was trained with {name} {was}, asked for was {asked}: ask for the same, or choose another folder"
         )

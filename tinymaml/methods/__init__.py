@@ -21,7 +21,7 @@ from tinymaml.methods.method import Method
 from tinymaml.methods.pretraining import pretraining_gradient
 from tinymaml.tasks import FAMILIES
 
-__all__ = ["LOOKS", "METHODS", "Method", "named", "pretraining_gradient"]
+__all__ = ["METHODS", "STYLES", "Method", "named", "pretraining_gradient"]
 
 METHODS = (
     maml.METHOD,
@@ -41,8 +41,8 @@ METHODS = (
 )
 
 # what every method and every reference looks like in all tables and figures
-LOOKS = {method.name: method.look for method in METHODS} | {
-    reference.name: reference.look for family in FAMILIES for reference in family.references
+STYLES = {method.name: method.style for method in METHODS} | {
+    reference.name: reference.style for family in FAMILIES for reference in family.references
 }
 
 

@@ -10,7 +10,7 @@ from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.nn.layers import parameter_names
-from tinymaml.settings import Look, Settings
+from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks.family import Family
 
 
@@ -38,7 +38,7 @@ def layered(family: Family) -> bool:
 METHOD = Method(
     "anil",
     "MAML whose inner loop moves only the head, the last layer",
-    Look("ANIL (head only)", "#AA4499", (0, (1, 1)), ">"),
+    PlotStyle("ANIL (head only)", "#AA4499", (0, (1, 1)), ">"),
     gradient,
     start=start,
     copies=lambda settings: settings.options["steps"],

@@ -8,7 +8,7 @@ from typing import Any
 from tinymaml.methods.anil import gradient, head, layered, start
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Method
-from tinymaml.settings import Look
+from tinymaml.settings import PlotStyle
 
 
 def body(model: Any) -> list[str]:
@@ -21,7 +21,7 @@ def body(model: Any) -> list[str]:
 METHOD = Method(
     "boil",
     "MAML whose inner loop moves only the body, all layers below the head",
-    Look("BOIL (body only)", "#661100", (0, (7, 1, 2, 1)), "X"),
+    PlotStyle("BOIL (body only)", "#661100", (0, (7, 1, 2, 1)), "X"),
     partial(gradient, names=body),
     start=partial(start, names=body),
     copies=lambda settings: settings.options["steps"],

@@ -17,7 +17,7 @@ from tinymaml import validate
 from tinymaml.maml import Model, Rates, adapt
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
-from tinymaml.settings import PlotStyle, Option, Settings, one_of, rng_for
+from tinymaml.settings import Option, PlotStyle, Settings, one_of, rng_for
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 

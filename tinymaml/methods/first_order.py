@@ -7,7 +7,7 @@ from typing import Any
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method
-from tinymaml.settings import Look, Settings
+from tinymaml.settings import PlotStyle, Settings
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
@@ -19,7 +19,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 METHOD = Method(
     "first-order",
     "MAML without its Hessians: the gradient of the query loss at the adapted copy",
-    Look("first-order MAML", "#56B4E9", "--", "s"),
+    PlotStyle("first-order MAML", "#56B4E9", "--", "s"),
     gradient,
     copies=lambda settings: 1,
     rate="inner_lr",

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import Here, Model, Rates, adapt
+from tinymaml.maml import Surface, Model, Rates, adapt
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
-from tinymaml.settings import PlotStyle, Option, Settings
+from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
@@ -51,7 +51,7 @@ class Proximal:
 class ProximalSurface:
     """The surface of a `Proximal` model: `surface` is the model's own, `displacement` is theta - centre."""
 
-    surface: Here
+    surface: Surface
     displacement: Parameters
     strength: float
 

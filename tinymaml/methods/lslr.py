@@ -16,7 +16,7 @@ from tinymaml.methods.maml import STEPS
 from tinymaml.methods.meta_sgd import LearnedGradient, joined, parted
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Look, Settings
+from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
@@ -53,7 +53,7 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
 METHOD = Method(
     "lslr",
     "MAML that trains a rate of the inner loop for every parameter name, each started at inner-lr",
-    Look("LSLR (a rate a name)", "#AAAA00", (0, (2, 1)), "*"),
+    PlotStyle("LSLR (a rate a name)", "#AAAA00", (0, (2, 1)), "*"),
     gradient,
     initial=initial,
     start=start,

@@ -8,7 +8,7 @@ from typing import Any
 from tinymaml import validate
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.method import Gradient, Method
-from tinymaml.settings import Look, Option, Settings
+from tinymaml.settings import Option, PlotStyle, Settings
 
 MOST = 10_000  # inner steps, beyond any use: a command that asks for more would run for days
 STEPS = Option("steps", 1, "gradient steps of the inner loop in training", partial(validate.count, most=MOST))
@@ -23,7 +23,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 METHOD = Method(
     "maml",
     "the exact gradient of the query loss after adaptation to the support set",
-    Look("MAML", "#0072B2", "-", "o"),
+    PlotStyle("MAML", "#0072B2", "-", "o"),
     gradient,
     copies=lambda settings: settings.options["steps"],
     rate="inner_lr",

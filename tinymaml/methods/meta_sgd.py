@@ -14,7 +14,7 @@ from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Look, Settings
+from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
@@ -66,7 +66,7 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
 METHOD = Method(
     "meta-sgd",
     "MAML that trains a rate of the inner loop for every entry, each started at inner-lr",
-    Look("Meta-SGD (a rate an entry)", "#DDCC77", (0, (4, 1, 4, 1, 1, 1)), "p"),
+    PlotStyle("Meta-SGD (a rate an entry)", "#DDCC77", (0, (4, 1, 4, 1, 1, 1)), "p"),
     gradient,
     initial=initial,
     start=start,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Look, Option, Settings
+from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Sizes
 
@@ -66,7 +66,7 @@ class Method:
     """A method: how theta is trained, and what is made of it on new tasks.
 
     name, help    what it is called, and a sentence on it for --help
-    look          its label, and its line in every figure
+    style         its label, and its line in every figure
     gradient      gradient(model, settings) is the `Gradient` that training calls; None: it is not trained
     sizes         sizes(family, settings): what its network must fit
     initial       initial(model, settings, rng): all that is trained, as it is before; a checkpoint holds the same names
@@ -84,7 +84,7 @@ class Method:
 
     name: str
     help: str
-    look: Look
+    style: PlotStyle
     gradient: Callable[[Any, Settings], Gradient] | None
     sizes: Callable[[Family, Settings], Sizes] = sizes_of_family
     initial: Callable[[Any, Settings, np.random.Generator], Parameters] = random_theta

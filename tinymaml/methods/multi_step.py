@@ -14,7 +14,7 @@ from tinymaml.maml import Model, Rates, represent
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Look, Option, Settings
+from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 
 ANNEAL = Option("anneal", 1000, "iterations in which the weight of the query loss goes to the last inner step", validate.count)
@@ -78,7 +78,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 METHOD = Method(
     "multi-step",
     "MAML whose query loss counts after every inner step, in the end almost only after the last",
-    Look("multi-step loss", "#EE6677", (0, (9, 2)), "h"),
+    PlotStyle("multi-step loss", "#EE6677", (0, (9, 2)), "h"),
     gradient,
     copies=lambda settings: settings.options["steps"],
     rate="inner_lr",

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinymaml.methods.method import Method, Sample, Start, tasks_of_family
 from tinymaml.methods.pretraining import gradient
-from tinymaml.settings import Look, Settings
+from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks.family import Family, Sizes
 
 
@@ -32,7 +32,7 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
 METHOD = Method(
     "oracle",
     "one network that is told at its inputs which task it is; it does not adapt",
-    Look("oracle (told the task)", "#009E73", (0, (5, 1)), "D"),
+    PlotStyle("oracle (told the task)", "#009E73", (0, (5, 1)), "D"),
     gradient,
     sizes=sizes,
     shown=shown,

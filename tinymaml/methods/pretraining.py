@@ -10,7 +10,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Look, Settings
+from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 
 
@@ -49,6 +49,6 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 METHOD = Method(
     "pretraining",
     "one network for all tasks, on support and query sets alike, fine-tuned on the support set of a new task",
-    Look("pre-trained", "#D55E00", "-.", "^"),
+    PlotStyle("pre-trained", "#D55E00", "-.", "^"),
     gradient,
 )

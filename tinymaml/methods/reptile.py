@@ -11,7 +11,7 @@ from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.methods.pretraining import all_points
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Look, Settings
+from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 
 
@@ -46,7 +46,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 METHOD = Method(
     "reptile",
     "the way to the parameters adapted to all points, support and query: no Hessian and no query loss",
-    Look("Reptile", "#117733", (0, (6, 2, 1, 2)), "<"),
+    PlotStyle("Reptile", "#117733", (0, (6, 2, 1, 2)), "<"),
     gradient,
     copies=lambda settings: 1,
     rate="inner_lr",

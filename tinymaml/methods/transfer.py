@@ -13,7 +13,7 @@ import numpy as np
 from tinymaml.methods.method import Method, Sample, Start
 from tinymaml.methods.pretraining import gradient
 from tinymaml.parameters import Parameters
-from tinymaml.settings import Look, Settings
+from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family, Sizes
 
@@ -53,7 +53,7 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
 METHOD = Method(
     "transfer",
     "one classifier of all training classes, with a new head from zeros for every new task",
-    Look("transfer, new head", "#E69F00", (0, (3, 1, 1, 1, 1, 1)), "P"),
+    PlotStyle("transfer, new head", "#E69F00", (0, (3, 1, 1, 1, 1, 1)), "P"),
     gradient,
     sizes=sizes,
     shown=shown,

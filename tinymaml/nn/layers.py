@@ -172,7 +172,7 @@ class Chain:
 
     def __post_init__(self) -> None:
         if not isinstance(self.layers, Iterable):
-            raise TypeError(f"layers is {validate.told(self.layers)}, expected a list of layers: put it in a list")
+            raise TypeError(f"layers is {validate.brief(self.layers)}, expected a list of layers: put it in a list")
         layers = tuple(self.layers)
         for i, layer in enumerate(layers, start=1):
             _check_rules(i, layer)
@@ -301,7 +301,7 @@ def _check_rules(i: int, layer: Layer) -> None:
     lacking = [rule for rule in needed if isinstance(layer, type) or not hasattr(layer, rule)]
     if lacking:
         what = "use its body" if hasattr(layer, "body") else "see layers.py, and Elementwise for an activation"
-        raise TypeError(f"layer {i} of the chain is {validate.told(layer)}, expected a layer with {', '.join(lacking)}: {what}")
+        raise TypeError(f"layer {i} of the chain is {validate.brief(layer)}, expected a layer with {', '.join(lacking)}: {what}")
 
 
 def _shapes(layer: Layer) -> dict[str, tuple[int, ...]]:

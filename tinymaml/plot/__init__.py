@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from tinymaml.settings import Look
+from tinymaml.settings import PlotStyle
 from tinymaml.training.evaluation import Curve
 
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito's set
@@ -64,7 +64,7 @@ def fit(
     return ax
 
 
-def fits_of_tasks(panels: Mapping[str, list[tuple]], looks: Mapping[str, Look]) -> Figure:
+def fits_of_tasks(panels: Mapping[str, list[tuple]], styles: Mapping[str, PlotStyle]) -> Figure:
     """One row a method, one column a task; each panel a tuple (x, truth, fits, support) for `fit`."""
     columns = max(len(row) for row in panels.values())
     figure, grid = plt.subplots(
@@ -74,7 +74,7 @@ def fits_of_tasks(panels: Mapping[str, list[tuple]], looks: Mapping[str, Look]) 
     for panel_row, (key, row) in zip(grid, panels.items(), strict=True):
         for ax, panel in zip(panel_row, row, strict=True):
             fit(*panel, ax=ax)
-        panel_row[0].set_ylabel(f"{looks[key].label}\n\ny")
+        panel_row[0].set_ylabel(f"{styles[key].label}\n\ny")
     for ax in grid[-1]:
         ax.set_xlabel("x")
     reach = 1.3 * max(np.abs(truth).max() for row in panels.values() for _, truth, _, _ in row)
@@ -83,14 +83,14 @@ def fits_of_tasks(panels: Mapping[str, list[tuple]], looks: Mapping[str, Look]) 
     return figure
 
 
-def sequence(truth: np.ndarray, predictions: Mapping[str, Mapping[int, np.ndarray]], looks: Mapping[str, Look]) -> Figure:
+def sequence(truth: np.ndarray, predictions: Mapping[str, Mapping[int, np.ndarray]], styles: Mapping[str, PlotStyle]) -> Figure:
     """One sequence (steps,), one panel a method, with its predictions by number of gradient steps."""
     figure, panels = plt.subplots(
         1, len(predictions), figsize=(4.2 * len(predictions), 3.2), sharey=True, squeeze=False, layout="constrained"
     )
     for ax, (key, fits) in zip(panels[0], predictions.items(), strict=True):
         fit(np.arange(1, len(truth) + 1), truth, fits, ax=ax)
-        ax.set_title(looks[key].label, fontsize="medium")
+        ax.set_title(styles[key].label, fontsize="medium")
         ax.set_xlabel("step of the sequence")
         ax.grid(alpha=0.3)
     reach = 1.3 * np.abs(truth).max()
@@ -102,16 +102,16 @@ def sequence(truth: np.ndarray, predictions: Mapping[str, Mapping[int, np.ndarra
 
 def curves(
     by_method: Mapping[str, Curve],
-    looks: Mapping[str, Look],
+    styles: Mapping[str, PlotStyle],
     *,
     ax: Axes | None = None,
     ylabel: str = "mean squared error",
     log: bool = True,
 ) -> Axes:
-    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method; `looks` as in `methods.LOOKS`."""
+    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method; `styles`: `methods.STYLES`."""
     ax = axes(ax)
     for key, curve in by_method.items():
-        label, colour, style, marker = looks[key]
+        label, colour, style, marker = styles[key]
         steps = np.arange(len(curve.mean))
         if log and (curve.mean < ROUNDING).all():  # which a log axis would have to be stretched for
             ax.plot([], [], color=colour, linestyle=style, marker=marker, label=f"{label}: no error")
@@ -127,11 +127,11 @@ def curves(
     return ax
 
 
-def training(by_method: Mapping[str, np.ndarray], looks: Mapping[str, Look], *, ax: Axes | None = None) -> Axes:
+def training(by_method: Mapping[str, np.ndarray], styles: Mapping[str, PlotStyle], *, ax: Axes | None = None) -> Axes:
     """The loss of every batch against iterations, smoothed over windows of about a hundredth of the run."""
     ax = axes(ax)
     for key, losses in by_method.items():
-        label, colour, style, _ = looks[key]
+        label, colour, style, _ = styles[key]
         window = max(1, len(losses) // 100)
         whole = losses[:len(losses) // window * window].reshape(-1, window).mean(1)
         ax.plot(window * (np.arange(len(whole)) + 0.5), whole, color=colour, linestyle=style, label=label)
@@ -144,7 +144,7 @@ def training(by_method: Mapping[str, np.ndarray], looks: Mapping[str, Look], *, 
 
 def lines(
     by_method: Mapping[str, tuple],
-    looks: Mapping[str, Look],
+    styles: Mapping[str, PlotStyle],
     *,
     xlabel: str,
     ylabel: str,
@@ -152,10 +152,10 @@ def lines(
     log: bool = False,
     legend: bool = True,
 ) -> Axes:
-    """One line a method, (x, y), in its own look."""
+    """One line a method, (x, y), in its own style."""
     ax = axes(ax)
     for key, (x, y) in by_method.items():
-        label, colour, style, _ = looks[key]
+        label, colour, style, _ = styles[key]
         ax.plot(x, y, color=colour, linestyle=style, label=label)
     if log:
         log_axis(ax)

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tinymaml.plot import CLASS_COLOURS, axes, finish, log_axis
-from tinymaml.settings import Look
+from tinymaml.settings import PlotStyle
 
 
 def ways(
-    by_method: Mapping[str, Mapping[int, np.ndarray]], goals: np.ndarray, looks: Mapping[str, Look], reach: float = 0.6
+    by_method: Mapping[str, Mapping[int, np.ndarray]], goals: np.ndarray, styles: Mapping[str, PlotStyle], reach: float = 0.6
 ) -> Figure:
     """Ways in a plane (times, tasks, 2) by number of gradient steps, a row a method, a column a number; goals (tasks, 2)."""
     columns = next(list(each) for each in by_method.values())
@@ -31,7 +31,7 @@ def ways(
                 ax.plot(*goal, "*", color=colour, markeredgecolor="black", markersize=12, zorder=2)
             ax.set_aspect("equal")
             ax.grid(alpha=0.3)
-        row[0].set_ylabel(looks[key].label)
+        row[0].set_ylabel(styles[key].label)
     for ax, steps in zip(grid[0], columns, strict=True):
         ax.set_title("before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}", fontsize="medium")
     grid[0, 0].set_xlim(-reach, reach)  # a way that runs off may leave the picture
@@ -41,8 +41,8 @@ def ways(
 
 
 HESSIAN_LOOKS = {
-    "surrogate": Look("surrogate", "#D55E00", "--", "s"), "lvc": Look("LVC", "#E69F00", "-.", "^"),
-    "dice": Look("DiCE", "#0072B2", "-", "o"), "no baseline": Look("surrogate, no baseline", "#777777", ":", "v"),
+    "surrogate": PlotStyle("surrogate", "#D55E00", "--", "s"), "lvc": PlotStyle("LVC", "#E69F00", "-.", "^"),
+    "dice": PlotStyle("DiCE", "#0072B2", "-", "o"), "no baseline": PlotStyle("surrogate, no baseline", "#777777", ":", "v"),
 }  # fmt: skip
 RETURN_LOOKS = (("#0072B2", "-", "o"), ("#777777", "--", "v"), ("#D55E00", "-.", "s"), ("#009E73", (0, (5, 1)), "^"))
 

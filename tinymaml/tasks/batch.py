@@ -54,7 +54,7 @@ class TaskBatch:
     def __getitem__(self, tasks: slice) -> TaskBatch:
         """Some of the tasks: `batch[3:4]` is a batch of one."""
         if not isinstance(tasks, slice):
-            raise TypeError(f"a batch is cut with a slice, not with {validate.told(tasks)}: use batch[3:4] for one task")
+            raise TypeError(f"a batch is cut with a slice, not with {validate.brief(tasks)}: use batch[3:4] for one task")
         params = None if self.task_params is None else self.task_params[tasks]
         return TaskBatch(*(getattr(self, name)[tasks] for name in ARRAYS), params)
 

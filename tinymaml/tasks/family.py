@@ -13,7 +13,7 @@ import numpy as np
 
 from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
-from tinymaml.settings import Look, Option, Settings, flattened
+from tinymaml.settings import Option, PlotStyle, Settings, as_dict
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.training.evaluation import Metric
 
@@ -43,7 +43,7 @@ class Reference:
     """A predictor that neither trains nor adapts: value(batch) is its metric on every task's query set, (T,)."""
 
     name: str
-    look: Look
+    style: PlotStyle
     value: Callable[[TaskBatch], np.ndarray]
 
 
@@ -105,5 +105,5 @@ class Family:
 
     def reported(self, settings: Settings) -> Mapping[int, float] | None:
         """What the paper reports of this very task, network and method: {steps: value}, None if nothing."""
-        asked = flattened(settings).items()
+        asked = as_dict(settings).items()
         return next((each.values for each in self.paper if each.settings.items() <= asked), None)

@@ -17,7 +17,7 @@ from tinymaml.nn.convolution import Patches
 from tinymaml.nn.models import CNN
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import NORMS
-from tinymaml.settings import Look, Option, Settings, one_of
+from tinymaml.settings import Option, PlotStyle, Settings, one_of
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour
 from tinymaml.tasks.family import Family, Published, Reference, Sizes
@@ -76,8 +76,8 @@ def chance(batch: TaskBatch) -> np.ndarray:
 
 
 REFERENCES = (
-    Reference("nearest", Look("nearest neighbour", "#332288", (0, (8, 2))), right),
-    Reference("chance", Look("chance", "#000000", (0, (1, 3))), chance),
+    Reference("nearest", PlotStyle("nearest neighbour", "#332288", (0, (8, 2))), right),
+    Reference("chance", PlotStyle("chance", "#000000", (0, (1, 3))), chance),
 )
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.settings import Settings, stream
+from tinymaml.settings import Settings, rng_for
 from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool, split
 
@@ -128,7 +128,7 @@ def _pools(seed: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """`classes` characters to train on and 500 others to test on, drawn once for each seed."""
     if not classes:
         raise ValueError("classes is 0, expected a number, since there is no end of glyphs: ask for 2000")
-    rng = stream(seed, "classes")
+    rng = rng_for(seed, "classes")
     return split(rng, pool(Glyphs(), rng, classes=classes + NEW, examples=fewshot.EXAMPLES), classes)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.maml import adapt
 from tinymaml.rl.exact import DIM, LinearPolicy
-from tinymaml.settings import PlotStyle, Option
+from tinymaml.settings import Option, PlotStyle
 from tinymaml.tasks.batch import TaskBatch, select
 from tinymaml.tasks.family import Family, Reference
 from tinymaml.training.evaluation import Metric

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.settings import Option, Settings, stream
+from tinymaml.settings import Option, Settings, rng_for
 from tinymaml.tasks import episodes, fewshot
 from tinymaml.tasks.family import Published
 
@@ -226,7 +226,7 @@ def _folder(name: str, value: str) -> str:
 def _characters(seed: int, classes: int, data: str) -> tuple[np.ndarray, np.ndarray, str]:
     """The characters to train on and those to test on, with their rotations, and a digest of all images in the folder."""
     found = load(data)
-    train, test = found.split(stream(seed, "classes"), classes or None)
+    train, test = found.split(rng_for(seed, "classes"), classes or None)
     return rotations(train), rotations(test), hashlib.sha256(found.characters.tobytes()).hexdigest()[:16]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.settings import Settings, stream
+from tinymaml.settings import Settings, rng_for
 from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool
 
@@ -77,7 +77,7 @@ class Planes:
 @lru_cache(maxsize=1)
 def _pool(seed: int, classes: int) -> np.ndarray:
     """The training classes of one seed, drawn once: (classes, examples, 10)."""
-    return pool(Planes(), stream(seed, "classes"), classes=classes, examples=fewshot.EXAMPLES)
+    return pool(Planes(), rng_for(seed, "classes"), classes=classes, examples=fewshot.EXAMPLES)
 
 
 def _training(settings: Settings) -> Planes | np.ndarray:

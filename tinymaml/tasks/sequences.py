@@ -15,7 +15,7 @@ from tinymaml import validate
 from tinymaml.maml import adapt
 from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
-from tinymaml.settings import Look
+from tinymaml.settings import PlotStyle
 from tinymaml.tasks.batch import TaskBatch, select
 from tinymaml.tasks.family import Family, Reference
 from tinymaml.training.evaluation import Metric, loss
@@ -83,7 +83,7 @@ def with_task_params(batch: TaskBatch) -> TaskBatch:
     validate.batch(batch)
     if not isinstance(batch.task_params, Filter):
         raise TypeError(
-            f"task_params of the batch is {validate.told(batch.task_params)}, "
+            f"task_params of the batch is {validate.brief(batch.task_params)}, "
             "expected a Filter: use Filters().sample"
         )
 
@@ -129,7 +129,7 @@ def picture(found: Any) -> Any:
         adapted = adapt(start.model, start.theta, one.x_support, one.y_support, inner_lr=start.inner_lr)
         thetas = {0: start.theta, 1: adapted.task(0)}
         predictions[name] = {k: start.model.predict(theta, one.x_query[0, :1])[0] for k, theta in thetas.items()}
-    return plot.sequence(found.batch.y_query[0, 0], predictions, found.looks) if predictions else None
+    return plot.sequence(found.batch.y_query[0, 0], predictions, found.styles) if predictions else None
 
 
 FAMILY = Family(
@@ -149,12 +149,12 @@ FAMILY = Family(
     references=(
         Reference(
             "least-squares",
-            Look("least squares", "#882255", (0, (4, 3, 1, 3))),
+            PlotStyle("least squares", "#882255", (0, (4, 3, 1, 3))),
             lambda batch: ((least_squares(batch)(batch.x_query) - batch.y_query) ** 2).mean((1, 2)),
         ),
         Reference(  # E[y | x], as the taps are of either sign alike: what pre-training converges to
             "zero",
-            Look("task-blind optimum: zero", "#999933", (0, (2, 5))),
+            PlotStyle("task-blind optimum: zero", "#999933", (0, (2, 5))),
             lambda batch: (batch.y_query**2).mean((1, 2)),
         ),
     ),

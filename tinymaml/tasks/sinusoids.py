@@ -9,7 +9,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.maml import adapt
-from tinymaml.settings import Look
+from tinymaml.settings import PlotStyle
 from tinymaml.tasks.batch import TaskBatch, select
 from tinymaml.tasks.family import Family, Published, Reference, Sizes
 from tinymaml.training.evaluation import Metric, loss
@@ -106,7 +106,7 @@ def with_task_params(batch: TaskBatch) -> TaskBatch:
     validate.batch(batch)
     if not isinstance(batch.task_params, Sinusoid):
         raise TypeError(
-            f"task_params of the batch is {validate.told(batch.task_params)}, "
+            f"task_params of the batch is {validate.brief(batch.task_params)}, "
             "expected a Sinusoid: use Sinusoids().sample"
         )
 
@@ -124,7 +124,7 @@ def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
     independent and uniform. It is what pre-training converges to.
     """
     if not isinstance(tasks, Sinusoids):
-        raise TypeError(f"tasks is {validate.told(tasks)}, expected Sinusoids: pass Sinusoids()")
+        raise TypeError(f"tasks is {validate.brief(tasks)}, expected Sinusoids: pass Sinusoids()")
     validate.floats("x", x)
     low, high = tasks.phase
     mean_wave = (np.cos(x - high) - np.cos(x - low)) / (high - low) if high > low else np.sin(x - low)
@@ -152,7 +152,7 @@ def picture(found: Any, tasks: int = 3) -> Any:
             )
             for t in range(tasks)
         ]  # fmt: skip
-    return plot.fits_of_tasks(panels, found.looks) if panels else None
+    return plot.fits_of_tasks(panels, found.styles) if panels else None
 
 
 FAMILY = Family(
@@ -169,7 +169,7 @@ FAMILY = Family(
     references=(
         Reference(
             "task-blind",
-            Look("task-blind optimum", "#CC79A7", (0, (3, 1, 1, 1))),
+            PlotStyle("task-blind optimum", "#CC79A7", (0, (3, 1, 1, 1))),
             lambda batch: ((task_blind(Sinusoids(), batch.x_query) - batch.y_query) ** 2).mean((1, 2)),
         ),
     ),

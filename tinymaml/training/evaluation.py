@@ -58,7 +58,7 @@ class Curve:
 def format_number(value: float, digits: int = 3) -> str:
     """A statistic as a table has it: with so many digits behind the point, or as 1.2e+34 where they would be a long row."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"value is {validate.told(value)}, expected a number: NaN and infinity are some too")
+        raise TypeError(f"value is {validate.brief(value)}, expected a number: NaN and infinity are some too")
     digits = validate.count("digits", digits, least=0)
     return f"{value:.1e}" if 1e5 <= value < np.inf else f"{value:.{digits}f}"
 
@@ -112,7 +112,7 @@ def evaluate(
     steps, rows = validate.count("steps", steps), max(batch.x_support.shape[1], batch.x_query.shape[1])
     chunk = chunk_size(model, rows, batch.x_query.dtype) if chunk is None else validate.count("chunk", chunk)
     if not isinstance(metric, Metric):
-        raise TypeError(f"metric is {validate.told(metric)}, expected a Metric: use LOSS or ACCURACY")
+        raise TypeError(f"metric is {validate.brief(metric)}, expected a Metric: use LOSS or ACCURACY")
     columns = []
     with np.errstate(all="ignore"):  # a task that overflows is counted
         for start in range(0, len(batch), chunk):

@@ -33,7 +33,7 @@ class SGD:
         validate.parameters("theta", theta)
         validate.parameters("gradient", gradient)
         if not isinstance(state, dict) or state:
-            raise ValueError(f"state is {validate.told(state)}, expected that of SGD, which is empty: use sgd.start(theta)")
+            raise ValueError(f"state is {validate.brief(state)}, expected that of SGD, which is empty: use sgd.start(theta)")
         return theta - self.lr * gradient, state
 
 
@@ -82,7 +82,7 @@ class Adam:
 def _check(state: State, vector: np.ndarray) -> None:
     """ValueError unless this is a state of Adam for this theta."""
     if not isinstance(state, dict) or state.keys() != {"t", "m", "v"}:
-        raise ValueError(f"state is {validate.told(state)}, expected one of Adam, with t, m and v: use adam.start(theta)")
+        raise ValueError(f"state is {validate.brief(state)}, expected one of Adam, with t, m and v: use adam.start(theta)")
     for name, shape in (("t", ()), ("m", vector.shape), ("v", vector.shape)):
         if (got := getattr(state[name], "shape", None)) != shape:
             raise ValueError(f"{name} of the state has shape {got}, expected {shape}: it is of another theta, use adam.start")
