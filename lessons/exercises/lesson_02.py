@@ -13,7 +13,7 @@ import numpy as np
 
 from exercises.answers import Known, combined, factors, judge, of_another_shape, refuse, several
 from exercises.terms import made_of
-from tinymaml.check import Derivation, Problem, gradient_at_once
+from tinymaml.check import Derivation, Problem, complex_step_gradient
 from tinymaml.nn.losses import softmax
 
 # -- 2.1: where the way back begins ----------------------------------------------------------------------------
@@ -22,7 +22,7 @@ from tinymaml.nn.losses import softmax
 def _last_D(answer: Callable, rng: np.random.Generator) -> None:
     for n, d in ((5, 3), (4, 1), (3, 3)):
         z, y = 2 * rng.standard_normal((2, n, d))
-        right = gradient_at_once(lambda z, y=y: ((z - y) ** 2).sum((-2, -1)) / len(y), z)
+        right = complex_step_gradient(lambda z, y=y: ((z - y) ** 2).sum((-2, -1)) / len(y), z)
         _judge(f"D, ({n}, {d})", answer(z, y), right, lambda z=z, y=y: _wrong_last_D(z, y))
 
 
@@ -404,7 +404,7 @@ def _cross_entropy_D(answer: Callable, rng: np.random.Generator) -> None:
         z = (4 if height else 1) * rng.standard_normal((n, d)) + height * rng.uniform(-1, 1, (n, 1))
         y = np.eye(d)[rng.integers(d, size=n)]
         loss = lambda z, y=y: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1) / len(y)
-        _judge(f"D, ({n}, {d})", answer(z, y), gradient_at_once(loss, z), lambda z=z, y=y: _wrong_cross_entropy(z, y))
+        _judge(f"D, ({n}, {d})", answer(z, y), complex_step_gradient(loss, z), lambda z=z, y=y: _wrong_cross_entropy(z, y))
 
 
 def _wrong_cross_entropy(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from exercises.answers import Known, beside, combined, factors, judge, refuse, several
 from exercises.terms import made_of
-from tinymaml.check import compare, complex_step, gradient_at_once
+from tinymaml.check import compare, complex_step, complex_step_gradient
 from tinymaml.check.compare import close
 from tinymaml.nn.losses import cross_entropy, softmax
 
@@ -250,10 +250,10 @@ def check_cross_entropy(answer: Callable, rng: np.random.Generator) -> None:
         z, y, r = _logits(rng, n, ways)
         gradient, hvp = several(answer(z, y, r), "gradient", "hvp")
         own = lambda z, y=y: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1)  # summed: each row moves its own only
-        _each_example("gradient", gradient, gradient_at_once(own, z), r)
+        _each_example("gradient", gradient, complex_step_gradient(own, z), r)
         parts = _parts(z, y, r)
         terms, products = ({name: parts[name] for name in names} for names in (("p", "-y"), ("p r", "-p sum(p r)")))
-        judge("gradient", gradient, gradient_at_once(own, z), _gradients(z, y, r),
+        judge("gradient", gradient, complex_step_gradient(own, z), _gradients(z, y, r),
               otherwise=partial(made_of, gradient, terms, parts))  # fmt: skip
         bent = complex_step(lambda z, y=y: cross_entropy.gradient(z, y), z, r)
         _each_example("hvp", hvp, bent, r)

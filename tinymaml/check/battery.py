@@ -17,7 +17,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import Line, close
-from tinymaml.check.derivatives import complex_step, on_a_kink, steady_difference
+from tinymaml.check.derivatives import adaptive_difference, complex_step, on_a_kink
 from tinymaml.check.model_checks import CHECKS, OF_META_LOSS, Case, Off, is_rounding
 from tinymaml.check.problem import random_batch
 from tinymaml.maml import adapt
@@ -189,13 +189,13 @@ def _held_back(case: Case) -> Case:
 
 def _choose_derivative(cases: list[Case]) -> tuple[list[Case], str]:
     """Complex step, unless a difference contradicts it: an abs or a cast to float on the way makes it meaningless."""
-    differences = [replace(case, derivative=steady_difference, tolerance=1e-6) for case in cases]
+    differences = [replace(case, derivative=adaptive_difference, tolerance=1e-6) for case in cases]
     case = cases[0]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             for f in (lambda theta: case.at(theta).loss, lambda theta: case.at(theta).gradient):
-                if not close(complex_step(f, case.theta, case.v), steady_difference(f, case.theta, case.v), 1e-5):
+                if not close(complex_step(f, case.theta, case.v), adaptive_difference(f, case.theta, case.v), 1e-5):
                     why = "complex theta gives another derivative: is there an abs, max or .real on the way?"
                     return differences, f"{why} All was checked by differences, to 1e-6"
     except Exception as refusal:

@@ -20,7 +20,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.check import mistakes
 from tinymaml.check.compare import FLOOR, TOLERANCE, Line, attainable, compare, diagnose, relative_error
-from tinymaml.check.derivatives import complex_step, gradient_at_once, steady_difference
+from tinymaml.check.derivatives import adaptive_difference, complex_step, complex_step_gradient
 from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.check.meta_derivation import MetaDerivation
 from tinymaml.check.references import certified_gradient, certified_hvp
@@ -145,7 +145,7 @@ class Derivation:
 
     def _in_output(self, i: int, theta: Parameters) -> np.ndarray:
         """dL/d(what comes out of layer i)."""
-        return gradient_at_once(lambda output: self._loss(self._run(output, theta, i)), self._run(self.x, theta, 0, i))
+        return complex_step_gradient(lambda output: self._loss(self._run(output, theta, i)), self._run(self.x, theta, 0, i))
 
     def _at(self, name: str, theta: Parameters) -> Any:
         """The quantity `name` at theta."""
@@ -154,7 +154,7 @@ class Derivation:
             return self.reference(whole)[self._parameters[name.removeprefix("R")]]
         loss = lambda theta: self._loss(self._run(self.x, theta, 0))
         own = lambda theta: self.model.at(theta, self.x, self.y).gradient
-        by_entries = lambda theta: gradient_at_once(loss, theta)
+        by_entries = lambda theta: complex_step_gradient(loss, theta)
         if name == "loss":
             return loss(theta)
         if name == "gradient":
@@ -166,7 +166,7 @@ class Derivation:
         if name in self._moved:
             return self._moved[name](theta)
         name = name.removeprefix("R")
-        along = complex_step if name in self._outputs else steady_difference
+        along = complex_step if name in self._outputs else adaptive_difference
         return along(lambda theta: self._at(name, theta), self.theta, self.v)
 
     def _loss(self, prediction: np.ndarray) -> np.ndarray:

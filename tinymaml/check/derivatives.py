@@ -60,7 +60,7 @@ def central_difference(f: Callable[[Point], Value], point: Point, v: Point, *, h
     return sum(terms[1:], start=terms[0])
 
 
-def steady_step(difference: Callable[[float], Value], largest: float = 2.0**-5) -> float:
+def adaptive_step(difference: Callable[[float], Value], largest: float = 2.0**-5) -> float:
     """The step h = largest, largest/2, ... where halving changes `difference(h)` least: neither truncation nor a kink.
 
     Inside one linear region of a ReLU network the function is a polynomial and an 8-point difference is exact, but no
@@ -79,13 +79,13 @@ def steady_step(difference: Callable[[float], Value], largest: float = 2.0**-5) 
     return best
 
 
-def steady_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Value:
-    """`central_difference` of 8 points at its `steady_step`: a relative error of 1e-10 or better, kinks included."""
+def adaptive_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Value:
+    """`central_difference` of 8 points at its `adaptive_step`: a relative error of 1e-10 or better, kinks included."""
     validate.function("f", f)
     _known("v", v)
     length = max(np.linalg.norm(vector(v)), 1e-30)  # a step of h moves the point by h, whatever the length of v
     difference = lambda h: central_difference(f, point, v, h=h / length, points=8)
-    return difference(steady_step(difference))
+    return difference(adaptive_step(difference))
 
 
 def on_a_kink(f: Callable[[Point], Value], point: Point, v: Point) -> bool:
@@ -111,7 +111,7 @@ def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative
     return _shaped(np.array([derivative(f, point, _shaped(e, point)) for e in unit]).reshape(flat.shape), point)
 
 
-def gradient_at_once(f: Callable[[Point], np.ndarray], point: Point, *, h: float = STEP) -> Point:
+def complex_step_gradient(f: Callable[[Point], np.ndarray], point: Point, *, h: float = STEP) -> Point:
     """The whole gradient of a scalar function by complex step, all entries in one call.
 
     f gets one copy of `point` for each of its P entries, along a new leading axis, and returns P values: (P,).

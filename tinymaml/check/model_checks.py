@@ -14,7 +14,7 @@ import numpy as np
 
 from tinymaml.check import policy_mistakes
 from tinymaml.check.compare import FLOOR, numbers, relative_error
-from tinymaml.check.derivatives import complex_step, steady_difference
+from tinymaml.check.derivatives import adaptive_difference, complex_step
 from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.check.policy_checks import held
 from tinymaml.maml import adapt, meta_gradient
@@ -102,7 +102,7 @@ def _hvp(case: Case) -> float:
         mine = Parameters({name: np.array([mine.task(t).dot(u) for t in range(len(case.batch))]) for name, u in along.items()})
         slope = lambda theta: Parameters({name: complex_step(case.loss, theta, u) for name, u in along.items()})
         return _judge(case, "hvp is not the second derivative of the surrogate loss", mine,
-                      steady_difference(slope, case.theta, case.v))
+                      adaptive_difference(slope, case.theta, case.v))
     reference = case.derivative(lambda theta: case.at(theta).gradient, case.theta, case.v)
     if (error := relative_error(mine, reference)) <= case.tolerance:
         return error
