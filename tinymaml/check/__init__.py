@@ -22,6 +22,7 @@ __all__ = [
     "ModelRejected",
     "Problem",
     "WrongAnswer",
+    "adaptive_difference",
     "central_difference",
     "check_equation",
     "check_model",
@@ -32,5 +33,4 @@ __all__ = [
     "loss_gradient",
     "meta_gradient_by_complex_step",
     "relative_error",
-    "adaptive_difference",
 ]

@@ -180,7 +180,7 @@ def close(mine: object, reference: object, tolerance: float = 1e-6) -> bool:
     return relative_error(mine, reference) <= tolerance
 
 
-def attainable(mine: object, tolerance: float) -> float:
+def tolerance_for(mine: object, tolerance: float) -> float:
     """The tolerance that an answer can be held to: 1e-4 at least if it is in float32."""
     arrays = formed(mine).values() if isinstance(mine, Mapping) else [mine]
     single = any(np.asarray(array).dtype.char in "fF" for array in arrays)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.check.compare import Line, attainable, compare, diagnose, relative_error
+from tinymaml.check.compare import Line, compare, diagnose, relative_error, tolerance_for
 from tinymaml.check.derivatives import STEP, entries
 from tinymaml.check.problem import Problem
 from tinymaml.check.references import gradient_through, loss_gradient
@@ -318,7 +318,7 @@ def check_equation(
         wrong = ((sentence, equation.wrong(of, [key])) for key, sentence in equation.slips.items())
         return diagnose(mine, reference, wrong, tolerance=closeness)
 
-    return compare(f"eq. {number}", mine, reference, tolerance=attainable(mine, tolerance), diagnosis=diagnosis)
+    return compare(f"eq. {number}", mine, reference, tolerance=tolerance_for(mine, tolerance), diagnosis=diagnosis)
 
 
 def equation_errors(problem: Problem, steps: int = 3) -> dict[str, float]:

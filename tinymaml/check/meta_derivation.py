@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.check.compare import Line, attainable, compare, diagnose
+from tinymaml.check.compare import Line, compare, diagnose, tolerance_for
 from tinymaml.check.references import certified_gradient, losses, of_task, query_gradient
 from tinymaml.maml import Model, Rates
 from tinymaml.parameters import Parameters
@@ -80,7 +80,7 @@ class MetaDerivation:
         """Prints and returns the line of a right answer; `WrongAnswer` with error and diagnosis for a wrong one."""
         validate.tolerance("tolerance", tolerance)
         diagnosis = lambda closeness: self.diagnosis(name, mine, closeness)
-        return compare(name, mine, self.reference(name), tolerance=attainable(mine, tolerance), diagnosis=diagnosis)
+        return compare(name, mine, self.reference(name), tolerance=tolerance_for(mine, tolerance), diagnosis=diagnosis)
 
     def diagnosis(self, name: str, mine: Any, tolerance: float, *, one_task: bool = False) -> str:
         """The known mistake that gives these numbers, as a sentence; "" if none does."""
