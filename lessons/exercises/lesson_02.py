@@ -53,7 +53,7 @@ def _wrong_last_D(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
     ahead = np.tanh(z)
     forms = [
         ("", entries),
-        ("the sign is turned: eq. 9 has the prediction minus the target", -entries),
+        ("the sign is wrong: eq. 9 has the prediction minus the target", -entries),
         ("the target is missing in dE/dz (eq. 9)", z),
         ("the prediction is missing in dE/dz (eq. 9)", y),
         ("the prediction is missing in dE/dz (eq. 9)", -y),
@@ -218,7 +218,7 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
                ("a factor 1/2 has slipped in", 0.5),
                ("it is multiplied by n: 1/n in D stays (eq. 2)", n),
                ("it is divided by the number of units: nothing is averaged over them", 1 / z.shape[1]),
-               ("the sign is turned: eq. 4 has no minus, and s' is 1 - tanh(z)^2", -1.0),
+               ("the sign is wrong: eq. 4 has no minus, and s' is 1 - tanh(z)^2", -1.0),
                ("a factor 2 is too many: it is in D already", 2.0)]  # fmt: skip
     more = [
         ("the last minus is outside: s' needs its own parentheses, (1 - tanh(z)^2)", da - a**2),
@@ -280,7 +280,7 @@ def _times(n: int, units: int, inputs: int) -> list[Known]:
         ("it is divided by the number of inputs: nothing is averaged over them", 1 / inputs),
         ("it is divided by the number of numbers in a: 1/n is in D already", 1 / (n * inputs)),
         ("it is divided by the number of numbers in D: 1/n is in D already", 1 / (n * units)),
-        (MEAN, 1 / n), ("it is multiplied by n: 1/n in D stays", n), ("the sign is turned", -1.0),
+        (MEAN, 1 / n), ("it is multiplied by n: 1/n in D stays", n), ("the sign is wrong", -1.0),
         ("a factor 2 is too many: it is in D already", 2.0), ("a factor 1/2 has slipped in", 0.5),
     ]  # fmt: skip
 
@@ -412,7 +412,7 @@ def _wrong_cross_entropy(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
     e, p, columns = np.exp(z), softmax(z), softmax(z.T).T
     forms = [
         ("", p - y),
-        ("the sign is turned: eq. 10 has the prediction minus the target", y - p),
+        ("the sign is wrong: eq. 10 has the prediction minus the target", y - p),
         ("the softmax is missing: dE/dz = p - y with p = softmax(z) (eq. 10)", z - y),
         ("the target is missing in dE/dz (eq. 10)", p),
         ("the softmax goes over the wrong axis: the classes of one example are a row (eq. 10)", columns - y),

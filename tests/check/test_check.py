@@ -21,7 +21,7 @@ from tinymaml.check import (
 )
 from tinymaml.check import ladder as rungs
 from tinymaml.check.compare import diagnose, mismatch
-from tinymaml.check.derivatives import STENCILS, entries, on_a_kink
+from tinymaml.check.derivatives import STENCILS, basis, on_a_kink
 from tinymaml.check.golden import Linear, fixtures
 from tinymaml.check.model_checks import CHECKS
 from tinymaml.nn.activations import ACTIVATIONS
@@ -102,7 +102,7 @@ def test_gradients_of_arrays_have_their_shape():
     x = np.arange(6.0).reshape(2, 3)
     np.testing.assert_allclose(gradient_by_entries(lambda x: (x**2).sum(), x), 2 * x)
     np.testing.assert_allclose(complex_step_gradient(lambda x: (x**2).sum((-2, -1)), x), 2 * x)
-    assert entries(x).shape == (6, 2, 3)
+    assert basis(x).shape == (6, 2, 3)
 
 
 def test_steady_difference_steps_inside_the_kinks():

@@ -39,7 +39,7 @@ def derivation_of(name: str) -> Derivation:
 def value(network: str, name: str, key: str = "") -> object:
     """A quantity as the library has it, or as it is with a mistake."""
     d = derivation_of(network)
-    return mistakes.quantity(name, mistakes.made(d.model, [key] * bool(key)), d.theta, d.x, d.y, d.v)
+    return mistakes.quantity(name, mistakes.with_mistakes(d.model, [key] * bool(key)), d.theta, d.x, d.y, d.v)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -113,7 +113,7 @@ def test_a_mistake_is_made_in_the_cell_of_a_recurrence_too():
 
 
 def test_only_mistakes_that_can_be_made_in_a_network_are_thought_of():
-    keys = {name: set(mistakes.possible(network)) for name, network in NETWORKS.items()}
+    keys = {name: set(mistakes.applicable(network)) for name, network in NETWORKS.items()}
     assert not keys["rnn"] & {*IN_NORMS, "overlap", "softmax"}
     assert keys["rnn"] > {*IN_TIME, "flat", "b", "s'"}
-    assert not set(mistakes.possible(MLP([1, 2, 1]))) & {*IN_NORMS, *IN_IMAGES, *IN_TIME}
+    assert not set(mistakes.applicable(MLP([1, 2, 1]))) & {*IN_NORMS, *IN_IMAGES, *IN_TIME}

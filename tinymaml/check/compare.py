@@ -206,7 +206,7 @@ def diagnose(mine: object, reference: object, *groups: Iterable[tuple[str, objec
 
 
 def _turned(reference: object) -> Iterator[tuple[str, object]]:
-    yield "the sign is turned", -1.0 * reference
+    yield "the sign is wrong", -1.0 * reference
     if np.ndim(reference) == 2 and len(set(np.shape(reference))) == 1:
         yield "it is transposed", np.transpose(reference)
 

@@ -120,11 +120,11 @@ def complex_step_gradient(f: Callable[[Point], np.ndarray], point: Point, *, h: 
     validate.rate("h", h, STEP)
     if not isinstance(point, Parameters):
         validate.floats("point", point)
-    copies = _along(spread(point), 1j * h, entries(point))
+    copies = _along(tile(point), 1j * h, basis(point))
     return _shaped(_imaginary(f(copies), h), point)
 
 
-def entries(point: Point) -> Point:
+def basis(point: Point) -> Point:
     """The unit directions of all P entries of `point`, along a new leading axis: (P, ...). ValueError if P is beyond `MOST`."""
     if point.size > MOST:
         raise ValueError(f"{point.size:,} numbers are to be moved one by one, expected at most {MOST:,}: take a smaller network")
@@ -137,7 +137,7 @@ def entries(point: Point) -> Point:
     return Parameters(units)
 
 
-def spread(point: Point) -> Point:
+def tile(point: Point) -> Point:
     """One copy of `point` for each of its P entries, along a new leading axis: (P, ...)."""
     copy = lambda array: np.broadcast_to(array, (point.size, *array.shape))
     return point.map(copy) if isinstance(point, Parameters) else copy(point)

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import Line, compare, diagnose, relative_error, tolerance_for
-from tinymaml.check.derivatives import STEP, entries
+from tinymaml.check.derivatives import STEP, basis
 from tinymaml.check.problem import Problem
 from tinymaml.check.references import gradient_through, loss_gradient
 from tinymaml.maml import adapt, meta_gradient
@@ -150,7 +150,7 @@ def _slope(of: Given, star: Parameters, theta: Parameters, x: np.ndarray, y: np.
 
 def _hessian(of: Given, star: Parameters) -> np.ndarray:
     """That of L_S + lambda/2 |. - theta|^2, by complex step of the gradient, entry by entry: (T, P, P)."""
-    moved = (star + 1j * STEP * entries(of.theta).task(p) for p in range(of.theta.size))
+    moved = (star + 1j * STEP * basis(of.theta).task(p) for p in range(of.theta.size))
     return np.stack([_slope(of, point, of.theta, *of.support).imag / STEP for point in moved], axis=-1)
 
 
@@ -246,7 +246,7 @@ EQUATIONS = {
         lambda of: meta_gradient(of.model, of.theta, of.batch, inner_lr=of.rates, steps=of.steps).rates,
         _rates, _wrong_rates,
         {
-            "sign": "the sign is turned: a larger rate goes further down, so eq. 20 begins with a minus",
+            "sign": "the sign is wrong: a larger rate goes further down, so eq. 20 begins with a minus",
             "u_k": "u_k stands where eq. 20 has u_{k+1}, which the step with this rate ends at",
             "not carried": "every slope is multiplied with u_K: eq. 20 has u_{k+1}",
             "one step": "only the first inner step is there: eq. 20 is a sum over all",

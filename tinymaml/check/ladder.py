@@ -124,7 +124,8 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
 
     names = list(ACTIVATIONS)
     problems = [Problem.draw(rng, activation=names[i % len(names)]) for i in range(networks)]
-    found = [run_checks(p.model, rng, theta=p.theta, batch=p.batch, inner_lr=p.inner_lr, tolerance=tolerance)[0] for p in problems]
+    check = lambda p: run_checks(p.model, rng, theta=p.theta, batch=p.batch, inner_lr=p.inner_lr, tolerance=tolerance)[0]
+    found = [check(p) for p in problems]
     for name in found[0]:
         precision, allowed = NETWORK_ROWS.get(name, ("float64", tolerance))
         error = max(findings[name].error for findings in found)

@@ -1,6 +1,6 @@
 """The known mistakes in eqs. 1-10 and 16-18: each is a wrong rule, swapped into a layer or a loss in place of the right one.
 
-    made(network, ["s'"]).at(theta, x, y).gradient      # what the gradient would be if exactly this had gone wrong
+    with_mistakes(network, ["s'"]).at(theta, x, y).gradient      # what the gradient would be if exactly this had gone wrong
 
 A wrong answer is named by finding the mistake that gives its numbers; and each mistake, put into the library itself, must
 be rejected by every check (tests/check/test_mutants.py). Nothing here is used to decide whether an answer is right.
@@ -26,7 +26,7 @@ from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 
 
-def made(network: Network, keys: Iterable[str], at: int | str | None = None) -> Network:
+def with_mistakes(network: Network, keys: Iterable[str], at: int | str | None = None) -> Network:
     """The network with the mistakes `keys`, in the layers with the name `at` or, with None, wherever they can be made."""
     layers, loss = network.layers, network.example_loss
     for mistake in (MISTAKES[key] for key in keys):
@@ -51,7 +51,7 @@ def _swapped(layer: Any, kind: type, rules: Mapping[str, Callable], at: int | st
     return Wrong(layer, rules) if fits else layer
 
 
-def possible(network: Network) -> list[str]:
+def applicable(network: Network) -> list[str]:
     """Which mistakes can be made in this network: those in its loss and in the kinds of its layers."""
     kinds = [Loss, *_kinds(network.body)]
     can = lambda mistake: mistake.loss in ("", network.example_loss.name) and any(
@@ -70,16 +70,17 @@ def one_mistake(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     """(sentence, value of the quantity `name`) for each mistake made everywhere, then at each layer alone."""
     network = problem[0]
     for at in (None, *dict.fromkeys(layer.name for layer in network.layers if hasattr(layer, "name"))):
-        for key in possible(network):
+        for key in applicable(network):
             with suppress(ValueError):  # a state of one example at a time is none for a batch norm
-                yield MISTAKES[key].sentence, quantity(name, made(network, [key], at), *problem[1:])
+                yield MISTAKES[key].sentence, quantity(name, with_mistakes(network, [key], at), *problem[1:])
 
 
 def two_mistakes(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     """The same for every two mistakes."""
-    for both in combinations(possible(problem[0]), 2):
+    for both in combinations(applicable(problem[0]), 2):
         with suppress(ValueError):
-            yield "; and ".join(MISTAKES[key].sentence for key in both), quantity(name, made(problem[0], both), *problem[1:])
+            sentence = "; and ".join(MISTAKES[key].sentence for key in both)
+            yield sentence, quantity(name, with_mistakes(problem[0], both), *problem[1:])
 
 
 def quantity(name: str, network: Network, theta: Any, x: np.ndarray, y: np.ndarray, v: Any) -> Any:
@@ -174,7 +175,7 @@ MISTAKES = {
                    _loss(*ALL, factor=lambda z, y: 1 / y.shape[-1]), "squared_error"),
     "2": Mistake("a factor 2 is missing: the squared error of eq. 9 has no 1/2",
                  _loss(*ALL, factor=lambda z, y: 1 / 2), "squared_error"),
-    "y - z": Mistake("the sign is turned: eqs. 9 and 10 have the prediction minus the target",
+    "y - z": Mistake("the sign is wrong: eqs. 9 and 10 have the prediction minus the target",
                      _loss("gradient", factor=lambda z, y: -1)),
     "y": Mistake("the target is missing in dl/dz (eqs. 9 and 10)",
                  {Loss: {"gradient": lambda right, loss, z, y: right(z, 0 * y)}}),

@@ -343,7 +343,7 @@ def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, n
     n, factor = case.x.shape[1], _factor(mine, reference)
     if not named and factor:
         missing = f" for n = {n} examples: a factor 1/n is missing"
-        known = {-1: ": the sign is turned", n: missing, 1 / n: ": it is divided by n twice"}
+        known = {-1: ": the sign is wrong", n: missing, 1 / n: ": it is divided by n twice"}
         meaning = next((words for value, words in known.items() if abs(factor - value) < 1e-5), "")
         named = f"every number is {factor:.6g} times the right one{meaning}"
     if not named:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import FLOOR
-from tinymaml.check.derivatives import STEP, adaptive_difference, complex_step, complex_step_gradient, entries, on_a_kink, spread
+from tinymaml.check.derivatives import STEP, adaptive_difference, basis, complex_step, complex_step_gradient, on_a_kink, tile
 from tinymaml.maml import Model, Rates, adapt
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
@@ -126,7 +126,7 @@ def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Pa
     f gets P T thetas, each task's own, and as many tasks, and returns a number for each. theta must be shared by the T tasks.
     """
     P, T = theta.size, len(batch)
-    copies = (spread(theta) + (1j * STEP) * entries(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
+    copies = (tile(theta) + (1j * STEP) * basis(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
     many = lambda array: np.tile(array, (P, *[1] * (array.ndim - 1)))  # all tasks, then all tasks again: (P T, n, ...)
     tasks = TaskBatch(*(many(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
     return theta.unflatten(f(copies, tasks).reshape(P, T).mean(1).imag / STEP)
