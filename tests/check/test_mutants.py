@@ -1,8 +1,8 @@
 """Tests of the tests: the mathematics with one mistake in its source, and every such mutant must be found out.
 
-A mutant is a known mistake, the wrong rule that names it put into its layer or loss; or, for all that is no rule of a
-layer, a text replaced in a module of `tinymaml`: the whole package is imported anew with it, beside the one that the tests
-use, and judged by its own ladder. To see a survivor, give TOLERANCE in check/compare.py the value 1e-2.
+A mutant is a wrong rule in a layer or a loss (the known mistakes of an MLP, and those of `mutants`); or, for all that is no
+rule of a layer, a text replaced in a module of `tinymaml`: the whole package is imported anew with it, beside the one that
+the tests use, and judged by its own ladder. To see a survivor, give TOLERANCE in check/compare.py the value 1e-2.
 """
 
 import contextlib
@@ -18,14 +18,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from check.mutants.layers import IN_IMAGES, IN_TIME
+from check.mutants.norms import IN_NORMS
 
 import tinymaml.check
+from tinymaml.check import mistakes
 from tinymaml.check.compare import TOLERANCE
 from tinymaml.check.ladder import LAYERS, Row, ladder
 from tinymaml.check.layer_checks import layer_errors
-from tinymaml.check.mistakes import MISTAKES
 from tinymaml.nn.losses import LOSSES, Loss
 
+MISTAKES = {**mistakes.MISTAKES, **IN_NORMS, **IN_IMAGES, **IN_TIME}
 SOURCE = Path(tinymaml.__file__).parent
 
 

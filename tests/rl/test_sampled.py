@@ -11,7 +11,6 @@ from strategies import few, seeds
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check import complex_step, relative_error
 from tinymaml.check.policy_checks import DIE, quadrature_points, sample_errors
-from tinymaml.check.policy_mistakes import IN_SAMPLES, explained, value
 from tinymaml.nn.convolution import Moving
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.network import Network
@@ -186,17 +185,6 @@ def test_what_every_distance_costs(seed):
 
 
 # -- mistakes --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("key", IN_SAMPLES)
-def test_every_known_mistake_is_named(key):
-    sentence, change = IN_SAMPLES[key]
-    policy, batch = SampledPolicy(LINEAR, 5, 0.3, 0.8), some_episodes()
-    theta = LINEAR.init(np.random.default_rng(1))
-    problem = (theta, batch.x_support[:1], batch.y_support[:1], theta.map(np.cos))
-    told = [explained(policy, name, value(change(policy), name, *problem), *problem) for name in ("gradient", "hvp")]
-    assert sentence in " ".join(told)
-    assert explained(policy, "hvp", value(policy, "hvp", *problem).map(np.cos), *problem) == ""
 
 
 def test_a_baseline_that_depends_on_the_action_has_another_mean():

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.check import policy_mistakes
 from tinymaml.check.compare import FLOOR, numbers, relative_error
 from tinymaml.check.derivatives import adaptive_difference, complex_step
 from tinymaml.check.layer_checks import wrong_rules
@@ -20,7 +19,6 @@ from tinymaml.check.policy_checks import held
 from tinymaml.maml import adapt, meta_gradient
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
-from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy
 from tinymaml.tasks import TaskBatch
 
@@ -91,7 +89,7 @@ def _gradient(case: Case) -> float:
         v = case.one_name(name)
         reference[name] = case.derivative(case.loss, case.theta, v)
         mine[name] = np.array([case.here.gradient.task(t).dot(v) for t in range(len(case.batch))])
-    named = "" if relative_error(mine, reference) <= case.tolerance else _known(case, "gradient", case.here.gradient)
+    named = "" if relative_error(mine, reference) <= case.tolerance else _wrong_rules(case)
     return _judge(case, "the gradient is not the derivative of the loss", Parameters(mine), Parameters(reference), named)
 
 
@@ -107,7 +105,7 @@ def _hvp(case: Case) -> float:
     if (error := relative_error(mine, reference)) <= case.tolerance:
         return error
     good = [word for word, check in (("linear", _linear), ("symmetric", _symmetric)) if _passes(check, case)]
-    named = _known(case, "hvp", mine)
+    named = _wrong_rules(case)
     if not named and not np.any(mine.flat):
         named = "it is zero, which makes every meta-gradient first-order"
     elif not named and good == ["linear", "symmetric"]:
@@ -116,13 +114,11 @@ def _hvp(case: Case) -> float:
     return _judge(case, f"{nature} is not the derivative of the gradient along v", mine, reference, named)
 
 
-def _known(case: Case, name: str, mine: Parameters) -> str:
-    """The wrong rules of a network, or the known mistake of a linear-Gaussian policy that makes these numbers; "" if none."""
-    if isinstance(case.model, Network) and case.derivative is complex_step:
-        return "; ".join(wrong_rules(case.model, case.theta, case.x[0], case.y[0]))
-    if not isinstance(case.model, LinearPolicy):
+def _wrong_rules(case: Case) -> str:
+    """The rules that are wrong in a network of layers; "" for any other model."""
+    if not isinstance(case.model, Network) or case.derivative is not complex_step:
         return ""
-    return policy_mistakes.explained(case.model, name, mine.task(0), case.theta, case.x[0], case.y[0], case.v)
+    return "; ".join(wrong_rules(case.model, case.theta, case.x[0], case.y[0]))
 
 
 def _linear(case: Case) -> float:
