@@ -298,7 +298,7 @@ def test_the_meta_gradient_by_directions_is_that_of_the_loop_as_it_runs():
 
 def test_a_network_that_is_too_large_to_be_moved_one_by_one_is_refused_with_its_size():
     model, rng = MLP([80, 80, 1]), np.random.default_rng(0)
-    with pytest.raises(ValueError, match=r"^6,561 numbers are to be moved one by one, expected at most 4,000: take a smaller"):
+    with pytest.raises(ValueError, match=r"^6,561 numbers would be perturbed one by one, expected at most 4,000: take a smaller"):
         loss_gradient(model, model.init(rng), rng.standard_normal((2, 80)), rng.standard_normal((2, 1)))
 
 
@@ -372,7 +372,7 @@ def test_first_order_as_a_student_meets_it():
         META.check("gradient", 2 * first - META.reference("gradient"))
     with pytest.raises(WrongAnswer, match=r"first-order MAML.*; and it is the sum over the tasks"):
         META.check("gradient", 3 * first)
-    with pytest.raises(WrongAnswer, match=r"furthest off is W1"):
+    with pytest.raises(WrongAnswer, match=r"the largest error is in W1"):
         META.check("gradient", {**first, "W1": first["W1"] + 100})
     with pytest.raises(WrongAnswer, match=r"the answer holds W1, expected W1, b1, W2, b2"):
         META.check("gradient", {"W1": first["W1"]})

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.check.compare import FLOOR, numbers, relative_error
+from tinymaml.check.compare import FLOOR, constant_factor, flatten, relative_error
 from tinymaml.check.derivatives import adaptive_difference, complex_step
 from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.check.policy_checks import held
@@ -327,7 +327,7 @@ def _same(mine: object, reference: object, sentence: str, tolerance: float = 1e-
     """The relative error, or `Off` with the sentence if it is beyond the tolerance."""
     error = relative_error(mine, reference, floor=floor)
     if not error <= tolerance:
-        raise Off(f"{sentence}: relative error {error:.1e}", error, tolerance, numbers(mine) - numbers(reference))
+        raise Off(f"{sentence}: relative error {error:.1e}", error, tolerance, flatten(mine) - flatten(reference))
     return error
 
 
@@ -336,7 +336,7 @@ def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, n
     error = relative_error(mine, reference)
     if error <= case.tolerance:
         return error
-    n, factor = case.x.shape[1], _factor(mine, reference)
+    n, factor = case.x.shape[1], constant_factor(mine, reference)
     if not named and factor:
         missing = f" for n = {n} examples: a factor 1/n is missing"
         known = {-1: ": the sign is wrong", n: missing, 1 / n: ": it is divided by n twice"}
@@ -346,15 +346,7 @@ def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, n
         off = [name for name in reference if relative_error(mine[name], reference[name]) > case.tolerance]
         named = f"wrong in {', '.join(off)}"
     sentence = f"{sentence}: relative error {error:.1e}; {named}"
-    raise Off(sentence, error, case.tolerance, numbers(mine) - numbers(reference))
-
-
-def _factor(mine: Parameters, reference: Parameters) -> float:
-    """The number, not near 1, that mine is of the reference throughout; 0 if there is none."""
-    a, b = mine.flat_like(reference), reference.flat
-    factor = float((a @ b) / max(b @ b, 1e-30))
-    near_one = abs(factor - 1) < 1e-4  # which is no factor: digits are lost
-    return factor if relative_error(a, factor * b) < 1e-6 and abs(factor) > 1e-6 and not near_one else 0.0
+    raise Off(sentence, error, case.tolerance, flatten(mine) - flatten(reference))
 
 
 def _passes(check: Callable[[Case], None], case: Case) -> bool:
