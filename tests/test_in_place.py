@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from closed_forms import Parabola
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import few, seeds
 
 from tinymaml import MLP, adapt, meta_gradient
-from tinymaml.check.closed_forms import Parabola
 from tinymaml.check.golden import Linear
 from tinymaml.check.problem import random_batch
 from tinymaml.methods.imaml import Proximal, implicit_gradient

@@ -189,7 +189,7 @@ def factors(told: str, **sizes: float) -> list[Known]:
         powers += [(name, "", size), ("", name, 1 / size), ("", f"{name}^2", size**-2.0)]
     for (one, a), (two, b) in itertools.permutations(sizes.items(), 2):
         powers += [(one, two, a / b), *([("", f"{one} {two}", 1 / (a * b))] if one < two else [])]
-    found = [("the sign is turned", -1.0)]
+    found = [("the sign is wrong", -1.0)]
     for up, down, value in powers:
         for name, number in (
             (up or "1", value), (f"2 {up}".strip(), 2 * value), (f"-{up or 1}", -value),

@@ -297,7 +297,7 @@ def wrong_curves(x: np.ndarray, amplitude: tuple[float, float], phase: tuple[flo
         ("this is E[sin(x + phi)]: the tasks are A sin(x - phi)", (np.cos(x + low) - np.cos(x + high)) / length),
         ("this is E[sin(x + phi)], with the sign turned: the tasks are A sin(x - phi)",
          (np.cos(x + high) - np.cos(x + low)) / length),
-        ("the antiderivative is taken in x, so that its sign is turned: integrate over phi", -difference / length),
+        ("the antiderivative is taken in x, so that its sign is wrong: integrate over phi", -difference / length),
         ("x is missing: the integral of sin(x - phi) over phi is a function of x",
          0 * x + (np.cos(high) - np.cos(low)) / length),
         ("the range of the phase is the paper's: use the argument", -2 / np.pi * np.cos(x)),
@@ -326,7 +326,7 @@ def wrong_curves(x: np.ndarray, amplitude: tuple[float, float], phase: tuple[flo
          mean * (np.cos(np.deg2rad(x - high)) - np.cos(np.deg2rad(x - low))) / length),
         ("it is averaged over x: the curve has a value at every x", 0 * x + np.mean(mean * difference / length)),
         ("amplitude and phase are exchanged", of_exchanged(x, amplitude, phase)),
-        *combined(of_phi, of_A, [("", 1.0), ("the sign is turned", -1.0)]),
+        *combined(of_phi, of_A, [("", 1.0), ("the sign is wrong", -1.0)]),
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from exercises.answers import Known, combined, factors, judge, of_another_shape, refuse, several
 from exercises.terms import made_of
-from tinymaml.check import Derivation, Problem, gradient_at_once
+from tinymaml.check import Derivation, Problem, complex_step_gradient
 from tinymaml.nn.losses import softmax
 
 # -- 2.1: where the way back begins ----------------------------------------------------------------------------
@@ -22,7 +22,7 @@ from tinymaml.nn.losses import softmax
 def _last_D(answer: Callable, rng: np.random.Generator) -> None:
     for n, d in ((5, 3), (4, 1), (3, 3)):
         z, y = 2 * rng.standard_normal((2, n, d))
-        right = gradient_at_once(lambda z, y=y: ((z - y) ** 2).sum((-2, -1)) / len(y), z)
+        right = complex_step_gradient(lambda z, y=y: ((z - y) ** 2).sum((-2, -1)) / len(y), z)
         _judge(f"D, ({n}, {d})", answer(z, y), right, lambda z=z, y=y: _wrong_last_D(z, y))
 
 
@@ -53,7 +53,7 @@ def _wrong_last_D(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
     ahead = np.tanh(z)
     forms = [
         ("", entries),
-        ("the sign is turned: eq. 9 has the prediction minus the target", -entries),
+        ("the sign is wrong: eq. 9 has the prediction minus the target", -entries),
         ("the target is missing in dE/dz (eq. 9)", z),
         ("the prediction is missing in dE/dz (eq. 9)", y),
         ("the prediction is missing in dE/dz (eq. 9)", -y),
@@ -218,7 +218,7 @@ def _wrong_back(D: np.ndarray, W: np.ndarray, z: np.ndarray) -> Iterator[Known]:
                ("a factor 1/2 has slipped in", 0.5),
                ("it is multiplied by n: 1/n in D stays (eq. 2)", n),
                ("it is divided by the number of units: nothing is averaged over them", 1 / z.shape[1]),
-               ("the sign is turned: eq. 4 has no minus, and s' is 1 - tanh(z)^2", -1.0),
+               ("the sign is wrong: eq. 4 has no minus, and s' is 1 - tanh(z)^2", -1.0),
                ("a factor 2 is too many: it is in D already", 2.0)]  # fmt: skip
     more = [
         ("the last minus is outside: s' needs its own parentheses, (1 - tanh(z)^2)", da - a**2),
@@ -280,7 +280,7 @@ def _times(n: int, units: int, inputs: int) -> list[Known]:
         ("it is divided by the number of inputs: nothing is averaged over them", 1 / inputs),
         ("it is divided by the number of numbers in a: 1/n is in D already", 1 / (n * inputs)),
         ("it is divided by the number of numbers in D: 1/n is in D already", 1 / (n * units)),
-        (MEAN, 1 / n), ("it is multiplied by n: 1/n in D stays", n), ("the sign is turned", -1.0),
+        (MEAN, 1 / n), ("it is multiplied by n: 1/n in D stays", n), ("the sign is wrong", -1.0),
         ("a factor 2 is too many: it is in D already", 2.0), ("a factor 1/2 has slipped in", 0.5),
     ]  # fmt: skip
 
@@ -404,7 +404,7 @@ def _cross_entropy_D(answer: Callable, rng: np.random.Generator) -> None:
         z = (4 if height else 1) * rng.standard_normal((n, d)) + height * rng.uniform(-1, 1, (n, 1))
         y = np.eye(d)[rng.integers(d, size=n)]
         loss = lambda z, y=y: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1) / len(y)
-        _judge(f"D, ({n}, {d})", answer(z, y), gradient_at_once(loss, z), lambda z=z, y=y: _wrong_cross_entropy(z, y))
+        _judge(f"D, ({n}, {d})", answer(z, y), complex_step_gradient(loss, z), lambda z=z, y=y: _wrong_cross_entropy(z, y))
 
 
 def _wrong_cross_entropy(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
@@ -412,7 +412,7 @@ def _wrong_cross_entropy(z: np.ndarray, y: np.ndarray) -> Iterator[Known]:
     e, p, columns = np.exp(z), softmax(z), softmax(z.T).T
     forms = [
         ("", p - y),
-        ("the sign is turned: eq. 10 has the prediction minus the target", y - p),
+        ("the sign is wrong: eq. 10 has the prediction minus the target", y - p),
         ("the softmax is missing: dE/dz = p - y with p = softmax(z) (eq. 10)", z - y),
         ("the target is missing in dE/dz (eq. 10)", p),
         ("the softmax goes over the wrong axis: the classes of one example are a row (eq. 10)", columns - y),

@@ -70,9 +70,9 @@ def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
         ("this is the forward difference with a step of 2h: go to both sides of theta", (f(point + 2 * h * v) - here) / (2 * h)),
         ("the points are theta + h v and theta, which are h apart, and it is divided by 2h", (ahead - here) / (2 * h)),
         ("the points are theta and theta - h v, which are h apart, and it is divided by 2h", (here - behind) / (2 * h)),
-        ("it is the value at theta minus that at theta + h v: the sign is turned, and one side of theta is missing",
+        ("it is the value at theta minus that at theta + h v: the sign is wrong, and one side of theta is missing",
          (here - ahead) / h),
-        ("it is the value at theta - h v minus that at theta: the sign is turned, and one side of theta is missing",
+        ("it is the value at theta - h v minus that at theta: the sign is wrong, and one side of theta is missing",
          (behind - here) / h),
         ("this is the mean of the two values: take their difference", (ahead + behind) / 2),
         ("the step is h theta: it goes along v", (f(point + h * point) - f(point + -h * point)) / (2 * h)),
@@ -80,7 +80,7 @@ def _mistakes_in_difference(f: Callable, point: Any, v: Any, h: float) -> list:
         ("it is divided by the square of the length of v: divide by 2h", (ahead - behind) / (2 * h * length**2)),
         ("it is rounded to a whole number", (ahead - behind) // (2 * h)),
         ("its sign is lost: a slope may be negative, so take no absolute value", abs(ahead - behind) / (2 * h)),
-        ("the sign is turned", (behind - ahead) / (2 * h)),
+        ("the sign is wrong", (behind - ahead) / (2 * h)),
         ("it is 0: are the two points the same?", 0.0),
         ("it is divided by h: the two points are 2h apart", (ahead - behind) / h),
         ("it is divided by 2 and not by h as well", (ahead - behind) / 2),
@@ -492,7 +492,7 @@ def _backward_ways(theta: Any, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[s
         ("1/n and the factor 2 are missing in D2 (eqs. 2, 9)", lambda z: z - y),
         ("D is divided by the number of outputs too: 1/n only (eq. 2)", lambda z: 2 * (z - y) / n / d),
         ("D is divided by the number of outputs, in place of n (eq. 2)", lambda z: 2 * (z - y) / d),
-        ("the sign of D2 is turned: it has the prediction minus the target (eq. 9)", lambda z: 2 * (y - z) / n),
+        ("the sign of D2 is wrong: it has the prediction minus the target (eq. 9)", lambda z: 2 * (y - z) / n),
         ("D2 has the squares of the errors: the derivative of a square is 2 (z2 - y)", lambda z: (z - y) ** 2 / n),
         ("D2 has the squares of the errors: the derivative of a square is 2 (z2 - y)", lambda z: 2 * (z - y) ** 2 / n),
         ("D2 has the signs of the errors: the derivative of a square is 2 (z2 - y)", lambda z: 2 * np.sign(z - y) / n),
@@ -573,7 +573,7 @@ def _bias(name: str, mine: Any, D: np.ndarray) -> None:
     elif np.size(mine) == d and n > 1 and any(close(np.ravel(mine), of(D, axis=0)) for of in (np.max, np.min, np.median)):
         sentence = "it is the largest, the least or the middle one of the examples: take their sum (eq. 3)"
     elif got == (1, d) and close(mine, -D.sum(0, keepdims=True)) and not close(mine, -mine):
-        sentence = "its sign is turned: it is the sum of D, which has its sign already (eq. 3)"
+        sentence = "its sign is wrong: it is the sum of D, which has its sign already (eq. 3)"
     elif np.size(mine) == d and n > 1 and close(np.ravel(mine), abs(D).sum(0)):
         sentence = "it is the sum of the absolute values: keep the signs (eq. 3)"
     elif np.size(mine) == d and n > 1 and close(np.ravel(mine), D.mean(0)):

@@ -268,7 +268,7 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     passed = {}  # the number of wrong products that it lets pass, by what is wrong with them
     curved = [(d, Hv) for d, Hv in zip(problems, right, strict=True) if d.model.layers[1].s.curved]
     for bug in BUGS:
-        wrong = [mistakes.made(d.model, [bug]).at(d.theta, d.x, d.y).hvp(d.v) for d, _ in curved]
+        wrong = [mistakes.with_mistakes(d.model, [bug]).at(d.theta, d.x, d.y).hvp(d.v) for d, _ in curved]
         passed[f"without {bug}"] = sum(said(d, product) for (d, _), product in zip(curved, wrong, strict=True))
     for what, alter in ALTERED.items():
         passed[what] = sum(said(d, alter(d, Hv, rng)) for d, Hv in curved)
@@ -296,7 +296,7 @@ ALTERED = {  # wrong products from a right one
 def _own_product(said: Callable, problems: list[Derivation], right: list[Parameters]) -> None:
     """Shown a model whose hvp is wrong and whose gradient is right: right products, and its own."""
     for d, Hv in zip(problems, right, strict=True):
-        liar = mistakes.made(d.model, ["s''"])
+        liar = mistakes.with_mistakes(d.model, ["s''"])
         if d.model.layers[1].s.curved and not said(d, Hv, liar):
             refuse(
                 "the check",

@@ -24,7 +24,7 @@ from exercises.meta import (
 from tinymaml import MLP, Parameters
 from tinymaml.check import MetaDerivation, Problem, WrongAnswer
 from tinymaml.check.compare import mismatch
-from tinymaml.check.meta_derivation import SLIPS, outer_loop
+from tinymaml.check.meta_derivation import MISTAKES, outer_loop
 from tinymaml.tasks import TaskBatch
 
 
@@ -158,7 +158,7 @@ def _back_through(answer: Callable, task: OneTask, K: int) -> None:
 def _ways(task: OneTask) -> Iterator[tuple[str, dict[int, Parameters]]]:
     """(sentence, {k: u_k}) of every known mistake that is made at all steps."""
     of, K = task.derivation, task.inner.steps
-    for key, sentence in SLIPS.items():
+    for key, sentence in MISTAKES.items():
         made = outer_loop(of.model, of.theta, of.batch, of.inner_lr, K, [key])
         yield sentence, {k: made[f"u[{k}]"].task(0) for k in range(K + 1)}
     yield from slips(task.inner)

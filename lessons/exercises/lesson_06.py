@@ -479,7 +479,7 @@ def wrong_halves(first: np.ndarray, second: np.ndarray) -> list[tuple[str, float
         ("it has 1.645 standard errors, which are for 90 %", 1.645),
         ("it has 2.576 standard errors, which are for 99 %", 2.576),
         ("it has 0.95 standard errors: 95 % lie within 1.96 of them", 0.95),
-        ("its sign is turned", -1.96),
+        ("its sign is wrong", -1.96),
     ]
     divisors = [
         ("", np.sqrt(T)),

@@ -13,7 +13,7 @@ import numpy as np
 
 from exercises.answers import Known, beside, combined, factors, judge, refuse, several
 from exercises.terms import made_of
-from tinymaml.check import compare, complex_step, gradient_at_once
+from tinymaml.check import compare, complex_step, complex_step_gradient
 from tinymaml.check.compare import close
 from tinymaml.nn.losses import cross_entropy, softmax
 
@@ -250,10 +250,10 @@ def check_cross_entropy(answer: Callable, rng: np.random.Generator) -> None:
         z, y, r = _logits(rng, n, ways)
         gradient, hvp = several(answer(z, y, r), "gradient", "hvp")
         own = lambda z, y=y: (np.log(np.exp(z).sum(-1)) - (y * z).sum(-1)).sum(-1)  # summed: each row moves its own only
-        _each_example("gradient", gradient, gradient_at_once(own, z), r)
+        _each_example("gradient", gradient, complex_step_gradient(own, z), r)
         parts = _parts(z, y, r)
         terms, products = ({name: parts[name] for name in names} for names in (("p", "-y"), ("p r", "-p sum(p r)")))
-        judge("gradient", gradient, gradient_at_once(own, z), _gradients(z, y, r),
+        judge("gradient", gradient, complex_step_gradient(own, z), _gradients(z, y, r),
               otherwise=partial(made_of, gradient, terms, parts))  # fmt: skip
         bent = complex_step(lambda z, y=y: cross_entropy.gradient(z, y), z, r)
         _each_example("hvp", hvp, bent, r)
@@ -321,10 +321,10 @@ def _gradients(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> Iterator[Known]:
         ("this is eq. 9, of the squared error: cross-entropy has p - y (eq. 10)", 2 * (z - y)),
         ("this is the Hessian-vector product: return gradient, hvp in this order", _weighted(p, r)),
         ("this is the loss -y ln p, not its derivative", -y * np.log(p)),
-        ("the logarithm of the softmax stands where p belongs, and the sign is turned", y - np.log(p)),
+        ("the logarithm of the softmax stands where p belongs, and the sign is wrong", y - np.log(p)),
         ("this is -ln p, the loss of each class: dE/dz = p - y (eq. 10)", -np.log(p)),
         ("this is z itself: dE/dz = p - y with p = softmax(z) (eq. 10)", z),
-        ("the softmax is missing, and the sign is turned: dE/dz = p - y with p = softmax(z) (eq. 10)", y - z),
+        ("the softmax is missing, and the sign is wrong: dE/dz = p - y with p = softmax(z) (eq. 10)", y - z),
         ("the target is added: dE/dz = p - y (eq. 10)", p + y),
         ("1 - y stands where y belongs", p - (1 - y)),
         ("only p is divided by n, and eq. 10 has no such factor", p / len(z) - y),
@@ -340,7 +340,7 @@ def _gradients(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> Iterator[Known]:
         ("this is dE/dp of N separate yes-or-no losses", (1 - y) / (1 - p) - y / p),
         ("the number of the right class is subtracted, not its one-hot row", p - y.argmax(1)[:, None]),
         ("only the logits of the wrong classes get a gradient: that of the right one is p - 1", p * (1 - y)),
-        ("only the logit of the right class gets a gradient, and its sign is turned", y * (1 - p)),
+        ("only the logit of the right class gets a gradient, and its sign is wrong", y * (1 - p)),
         ("it is multiplied by r: the gradient is asked for, without r", (p - y) * r),
         ("the gradient is of the wrong row: y of the row before", p - np.roll(y, 1, 0)),
         ("the target is that of the next class: the columns are rolled", p - np.roll(y, 1, 1)),

@@ -11,7 +11,7 @@ import numpy as np
 from exercises.answers import Known, refuse
 from tinymaml import Parameters, adapt, meta_gradient, pretraining_gradient
 from tinymaml.check import MetaDerivation, WrongAnswer, compare
-from tinymaml.check.compare import close, mismatch, numbers
+from tinymaml.check.compare import close, flatten, mismatch
 from tinymaml.tasks import TaskBatch
 
 Data = tuple[np.ndarray, np.ndarray]
@@ -172,7 +172,7 @@ def part_of_curvature(mine: Any, first: Parameters, turn: Parameters, alpha: flo
     """An answer first - c * turn, for any number c that has no name of its own."""
     if mismatch(mine, first):
         return
-    d, h = numbers({name: first[name] - mine[name] for name in first}), numbers(turn)
+    d, h = flatten({name: first[name] - mine[name] for name in first}), flatten(turn)
     c = float(d @ h / (h @ h)) if h @ h > 0 and np.isfinite(d).all() else 0.0
     if min(abs(c - named) for named in (0, 1, -1, 1 / alpha, -1 / alpha)) > 1e-6:
         yield f"your curvature term is {c:.6g} times the right one", first - c * turn
@@ -182,7 +182,7 @@ def in_parts(mine: Any, parts: Mapping[str, Parameters]) -> str:
     """An answer as a sum of known vectors, `2 u_1 - 0.5 grad L_S(theta)`; "" if it is no sum of at most four of them."""
     if any(mismatch(mine, part) for part in parts.values()):
         return ""
-    target, columns = numbers(mine), np.stack([numbers(part) for part in parts.values()], axis=1)
+    target, columns = flatten(mine), np.stack([flatten(part) for part in parts.values()], axis=1)
     if not np.isfinite(target).all():
         return ""
     scale = np.linalg.norm(columns, axis=0) + 1e-30
@@ -457,7 +457,7 @@ def _moved(mine: Parameters, theta: Parameters, batch: TaskBatch, adapted: Param
     for start, origin in starts:
         way = {name: (origin[name] - mine[name]) / beta for name in theta}
         for sentence, gradient in gradients:
-            d, g = numbers(way), numbers(gradient)
+            d, g = flatten(way), flatten(gradient)
             c = float(d @ g / (g @ g)) if g @ g > 0 and np.isfinite(d).all() else 0.0
             if abs(c) > 1e-9 and same(way, c * gradient):
                 generic = 0.5  # a length that has no name: rather another gradient with a length that has one

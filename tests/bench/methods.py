@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import Any
 import numpy as np
 import report
 
+sys.path.append(str(Path(__file__).parents[1]))
+import closed_forms
+
 from tinymaml import methods, plot
-from tinymaml.check import closed_forms
 from tinymaml.experiment.options import options_of, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
 from tinymaml.experiment.run import evaluate_method, gradient, initialisation, new_tasks, sampler

@@ -19,7 +19,7 @@ import numpy as np
 import report
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
-from tinymaml.check.derivatives import entries
+from tinymaml.check.derivatives import basis
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import HESSIAN_ESTIMATORS, SampledPolicy, leave_one_out_baseline, with_noise
@@ -39,7 +39,7 @@ PAPER = {"MAML, TRPO outside": (-40.4, -11.7, -3.3, -3.2), "random start": (-82.
 
 def hessian(here: object, theta: Parameters) -> np.ndarray:
     """The whole Hessian of one task, column by column: (P, P)."""
-    units = entries(theta)
+    units = basis(theta)
     return np.stack([here.hvp(units.task(i)).task(0).flat for i in range(theta.size)], axis=-1)
 
 

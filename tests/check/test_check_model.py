@@ -11,7 +11,7 @@ from strategies import examples, linear_batch, problems, seeds
 from tinymaml import MLP, Parameters, meta_gradient
 from tinymaml.check import ModelRejected, check_model
 from tinymaml.check.golden import Linear, LinearSurface
-from tinymaml.check.mistakes import MISTAKES, made
+from tinymaml.check.mistakes import MISTAKES, with_mistakes
 from tinymaml.check.problem import random_batch
 from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import Affine, Chain, Elementwise
@@ -253,7 +253,7 @@ class AlmostRight(Base):
     ("surface", "check", "message", "example"),
     [
         (SumForMean, "gradient", "2 times the right one for n = 2 examples: a factor 1/n is missing", "1 task of 2"),
-        (Uphill, "gradient", "the sign is turned", "1 task of 1"),
+        (Uphill, "gradient", "the sign is wrong", "1 task of 1"),
         (NoCurvature, "hvp", "it is zero, which makes every meta-gradient first-order", "1 task of 1"),
         (NotLinear, "hvp is linear", "hvp(2u - 3v) is not 2 hvp(u) - 3 hvp(v)", "1 task of 1"),
         (NotSymmetric, "hvp is symmetric", "u.Hv is not v.Hu", "1 task of 1"),
@@ -320,7 +320,7 @@ class OwnNetwork:
 
 
 def lost_curvature(activation: str) -> Network:
-    return made(MLP([2, 4, 1], activation=activation), ["s''"])
+    return with_mistakes(MLP([2, 4, 1], activation=activation), ["s''"])
 
 
 def test_an_hvp_without_s_second_is_rejected_though_it_is_linear_and_symmetric():

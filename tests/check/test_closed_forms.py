@@ -1,11 +1,12 @@
 """Where theory says what comes out: two parabolas, Reptile's expansion, and the limits of what the methods are made of."""
 
+import closed_forms
 import numpy as np
 import pytest
+from closed_forms import Parabola, fixed_point, tasks
 
 from tinymaml import meta_gradient, methods
-from tinymaml.check import Problem, closed_forms
-from tinymaml.check.closed_forms import Parabola, fixed_point, tasks
+from tinymaml.check import Problem
 from tinymaml.experiment.options import options_of, settings_for
 from tinymaml.methods.multi_step import multi_step_gradient
 from tinymaml.methods.pretraining import all_points

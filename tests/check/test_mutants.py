@@ -1,8 +1,8 @@
 """Tests of the tests: the mathematics with one mistake in its source, and every such mutant must be found out.
 
-A mutant is a known mistake, the wrong rule that names it put into its layer or loss; or, for all that is no rule of a
-layer, a text replaced in a module of `tinymaml`: the whole package is imported anew with it, beside the one that the tests
-use, and judged by its own ladder. To see a survivor, give TOLERANCE in check/compare.py the value 1e-2.
+A mutant is a wrong rule in a layer or a loss (the known mistakes of an MLP, and those of `mutants`); or, for all that is no
+rule of a layer, a text replaced in a module of `tinymaml`: the whole package is imported anew with it, beside the one that
+the tests use, and judged by its own ladder. To see a survivor, give TOLERANCE in check/compare.py the value 1e-2.
 """
 
 import contextlib
@@ -18,14 +18,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from check.mutants.layers import IN_IMAGES, IN_TIME
+from check.mutants.norms import IN_NORMS
 
 import tinymaml.check
+from tinymaml.check import mistakes
 from tinymaml.check.compare import TOLERANCE
 from tinymaml.check.ladder import LAYERS, Row, ladder
 from tinymaml.check.layer_checks import layer_errors
-from tinymaml.check.mistakes import MISTAKES
 from tinymaml.nn.losses import LOSSES, Loss
 
+MISTAKES = {**mistakes.MISTAKES, **IN_NORMS, **IN_IMAGES, **IN_TIME}
 SOURCE = Path(tinymaml.__file__).parent
 
 
@@ -49,7 +52,7 @@ MUTANTS = [
     Mutant("s'", "tanh without its square", "nn/activations", "z, a: 1 - a * a,", "z, a: 1 - a,"),
     Mutant("s'", "sigmoid: s for s'", "nn/activations", "z, a: a * (1 - a),", "z, a: a,"),
     Mutant("s'", "softplus: taken at a, not at z", "nn/activations", "z, a: _sigmoid(z),", "z, a: _sigmoid(a),"),
-    Mutant("s''", "tanh: the sign is turned", "nn/activations", "-2 * a * (1 - a * a)", "2 * a * (1 - a * a)"),
+    Mutant("s''", "tanh: the sign is wrong", "nn/activations", "-2 * a * (1 - a * a)", "2 * a * (1 - a * a)"),
     Mutant("s''", "tanh: the factor s' is lost", "nn/activations", "-2 * a * (1 - a * a)", "-2 * a"),
     Mutant("s''", "sigmoid: a factor 2 is lost", "nn/activations", "(1 - 2 * a)", "(1 - a)"),
     Mutant("s''", "softplus: s' for s''", "nn/activations", "_sigmoid(z) * (1 - _sigmoid(z))", "_sigmoid(z)"),
@@ -99,7 +102,7 @@ MUTANTS = [
     Mutant("eq. 14", "what the tasks share is lost", "nn/fast_weights", "add_in_place(product, fast)", "fast"),
     Mutant("eq. 15", "the first task alone", "nn/fast_weights",
            "rows(left).T @ rows(right)", "rows(left[:1]).T @ rows(right[:1])"),
-    Mutant("eq. 20", "the sign is turned", "maml", "return -_sum(", "return _sum("),
+    Mutant("eq. 20", "the sign is wrong", "maml", "return -_sum(", "return _sum("),
     Mutant("eq. 20", "u_k for u_{k+1}", "maml",
            "zip(self.u[1:], self.support_gradients, strict=True)", "zip(self.u[:-1], self.support_gradients, strict=True)"),
     Mutant("eq. 20", "only the first step", "maml", "u, g in zip(self.u[1:], self.support_gradients, strict=True)])",

@@ -15,7 +15,7 @@ import pytest
 
 import tinymaml
 from tinymaml import MLP, Parameters, adapt, check, meta_gradient, pretraining_gradient, tasks
-from tinymaml.check import closed_forms, golden
+from tinymaml.check import golden
 from tinymaml.methods.es import BlackBoxModel, es_meta_gradient
 from tinymaml.methods.imaml import Proximal, conjugate_gradients, implicit_gradient
 from tinymaml.methods.multi_step import multi_step_gradient
@@ -237,10 +237,6 @@ def targets() -> dict:
              "model": model, "theta": theta, "batch": batch, **inner, "rates": theta, "weights": [1.0],
              "strength": 2.0, "tolerance": 1e-8},
         ),
-        "closed_forms.weights": (closed_forms.weights, {"method": "maml", "alpha": 0.1, "steps": 1, "strength": 1.0}),
-        "fixed_point": (closed_forms.fixed_point, {"method": "maml", "alpha": 0.1, "steps": 1, "strength": 1.0}),
-        "Parabola": (closed_forms.Parabola().at, {"theta": Parameters(t=np.ones((1, 1))), "x": y, "y": y}),
-        "Parabola.init": (closed_forms.Parabola().init, {**generator, "dtype": np.float32}),
         "Problem": (
             check.Problem, {"widths": (2, 3, 2), "activation": "tanh", "loss": "squared_error", "tasks": 2, "seed": 0},
         ),

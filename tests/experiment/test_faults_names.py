@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import problems, quick, seeds
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient, pretraining_gradient
-from tinymaml.check import central_difference, complex_step, gradient_at_once, gradient_by_entries, relative_error
+from tinymaml.check import central_difference, complex_step, complex_step_gradient, gradient_by_entries, relative_error
 from tinymaml.training.optimizers import SGD, Adam
 
 
@@ -85,7 +85,7 @@ def test_derivatives_by_other_means(problem, seed):
         assert derivative(loss, theta, v) == derivative(loss, mixed, w)
     same(gradient_by_entries(loss, theta), gradient_by_entries(loss, mixed))
     many = lambda thetas: np.array([loss(thetas.task(p)) for p in range(theta.size)])
-    same(gradient_at_once(many, theta), gradient_at_once(many, mixed))
+    same(complex_step_gradient(many, theta), complex_step_gradient(many, mixed))
 
 
 def test_adapting_fast_weights_again_is_adapting_formed_ones_again():

@@ -153,7 +153,7 @@ FED = {
         (lambda x, a, p: sum(a) / 2 * (np.cos(x - p[1]) + np.cos(x - p[0])) / length(p), "the two limits are added"),
         (lambda x, a, p: sum(a) / 2 * (np.sin(x - p[1]) - np.sin(x - p[0])) / length(p), "sin stands where its antiderivative"),
         (lambda x, a, p: mean_curve(x, a, (-p[1], -p[0])), "E[sin(x + phi)]"),
-        (lambda x, a, p: -mean_curve(x, a, p), "its sign is turned"),
+        (lambda x, a, p: -mean_curve(x, a, p), "its sign is wrong"),
         (lambda x, a, p: mean_curve(x, p, a), "amplitude and phase are exchanged"),
         (lambda x, a, p: sum(a) / 2 * (np.cos(x - p[1]) - np.cos(x - p[0]) / length(p)), "put the difference in parentheses"),
         (lambda x, a, p: sum(a) / 2 * np.mean([np.sin(x - q) for q in np.linspace(*p, 999)], 0), "near, and not exact"),

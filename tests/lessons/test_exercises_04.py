@@ -264,7 +264,7 @@ def test_every_known_mistake_is_named(number, answer, words):
 @pytest.mark.parametrize("bug", lesson_04.BUGS)
 def test_a_check_that_misses_one_mistake_is_told_which(bug):
     def misses(model, theta, x, y, v, Hv):
-        passes = relative_error(Hv, mistakes.made(model, [bug]).at(theta, x, y).hvp(v)) < 1e-9
+        passes = relative_error(Hv, mistakes.with_mistakes(model, [bug]).at(theta, x, y).hvp(v)) < 1e-9
         return passes or judge()(model, theta, x, y, v, Hv)
 
     refused("4.4", misses, lesson_04.BUGS[bug])

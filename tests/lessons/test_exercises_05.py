@@ -104,7 +104,7 @@ WRONG = [
     ("5.1", one_step("copy"), "this is theta', the adapted copy"),
     ("5.1", one_step("theta - a * (u - a * here.hvp(u))"), "this is a new theta"),
     ("5.1", one_step("copy - a * (u - a * here.hvp(u))"), "this is a new theta', the copy moved"),
-    ("5.1", one_step("-1 * (u - a * here.hvp(u))"), "the sign is turned"),
+    ("5.1", one_step("-1 * (u - a * here.hvp(u))"), "the sign is wrong"),
     ("5.2", k_steps("u[k]"), "this is first-order MAML"),
     ("5.2", k_steps("u[k] + a * tape[k - 1].hvp(u[k])"), "the curvature term has the wrong sign"),
     ("5.2", k_steps("u[k] - tape[k - 1].hvp(u[k])"), "the inner learning rate is missing"),

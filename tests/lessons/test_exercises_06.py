@@ -109,7 +109,7 @@ WRONG = [
     ("6.1", best_start(result="w.sum() / (w * c).sum()"), "the fraction is upside down"),
     ("6.1", best_start(result="(a * r**K * c).sum() / w.sum()"), "and that is so above the fraction only"),
     ("6.1", best_start("c * r ** (2 * K)", "(w * a).sum() / w.sum()"), "and a stands above the fraction where c"),
-    ("6.1", best_start(result="-(w * c).sum() / w.sum()"), "the sign is turned"),
+    ("6.1", best_start(result="-(w * c).sum() / w.sum()"), "the sign is wrong"),
     ("6.2", outer_step("theta['W1']"), "expected Parameters"),
     ("6.2", outer_step("{'W1': theta['W1']}"), "holds W1, expected W1, b1"),
     ("6.2", outer_step("theta.map(np.transpose)"), "shape (4, 1), expected (1, 4)"),

@@ -241,7 +241,7 @@ GRADIENTS = {
     "dE/dp": lambda z, y, p: -y / p,
     "only the logit of the right class": lambda z, y, p: y * (p - y),
     "not normalised": lambda z, y, p: np.exp(z) - y,
-    "the sign is turned": lambda z, y, p: y - p,
+    "the sign is wrong": lambda z, y, p: y - p,
     "it has the factor 2, which eq. 10 has not": lambda z, y, p: 2 * (p - y),
 }
 HVPS = {
@@ -265,7 +265,7 @@ HVPS = {
     "this is r itself": lambda p, y, r: r,
     "the gradient times r": lambda p, y, r: (p - y) * r,
     "divided by n": lambda p, y, r: p * (r - (p * r).sum(-1, keepdims=True)) / len(p),
-    "the sign is turned": lambda p, y, r: -p * (r - (p * r).sum(-1, keepdims=True)),
+    "the sign is wrong": lambda p, y, r: -p * (r - (p * r).sum(-1, keepdims=True)),
 }
 
 
@@ -324,7 +324,7 @@ BLIND = {
     "base 2": lambda p: -np.log2(p).mean(),
     "base 10": lambda p: -np.log10(p).mean(),
     "the expected error rate": lambda p: 1 - p.mean(),
-    "the sign is turned": lambda p: np.log(p).mean(),
+    "the sign is wrong": lambda p: np.log(p).mean(),
     "divided by N twice": lambda p: -np.log(p).mean() / len(p),
     "divided by N - 1": lambda p: -np.log(p).sum() / (len(p) - 1),
     "the entropy of p, divided by N": lambda p: -(p * np.log(p)).mean(),

@@ -10,7 +10,7 @@ from hypothesis import given
 from strategies import few, linear_batch, seeds
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient, methods
-from tinymaml.check.derivatives import entries
+from tinymaml.check.derivatives import basis
 from tinymaml.check.golden import Linear
 from tinymaml.experiment import checkpoint
 from tinymaml.experiment.options import settings_for
@@ -28,7 +28,7 @@ def test_along_every_axis_eq_26_is_the_gradient_of_a_quadratic_loss(seed):
     """A difference of a parabola over both sides is exact, and P directions sqrt(P) times the axes are a whole basis."""
     rng, batch = np.random.default_rng(seed), linear_batch(seed)
     model, own = Linear(3), Parameters(w=rng.standard_normal((3, 3, 1)))
-    e = (3**0.5 * entries(own.task(0))).map(lambda array: array[:, None])
+    e = (3**0.5 * basis(own.task(0))).map(lambda array: array[:, None])
     sides = antithetic_pairs(own, e, 0.7, 3)
     assert sides["w"].shape == (18, 3, 1)
     np.testing.assert_allclose(sides["w"][0], own["w"][0] + 0.7 * e["w"][0, 0])
@@ -135,12 +135,12 @@ def test_every_inner_step_tries_new_directions(climb, seed):
     theta, batch = Parameters(w=np.zeros((2, 3))), linear_batch(seed)
     tried = []
 
-    class Flat(Plateau):
+    class Flatten(Plateau):
         def at(self, theta, x, y):
             tried.append(theta["w"])
             return super().at(theta, x, y)
 
-    adapt(BlackBoxModel(Flat(), 4, 0.1, climb, seed), theta, batch.x_support, batch.y_support, inner_lr=1.0, steps=3)
+    adapt(BlackBoxModel(Flatten(), 4, 0.1, climb, seed), theta, batch.x_support, batch.y_support, inner_lr=1.0, steps=3)
     points = np.concatenate([each.reshape(-1, 6) for each in tried if each.ndim == 3])
     moved = points[np.abs(points).max(1) > 0]
     assert len(moved) == 3 * len(batch) * 4 * (1 if climb else 2)

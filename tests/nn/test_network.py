@@ -8,7 +8,7 @@ from strategies import SMOOTH, activations, problems, quick
 
 from tinymaml import MLP, Parameters
 from tinymaml.check import Problem, compare, complex_step, loss_gradient, relative_error
-from tinymaml.check.mistakes import made
+from tinymaml.check.mistakes import with_mistakes
 
 
 def own_theta(problem: Problem) -> Parameters:
@@ -189,4 +189,4 @@ def test_the_s_second_term_is_what_makes_a_smooth_network_differ_from_its_gauss_
         problem = Problem((2, 4, 1), activation=activation, shots=4)
         at = problem.theta, problem.batch.x_support, problem.batch.y_support
         hvp = problem.model.at(*at).hvp(problem.v)
-        assert relative_error(made(problem.model, ["s''"]).at(*at).hvp(problem.v), hvp) > 1e-3
+        assert relative_error(with_mistakes(problem.model, ["s''"]).at(*at).hvp(problem.v), hvp) > 1e-3

@@ -10,8 +10,7 @@ from strategies import few, seeds
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check import complex_step, relative_error
-from tinymaml.check.policy_checks import DIE, every_throw, sample_errors
-from tinymaml.check.policy_mistakes import IN_SAMPLES, explained, value
+from tinymaml.check.policy_checks import DIE, quadrature_points, sample_errors
 from tinymaml.nn.convolution import FixedLinear
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.network import Network
@@ -40,7 +39,7 @@ def test_the_other_hessians_are_not_exact_over_two_moves(key):
     theta = LINEAR.init(rng)
     start, goal, v = np.array([0.3, -0.2]), np.array([0.4, 0.5]), theta.map(lambda array: rng.standard_normal(array.shape))
     exact = LinearPolicy(horizon=2, noise=0.3).at(theta, start[None, None], goal[None, None]).hvp(v)
-    mine = SampledPolicy(LINEAR, 2, 0.3, hessian=key, baseline=None).at(theta, *every_throw(2, start, goal)).hvp(v)
+    mine = SampledPolicy(LINEAR, 2, 0.3, hessian=key, baseline=None).at(theta, *quadrature_points(2, start, goal)).hvp(v)
     assert relative_error(mine, exact) > 0.1
 
 
@@ -54,7 +53,7 @@ def bandit(hessian="dice", baseline=None, first_order=False):
     policy, theta = SampledPolicy(LINEAR, 1, SIGMA, hessian=hessian, baseline=baseline), Parameters(
         W1=np.zeros((2, 2)), b1=np.zeros((1, 2))
     )
-    x, y = every_throw(1, np.zeros(2), GOAL)
+    x, y = quadrature_points(1, np.zeros(2), GOAL)
     meta = meta_gradient(policy, theta, TaskBatch(x, y, x, y), inner_lr=ALPHA, first_order=first_order)
     along = -meta.gradient["b1"][0] / -GOAL
     assert along[0] == pytest.approx(along[1], rel=1e-12)
@@ -188,22 +187,11 @@ def test_what_every_distance_costs(seed):
 # -- mistakes --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", IN_SAMPLES)
-def test_every_known_mistake_is_named(key):
-    sentence, change = IN_SAMPLES[key]
-    policy, batch = SampledPolicy(LINEAR, 5, 0.3, 0.8), some_episodes()
-    theta = LINEAR.init(np.random.default_rng(1))
-    problem = (theta, batch.x_support[:1], batch.y_support[:1], theta.map(np.cos))
-    told = [explained(policy, name, value(change(policy), name, *problem), *problem) for name in ("gradient", "hvp")]
-    assert sentence in " ".join(told)
-    assert explained(policy, "hvp", value(policy, "hvp", *problem).map(np.cos), *problem) == ""
-
-
 def test_a_baseline_that_depends_on_the_action_has_another_mean():
     """Half of the own cost to go, say: half of the gradient is gone. One of what was known before the move changes nothing."""
     theta, start, goal = LINEAR.init(np.random.default_rng(1)), np.array([0.1, 0.2]), np.array([0.4, -0.3])
     exact = LinearPolicy(horizon=2, noise=0.3).at(theta, start[None, None], goal[None, None]).gradient
-    x, y = every_throw(2, start, goal)
+    x, y = quadrature_points(2, start, goal)
     with_baseline = lambda b: SampledPolicy(LINEAR, 2, 0.3, baseline=b).at(theta, x, y).gradient
     assert relative_error(with_baseline(lambda C, seen, y: C / 2), 0.5 * exact) < 1e-12
     assert relative_error(with_baseline(lambda C, seen, y: np.cos(seen[..., 0])), exact) < 1e-11

@@ -3,7 +3,13 @@
 from tinymaml.check.battery import ModelRejected, check_model
 from tinymaml.check.compare import Line, WrongAnswer, compare, relative_error
 from tinymaml.check.derivation import Derivation
-from tinymaml.check.derivatives import central_difference, complex_step, gradient_at_once, gradient_by_entries, steady_difference
+from tinymaml.check.derivatives import (
+    adaptive_difference,
+    central_difference,
+    complex_step,
+    complex_step_gradient,
+    gradient_by_entries,
+)
 from tinymaml.check.equations import check_equation
 from tinymaml.check.meta_derivation import MetaDerivation
 from tinymaml.check.problem import Problem
@@ -16,15 +22,15 @@ __all__ = [
     "ModelRejected",
     "Problem",
     "WrongAnswer",
+    "adaptive_difference",
     "central_difference",
     "check_equation",
     "check_model",
     "compare",
     "complex_step",
-    "gradient_at_once",
+    "complex_step_gradient",
     "gradient_by_entries",
     "loss_gradient",
     "meta_gradient_by_complex_step",
     "relative_error",
-    "steady_difference",
 ]

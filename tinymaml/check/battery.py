@@ -17,7 +17,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import Line, close
-from tinymaml.check.derivatives import complex_step, on_a_kink, steady_difference
+from tinymaml.check.derivatives import adaptive_difference, complex_step, on_a_kink
 from tinymaml.check.model_checks import CHECKS, OF_META_LOSS, Case, Off, is_rounding
 from tinymaml.check.problem import random_batch
 from tinymaml.maml import adapt
@@ -71,7 +71,7 @@ def check_model(
         raise TypeError(f"there is no data for a {type(model).__name__}: pass batch=TaskBatch(...) of your own tasks")
     if theta is None and not hasattr(model, "init"):
         raise TypeError(f"a {type(model).__name__} has no init(rng): pass theta=Parameters(...)")
-    findings, note = examine(model, rng, theta=theta, batch=batch, inner_lr=inner_lr)
+    findings, note = run_checks(model, rng, theta=theta, batch=batch, inner_lr=inner_lr)
     failures = {name: finding.failure for name, finding in findings.items() if finding.failure}
     lines = [f"{name:<24}{'wrong' if name in failures else 'right'}" for name in findings]
     title = getattr(model, "title", type(model).__name__)
@@ -86,14 +86,14 @@ def check_model(
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What one check found on all its examples: the largest error, and the sentence of a failure, "" if there is none."""
 
     error: float
     failure: str = ""
 
 
-def examine(
+def run_checks(
     model: Any,
     rng: np.random.Generator,
     *,
@@ -101,7 +101,7 @@ def examine(
     batch: TaskBatch | None = None,
     inner_lr: float = 0.05,
     tolerance: float = 1e-9,
-) -> tuple[dict[str, Finding], str]:
+) -> tuple[dict[str, CheckResult], str]:
     """What each check of the battery found, by its name, and a note on how: by differences, beside a kink, of an estimate."""
     validate.generator(rng)
     validate.rate("inner_lr", inner_lr)
@@ -140,7 +140,7 @@ def examine(
                     what = f"{type(wrong.obj).__name__}, the answer of at(theta, x, y), has no {wrong.name}: give it one"
                 errors, failure = [np.inf], f"{what}\nsmallest example: {case}"
                 break
-        findings[name] = Finding(float(max(errors)), failure)
+        findings[name] = CheckResult(float(max(errors)), failure)
     return findings, " ".join(notes)
 
 
@@ -189,13 +189,13 @@ def _held_back(case: Case) -> Case:
 
 def _choose_derivative(cases: list[Case]) -> tuple[list[Case], str]:
     """Complex step, unless a difference contradicts it: an abs or a cast to float on the way makes it meaningless."""
-    differences = [replace(case, derivative=steady_difference, tolerance=1e-6) for case in cases]
+    differences = [replace(case, derivative=adaptive_difference, tolerance=1e-6) for case in cases]
     case = cases[0]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             for f in (lambda theta: case.at(theta).loss, lambda theta: case.at(theta).gradient):
-                if not close(complex_step(f, case.theta, case.v), steady_difference(f, case.theta, case.v), 1e-5):
+                if not close(complex_step(f, case.theta, case.v), adaptive_difference(f, case.theta, case.v), 1e-5):
                     why = "complex theta gives another derivative: is there an abs, max or .real on the way?"
                     return differences, f"{why} All was checked by differences, to 1e-6"
     except Exception as refusal:

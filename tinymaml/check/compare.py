@@ -1,24 +1,24 @@
-"""Two answers side by side: one aligned line a quantity, with a verdict in words."""
+"""Compare an answer with a reference: one aligned line for each quantity, with a verdict in words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from fractions import Fraction
+from itertools import product
 
 import numpy as np
 
 from tinymaml import validate
 from tinymaml.parameters import Parameters
 
-FLOOR = 1e-3  # below this norm a difference is measured against it: rounding around zero, 0 against 1e-16, is no error
+FLOOR = 1e-3  # the smallest norm that an error is relative to: 1e-16 in place of 0 is rounding, not an error
 TOLERANCE = 1e-10
-FEW_DIGITS = 1e-5  # an answer that is wrong by less has lost digits
+FEW_DIGITS = 1e-5  # below this error the formula is right and digits were lost
 
 
 class WrongAnswer(AssertionError):
-    """An answer beyond its tolerance. `name`, `error` (relative; inf where it has no meaning) and `diagnosis`, "" if none.
+    """An answer is wrong: its `name`, relative `error` (inf for another shape) and `diagnosis` ("" if none).
 
-    A notebook shows its sentence and its line, and no traceback: that would be of the check, not of the answer.
+    A notebook shows the sentence and the line without a traceback, which would point into the check.
     """
 
     def __init__(self, sentence: str, *, name: str, error: float, diagnosis: str = "", line: str = ""):
@@ -29,15 +29,15 @@ class WrongAnswer(AssertionError):
         return Exception.__new__, (WrongAnswer, *self.args), self.__dict__  # for pickle: a pool hands exceptions back
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback."""
+        """IPython shows this in place of a traceback."""
         return str(self).splitlines()
 
 
 class Line(str):
-    """A line that was printed already: a notebook does not show it a second time as the value of its cell."""
+    """A line that is already printed: a notebook does not show it again as the value of the cell."""
 
     def _ipython_display_(self) -> None:
-        """Nothing more to show."""
+        """Show nothing."""
 
 
 def compare(
@@ -51,9 +51,9 @@ def compare(
 ) -> Line:
     """Print one aligned line about `mine` against `reference`: name, shape, relative error, verdict; and return it.
 
-    Numbers, arrays or `Parameters` (a dict of arrays will do for mine). `WrongAnswer` beyond the tolerance, for
-    another shape (nothing is broadcast), for missing names, and for NaN. `diagnosis(closeness)` is asked about a wrong
-    answer: a sentence naming the mistake whose numbers are as close as that to mine, or "".
+    Both are numbers, arrays or `Parameters`; mine may be a dict of arrays. `WrongAnswer` beyond the tolerance, for
+    another shape (nothing is broadcast), for missing names, and for NaN. For a wrong answer `diagnosis(closeness)`
+    returns a sentence that names the mistake whose numbers are within `closeness` of mine, or "".
 
     >>> line = compare("dW[1]", np.array([[1.0, 2.0]]), np.array([[1.0, 2.0]]))
     dW[1]         (1, 2)        relative error 0.0e+00   right
@@ -86,53 +86,40 @@ def compare(
 def relative_error(mine: object, reference: object, *, floor: float = FLOOR) -> float:
     """|mine - reference| / max(|mine|, |reference|, floor), in the Euclidean norm over all numbers; NaN if any is NaN."""
     validate.tolerance("floor", floor)
-    mine, reference = _answers(mine, reference)
-    with np.errstate(all="ignore"):  # what is not finite shows in the result
-        scale = max(np.linalg.norm(mine), np.linalg.norm(reference), floor)
-        return float(np.linalg.norm(mine - reference) / scale)
-
-
-def _answers(mine: object, reference: object) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of two answers, in rows of one length."""
     for name, value in (("mine", mine), ("reference", reference)):
         if not ((isinstance(value, Mapping) and value) or _numeric(value)):
             raise TypeError(f"{name} is {validate.brief(value)}, expected numbers: pass an array or Parameters")
     if isinstance(mine, Mapping) and isinstance(reference, Mapping) and mine.keys() != reference.keys():
         raise ValueError(f"mine holds {list(mine)} and reference {list(reference)}, expected the same names: compare those")
-    one, other = numbers(mine), numbers(reference)
-    if one.shape != other.shape:
-        raise ValueError(f"mine holds {one.size} numbers and reference {other.size}: compare as many with as many")
-    return one, other
+    a, b = flatten(mine), flatten(reference)
+    if a.shape != b.shape:
+        raise ValueError(f"mine holds {a.size} numbers and reference {b.size}: compare as many with as many")
+    with np.errstate(all="ignore"):  # the result shows what is not finite
+        return float(np.linalg.norm(a - b) / max(np.linalg.norm(a), np.linalg.norm(b), floor))
+
+
+def flatten(value: object) -> np.ndarray:
+    """All numbers of a number, an array, or arrays by name (in the order of the sorted names), in one row."""
+    if isinstance(value, Mapping):
+        return np.concatenate([np.ravel(value[name]) for name in sorted(value)])
+    return np.ravel(np.asarray(value))
 
 
 def formed(answer: object) -> object:
-    """The answer itself, with matrices that are kept as factors (eq. 14) multiplied out."""
+    """The answer with factored matrices (eq. 14) multiplied out."""
     return answer.dense() if isinstance(answer, Parameters) else answer
 
 
-def mismatch(mine: object, reference: object) -> str:
-    """What keeps two answers from being compared number by number, as a sentence; "" if nothing does."""
-    if isinstance(reference, Parameters):
-        if not isinstance(mine, Mapping):
-            return f"the answer is a {type(mine).__name__}, expected Parameters or a dict with {', '.join(reference)}"
-        if mine.keys() != reference.keys():
-            return f"the answer holds {', '.join(map(str, mine)) or 'nothing'}, expected {', '.join(reference)}"
-        told = (mismatch(mine[name], reference[name]) for name in reference)
-        return next((f"in {name}, {what}" for name, what in zip(reference, told, strict=True) if what), "")
-    got, wanted = np.shape(mine) if _numeric(mine) else None, np.shape(reference)
-    expected = f"an array of shape {wanted}" if wanted else "one number"
-    if isinstance(mine, list | tuple):
-        why = "np.array makes an array of a list" if isinstance(mine, list) else "return it alone"
-        why = "a comma at the end of the return makes a tuple" if isinstance(mine, tuple) and len(mine) == 1 else why
-        return f"the answer is a {type(mine).__name__} of {len(mine)}, expected {expected}: {why}"
-    if got is None:
-        told = repr(mine)
-        told = told if len(told) <= 60 and "\n" not in told else f"a {type(mine).__name__}"
-        return f"the answer is {told}, expected numbers of shape {wanted}"
-    if got == wanted:
-        return ""
-    sentence, why = f"the answer has shape {got}, expected {wanted}", _reshaped(mine, reference)
-    return f"{sentence}: {why}" if why else sentence
+def close(mine: object, reference: object, tolerance: float = 1e-6) -> bool:
+    """Whether two answers of one shape are equal up to rounding."""
+    return relative_error(mine, reference) <= tolerance
+
+
+def tolerance_for(mine: object, tolerance: float) -> float:
+    """The tolerance for this answer: 1e-4 at least if it is in float32."""
+    arrays = formed(mine).values() if isinstance(mine, Mapping) else [mine]
+    single = any(np.asarray(array).dtype.char in "fF" for array in arrays)
+    return max(tolerance, 1e-4 if single else 0)
 
 
 def _numeric(value: object) -> bool:
@@ -142,111 +129,109 @@ def _numeric(value: object) -> bool:
         return False
 
 
-def _reshaped(mine: object, reference: object) -> str:
-    """How the numbers of an answer of another shape are those of the reference; "" if they are not."""
-    got, wanted = np.shape(mine), np.shape(reference)
-    if not np.size(mine):
+# -- another shape ------------------------------------------------------------------------------------------------
+
+
+def mismatch(mine: object, reference: object) -> str:
+    """The sentence that says why two answers cannot be compared number by number; "" if they can."""
+    if isinstance(reference, Parameters):
+        if not isinstance(mine, Mapping):
+            return f"the answer is a {type(mine).__name__}, expected Parameters or a dict with {', '.join(reference)}"
+        if mine.keys() != reference.keys():
+            return f"the answer holds {', '.join(map(str, mine)) or 'nothing'}, expected {', '.join(reference)}"
+        sentences = ((name, mismatch(mine[name], array)) for name, array in reference.items())
+        return next((f"in {name}, {sentence}" for name, sentence in sentences if sentence), "")
+    wanted = np.shape(reference)
+    expected = f"an array of shape {wanted}" if wanted else "one number"
+    if isinstance(mine, list):
+        return f"the answer is a list of {len(mine)}, expected {expected}: np.array makes an array of a list"
+    if isinstance(mine, tuple):
+        why = "a comma at the end of the return makes a tuple" if len(mine) == 1 else "return it alone"
+        return f"the answer is a tuple of {len(mine)}, expected {expected}: {why}"
+    if not _numeric(mine):
+        short = repr(mine) if len(repr(mine)) <= 60 and "\n" not in repr(mine) else f"a {type(mine).__name__}"
+        return f"the answer is {short}, expected numbers of shape {wanted}"
+    if np.shape(mine) == wanted:
         return ""
-    if got == wanted[::-1] and close(np.transpose(mine), reference):
+    hint = _shape_hint(np.asarray(mine), reference)
+    return f"the answer has shape {np.shape(mine)}, expected {wanted}{hint and f': {hint}'}"
+
+
+def _shape_hint(mine: np.ndarray, reference: object) -> str:
+    """How an answer of another shape becomes the reference; "" if it does not."""
+    got, wanted = mine.shape, np.shape(reference)
+    if got == wanted[::-1] and close(mine.T, reference):
         return "it is transposed"
-    if np.size(mine) == np.size(reference) and close(np.reshape(mine, wanted), reference):
+    if mine.size and mine.size == np.size(reference) and close(mine.reshape(wanted), reference):
         if len(got) < len(wanted):
             return "the numbers are right, keep the axis (keepdims=True, or a reshape)"
         if len(got) == len(wanted):
             return f"the numbers are right, in another shape: .reshape{wanted}"
-        go = ".item()" if not wanted else "[0]" if got[1:] == wanted else "[..., 0]" if got[:-1] == wanted else "a reshape"
-        return f"the numbers are right, and an axis is too many: it must go ({go}, or no keepdims)"
-    for axis in range(len(got)):
-        for kept in (True, False):
-            for word, total in (("summed", np.sum), ("averaged", np.mean)):
-                value = total(mine, axis, keepdims=kept)
-                if np.shape(value) == wanted and close(value, reference):
-                    return f"the right numbers appear when it is {word} over axis {axis}"
-    if len(got) >= len(wanted) and np.size(mine) > np.size(reference):
-        try:
-            repeated = close(mine, np.broadcast_to(reference, got))
-        except ValueError:
-            repeated = False
-        if repeated:
-            return "the right numbers are there several times: broadcasting has repeated them"
-    n = max(wanted, default=0)
-    if n > 1 and np.size(reference) == n and got == (n, n):
-        return f"an array ({n},) has met an array ({n}, 1), and broadcasting has paired every number with every other"
+        return "the numbers are right, and an axis is too many: remove it (.item(), [0], a reshape, or no keepdims)"
+    for axis, keepdims in product(range(mine.ndim), (True, False)):
+        total = mine.sum(axis, keepdims=keepdims)
+        if total.shape == wanted and close(total, reference):
+            return f"the right numbers appear when it is summed over axis {axis}"
     return ""
 
 
-def close(mine: object, reference: object, tolerance: float = 1e-6) -> bool:
-    """Whether two answers of one shape are the same but for rounding."""
-    return relative_error(mine, reference) <= tolerance
-
-
-def attainable(mine: object, tolerance: float) -> float:
-    """The tolerance that an answer can be held to: 1e-4 at least if it is in float32."""
-    arrays = formed(mine).values() if isinstance(mine, Mapping) else [mine]
-    single = any(np.asarray(array).dtype.char in "fF" for array in arrays)
-    return max(tolerance, 1e-4 if single else 0)
+# -- which mistake is it? -----------------------------------------------------------------------------------------
 
 
 def diagnose(mine: object, reference: object, *groups: Iterable[tuple[str, object]], tolerance: float) -> str:
     """The sentences of those candidates (sentence, wrong answer) whose numbers are `mine`; "" if there are none.
 
-    The groups are tried one after another until one has an explanation; a turned sign, a lost transpose and a constant
-    factor are tried too. A candidate that happens to agree with the reference here says nothing and is passed over.
+    The groups are tried in order until one explains the answer; a wrong sign, a missing transpose and a constant factor
+    are tried too. A candidate that agrees with the reference here explains nothing and is skipped.
     """
     mine = formed(mine)
-    for candidates in (groups[0], _turned(reference), *groups[1:], _scaled(mine, reference)):
-        sentences = {
-            sentence: None  # a set, in order of mention
+    first, *others = groups or [()]
+    for candidates in (first, _wrong_sign_or_transpose(reference), *others, _scaled(mine, reference)):
+        sentences = [
+            sentence
             for sentence, value in candidates
             if not mismatch(mine, value) and close(mine, value, tolerance) and not close(value, reference, tolerance)
-        }
+        ]
         if sentences:
-            return "; or ".join(sentences)
+            return "; or ".join(dict.fromkeys(sentences))  # each once
     return ""
 
 
-def _turned(reference: object) -> Iterator[tuple[str, object]]:
-    yield "the sign is turned", -1.0 * reference
+def _wrong_sign_or_transpose(reference: object) -> Iterator[tuple[str, object]]:
+    yield "the sign is wrong", -1.0 * reference
     if np.ndim(reference) == 2 and len(set(np.shape(reference))) == 1:
         yield "it is transposed", np.transpose(reference)
 
 
 def _scaled(mine: object, reference: object) -> Iterator[tuple[str, object]]:
-    """A constant factor, if it is one that a mistake makes: a whole number, a part of one, or a simple ratio."""
-    a, b = numbers(mine), numbers(reference)
-    if a.shape != b.shape or not (b @ b) > 0:
-        return
-    factor = (a @ b) / (b @ b)
-    if np.isfinite(factor) and np.isreal(factor):
-        simple = _simple(float(np.real(factor)))
-        if simple:
-            yield f"every number is {simple:.6g} times the right one", simple * reference
-        if a.size > 1:
-            yield "it is scaled to length one: the length is part of the answer", float(np.linalg.norm(b)) ** -1 * reference
+    factor = constant_factor(mine, reference)
+    if factor and _simple(factor):
+        yield f"every number is {factor:.6g} times the right one", factor * reference
+    if factor and np.size(reference) > 1:
+        length = float(np.linalg.norm(flatten(reference)))
+        yield "it is scaled to length one: the length is part of the answer", 1 / length * reference
 
 
-def _simple(factor: float) -> float:
-    """The clean number that a factor is but for rounding, -1, n, 1/n or p/q with p and q up to 10; 0 if it is none."""
-    if not 1e-6 < abs(factor) < 1e6:
+def constant_factor(mine: object, reference: object) -> float:
+    """The number f, not near 1, with mine = f * reference up to rounding; 0 if there is none."""
+    a, b = flatten(mine), flatten(reference)
+    if a.shape != b.shape or not (np.isrealobj(a) and np.isrealobj(b)) or not b @ b > 0:
         return 0.0
-    ratio = Fraction(factor).limit_denominator(10)
-    whole = Fraction(round(factor)) if abs(factor) >= 1 else 1 / Fraction(round(1 / factor))
-    clean = [whole] if abs(ratio.numerator) > 10 else [ratio, whole]
-    near = (float(one) for one in clean if abs(one - 1) > 0.05 and abs(factor - float(one)) < 1e-6 * abs(factor))
-    return next(near, 0.0)
+    factor = float(a @ b / (b @ b))
+    near_one = abs(factor - 1) < 1e-4  # digits are lost
+    return factor if abs(factor) > 1e-6 and not near_one and relative_error(a, factor * b) < 1e-6 else 0.0
 
 
-def numbers(value: object) -> np.ndarray:
-    """All numbers of an answer in one row, in order of their names."""
-    if isinstance(value, Mapping):
-        return np.concatenate([np.ravel(value[name]) for name in sorted(value)])
-    return np.ravel(np.asarray(value))
+def _simple(factor: float) -> bool:
+    """Whether a factor is n, 1/n or p/q with q up to 10: any wrong number is some multiple of the right one."""
+    whole = lambda number: 0.5 < abs(number) < 1e4 and abs(number - round(number)) < 1e-6 * abs(number)
+    return whole(1 / factor) or any(whole(q * factor) for q in range(1, 11))
 
 
 def _worst(mine: object, reference: object) -> str:
-    """Which of several arrays is furthest off."""
+    """The name of the array with the largest error, of several."""
     if not isinstance(reference, Parameters) or len(reference) < 2:
         return ""
     errors = {name: relative_error(mine[name], reference[name]) for name in reference}
     name = max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
-    return f"; furthest off is {name}, with {errors[name]:.1e}"
+    return f"; the largest error is in {name}, {errors[name]:.1e}"

@@ -19,8 +19,8 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check import mistakes
-from tinymaml.check.compare import FLOOR, TOLERANCE, Line, attainable, compare, diagnose, relative_error
-from tinymaml.check.derivatives import complex_step, gradient_at_once, steady_difference
+from tinymaml.check.compare import FLOOR, TOLERANCE, Line, compare, diagnose, relative_error, tolerance_for
+from tinymaml.check.derivatives import adaptive_difference, complex_step, complex_step_gradient
 from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.check.meta_derivation import MetaDerivation
 from tinymaml.check.references import certified_gradient, certified_hvp
@@ -100,7 +100,7 @@ class Derivation:
             validate.tolerance("tolerance", tolerance)
         first = ("loss", "gradient", *self._outputs, *(f"R{output}" for output in self._outputs), *self._moved, *self._parameters)
         one_derivative = name in first
-        tolerance = attainable(mine, tolerance or (TOLERANCE if one_derivative else 1e-8))
+        tolerance = tolerance_for(mine, tolerance or (TOLERANCE if one_derivative else 1e-8))
         diagnosis = lambda closeness: self._diagnosis(name, mine, closeness)
         of_theta = name.removeprefix("R") in self._parameters  # a part may be zero but for rounding: a bias under a norm
         size = np.linalg.norm(self.reference("hvp" if name[0] == "R" else "gradient").flat) if of_theta else 0
@@ -110,7 +110,7 @@ class Derivation:
         if name in self._through_steps:
             return self._meta.diagnosis(name, mine, closeness, one_task=True)
         problem = (self.model, self.theta, self.x, self.y, self.v)
-        kinked = any(isinstance(layer, Region) and layer.kink for layer in self._layers)
+        kinked = any(isinstance(layer, FrozenRelu) and layer.kink for layer in self._layers)
         if kinked and name != "loss" and name not in self._outputs:
             return "a pre-activation of relu is 0, where it has no derivative (this check takes 0): move x or the biases a little"
         if relative_error(mistakes.quantity(name, *problem), self.reference(name)) > closeness:  # the network is wrong itself
@@ -145,7 +145,7 @@ class Derivation:
 
     def _in_output(self, i: int, theta: Parameters) -> np.ndarray:
         """dL/d(what comes out of layer i)."""
-        return gradient_at_once(lambda output: self._loss(self._run(output, theta, i)), self._run(self.x, theta, 0, i))
+        return complex_step_gradient(lambda output: self._loss(self._run(output, theta, i)), self._run(self.x, theta, 0, i))
 
     def _at(self, name: str, theta: Parameters) -> Any:
         """The quantity `name` at theta."""
@@ -154,7 +154,7 @@ class Derivation:
             return self.reference(whole)[self._parameters[name.removeprefix("R")]]
         loss = lambda theta: self._loss(self._run(self.x, theta, 0))
         own = lambda theta: self.model.at(theta, self.x, self.y).gradient
-        by_entries = lambda theta: gradient_at_once(loss, theta)
+        by_entries = lambda theta: complex_step_gradient(loss, theta)
         if name == "loss":
             return loss(theta)
         if name == "gradient":
@@ -166,7 +166,7 @@ class Derivation:
         if name in self._moved:
             return self._moved[name](theta)
         name = name.removeprefix("R")
-        along = complex_step if name in self._outputs else steady_difference
+        along = complex_step if name in self._outputs else adaptive_difference
         return along(lambda theta: self._at(name, theta), self.theta, self.v)
 
     def _loss(self, prediction: np.ndarray) -> np.ndarray:
@@ -187,13 +187,13 @@ class Derivation:
         value, layers = self.x, []
         for layer in self.model.layers:
             kinked = isinstance(layer, Elementwise) and not layer.s.curved
-            layers.append(Region(value > 0, bool((value == 0).any())) if kinked else layer)
+            layers.append(FrozenRelu(value > 0, bool((value == 0).any())) if kinked else layer)
             value, _ = layers[-1].forward(self.theta, value)
         return layers
 
 
 @dataclass(frozen=True)
-class Region:
+class FrozenRelu:
     """A relu with its units held on or off. kink: whether one of them stands between."""
 
     on: np.ndarray

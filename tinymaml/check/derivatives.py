@@ -1,11 +1,11 @@
 """Derivatives from function values alone: complex step and central differences.
 
-    complex_step(f, point, v)          Im f(point + i h v) / h, exact to rounding: nothing is subtracted
+    complex_step(f, point, v)          Im f(point + i h v) / h, exact up to rounding: nothing is subtracted
     central_difference(f, point, v)    weighted differences of f(point +- k h v): for an f that refuses complex numbers
 
-Both differentiate along a direction v and know no rule of differentiation, so they can judge every rule. `point` and
-`v` are arrays of one shape, or both `Parameters`; f may return a number, an array or `Parameters`, and the answer
-comes in the same form.
+Both differentiate along a direction v and use no rule of differentiation, so they can check every rule. `point` and
+`v` are arrays of one shape, or both `Parameters`; the derivative has the form of f's value, a number, an array or
+`Parameters`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import TypeVar
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.check.compare import flatten
 from tinymaml.parameters import Parameters
 
 Point = TypeVar("Point", np.ndarray, Parameters)
 Value = float | np.ndarray | Parameters
 
-MOST = 4000  # entries that are moved one by one: their directions are MOST^2 numbers
+MOST = 4000  # entries that are perturbed one by one: their directions are MOST^2 numbers
 STEP = 1e-30  # its square is lost against 1 in any precision: the complex step has no truncation error
 # weights of f(+kh) - f(-kh), k = 1, 2, ..: the error is of the order h^2, h^4, h^6, h^8
 STENCILS = {2: (1 / 2,), 4: (2 / 3, -1 / 12), 6: (3 / 4, -3 / 20, 1 / 60), 8: (4 / 5, -1 / 5, 4 / 105, -1 / 280)}
@@ -38,7 +39,7 @@ def complex_step(f: Callable[[Point], Value], point: Point, v: Point, *, h: floa
     """
     validate.function("f", f)
     validate.rate("h", h, STEP)
-    return _imaginary(f(_along(point, 1j * h, v)), h)
+    return _imaginary_part(f(_shifted(point, 1j * h, v)), h)
 
 
 def central_difference(f: Callable[[Point], Value], point: Point, v: Point, *, h: float = 1e-5, points: int = 2) -> Value:
@@ -54,48 +55,47 @@ def central_difference(f: Callable[[Point], Value], point: Point, v: Point, *, h
     if validate.count("points", points) not in STENCILS:
         raise ValueError(f"points is {points}, expected 2, 4, 6 or 8: ask for one of them")
     terms = [
-        (f(_along(point, k * h, v)) - f(_along(point, -k * h, v))) * (weight / h)
+        (f(_shifted(point, k * h, v)) - f(_shifted(point, -k * h, v))) * (weight / h)
         for k, weight in enumerate(STENCILS[points], start=1)
     ]
     return sum(terms[1:], start=terms[0])
 
 
-def steady_step(difference: Callable[[float], Value], largest: float = 2.0**-5) -> float:
-    """The step h = largest, largest/2, ... where halving changes `difference(h)` least: neither truncation nor a kink.
+def adaptive_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Value:
+    """`central_difference` of 8 points at its `adaptive_step`: a relative error of 1e-10 or better, also near kinks."""
+    validate.function("f", f)
+    _check_form("v", v)
+    difference = lambda h: central_difference(f, point, v, h=h / _length(v), points=8)
+    return difference(adaptive_step(difference))
 
-    Inside one linear region of a ReLU network the function is a polynomial and an 8-point difference is exact, but no
-    one can say in advance how far away the next kink is: this finds out. Stops as soon as the change is rounding.
+
+def adaptive_step(difference: Callable[[float], Value], largest: float = 2.0**-5) -> float:
+    """The step h = largest, largest/2, ... at which halving h changes `difference(h)` least.
+
+    Within one linear region of a ReLU network f is a polynomial and an 8-point difference is exact. How far away the
+    next kink is cannot be known in advance, so this searches. It stops as soon as the change is rounding.
     """
-    h, before = largest, vector(difference(largest))
+    h, before = largest, flatten(difference(largest))
     best, least = h, np.inf
     for _ in range(24):
-        after = vector(difference(h / 2))
+        after = flatten(difference(h / 2))
         change, size = np.linalg.norm(after - before), np.linalg.norm(after)
         if change < least:
             best, least = h, change
-        if change <= 1e-12 * size or 4 * least < change <= 1e-8 * size:  # rounding alone is left, and grows
+        if change <= 1e-12 * size or 4 * least < change <= 1e-8 * size:  # only rounding is left, and it grows
             break
         h, before = h / 2, after
     return best
 
 
-def steady_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Value:
-    """`central_difference` of 8 points at its `steady_step`: a relative error of 1e-10 or better, kinks included."""
-    validate.function("f", f)
-    _known("v", v)
-    length = max(np.linalg.norm(vector(v)), 1e-30)  # a step of h moves the point by h, whatever the length of v
-    difference = lambda h: central_difference(f, point, v, h=h / length, points=8)
-    return difference(steady_step(difference))
-
-
 def on_a_kink(f: Callable[[Point], Value], point: Point, v: Point) -> bool:
-    """Whether f has another slope to the right of the point than to the left, along v: then there is no derivative.
+    """Whether the one-sided derivatives of f along v differ at the point, so that there is no derivative.
 
-    The slopes at a distance h differ by h f'' where f is smooth, by rounding / h where that is more, and on a kink by a number
-    that depends on h in neither way.
+    The slopes at distance h on the two sides differ by h f'' where f is smooth, by rounding / h where that is more, and
+    on a kink by a number that does not depend on h.
     """
-    length, here = max(np.linalg.norm(vector(v)), 1e-30), vector(f(point))
-    slope = lambda h: (vector(f(_along(point, h / length, v))) - here) / h
+    length, here = _length(v), flatten(f(point))
+    slope = lambda h: (flatten(f(_shifted(point, h / length, v))) - here) / h
     jumps = [np.linalg.norm(slope(h) - slope(-h)) for h in (2e-6, 2e-7, 2e-8)]
     size = np.linalg.norm(here) + np.linalg.norm(slope(2e-6))
     return bool(max(jumps) < 2 * min(jumps) and min(jumps) > 1e-7 + 1e-6 * size)
@@ -105,13 +105,13 @@ def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative
     """The whole gradient of a scalar f, one entry of `point` after another, by either derivative of this module."""
     validate.function("f", f)
     validate.function("derivative", derivative)
-    _known("point", point)
-    flat = vector(point)
-    unit = np.eye(flat.size)
-    return _shaped(np.array([derivative(f, point, _shaped(e, point)) for e in unit]).reshape(flat.shape), point)
+    _check_form("point", point)
+    unit = np.eye(np.size(point) if not isinstance(point, Parameters) else point.size)
+    entries = [derivative(f, point, _with_form(e, point)) for e in unit]
+    return _with_form(np.array(entries).reshape(len(unit)), point)
 
 
-def gradient_at_once(f: Callable[[Point], np.ndarray], point: Point, *, h: float = STEP) -> Point:
+def complex_step_gradient(f: Callable[[Point], np.ndarray], point: Point, *, h: float = STEP) -> Point:
     """The whole gradient of a scalar function by complex step, all entries in one call.
 
     f gets one copy of `point` for each of its P entries, along a new leading axis, and returns P values: (P,).
@@ -120,47 +120,48 @@ def gradient_at_once(f: Callable[[Point], np.ndarray], point: Point, *, h: float
     validate.rate("h", h, STEP)
     if not isinstance(point, Parameters):
         validate.floats("point", point)
-    copies = _along(spread(point), 1j * h, entries(point))
-    return _shaped(_imaginary(f(copies), h), point)
+    copies = _shifted(tile(point), 1j * h, basis(point))
+    return _with_form(_imaginary_part(f(copies), h), point)
 
 
-def entries(point: Point) -> Point:
-    """The unit directions of all P entries of `point`, along a new leading axis: (P, ...). ValueError if P is beyond `MOST`."""
+def basis(point: Point) -> Point:
+    """The unit directions of all P entries of `point`, along a new leading axis: (P, ...). ValueError if P > `MOST`."""
     if point.size > MOST:
-        raise ValueError(f"{point.size:,} numbers are to be moved one by one, expected at most {MOST:,}: take a smaller network")
+        raise ValueError(
+            f"{point.size:,} numbers would be perturbed one by one, expected at most {MOST:,}: take a smaller network"
+        )
+    unit = np.eye(point.size)
     if not isinstance(point, Parameters):
-        return np.eye(point.size).reshape(point.size, *point.shape)
-    unit, units, start = np.eye(point.size), {}, 0
-    for name, array in point.items():
-        units[name] = unit[:, start:start + array.size].reshape(-1, *array.shape)
-        start += array.size
-    return Parameters(units)
+        return unit.reshape(point.size, *point.shape)
+    columns = np.split(unit, np.cumsum([array.size for array in point.values()])[:-1], axis=1)
+    return Parameters({
+        name: part.reshape(-1, *array.shape) for (name, array), part in zip(point.items(), columns, strict=True)
+    })
 
 
-def spread(point: Point) -> Point:
+def tile(point: Point) -> Point:
     """One copy of `point` for each of its P entries, along a new leading axis: (P, ...)."""
-    copy = lambda array: np.broadcast_to(array, (point.size, *array.shape))
-    return point.map(copy) if isinstance(point, Parameters) else copy(point)
+    copies = lambda array: np.broadcast_to(array, (point.size, *array.shape))
+    return point.map(copies) if isinstance(point, Parameters) else copies(point)
 
 
-def vector(value: Value) -> np.ndarray:
-    """All numbers of a number, an array or `Parameters` in one row."""
-    return value.flat if isinstance(value, Parameters) else np.ravel(value)
+def _length(v: Point) -> float:
+    return max(np.linalg.norm(flatten(v)), 1e-30)
 
 
-def _along(point: Point, r: complex, v: Point) -> Point:
+def _shifted(point: Point, r: complex, v: Point) -> Point:
     """point + r v."""
-    _known("point", point)
+    _check_form("point", point)
     if isinstance(point, Parameters):
         validate.parameters("v", v)
         return point + r * v
-    _known("v", v)
+    _check_form("v", v)
     if np.shape(point) != np.shape(v):
         raise ValueError(f"the point has shape {np.shape(point)} and the direction v {np.shape(v)}: they must be the same")
     return point + r * np.asarray(v)
 
 
-def _known(name: str, point: Point) -> None:
+def _check_form(name: str, point: Point) -> None:
     """TypeError unless it is `Parameters`, an array of floats or a number."""
     if isinstance(point, np.ndarray):
         validate.floats(name, point)
@@ -168,8 +169,8 @@ def _known(name: str, point: Point) -> None:
         validate.number(name, point)
 
 
-def _imaginary(value: Value, h: float) -> Value:
-    if not np.iscomplexobj(vector(value)):
+def _imaginary_part(value: Value, h: float) -> Value:
+    if not np.iscomplexobj(flatten(value)):
         raise TypeError(
             "f gave a real answer at a complex point, so its derivative is lost: "
             "take abs, max, .real and casts out of f, or use central_difference"
@@ -177,5 +178,5 @@ def _imaginary(value: Value, h: float) -> Value:
     return value.map(lambda array: array.imag / h) if isinstance(value, Parameters) else value.imag / h
 
 
-def _shaped(flat: np.ndarray, like: Point) -> Point:
+def _with_form(flat: np.ndarray, like: Point) -> Point:
     return like.unflatten(flat) if isinstance(like, Parameters) else flat.reshape(np.shape(like))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.check.battery import examine
+from tinymaml.check.battery import run_checks
 from tinymaml.check.compare import TOLERANCE, relative_error
 from tinymaml.check.derivatives import complex_step
 from tinymaml.check.equations import equation_errors
@@ -124,7 +124,8 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
 
     names = list(ACTIVATIONS)
     problems = [Problem.draw(rng, activation=names[i % len(names)]) for i in range(networks)]
-    found = [examine(p.model, rng, theta=p.theta, batch=p.batch, inner_lr=p.inner_lr, tolerance=tolerance)[0] for p in problems]
+    check = lambda p: run_checks(p.model, rng, theta=p.theta, batch=p.batch, inner_lr=p.inner_lr, tolerance=tolerance)[0]
+    found = [check(p) for p in problems]
     for name in found[0]:
         precision, allowed = NETWORK_ROWS.get(name, ("float64", tolerance))
         error = max(findings[name].error for findings in found)

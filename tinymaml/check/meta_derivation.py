@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.check.compare import Line, attainable, compare, diagnose
+from tinymaml.check.compare import Line, compare, diagnose, tolerance_for
 from tinymaml.check.references import certified_gradient, losses, of_task, query_gradient
 from tinymaml.maml import Model, Rates
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
-SLIPS = {
+MISTAKES = {
     "first-order": "this is first-order MAML: the curvature term is missing (eq. 12)",
     "sign": "the curvature term has the wrong sign: eq. 12 subtracts it",
     "added": "the curvature term has the wrong sign: eq. 12 subtracts it",
@@ -80,16 +80,16 @@ class MetaDerivation:
         """Prints and returns the line of a right answer; `WrongAnswer` with error and diagnosis for a wrong one."""
         validate.tolerance("tolerance", tolerance)
         diagnosis = lambda closeness: self.diagnosis(name, mine, closeness)
-        return compare(name, mine, self.reference(name), tolerance=attainable(mine, tolerance), diagnosis=diagnosis)
+        return compare(name, mine, self.reference(name), tolerance=tolerance_for(mine, tolerance), diagnosis=diagnosis)
 
     def diagnosis(self, name: str, mine: Any, tolerance: float, *, one_task: bool = False) -> str:
         """The known mistake that gives these numbers, as a sentence; "" if none does."""
         pick = lambda value: value.task(0) if one_task else value
         wrong = lambda made: pick(outer_loop(self.model, self.theta, self.batch, self.inner_lr, self.steps, made)[name])
-        one = ((sentence, wrong([key])) for key, sentence in SLIPS.items())
+        one = ((sentence, wrong([key])) for key, sentence in MISTAKES.items())
         known = [other for other in self.names if other != name and (not one_task or "[" in other)]
         others = ((f"this is {other}, not {name}", pick(self.reference(other))) for other in known)
-        two = (("; and ".join(SLIPS[key] for key in both), wrong(both)) for both in combinations(SLIPS, 2))
+        two = (("; and ".join(MISTAKES[key] for key in both), wrong(both)) for both in combinations(MISTAKES, 2))
         return diagnose(mine, pick(self.reference(name)), one, others, two, tolerance=tolerance)
 
     def _value(self, name: str) -> Any:

@@ -1,89 +1,99 @@
-"""The known mistakes in eqs. 1-10 and 16-18: each is a wrong rule, swapped into a layer or a loss in place of the right one.
+"""The known mistakes in eqs. 1-10: each is a wrong rule that replaces the right one in a layer or a loss.
 
-    made(network, ["s'"]).at(theta, x, y).gradient      # what the gradient would be if exactly this had gone wrong
+    with_mistakes(network, ["s'"]).at(theta, x, y).gradient      # the gradient without s' in eq. 4
 
-A wrong answer is named by finding the mistake that gives its numbers; and each mistake, put into the library itself, must
-be rejected by every check (tests/check/test_mutants.py). Nothing here is used to decide whether an answer is right.
+A wrong answer gets the name of the mistake that gives its numbers. Each mistake, put into the library itself, must be rejected by
+every check (tests/check/test_mutants.py). None of them is used to decide whether an answer is right.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from tinymaml.check.layer_mistakes import IN_IMAGES, IN_TIME
-from tinymaml.check.norm_mistakes import IN_NORMS
-from tinymaml.check.wrong_rules import Mistake, Rules, Wrong, carry, kind_of, with_zero
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.losses import Loss, softmax
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 
+Rules = Mapping[type, Mapping[str, Callable]]
 
-def made(network: Network, keys: Iterable[str], at: int | str | None = None) -> Network:
-    """The network with the mistakes `keys`, in the layers with the name `at` or, with None, wherever they can be made."""
-    layers, loss = network.layers, network.example_loss
-    for mistake in (MISTAKES[key] for key in keys):
-        if mistake.loss not in ("", loss.name):
-            continue
+
+@dataclass(frozen=True)
+class Mistake:
+    """`sentence` names it; `rules` maps a kind of layer, or `Loss`, to {rule: wrong(right, layer, ...)}.
+
+    right   the right rule, bound to its layer: most wrong rules call it with something else, as with the bias zero
+    loss    the only loss with which the mistake can be made; "" for any
+    """
+
+    sentence: str
+    rules: Rules
+    loss: str = ""
+
+
+def with_rules(layer: Any, rules: Mapping[str, Callable]) -> Any:
+    """A copy of the layer (or policy) with some of its rules replaced."""
+    mutated = copy.copy(layer)
+    vars(mutated).update({name: partial(wrong, getattr(layer, name), layer) for name, wrong in rules.items()})
+    return mutated
+
+
+def mutated(network: Network, mistake: Mistake, at: int | str | None = None) -> Network:
+    """The network with the mistake, in the layers with the name `at` or, with None, in every layer of its kinds."""
+    loss = network.example_loss
+    if mistake.loss not in ("", loss.name):
+        return network
+
+    def swap(layer: Any) -> Any:
+        if isinstance(layer, Chain):
+            layer = Chain([swap(inner) for inner in layer.layers])
+        if isinstance(layer, Recurrent):
+            layer = replace(layer, cell=swap(layer.cell))
         for kind, rules in mistake.rules.items():
-            if kind is Loss:
-                loss = replace(loss, **{name: partial(rule, getattr(loss, name), loss) for name, rule in rules.items()})
-                continue
-            here = at if kind is next(iter(mistake.rules)) else None  # what other layers must hand over changes no number
-            layers = [_swapped(layer, kind, rules, here) for layer in layers]
-    return replace(network, body=Chain(layers), loss=loss)
+            if isinstance(layer, kind) and at in (None, getattr(layer, "name", None)):
+                layer = with_rules(layer, rules)
+        return layer
+
+    of_loss = {name: partial(rule, getattr(loss, name), loss) for name, rule in mistake.rules.get(Loss, {}).items()}
+    return replace(network, body=swap(network.body), loss=replace(loss, **of_loss))
 
 
-def _swapped(layer: Any, kind: type, rules: Mapping[str, Callable], at: int | str | None) -> Any:
-    """The layer with the wrong rules if it is of this kind and name; else the layers that it is made of."""
-    if isinstance(layer, Chain):
-        return Chain([_swapped(inner, kind, rules, at) for inner in layer.layers])
-    if isinstance(layer, Recurrent):
-        layer = replace(layer, cell=_swapped(layer.cell, kind, rules, at))
-    fits = issubclass(kind_of(layer), kind) and at in (None, getattr(layer, "name", None))
-    return Wrong(layer, rules) if fits else layer
+def with_mistakes(network: Network, keys: Iterable[str], at: int | str | None = None) -> Network:
+    """The network with the mistakes of these keys of `MISTAKES`, in the layers with the name `at`, or in all."""
+    for key in keys:
+        network = mutated(network, MISTAKES[key], at)
+    return network
 
 
-def possible(network: Network) -> list[str]:
-    """Which mistakes can be made in this network: those in its loss and in the kinds of its layers."""
-    kinds = [Loss, *_kinds(network.body)]
-    can = lambda mistake: mistake.loss in ("", network.example_loss.name) and any(
-        issubclass(mine, kind) for mine in kinds for kind in mistake.rules
-    )
-    return [key for key, mistake in MISTAKES.items() if can(mistake)]
-
-
-def _kinds(layer: Any) -> list[type]:
-    """The kinds of all layers in this one, itself included."""
-    inner = getattr(layer, "layers", ()) or ([layer.cell] if isinstance(layer, Recurrent) else [])
-    return [kind_of(layer), *(kind for each in inner for kind in _kinds(each))]
+def applicable(network: Network) -> list[str]:
+    """The keys of the mistakes that can be made with the loss of this network."""
+    return [key for key, mistake in MISTAKES.items() if mistake.loss in ("", network.example_loss.name)]
 
 
 def one_mistake(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
-    """(sentence, value of the quantity `name`) for each mistake made everywhere, then at each layer alone."""
+    """(sentence, value of the quantity `name`) for each mistake, made in all layers and then in each alone."""
     network = problem[0]
     for at in (None, *dict.fromkeys(layer.name for layer in network.layers if hasattr(layer, "name"))):
-        for key in possible(network):
-            with suppress(ValueError):  # a state of one example at a time is none for a batch norm
-                yield MISTAKES[key].sentence, quantity(name, made(network, [key], at), *problem[1:])
+        for key in applicable(network):
+            yield MISTAKES[key].sentence, quantity(name, with_mistakes(network, [key], at), *problem[1:])
 
 
 def two_mistakes(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     """The same for every two mistakes."""
-    for both in combinations(possible(problem[0]), 2):
-        with suppress(ValueError):
-            yield "; and ".join(MISTAKES[key].sentence for key in both), quantity(name, made(problem[0], both), *problem[1:])
+    for both in combinations(applicable(problem[0]), 2):
+        sentence = "; and ".join(MISTAKES[key].sentence for key in both)
+        yield sentence, quantity(name, with_mistakes(problem[0], both), *problem[1:])
 
 
 def quantity(name: str, network: Network, theta: Any, x: np.ndarray, y: np.ndarray, v: Any) -> Any:
-    """The value of one quantity of eqs. 1-8 by its name in the text, as `network` has it."""
+    """One quantity of eqs. 1-8 by its name in the text, as `network` computes it."""
     here = network.at(theta, x, y)
     if name in ("loss", "gradient"):
         return getattr(here, name)
@@ -92,37 +102,42 @@ def quantity(name: str, network: Network, theta: Any, x: np.ndarray, y: np.ndarr
     return (here.along(v) if name.startswith("R") else here).quantities[name]
 
 
-# -- wrong rules, by what they do to the right one ------------------------------------------------------------------
+# -- wrong rules, by the change to the right one ----------------------------------------------------------------
 
-turned = lambda arrays, name: {**arrays, name: _turned(arrays[name])}
 times = lambda factor: lambda right, loss, z, y, *r: factor(z, y) * right(z, y, *r)
 rows = lambda z, y: z.shape[-2]
 
 
-def _turned(W: np.ndarray) -> np.ndarray:
-    """W transposed where the shapes allow that mistake."""
-    return W.swapaxes(-1, -2) if W.shape[-1] == W.shape[-2] else W
+def without(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """The arrays with one of them zero."""
+    return {**arrays, name: 0 * arrays[name]}
 
 
-def _forward_with_z(right: Callable, layer: Elementwise, p: Any, z: np.ndarray) -> tuple:
-    a, tape = right(p, z)
-    return carry(a, z), tape
+def transposed(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """The arrays with one matrix transposed, where it is square."""
+    W = arrays[name]
+    return {**arrays, name: W.swapaxes(-1, -2) if W.shape[-1] == W.shape[-2] else W}
 
 
-def _z_for_a(right: Callable, layer: Affine, p: Any, a: np.ndarray, D: np.ndarray, below: bool = True) -> tuple:
-    below_D, gradient = right(p, a, D, below)
-    return below_D, gradient | {layer.W: right(p, np.asarray(getattr(a, "carried", a)), D, below)[1][layer.W]}
+def _z_for_a(right: Callable, chain: Chain, p: Any, tape: Any, D: np.ndarray, *below: bool, **options: bool) -> tuple:
+    """Eq. 3 of each affine layer that follows an activation, with the input of that activation."""
+    Da, gradient = right(p, tape, D, *below, **options)
+    for i, (activation, layer) in enumerate(zip(chain.layers, chain.layers[1:], strict=False)):
+        if isinstance(activation, Elementwise) and isinstance(layer, Affine):
+            z = tape.kept[i][0]
+            gradient = {**gradient, layer.W: layer.backward(p, z, tape.D[i + 1], False)[1][layer.W]}
+    return Da, gradient
 
 
 def _mean_over_rows(right: Callable, layer: Affine, *given: Any) -> tuple:
     below, gradient = right(*given)
     n = next(array for array in reversed(given) if isinstance(array, np.ndarray)).shape[-2]  # D, or RD
-    return below, gradient | {layer.b: gradient[layer.b] / n}
+    return below, {**gradient, layer.b: gradient[layer.b] / n}
 
 
-def _with_RD_W(right: Callable, layer: Affine, p: Any, v: Any, *given: Any) -> tuple:
-    below, gradient = right(p, v, *given)
-    return below if below is None else carry(below, right(p, with_zero(v, layer.W), *given)[0]), gradient
+def _W_not_transposed(right: Callable, layer: Affine, p: Any, *given: Any) -> tuple:
+    """Eqs. 4 and 8 with W for W^T; the gradient stays."""
+    return right(transposed(p, layer.W), *given)[0], right(p, *given)[1]
 
 
 def _bend(bend: Callable) -> Rules:
@@ -156,17 +171,11 @@ def _loss(*names: str, factor: Callable) -> Rules:
 
 
 ALL = ("value", "gradient", "hvp")
-W_turned = {
-    "backward": lambda right, layer, p, a, D, below=True: (right(turned(p, layer.W), a, D, below)[0], right(p, a, D, below)[1]),
-    "R_backward": lambda right, layer, p, v, a, Ra, D, RD: (
-        right(turned(p, layer.W), v, a, Ra, D, RD)[0], right(p, v, a, Ra, D, RD)[1]
-    ),
-}  # fmt: skip
 s_for_z = lambda right, layer, p, z: (z, (z, z, layer.s.first(z, z)))
 
 MISTAKES = {
     "b": Mistake("the bias of eq. 1 is missing", {
-        Affine: {"forward": lambda right, layer, p, a: right(with_zero(p, layer.b), a)}}),
+        Affine: {"forward": lambda right, layer, p, a: right(without(p, layer.b), a)}}),
     "s": Mistake("the activation of eq. 1 is missing: a is s(z)", {Elementwise: {"forward": s_for_z}}),
     "1/n": Mistake("a factor 1/n is missing: the loss is the mean over the examples (eq. 2)", _loss(*ALL, factor=rows)),
     "1/n twice": Mistake("it is divided by n twice: 1/n enters once, in eq. 2", _loss(*ALL, factor=lambda z, y: 1 / rows(z, y))),
@@ -174,23 +183,23 @@ MISTAKES = {
                    _loss(*ALL, factor=lambda z, y: 1 / y.shape[-1]), "squared_error"),
     "2": Mistake("a factor 2 is missing: the squared error of eq. 9 has no 1/2",
                  _loss(*ALL, factor=lambda z, y: 1 / 2), "squared_error"),
-    "y - z": Mistake("the sign is turned: eqs. 9 and 10 have the prediction minus the target",
+    "y - z": Mistake("the sign is wrong: eqs. 9 and 10 have the prediction minus the target",
                      _loss("gradient", factor=lambda z, y: -1)),
     "y": Mistake("the target is missing in dl/dz (eqs. 9 and 10)",
                  {Loss: {"gradient": lambda right, loss, z, y: right(z, 0 * y)}}),
     "softmax": Mistake("the softmax is missing: dl/dz = p - y with p = softmax(z) (eq. 10)",
                        {Loss: {"gradient": lambda right, loss, z, y: z - y}}, "cross_entropy"),
-    "W": Mistake("W is not transposed in eq. 4", {Affine: W_turned}),
+    "W": Mistake("W is not transposed in eq. 4", {
+        Affine: {"backward": _W_not_transposed, "R_backward": _W_not_transposed}}),
     "s'": Mistake("s' is missing in eq. 4", _slope(lambda s, z, a: 1)),
     "s'(a)": Mistake("s' is taken at a, not at z (eq. 4)", _slope(lambda s, z, a: s.first(a, s.value(a)))),
     "s for s'": Mistake("s stands where s' belongs (eq. 4)", _slope(lambda s, z, a: a)),
-    "z for a": Mistake("z stands where a belongs in dW (eq. 3)", {
-        Affine: {"backward": _z_for_a}, Elementwise: {"forward": _forward_with_z}}),
-    "db mean": Mistake("yours is the mean of D over the examples: eq. 3 has the sum, as 1/n is in D already", {
+    "z for a": Mistake("z stands where a belongs in dW (eq. 3)", {Chain: {"backward": _z_for_a}}),
+    "db mean": Mistake("this is the mean of D over the examples: eq. 3 has the sum, as 1/n is in D already", {
         Affine: {"backward": _mean_over_rows, "R_backward": _mean_over_rows}}),
-    "Ra W": Mistake("the term Ra W of eq. 5 is missing", _R_forward(p=lambda p, layer: with_zero(p, layer.W))),
-    "a V": Mistake("the term a V of eq. 5 is missing", _R_forward(v=lambda v, layer: with_zero(v, layer.W))),
-    "c": Mistake("the direction of the bias, c, is missing in eq. 5", _R_forward(v=lambda v, layer: with_zero(v, layer.b))),
+    "Ra W": Mistake("the term Ra W of eq. 5 is missing", _R_forward(p=lambda p, layer: without(p, layer.W))),
+    "a V": Mistake("the term a V of eq. 5 is missing", _R_forward(v=lambda v, layer: without(v, layer.W))),
+    "c": Mistake("the direction of the bias, c, is missing in eq. 5", _R_forward(v=lambda v, layer: without(v, layer.b))),
     "s' of Ra": Mistake("s' is missing in Ra (eq. 5)",
                         {Elementwise: {"R_forward": lambda right, layer, p, v, tape, Rz: (Rz, Rz)}}),
     "R 1/n": Mistake("a factor 1/n is missing in eq. 6", _loss("hvp", factor=rows)),
@@ -201,18 +210,14 @@ MISTAKES = {
     "Ra D": Mistake("the term Ra^T D of eq. 7 is missing",
                     _R_backward(lambda layer, p, v, a, Ra: (p, v, a, None if Ra is None else 0 * Ra))),
     "RD W": Mistake("the term RD W^T of eq. 8 is missing",
-                    _R_backward(lambda layer, p, v, a, Ra: (with_zero(p, layer.W), v, a, Ra))),
+                    _R_backward(lambda layer, p, v, a, Ra: (without(p, layer.W), v, a, Ra))),
     "D V": Mistake("the V-term of eq. 8, D V^T, is missing",
-                   _R_backward(lambda layer, p, v, a, Ra: (p, with_zero(v, layer.W), a, Ra))),
-    "V": Mistake("V is not transposed in eq. 8", _R_backward(lambda layer, p, v, a, Ra: (p, turned(v, layer.W), a, Ra))),
+                   _R_backward(lambda layer, p, v, a, Ra: (p, without(v, layer.W), a, Ra))),
+    "V": Mistake("V is not transposed in eq. 8", _R_backward(lambda layer, p, v, a, Ra: (p, transposed(v, layer.W), a, Ra))),
     "s' of 8": Mistake("s' is missing in eq. 8", _bend(lambda s1, s2, D, RD, Rz: RD * (1 - s1) + D * s2 * Rz)),
     "s''": Mistake("s'' is missing in eq. 8", _bend(lambda s1, s2, D, RD, Rz: 0)),
     "-s''": Mistake("the s'' term of eq. 8 has the wrong sign", _bend(lambda s1, s2, D, RD, Rz: -D * s2 * Rz)),
     "s' for s''": Mistake("s' stands where s'' belongs (eq. 8)", _bend(lambda s1, s2, D, RD, Rz: D * s1 * Rz)),
     "Rz of 8": Mistake("Rz is missing beside s'' in eq. 8", _bend(lambda s1, s2, D, RD, Rz: D * s2)),
     "Rda for da": Mistake("the s'' term of eq. 8 needs D, not RD", _bend(lambda s1, s2, D, RD, Rz: RD * s2 * Rz)),
-    "RD for D": Mistake("the s'' term of eq. 8 needs D, not RD",
-                        {**_bend(lambda s1, s2, D, RD, Rz: getattr(RD, "carried", RD) * s2 * Rz),
-                         Affine: {"R_backward": _with_RD_W}}),
-    **IN_NORMS, **IN_IMAGES, **IN_TIME,
 }  # fmt: skip

@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.check import policy_mistakes
-from tinymaml.check.compare import FLOOR, numbers, relative_error
-from tinymaml.check.derivatives import complex_step, steady_difference
+from tinymaml.check.compare import FLOOR, constant_factor, flatten, relative_error
+from tinymaml.check.derivatives import adaptive_difference, complex_step
 from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.check.policy_checks import held
 from tinymaml.maml import adapt, meta_gradient
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
-from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy
 from tinymaml.tasks import TaskBatch
 
@@ -91,7 +89,7 @@ def _gradient(case: Case) -> float:
         v = case.one_name(name)
         reference[name] = case.derivative(case.loss, case.theta, v)
         mine[name] = np.array([case.here.gradient.task(t).dot(v) for t in range(len(case.batch))])
-    named = "" if relative_error(mine, reference) <= case.tolerance else _known(case, "gradient", case.here.gradient)
+    named = "" if relative_error(mine, reference) <= case.tolerance else _wrong_rules(case)
     return _judge(case, "the gradient is not the derivative of the loss", Parameters(mine), Parameters(reference), named)
 
 
@@ -102,12 +100,12 @@ def _hvp(case: Case) -> float:
         mine = Parameters({name: np.array([mine.task(t).dot(u) for t in range(len(case.batch))]) for name, u in along.items()})
         slope = lambda theta: Parameters({name: complex_step(case.loss, theta, u) for name, u in along.items()})
         return _judge(case, "hvp is not the second derivative of the surrogate loss", mine,
-                      steady_difference(slope, case.theta, case.v))
+                      adaptive_difference(slope, case.theta, case.v))
     reference = case.derivative(lambda theta: case.at(theta).gradient, case.theta, case.v)
     if (error := relative_error(mine, reference)) <= case.tolerance:
         return error
     good = [word for word, check in (("linear", _linear), ("symmetric", _symmetric)) if _passes(check, case)]
-    named = _known(case, "hvp", mine)
+    named = _wrong_rules(case)
     if not named and not np.any(mine.flat):
         named = "it is zero, which makes every meta-gradient first-order"
     elif not named and good == ["linear", "symmetric"]:
@@ -116,13 +114,11 @@ def _hvp(case: Case) -> float:
     return _judge(case, f"{nature} is not the derivative of the gradient along v", mine, reference, named)
 
 
-def _known(case: Case, name: str, mine: Parameters) -> str:
-    """The wrong rules of a network, or the known mistake of a linear-Gaussian policy that makes these numbers; "" if none."""
-    if isinstance(case.model, Network) and case.derivative is complex_step:
-        return "; ".join(wrong_rules(case.model, case.theta, case.x[0], case.y[0]))
-    if not isinstance(case.model, LinearPolicy):
+def _wrong_rules(case: Case) -> str:
+    """The rules that are wrong in a network of layers; "" for any other model."""
+    if not isinstance(case.model, Network) or case.derivative is not complex_step:
         return ""
-    return policy_mistakes.explained(case.model, name, mine.task(0), case.theta, case.x[0], case.y[0], case.v)
+    return "; ".join(wrong_rules(case.model, case.theta, case.x[0], case.y[0]))
 
 
 def _linear(case: Case) -> float:
@@ -331,7 +327,7 @@ def _same(mine: object, reference: object, sentence: str, tolerance: float = 1e-
     """The relative error, or `Off` with the sentence if it is beyond the tolerance."""
     error = relative_error(mine, reference, floor=floor)
     if not error <= tolerance:
-        raise Off(f"{sentence}: relative error {error:.1e}", error, tolerance, numbers(mine) - numbers(reference))
+        raise Off(f"{sentence}: relative error {error:.1e}", error, tolerance, flatten(mine) - flatten(reference))
     return error
 
 
@@ -340,25 +336,17 @@ def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, n
     error = relative_error(mine, reference)
     if error <= case.tolerance:
         return error
-    n, factor = case.x.shape[1], _factor(mine, reference)
+    n, factor = case.x.shape[1], constant_factor(mine, reference)
     if not named and factor:
         missing = f" for n = {n} examples: a factor 1/n is missing"
-        known = {-1: ": the sign is turned", n: missing, 1 / n: ": it is divided by n twice"}
+        known = {-1: ": the sign is wrong", n: missing, 1 / n: ": it is divided by n twice"}
         meaning = next((words for value, words in known.items() if abs(factor - value) < 1e-5), "")
         named = f"every number is {factor:.6g} times the right one{meaning}"
     if not named:
         off = [name for name in reference if relative_error(mine[name], reference[name]) > case.tolerance]
         named = f"wrong in {', '.join(off)}"
     sentence = f"{sentence}: relative error {error:.1e}; {named}"
-    raise Off(sentence, error, case.tolerance, numbers(mine) - numbers(reference))
-
-
-def _factor(mine: Parameters, reference: Parameters) -> float:
-    """The number, not near 1, that mine is of the reference throughout; 0 if there is none."""
-    a, b = mine.flat_like(reference), reference.flat
-    factor = float((a @ b) / max(b @ b, 1e-30))
-    near_one = abs(factor - 1) < 1e-4  # which is no factor: digits are lost
-    return factor if relative_error(a, factor * b) < 1e-6 and abs(factor) > 1e-6 and not near_one else 0.0
+    raise Off(sentence, error, case.tolerance, flatten(mine) - flatten(reference))
 
 
 def _passes(check: Callable[[Case], None], case: Case) -> bool:

@@ -28,7 +28,7 @@ from tinymaml.rl.sampled import SampledPolicy
 DIE = (0.0, 0.0, 0.0, 0.0, 3**0.5, -(3**0.5))
 
 
-def coins(horizon: int, like: np.ndarray) -> np.ndarray:
+def rademacher_noise(horizon: int, like: np.ndarray) -> np.ndarray:
     """Every way in which the coins of an episode can fall, each for all rows: (horizon, ways, n, 2), for like (n, ...)."""
     e = np.array(list(product((1.0, -1.0), repeat=horizon * DIM))).reshape(-1, horizon, 1, DIM)
     return np.repeat(e, len(like), axis=2).swapaxes(0, 1)
@@ -36,7 +36,7 @@ def coins(horizon: int, like: np.ndarray) -> np.ndarray:
 
 def expected_cost(policy: LinearPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray) -> float:
     """The loss of one task, x (n, inputs) and y (n, 2), as the mean over all ways in which the coins can fall."""
-    e = coins(policy.horizon, x)
+    e = rademacher_noise(policy.horizon, x)
     many = lambda array: np.broadcast_to(array, (e.shape[1], *array.shape))
     off = policy.rollout(theta, many(x), e)[1:] - y
     of_times = (off * off).sum(-1).mean((1, 2))  # (horizon,)
@@ -81,7 +81,7 @@ def held(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray)
     return loss
 
 
-def every_throw(horizon: int, start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def quadrature_points(horizon: int, start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x (1, 36^horizon, 2 + 2 horizon) and y (1, ..., 2) for a `SampledPolicy`: one task, each throw of the dice once."""
     dice = np.array(list(product(DIE, repeat=horizon * DIM)))
     many = lambda place: np.broadcast_to(place, (len(dice), DIM))
@@ -105,7 +105,7 @@ def sample_errors(rng: np.random.Generator) -> dict[str, float]:
     for horizon in (1, 2):
         exact = LinearPolicy(DIM, horizon, 0.5, 0.8).at(theta, start[None, None], goal[None, None])
         policy = SampledPolicy(network, horizon, 0.5, 0.8, baseline=baseline)
-        x, y = every_throw(horizon, start, goal)
+        x, y = quadrature_points(horizon, start, goal)
         at = lambda policy, x=x, y=y: policy.at(theta, x, y)
         if horizon == 2:
             found["gradient"] = relative_error(at(policy).gradient, exact.gradient)

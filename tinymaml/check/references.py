@@ -13,7 +13,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import FLOOR
-from tinymaml.check.derivatives import STEP, complex_step, entries, gradient_at_once, on_a_kink, spread, steady_difference
+from tinymaml.check.derivatives import STEP, adaptive_difference, basis, complex_step, complex_step_gradient, on_a_kink, tile
 from tinymaml.maml import Model, Rates, adapt
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
@@ -33,7 +33,7 @@ def loss_gradient(model: Model, theta: Parameters, x: np.ndarray, y: np.ndarray)
     validate.parameters("theta", theta)
     for name, array in (("x", x), ("y", y)):
         validate.floats(name, array)
-    return gradient_at_once(lambda thetas: losses(model, thetas, x, y), theta)
+    return complex_step_gradient(lambda thetas: losses(model, thetas, x, y), theta)
 
 
 Loss = Callable[[Parameters], np.ndarray]
@@ -66,15 +66,15 @@ def certified_gradient(theta: Parameters, loss: Loss, own: Slope, by_entries: Sl
 
 def certified_hvp(theta: Parameters, v: Parameters, loss: Loss, own: Slope, by_entries: Slope) -> Parameters:
     """The Hessian of `loss` times v: the complex step of `own`, if the loss agrees, else the difference of `by_entries`."""
-    slope = lambda r: steady_difference(lambda theta: complex_step(loss, theta, r), theta, v)
-    return certified(lambda: complex_step(own, theta, v), slope, lambda: steady_difference(by_entries, theta, v))
+    slope = lambda r: adaptive_difference(lambda theta: complex_step(loss, theta, r), theta, v)
+    return certified(lambda: complex_step(own, theta, v), slope, lambda: adaptive_difference(by_entries, theta, v))
 
 
 def of_task(model: Model, x: np.ndarray, y: np.ndarray) -> tuple[Loss, Slope, Slope]:
     """The loss of one task, x (n, ...) and y (n, ...), as a function of theta; its gradient as the model has it; by entries."""
     loss = lambda theta: losses(model, theta.map(lambda array: array[None]), x, y)[0]
     own = lambda theta: model.at(theta, x[None], y[None]).gradient.task(0)
-    return loss, own, lambda theta: gradient_at_once(lambda thetas: losses(model, thetas, x, y), theta)
+    return loss, own, lambda theta: complex_step_gradient(lambda thetas: losses(model, thetas, x, y), theta)
 
 
 def query_gradient(
@@ -126,7 +126,7 @@ def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Pa
     f gets P T thetas, each task's own, and as many tasks, and returns a number for each. theta must be shared by the T tasks.
     """
     P, T = theta.size, len(batch)
-    copies = (spread(theta) + (1j * STEP) * entries(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
+    copies = (tile(theta) + (1j * STEP) * basis(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
     many = lambda array: np.tile(array, (P, *[1] * (array.ndim - 1)))  # all tasks, then all tasks again: (P T, n, ...)
     tasks = TaskBatch(*(many(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
     return theta.unflatten(f(copies, tasks).reshape(P, T).mean(1).imag / STEP)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import Surface, Model, Rates, adapt
+from tinymaml.maml import Model, Rates, Surface, adapt
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters

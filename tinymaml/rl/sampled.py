@@ -174,7 +174,7 @@ class Surface:
     @cached_property
     def gradient(self) -> Parameters:
         """The mean over episodes of sum_t c_t S_t, with each score beside the cost to go of its move (eq. 25)."""
-        return self._ordered(self.policy.network.body.backward(self.p, self.tape, self.D, below=False)[1])
+        return self._ordered(self.policy.network.body.backward(self.p, self.tape, self.D, needs_input_grad=False)[1])
 
     def hvp(self, v: Parameters) -> Parameters:
         """H v as the policy's `hessian` has it: every term in one sweep back, since R of the gradient is linear in RD."""

@@ -1,7 +1,4 @@
-"""The known mistakes in eq. 16: wrong rules of a norm, most of which are the right rule and one of its terms taken away.
-
-As in eqs. 1-8, what went wrong is one rule; the others are as they should be and go on with what it gives them.
-"""
+"""Mutants of eq. 16: wrong rules of a norm, most of them the right rule without one of its terms."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinymaml.check.wrong_rules import Mistake, Rules, carry, with_zero
+from tinymaml.check.mistakes import Mistake, Rules, without
 from tinymaml.nn.normalisation import EPS, BatchNorm, LayerNorm
 
 
@@ -97,11 +94,6 @@ def _by_n_minus_1(layer: BatchNorm, z: np.ndarray, c: np.ndarray, variance: np.n
     return c / sd, sd
 
 
-def _with_z(right: Callable, layer: BatchNorm, p: Any, z: np.ndarray) -> tuple:
-    a, (h, sd) = right(p, z)
-    return a, (carry(h, z), sd)
-
-
 def _Rh(mean: Callable, h: np.ndarray, sd: np.ndarray, Rc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Rsd = mean(h * Rc)
     return (Rc - h * Rsd) / sd, Rsd
@@ -118,7 +110,7 @@ IN_NORMS = {
     "gamma": Mistake("the scale gamma is missing in a = gamma h + beta (eq. 16)", {BatchNorm: {
         "forward": lambda right, layer, p, z: right({**p, layer.gamma: 1}, z)}}),
     "beta": Mistake("the shift beta is missing in a = gamma h + beta (eq. 16)", {BatchNorm: {
-        "forward": lambda right, layer, p, z: right(with_zero(p, layer.beta), z)}}),
+        "forward": lambda right, layer, p, z: right(without(p, layer.beta), z)}}),
     "statistics": Mistake("the derivative of mean and sd is missing in Dz: G / sd holds them still (eq. 16)",
                           _backward(lambda t: t.mean(t.G) + t.h * t.mean(t.G * t.h))),
     "mean G": Mistake("the derivative of the mean, mean G, is missing in Dz (eq. 16)", _backward(lambda t: t.mean(t.G))),
@@ -129,20 +121,18 @@ IN_NORMS = {
     "1/sd": Mistake("the division by sd is missing in Dz (eq. 16)", {BatchNorm: {
         "backward": lambda right, layer, p, tape, D, below=True: right(p, (tape[0], 1), D, below)}}),
     "dgamma c": Mistake("c stands where h belongs in dgamma (eq. 16)", _backward(dgamma=lambda t: t.D * t.h * t.sd)),
-    "dgamma z": Mistake("z stands where h belongs in dgamma (eq. 16)", {BatchNorm: {
-        "forward": _with_z, **_backward(dgamma=lambda t: t.D * np.asarray(getattr(t.h, "carried", t.h)))[BatchNorm]}}),
-    "dbeta mean": Mistake("yours is the mean of D over the rows: dbeta is the sum, as 1/n is in D already (eq. 16)", {BatchNorm: {
+    "dbeta mean": Mistake("this is the mean of D over the rows: dbeta is the sum, as 1/n is in D already (eq. 16)", {BatchNorm: {
         "backward": _backward(dbeta=lambda t: t.D / t.D.shape[-2])[BatchNorm]["backward"],
         "R_backward": _R_backward(dbeta=lambda t: t.RD / t.D.shape[-2])[BatchNorm]["R_backward"]}}),
     "R mean": Mistake("R of the mean is missing: Rc = Rz - mean Rz (eq. 16)", _R_forward(_Rh)),
     "R sd": Mistake("R of sd is missing: Rh = (Rc - h Rsd) / sd (eq. 16)", _R_forward(
         lambda mean, h, sd, Rz: ((Rz - mean(Rz)) / sd, mean(0 * Rz)))),
-    "Rgamma h": Mistake("the term Rgamma h is missing in Ra (eq. 16)", _R_forward(v=lambda v, layer: with_zero(v, layer.gamma))),
-    "gamma Rh": Mistake("the term gamma Rh is missing in Ra (eq. 16)", _R_forward(p=lambda p, layer: with_zero(p, layer.gamma))),
+    "Rgamma h": Mistake("the term Rgamma h is missing in Ra (eq. 16)", _R_forward(v=lambda v, layer: without(v, layer.gamma))),
+    "gamma Rh": Mistake("the term gamma Rh is missing in Ra (eq. 16)", _R_forward(p=lambda p, layer: without(p, layer.gamma))),
     "Rbeta": Mistake("the direction of the shift, Rbeta, is missing in Ra (eq. 16)", _R_forward(
-        v=lambda v, layer: with_zero(v, layer.beta))),
+        v=lambda v, layer: without(v, layer.beta))),
     "Rgamma D": Mistake("the term Rgamma D is missing in RG (eq. 16)", {BatchNorm: {
-        "R_backward": lambda right, layer, p, v, *given: right(p, with_zero(v, layer.gamma), *given)}}),
+        "R_backward": lambda right, layer, p, v, *given: right(p, without(v, layer.gamma), *given)}}),
     "R statistics": Mistake("mean and sd are held still in RDz: it is not RG / sd (eq. 16)", _R_backward(
         lambda t: t.mean(t.RG) + t.Rh * t.mean(t.G * t.h) + t.h * t.mean(t.RG * t.h + t.G * t.Rh)
         + (t.G - t.mean(t.G) - t.h * t.mean(t.G * t.h)) / t.sd * t.Rsd)),

@@ -1,22 +1,14 @@
-"""The known mistakes in eqs. 23 to 25: wrong rules of a linear-Gaussian policy, and other estimators of a sampled one.
-
-Each names the numbers it makes. A wrong rule put into the library itself must be rejected (tests/rl/test_exact.py); another
-estimator must have another mean or be known to have none (tests/rl/test_sampled.py).
-"""
+"""Mutants of eqs. 23 and 24: wrong rules of a linear-Gaussian policy, each to be rejected (tests/rl/test_exact.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
-from tinymaml.check.compare import diagnose
-from tinymaml.check.wrong_rules import Mistake
-from tinymaml.parameters import Parameters
+from tinymaml.check.mistakes import Mistake
 from tinymaml.rl.exact import LinearPolicy, transpose
-from tinymaml.rl.sampled import SampledPolicy
 
 
 def _backward(costs: Callable = lambda g, t: g ** (t - 1), later: int = 1, factor: float = 2) -> Mapping[type, Mapping]:
@@ -100,47 +92,3 @@ IN_POLICIES = {
     "all of RF": Mistake("R of the policy is missing: RF = E V (eq. 24)", _R_backward(
         change=lambda F, RF, M, RM, P: (F, 0 * RF, M, RM, P))),
 }  # fmt: skip
-
-
-def made(policy: LinearPolicy, key: str) -> LinearPolicy:
-    """The policy with this mistake."""
-    rule = lambda right, wrong: lambda self, *given: wrong(lambda *given: right(self, *given), self, *given)
-    rules = {name: rule(getattr(LinearPolicy, name), wrong) for name, wrong in IN_POLICIES[key].rules[LinearPolicy].items()}
-    return type("Mistaken", (LinearPolicy,), rules)(**asdict(policy))
-
-
-# the policy with the mistake; nothing but the mean over all episodes can tell that an answer is one of these
-IN_SAMPLES: dict[str, tuple[str, Callable]] = {
-    "score": ("the scores are forgotten: theta also decides which episodes are drawn, and H has a term S S^T (eq. 25)",
-              lambda policy: replace(policy, hessian="surrogate")),
-    "S_t": ("the score of each move stands alone: S_t is the sum of those of all moves so far (eq. 25)",
-            lambda policy: replace(policy, hessian="lvc")),
-    "own": ("the baseline depends on the action: a mean over all episodes has the own one in it (eq. 25)",
-            lambda policy: replace(policy, baseline=lambda C, seen, y: C.mean(-2, keepdims=True) + 0 * C)),
-    "no baseline": ("the baseline is missing", lambda policy: replace(policy, baseline=None)),
-    "before": ("a move is made to answer for what was paid before it: the cost to go is what comes after (eq. 25)",
-               lambda policy: replace(policy, baseline=_with_the_past(policy.baseline))),
-    "no discount": ("the discount is missing (eq. 25)", lambda policy: replace(policy, discount=1.0)),
-}  # fmt: skip
-
-
-def _with_the_past(baseline: Callable | None) -> Callable:
-    """C - b becomes the cost of the whole episode, without the baseline."""
-    return lambda C, seen, y: (0 if baseline is None else baseline(C, seen, y)) + C - C[..., :1]
-
-
-def value(policy: Any, name: str, theta: Parameters, x: np.ndarray, y: np.ndarray, v: Parameters) -> Any:
-    """The loss, the gradient or the hvp as this policy has it."""
-    here = policy.at(theta, x, y)
-    return here.hvp(v) if name == "hvp" else getattr(here, name)
-
-
-def explained(policy: LinearPolicy | SampledPolicy, name: str, mine: Any, *problem: Any) -> str:
-    """The mistake that makes this wrong loss, gradient or hvp; "" if none does. problem: theta, x, y and v."""
-    if isinstance(policy, SampledPolicy):
-        right, candidates = policy, [(sentence, change(policy)) for sentence, change in IN_SAMPLES.values()]
-    else:
-        right = LinearPolicy(**asdict(policy))
-        candidates = [(mistake.sentence, made(right, key)) for key, mistake in IN_POLICIES.items()]
-    wrong = [(sentence, value(candidate, name, *problem)) for sentence, candidate in candidates]
-    return diagnose(mine, value(right, name, *problem), wrong, tolerance=1e-6)

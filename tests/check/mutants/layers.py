@@ -1,7 +1,4 @@
-"""The known mistakes in eqs. 17 and 18: wrong rules of patches, of a flattening and of a recurrence.
-
-As in eqs. 1-8, what went wrong is one rule; the others are as they should be and go on with what it gives them.
-"""
+"""Mutants of eqs. 17 and 18: wrong rules of patches, of a flattening and of a recurrence."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.check.wrong_rules import Mistake, Rules
+from tinymaml.check.mistakes import Mistake, Rules
 from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import accumulate
 from tinymaml.nn.recurrent import Recurrent
