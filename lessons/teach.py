@@ -77,7 +77,7 @@ STUDENTS_README = """# tinymaml: the lessons
 Needs Python 3.11 or newer. In this folder, one line installs everything and opens the lessons:
 
 ```sh
-python3 -m venv .venv && .venv/bin/python -m pip install -q . && .venv/bin/python -m jupyter lab
+python3 -m venv .venv && .venv/bin/python -m pip install -q ".[lessons]" && .venv/bin/python -m jupyter lab
 ```
 
 On Windows, write `python` for `python3` and `.venv\\Scripts\\python` for `.venv/bin/python`.

@@ -68,7 +68,7 @@ def test_what_has_no_formula_is_refused():
         fixed_point("anil", 0.1)
 
 
-# -- Nichol, Achiam and Schulman (2018), eqs. 36-41, with the same points in every step ---------------------------------
+# -- Nichol, Achiam and Schulman (2018), their equations 36-41, with the same points in every step ------------------------
 
 PROBLEM = Problem((2, 4, 2), tasks=3, shots=4, queries=4)
 EVERYWHERE = all_points(PROBLEM.batch)

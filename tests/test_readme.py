@@ -1,0 +1,68 @@
+"""The code of the README works as it stands, and its links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinymaml.methods import METHODS
+from tinymaml.settings import Settings
+from tinymaml.tasks import FAMILIES
+from tinymaml.training import train
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+FILES = {block.splitlines()[0].removeprefix("# "): block for block in BLOCKS if block.startswith("# tinymaml/")}
+
+
+@pytest.fixture(scope="module")
+def names():
+    """What all blocks but those that are files leave behind; one namespace, as in a notebook, and a shorter outer loop."""
+    names = {}
+    for block in BLOCKS:
+        if block not in FILES.values():
+            exec(block.replace("range(1000)", "range(20)"), names)
+    return names
+
+
+def test_the_code_runs_and_the_checks_accept_it(names, capsys):
+    assert {"theta_1", "derivation", "Slope", "Square"} <= names.keys()
+
+
+def test_the_method_and_the_family_fit_each_other_and_the_model_of_the_family(names):
+    family, method = {}, {}
+    exec(FILES["tinymaml/tasks/lines.py"], family)
+    exec(FILES["tinymaml/methods/half.py"], method)
+    family, method = family["FAMILY"], method["METHOD"]
+    assert family.name not in {each.name for each in FAMILIES} and method.name not in {each.name for each in METHODS}
+    settings = Settings("lines", "half", hidden=(5,), options={"steps": 1})
+    sample = lambda rng: family.training(settings).sample(rng, tasks=3, shots=2, queries=2, dtype="float32")
+    assert sample(np.random.default_rng(0)).x_query.dtype == np.float32
+    model, optimizer, rng = names["MLP"]([1, 5, 1]), names["Adam"](0.01), np.random.default_rng(0)
+    from tinymaml.training.loop import initial_state
+
+    state = initial_state(model.init(rng, "float32"), optimizer, rng)
+    assert np.isfinite(train(method.gradient(model, settings), sample, state, optimizer=optimizer, iterations=5).losses).all()
+
+
+def test_every_link_and_every_path_exists():
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", README) if not link.startswith("http")]
+    paths = re.findall(r"`((?:tinymaml|lessons|tests)/[\w./]*)`", README)
+    assert len(links) > 10 and "tests/nn/test_own_layers.py" in paths
+    assert [path for path in (*links, *paths) if not (ROOT / path).exists()] == []
+
+
+def test_every_method_is_in_the_list():
+    listed = re.search(r"`compare --methods NAME,NAME`: (.*?); for instance", README, re.DOTALL).group(1)
+    assert {method.name for method in METHODS} <= set(re.findall(r"`([\w-]+)`", listed.replace("\n", " ").replace("[", "")))
+
+
+def test_the_table_of_rooms_is_in_reading_order():
+    rooms = re.findall(r"^\| `([\w.]+)/?` \|", README, re.MULTILINE)
+    docstring = (ROOT / "tinymaml" / "__init__.py").read_text(encoding="utf-8")
+    order = [docstring.index(f"    {room}") for room in rooms if f"    {room}" in docstring]
+    assert order == sorted(order) and len(order) >= len(rooms) - 1
+    there = {path.name for path in (ROOT / "tinymaml").iterdir() if not path.name.startswith("__")}
+    assert there == set(rooms)
