@@ -124,7 +124,7 @@ def _z_for_a(right: Callable, chain: Chain, p: Any, tape: Any, D: np.ndarray, *b
     Da, gradient = right(p, tape, D, *below, **options)
     for i, (activation, layer) in enumerate(zip(chain.layers, chain.layers[1:], strict=False)):
         if isinstance(activation, Elementwise) and isinstance(layer, Affine):
-            z = tape.kept[i][0]
+            z = tape.caches[i][0]
             gradient = {**gradient, layer.W: layer.backward(p, z, tape.D[i + 1], False)[1][layer.W]}
     return Da, gradient
 

@@ -119,7 +119,7 @@ def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, ste
 
     A few tasks at a time, as a method may look at them with a larger model than the one that adapts.
     """
-    metric, adapts = tasks.named(settings.family).measure, methods.named(settings.method).adapts
+    metric, adapts = tasks.named(settings.family).metric, methods.named(settings.method).adapts
     chunk = chunk_size(model(settings), max(batch.x_support.shape[1], batch.x_query.shape[1]), settings.dtype)
 
     def judged(part: TaskBatch) -> np.ndarray:
