@@ -1,6 +1,6 @@
 """Model-agnostic meta-learning, gradient by gradient: eqs. 11-13 and 20 (Finn, Abbeel, Levine 2017, arXiv 1703.03400).
 
-Nothing here knows what a model is made of: `Model` and `Surface` below are all that is asked of it.
+Model-agnostic: of a model only `at` is used, and of its result only `loss`, `gradient` and `hvp` (`Model` and `Surface` below).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Rates = float | Mapping[str, float] | Parameters  # alpha: a number, one a name,
 
 
 class Surface(Protocol):
-    """What a model sees from one point theta, for T tasks."""
+    """The losses of T tasks at one point theta, and their derivatives."""
 
     @property
     def loss(self) -> np.ndarray:
@@ -30,11 +30,11 @@ class Surface(Protocol):
         """dL/dtheta of each task, with a leading task axis."""
 
     def hvp(self, v: Parameters) -> Parameters:
-        """The Hessian of each task's loss times v, likewise."""
+        """The Hessian of each task's loss times v, with a leading task axis."""
 
 
 class Model(Protocol):
-    """What `maml.py` trains."""
+    """A model that can be meta-trained."""
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss surface of T tasks, x (T, n, ...) and y (T, n, ...), seen from theta, which is shared or each task's own."""
@@ -52,10 +52,10 @@ def adapt(
 ) -> Parameters:
     """The inner loop: `steps` steps of gradient descent on every task's own examples (eq. 11; the paper's eq. 1).
 
-    x (T, n, ...) and y (T, n, ...) are support sets; theta is shared or one for each task. `inner_lr` is alpha: a number,
-    a mapping from names to numbers (a name left out does not move), or `Parameters` with a rate an entry; rates that are
-    learned may be of either sign. Returns theta_K, one for each task. `fast_weights` is that of `meta_gradient`: theta_K
-    then holds factors in place of arrays. ValueError for steps below 1 and rates that do not fit.
+    x (T, n, ...) and y (T, n, ...) are support sets; theta is shared or one per task. `inner_lr` is alpha: a number, a mapping
+    from names to numbers (absent names stay fixed), or `Parameters` with a rate per entry, of either sign. Returns theta_K, one
+    per task; with `fast_weights`, as in `meta_gradient`, it holds factors in place of some arrays. ValueError for steps below 1
+    and for rates that do not fit theta.
     """
     validate.model(model)
     validate.parameters("theta", theta)
@@ -70,11 +70,11 @@ def adapt(
 
 @dataclass(frozen=True)
 class MetaGradient:
-    """What one batch of tasks says about the initialisation theta: what was computed, and below it what follows from that.
+    """The meta-gradient of one batch and its parts.
 
-    losses    the query loss of each task at its adapted parameters, (T,)
-    u         u_0..u_K of eq. 12, each task's own; of first-order MAML u_K alone, which stands for u_0
-    curvature_terms     H_S(theta_k) (alpha o u_{k+1}) for k = 0..K-1: what eq. 12 takes off on its way back; None without Hessians
+    losses               the query loss of each task at its adapted parameters, (T,)
+    u                    u_0..u_K of eq. 12, each task's own; in first-order MAML u_K only, which stands for u_0
+    curvature_terms      H_S(theta_k) (alpha o u_{k+1}) for k = 0..K-1, which eq. 12 subtracts; None without Hessians
     support_gradients    grad L_S(theta_k) for k = 0..K-1; None without Hessians
     """
 
@@ -95,12 +95,12 @@ class MetaGradient:
 
     @cached_property
     def first_order(self) -> Parameters:
-        """The mean over tasks of u_K = grad L_Q(theta_K): taken at the adapted copy."""
+        """The mean over tasks of u_K = grad L_Q(theta_K), the gradient at the adapted copy."""
         return self.u[-1].mean()
 
     @cached_property
     def curvature(self) -> Parameters | None:
-        """The mean over tasks of the sum of the curvature_terms; None if every Hessian was dropped."""
+        """The mean over tasks of the sum of the curvature terms; None in first-order MAML."""
         return None if self.curvature_terms is None else _sum(self.curvature_terms).mean()
 
     @cached_property
@@ -123,13 +123,13 @@ def meta_gradient(
 ) -> MetaGradient:
     """The gradient of the meta-loss with respect to the initialisation theta, exact or first-order (eqs. 11-13).
 
-    batch: x_support, y_support, x_query, y_query, each with a leading task axis. The gradient is taken at the adapted
-    copies theta_K; what it moves is the original theta. `inner_lr` is alpha, as in `adapt`. `first_order=True` drops every
-    Hessian term of eq. 12 (the paper's section 5.2). The memory of K steps is K surfaces: each inner step keeps its adapted
-    parameters and every intermediate of its sweeps until eq. 12 has passed it on the way back; first-order MAML keeps none.
+    batch: x_support, y_support, x_query, y_query, each with a leading task axis. The gradient is taken at the adapted copies
+    theta_K; it updates the original theta. `inner_lr` is alpha, as in `adapt`. `first_order=True` drops every Hessian term of
+    eq. 12 (the paper's section 5.2). The memory grows with K: each inner step keeps all intermediates until the backward
+    recursion (eq. 12) has used them; first-order MAML keeps none.
 
-    `fast_weights` changes no number: those adapted matrices that are smaller so are kept as factors (eqs. 14 and 15).
-    Where theta has factors already they stay. One rate an entry forms them all.
+    `fast_weights` changes no result: adapted matrices are kept as factors where these are smaller (eqs. 14 and 15). Matrices
+    that are factored in theta stay so. With one rate per entry all are dense.
     """
     validate.model(model)
     validate.parameters("theta", theta)
@@ -149,7 +149,7 @@ def meta_gradient(
     validate.shared(theta, u[0])
     if first_order:
         return MetaGradient(losses, tuple(u))
-    del query, here, theta_k  # so that the memory of these sweeps is used again
+    del query, here, theta_k  # frees the memory of these sweeps
 
     support_gradients, curvature_terms = [here.gradient for here in surfaces], []
     while surfaces:  # k = K-1..0
@@ -161,9 +161,9 @@ def meta_gradient(
 def represent(
     model: Model, theta: Parameters, examples: int, fast_weights: bool = True, alpha: Rates = 1.0
 ) -> Parameters:
-    """A theta in the form in which its adapted copies will be kept: see `fast_weights` of `meta_gradient`.
+    """theta, dense or factored as its adapted copies will be: see `fast_weights` of `meta_gradient`.
 
-    examples: how many a task adapts on, counted once a step. A model without fast weights has one form only.
+    examples: the support examples of a task, counted once per step. A model without `fast_weights` is always dense.
     """
     if isinstance(alpha, Parameters):
         return theta.dense()
@@ -171,7 +171,7 @@ def represent(
 
 
 def at_step(model: Model, k: int) -> Model:
-    """The model k inner steps later: the same, but for one whose gradient is random and which says so by a method `at_step`."""
+    """The model at inner step k: `model.at_step(k)` if its gradient is random, else the model itself."""
     return model.at_step(k) if hasattr(model, "at_step") else model
 
 

@@ -13,9 +13,9 @@ from tinymaml import validate
 class Parameters(Mapping):
     """A point, gradient or direction in parameter space: an immutable mapping from name to array.
 
-    Sums, differences and multiples act on every array of the same name, so a step of gradient descent
-    is `theta - inner_lr * gradient`. A leading task axis is allowed: shared parameters (d, d') and
-    parameters of T tasks (T, d, d') may meet in one sum; no other broadcasting happens.
+    Sums, differences and multiples act on every array of the same name, so a step of gradient descent is
+    `theta - inner_lr * gradient`. A leading task axis is allowed: shared parameters (d, d') and parameters of T tasks
+    (T, d, d') can be added; there is no other broadcasting. An affine matrix may be `Factored` (eq. 14).
 
     >>> theta = Parameters(w=np.array([2.0, 3.0]), b=np.array([1.0]))
     >>> theta - 0.5 * theta
@@ -23,12 +23,12 @@ class Parameters(Mapping):
     """
 
     __slots__ = ("_arrays",)
-    __array_ufunc__ = None  # NumPy scalars and arrays leave the arithmetic to us
+    __array_ufunc__ = None  # NumPy leaves arithmetic with its scalars and arrays to this class
 
     def __init__(self, arrays: Mapping[str, np.ndarray] | None = None, /, **named: np.ndarray):
         """From a mapping, from keywords, or both. TypeError for an integer or object array."""
         if not (arrays is None or isinstance(arrays, Mapping)):
-            raise TypeError(f"Parameters are made of {validate.brief(arrays)}, expected names and arrays: pass a dict")
+            raise TypeError(f"Parameters got {validate.brief(arrays)}, expected names and arrays: pass a dict")
         both = {**(arrays or {}), **named}
         if unnamed := [name for name in both if not isinstance(name, str)]:
             raise TypeError(f"a name is {validate.brief(unnamed[0])}, expected a str: name it, for instance 'W1'")
@@ -36,20 +36,17 @@ class Parameters(Mapping):
 
     @classmethod
     def unchecked(cls, arrays: dict) -> Parameters:
-        """From a dict that is known to hold what it should: no check, no copy."""
-        made = object.__new__(cls)
-        made._arrays = arrays
-        return made
+        """From a dict of names and arrays, without checks or copies."""
+        self = object.__new__(cls)
+        self._arrays = arrays
+        return self
 
-    def __reduce__(self) -> tuple:
-        return Parameters.unchecked, (self._arrays,)  # for pickle and copy
-
-    # -- a mapping from name to array ----------------------------------------------------------------------
+    # -- a mapping from name to array
 
     def __getitem__(self, name: str) -> np.ndarray:
         try:
             return self._arrays[name]
-        except (KeyError, TypeError):  # TypeError: a list, say
+        except (KeyError, TypeError):  # TypeError: not hashable
             raise KeyError(f"no parameter named {validate.brief(name)}: there are {', '.join(self._arrays)}") from None
 
     def __iter__(self) -> Iterator[str]:
@@ -58,7 +55,7 @@ class Parameters(Mapping):
     def __len__(self) -> int:
         return len(self._arrays)
 
-    def keys(self) -> KeysView:  # this and the next are as in Mapping, at the speed of a dict
+    def keys(self) -> KeysView:  # keys and items as in Mapping, but as fast as those of a dict
         return self._arrays.keys()
 
     def items(self) -> ItemsView:
@@ -68,19 +65,18 @@ class Parameters(Mapping):
         shapes = ", ".join(f"{name} {array.shape}" for name, array in self.items())
         return f"Parameters({shapes}; {self.size} numbers, {self.dtype})"
 
-    # -- a vector ------------------------------------------------------------------------------------------
+    # -- a vector
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Parameters:
         """`function` of every array."""
-        validate.function("function", function)
         return Parameters.unchecked({name: function(array) for name, array in self._arrays.items()})
 
     def copy(self) -> Parameters:
-        """The same in arrays of its own, which nobody else can change in place."""
+        """Copies of all arrays."""
         return self.map(lambda array: array.copy())
 
-    def _paired(self, other: Parameters) -> dict[str, np.ndarray]:
-        """The arrays of the other, once they are known to fit: by name, in whatever order."""
+    def _matching(self, other: Parameters) -> dict[str, np.ndarray]:
+        """The arrays of the other by name, in any order; ValueError if names or shapes differ."""
         mine, yours = self._arrays, other._arrays
         if mine.keys() != yours.keys():
             raise ValueError(f"parameters {list(mine)} cannot be combined with {list(yours)}: the names differ")
@@ -92,32 +88,31 @@ class Parameters(Mapping):
                 )
         return yours
 
-    def _numbers(self, factors: Mapping[str, complex]) -> Mapping[str, complex]:
-        """One number for each name, once that is known."""
-        if factors.keys() != self._arrays.keys() or not all(map(np.isscalar, factors.values())):
-            raise ValueError(f"the factors are {dict(factors)}, expected one number for each of {', '.join(self._arrays)}")
-        return factors
-
     def __add__(self, other: Parameters) -> Parameters:
         if not isinstance(other, Parameters):
             return NotImplemented
-        yours = self._paired(other)
+        yours = self._matching(other)
         return Parameters.unchecked({name: mine + yours[name] for name, mine in self._arrays.items()})
 
     def __sub__(self, other: Parameters) -> Parameters:
         if not isinstance(other, Parameters):
             return NotImplemented
-        yours = self._paired(other)
+        yours = self._matching(other)
         return Parameters.unchecked({name: mine - yours[name] for name, mine in self._arrays.items()})
 
     def __mul__(self, factor: complex | Mapping) -> Parameters:
-        """Times a number; or times one number a name, or `Parameters` entry by entry: the o of eq. 11."""
-        if isinstance(factor, Mapping):
-            yours = self._paired(factor) if isinstance(factor, Parameters) else self._numbers(factor)
-            return Parameters.unchecked({name: mine * yours[name] for name, mine in self._arrays.items()})
-        if not np.isscalar(factor):
+        """Times a number, one number per name (factored matrices stay so), or `Parameters` entry by entry: the o of eq. 11."""
+        if np.isscalar(factor):
+            return self.map(lambda array: array * factor)
+        if not isinstance(factor, Mapping):
             return NotImplemented
-        return Parameters.unchecked({name: mine * factor for name, mine in self._arrays.items()})
+        if isinstance(factor, Parameters):
+            yours = self._matching(factor)
+        elif factor.keys() == self.keys() and all(map(np.isscalar, factor.values())):
+            yours = factor
+        else:
+            raise ValueError(f"the factors are {dict(factor)}, expected one number for each of {', '.join(self)}")
+        return Parameters.unchecked({name: mine * yours[name] for name, mine in self._arrays.items()})
 
     __rmul__ = __mul__
 
@@ -130,7 +125,7 @@ class Parameters(Mapping):
     def dot(self, other: Parameters) -> complex:
         """The inner product: the sum over all entries of all arrays (no complex conjugate)."""
         validate.parameters("the other", other)
-        yours = self._paired(other)
+        yours = self._matching(other)
         return sum((mine * yours[name]).sum() for name, mine in self._arrays.items())
 
     def mean(self) -> Parameters:
@@ -144,21 +139,21 @@ class Parameters(Mapping):
         return self.map(mean)
 
     def dense(self) -> Parameters:
-        """The same with every factored matrix (eq. 14) multiplied out."""
+        """The same with factored matrices (eq. 14) multiplied out."""
         return self.map(_dense)
 
     def task(self, index: int) -> Parameters:
-        """The parameters of one task: (T, d, d') becomes (d, d'). Of factored matrices, as in `dense`."""
+        """The parameters of one task, dense: (T, d, d') becomes (d, d')."""
         tasks = min((array.shape[0] if array.shape else 0 for array in self._arrays.values()), default=0)
         if not isinstance(index, numbers.Integral) or isinstance(index, bool) or not -tasks <= index < tasks:
             raise IndexError(f"task is {validate.brief(index)}, expected a whole number: there are {tasks}, counted from 0")
         return self.dense().map(lambda array: array[index])
 
-    # -- one long row of numbers, for an optimiser and for a file --------------------------------------------
+    # -- one flat vector, for optimisers and files
 
     @property
     def size(self) -> int:
-        """How many numbers there are."""
+        """The number of entries of all arrays."""
         return sum(array.size for array in self._arrays.values())
 
     @property
@@ -168,27 +163,21 @@ class Parameters(Mapping):
 
     @property
     def flat(self) -> np.ndarray:
-        """All numbers in one new vector of shape (size,), array after array in order of their names here."""
+        """All entries in one new vector of shape (size,), array after array in the order of the names."""
         return np.concatenate([_dense(array).ravel() for array in self._arrays.values()])
 
     def flat_like(self, other: Parameters) -> np.ndarray:
-        """`flat` in the order of the names of `other`, so that the two can meet as vectors.
-
-        ValueError unless names and shapes are the same.
-        """
+        """`flat` in the order of the names of `other`; ValueError unless names and shapes are the same."""
         validate.parameters("the other", other)
-        mine, yours = self._arrays, other._arrays
-        if mine.keys() != yours.keys():
-            raise ValueError(f"there are parameters {list(mine)}, expected {list(yours)}: use those of one model")
-        for name, array in yours.items():
-            if mine[name].shape != array.shape:
-                raise ValueError(f"{name} has shape {mine[name].shape}, expected {array.shape}: use those of one model")
-        return np.concatenate([_dense(mine[name]).ravel() for name in yours])
+        mine, wanted = ({name: array.shape for name, array in each.items()} for each in (self, other))
+        if mine != wanted:
+            raise ValueError(f"the parameters are {mine}, expected {wanted}: use those of one model")
+        return np.concatenate([_dense(self[name]).ravel() for name in other])
 
     def unflatten(self, vector: np.ndarray) -> Parameters:
-        """The inverse of `flat`: the numbers of `vector` in the names, order and shapes of these arrays (views, not copies).
+        """The inverse of `flat`: the entries of `vector` under these names, in their order and shapes (views, not copies).
 
-        A vector has no names: take it from Parameters of another order with `flat_like`.
+        For Parameters whose names have another order, make the vector with `flat_like`.
         """
         if validate.floats("the vector", vector).shape != (self.size,):
             raise ValueError(f"the vector has shape {vector.shape}, expected ({self.size},): one entry a parameter")

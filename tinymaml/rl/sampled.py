@@ -1,14 +1,14 @@
-"""Policy gradients from episodes that a policy draws itself, and the Hessians of the literature beside each other, eq. 25.
+"""REINFORCE gradients from sampled episodes, and several published Hessian estimators (eq. 25).
 
-A point in a plane is moved by a Gaussian policy whose mean is a network of what it sees, a = mu(s) + sigma e. Nothing
-differentiates the world: only log pi(a | s) = -|a - mu(s)|^2 / (2 sigma^2) has a gradient. The dice e are part of x, so that an
-episode is drawn anew by every theta that is asked, and a run can be repeated: `maml.py` trains this policy as it is.
+A Gaussian policy moves a point in the plane; its mean is a network of the position, a = mu(s) + sigma e. The environment is not
+differentiated: only log pi(a | s) = -|a - mu(s)|^2 / (2 sigma^2) has a gradient. The noise e is part of x, so every theta draws
+its own episodes from the same noise and a run can be repeated: `maml.py` trains this policy without changes.
 
 Three surrogate losses have this gradient and differ in their Hessians:
-    surrogate   log-probabilities times the cost to go, which most code differentiates (Finn 2017): it forgets that
-                theta also decides which episodes are drawn, and has no term S S^T
-    lvc         low variance curvature (Rothfuss 2019): that term for each move alone
-    dice        the whole of it (Foerster 2018): the only one whose mean is the Hessian of the expected cost
+    surrogate   log-probabilities times the cost to go, common in code (Finn 2017); it ignores that the sampling distribution
+                depends on theta, and has no term S S^T
+    lvc         low variance curvature (Rothfuss 2019): that term for single moves only
+    dice        the whole term (Foerster 2018): the only unbiased estimator of the Hessian of the expected cost
 """
 
 from __future__ import annotations
@@ -21,41 +21,55 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.nn.layers import Tape
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.rl.exact import DIM
 
-# how much the score of each move weighs in H v, beside the Hessians of the log-probabilities: all arrays (T, n, horizon)
-#   c the cost after the move, C the cost to go, b the baseline, q = v . grad log pi of the move
-HESSIAN_ESTIMATORS: dict[str, Callable] = {
-    "surrogate": lambda c, C, b, q: 0 * q,
-    "lvc": lambda c, C, b, q: (C - b) * q,
-    "dice": lambda c, C, b, q: cost_to_go(c * np.cumsum(q, axis=-1)) - b * q,  # eq. 25: S_t . v = q_1 + .. + q_t
-}
+# -- the weight of the score of each move in H v, beside the Hessians of the log-probabilities; all arrays (T, n, horizon):
+#    c the cost after the move, C the cost to go, b the baseline, q = v . grad log pi of the move
 
-# what is paid after a move, from the squared distance to the goal
+
+def surrogate(c: np.ndarray, C: np.ndarray, b: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """No such term (Finn 2017)."""
+    return 0 * q
+
+
+def lvc(c: np.ndarray, C: np.ndarray, b: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """(C_t - b_t) q_t, low variance curvature (Rothfuss 2019)."""
+    return (C - b) * q
+
+
+def dice(c: np.ndarray, C: np.ndarray, b: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """sum_{s>=t} c_s (q_1 + ... + q_s) - b_t q_t: S_s . v in eq. 25 (DiCE, Foerster 2018)."""
+    return cost_to_go(c * np.cumsum(q, axis=-1)) - b * q
+
+
+HESSIAN_ESTIMATORS: dict[str, Callable] = {"surrogate": surrogate, "lvc": lvc, "dice": dice}
+
+# the cost of a move from the squared distance to the goal
 COSTS: dict[str, Callable] = {
-    "squared": lambda far: far,
+    "squared": lambda d2: d2,
     "distance": np.sqrt,
-    "flat": lambda far: np.where(far < 4, np.sqrt(far), 4.0),  # from afar nothing is felt of the goal
+    "saturated": lambda d2: np.where(d2 < 4, np.sqrt(d2), 4.0),  # constant at distances above 2
 }
 
 
 def cost_to_go(c: np.ndarray) -> np.ndarray:
-    """What comes from each time on, the last axis: c_t + c_{t+1} + ..."""
+    """c_t + c_{t+1} + ... along the last axis: the reverse cumulative sum."""
     return np.flip(np.cumsum(np.flip(c, -1), axis=-1), -1)
 
 
-def leave_one_out_baseline(C: np.ndarray, seen: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A baseline: the mean cost to go, at the same time, of the task's other episodes; an own action has no part in it."""
+def leave_one_out_baseline(C: np.ndarray, observations: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The mean cost to go of the task's other episodes at the same time: independent of the episode's own actions."""
     n = C.shape[-2]
     if n < 2:
-        raise ValueError("there is 1 episode a task, expected 2 or more: there are no others to take a baseline from")
+        raise ValueError("there is 1 episode per task, expected 2 or more: the baseline is the mean of the others")
     return (C.sum(-2, keepdims=True) - C) / (n - 1)
 
 
-def _looks_at_other_rows(network: Network) -> bool:
-    """Whether the network's answers to 16 places change with 16 more beside them."""
+def _couples_rows(network: Network) -> bool:
+    """Whether the predictions for 16 rows change when 16 others are added."""
     rng = np.random.default_rng(0)
     theta = network.init(rng).map(lambda array: array + 0.1 * rng.standard_normal(array.shape))  # a head may start at zero
     x = rng.standard_normal((32, DIM))
@@ -64,17 +78,17 @@ def _looks_at_other_rows(network: Network) -> bool:
 
 @dataclass(frozen=True)
 class SampledPolicy:
-    """A Gaussian policy with the mean of a network, judged by episodes that it draws.
+    """A Gaussian policy whose mean is a network; its loss is the mean cost of sampled episodes.
 
-    network     from what is seen, 2 numbers, to the mean of a move, 2 numbers; each row by itself, so without batch norm
+    network     from a position to the mean of a move, 2 numbers each; rows independent, so no batch norm
     horizon     moves of an episode
     noise       sigma
-    discount    g: the cost after move t counts g^(t-1)
+    discount    g: the cost after move t has the weight g^(t-1)
     hessian     one of HESSIAN_ESTIMATORS
-    baseline    baseline(C, seen, y) is taken off the cost to go C (T, n, horizon) of a move made at `seen` (T, n, horizon, 2);
-                whatever does not depend on the move itself changes no mean. None: nothing
-    max_step       of either coordinate of a move; what is beyond is cut off by the world. None: there is none
-    cost       of the distance to the goal, one of COSTS: squared as in `LinearPolicy`, itself, or 4 wherever it is above 2
+    baseline    baseline(C, observations, y) is subtracted from the cost to go C (T, n, horizon) of the move made at each of the
+                observations (T, n, horizon, 2); it changes no mean if it is independent of the move. None: none
+    max_step    each coordinate of a move is clipped to +- this by the environment. None: not clipped
+    cost        of the distance to the goal, one of COSTS: squared as in `LinearPolicy`, the distance, or saturated at 4 above 2
     """
 
     network: Network
@@ -90,11 +104,11 @@ class SampledPolicy:
         validate.model(self.network, "init", "predict")
         if (self.network.inputs, self.network.outputs) != (DIM, DIM):
             got = f"{self.network.inputs} inputs and {self.network.outputs} outputs"
-            raise ValueError(f"the network has {got}, expected {DIM} and {DIM}: it sees a place and moves from there")
-        if _looks_at_other_rows(self.network):
+            raise ValueError(f"the network has {got}, expected {DIM} and {DIM}: from a position to the mean of a move")
+        if _couples_rows(self.network):
             raise ValueError(
-                "the network's move from a place depends on the other places beside it, as with batch norm: an episode sees one "
-                "place at a time, so use layer norm or none"
+                "the network's output for a row depends on the other rows, as with batch norm: in an episode the policy "
+                "observes one position at a time, so use layer norm or none"
             )
         validate.count("horizon", self.horizon)
         validate.rate("noise", self.noise, 0.1)
@@ -106,46 +120,57 @@ class SampledPolicy:
             validate.rate("max_step", self.max_step, 0.1)
         validate.one_of("cost", self.cost, COSTS)
 
-    shapes = property(lambda self: self.network.shapes)
-    inputs = property(lambda self: DIM * (1 + self.horizon))
-    min_examples = property(lambda self: 1 if self.baseline is None else 2)  # episodes of a task
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those of the network."""
+        return self.network.shapes
+
+    @property
+    def inputs(self) -> int:
+        """The numbers in a row of x: a start and the noise of an episode."""
+        return DIM * (1 + self.horizon)
+
+    @property
+    def min_examples(self) -> int:
+        """The fewest episodes of a task."""
+        return 1 if self.baseline is None else 2
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
         """The network's own random theta."""
         return self.network.init(rng, dtype)
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
-        """The loss seen from theta, for rows x of a start and the dice of an episode (..., n, 2 + 2 horizon) and goals y."""
+        """The loss surface seen from theta, for rows x = [start, noise of an episode], (..., n, 2 + 2 horizon), and goals y."""
         validate.examples(x, validate.floats("y", y), self.inputs, DIM)
         validate.fitting("theta", theta, self.shapes, x)
         return Surface(self, theta.copy(), x.copy(), y.copy())
 
 
 class Surface:
-    """One sample of episodes, and what it says of the expected cost and its derivatives.
+    """Sampled episodes at one theta: estimates of the expected cost and its derivatives.
 
-    places (T, n, horizon + 1, 2)    where the point is
-    e (T, n, horizon, 2)             the dice: what was rolled is (move - mean) / sigma
-    c, C, b (T, n, horizon)          the discounted cost after each move, the cost to go, and the baseline
+    positions (T, n, horizon + 1, 2)    of the point
+    e (T, n, horizon, 2)                the noise, (move - mean) / sigma before clipping
+    c, C, b (T, n, horizon)             the discounted cost after each move, the cost to go, and the baseline
     """
 
     def __init__(self, policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.policy, self.theta, self.p, self.y = policy, theta, dict(theta.items()), y
         self.e = x[..., DIM:].reshape(*x.shape[:-1], policy.horizon, DIM)
-        self.positions = self._walked(x[..., :DIM])
-        off = self.positions[..., 1:, :] - y[..., None, :]
+        self.positions = self._rollout(x[..., :DIM])
+        error = self.positions[..., 1:, :] - y[..., None, :]
         g = policy.discount ** np.arange(policy.horizon, dtype=x.dtype)
-        self.c = g * COSTS[policy.cost]((off * off).sum(-1)).astype(x.dtype, copy=False)
+        self.c = g * COSTS[policy.cost]((error * error).sum(-1)).astype(x.dtype, copy=False)
         self.loss = self.c.sum(-1).mean(-1) / policy.horizon  # (T,)
 
-    def _walked(self, place: np.ndarray) -> np.ndarray:
-        """The episodes, one move of all of them at a time."""
-        policy, places = self.policy, [place]
+    def _rollout(self, position: np.ndarray) -> np.ndarray:
+        """All episodes at once, move by move."""
+        policy, positions = self.policy, [position]
         for t in range(policy.horizon):
-            move = policy.network.body.forward(self.p, place)[0] + policy.noise * self.e[..., t, :]
-            place = place + (move if policy.max_step is None else move.clip(-policy.max_step, policy.max_step))
-            places.append(place)
-        return np.stack(places, axis=-2)
+            move = policy.network.body.forward(self.p, position)[0] + policy.noise * self.e[..., t, :]
+            position = position + (move if policy.max_step is None else move.clip(-policy.max_step, policy.max_step))
+            positions.append(position)
+        return np.stack(positions, axis=-2)
 
     @property
     def cost(self) -> np.ndarray:
@@ -154,30 +179,32 @@ class Surface:
 
     @cached_property
     def C(self) -> np.ndarray:
+        """The cost to go."""
         return cost_to_go(self.c)
 
     @cached_property
     def b(self) -> np.ndarray:
+        """The baseline."""
         baseline = self.policy.baseline
         return 0 * self.c if baseline is None else baseline(self.C, self.positions[..., :-1, :], self.y)
 
     @cached_property
-    def tape(self) -> Any:
-        """The network's sweep over every place of every episode at once."""
+    def tape(self) -> Tape:
+        """The network's forward sweep over all positions of all episodes."""
         return self.policy.network.body.forward(self.p, self._rows(self.positions[..., :-1, :]))[1]
 
     @cached_property
     def D(self) -> np.ndarray:
-        """What goes back into the network: grad of log pi in the mean of each move, e / sigma, times what the move costs."""
+        """dL/d(mean of each move): the score e / sigma times the advantage C - b."""
         return self._rows((self.C - self.b)[..., None] * self._score / self._count)
 
     @cached_property
     def gradient(self) -> Parameters:
-        """The mean over episodes of sum_t c_t S_t, with each score beside the cost to go of its move (eq. 25)."""
-        return self._ordered(self.policy.network.body.backward(self.p, self.tape, self.D, needs_input_grad=False)[1])
+        """The mean over episodes of sum_t c_t S_t, summed as score times cost to go (eq. 25)."""
+        return self._in_order(self.policy.network.body.backward(self.p, self.tape, self.D, False)[1])
 
     def hvp(self, v: Parameters) -> Parameters:
-        """H v as the policy's `hessian` has it: every term in one sweep back, since R of the gradient is linear in RD."""
+        """H v by the policy's estimator: every term in one R-sweep, since R of the gradient is linear in RD."""
         validate.fitting("v", v, self.policy.shapes, self.y)
         body, p, v, noise = self.policy.network.body, self.p, dict(v.items()), self.policy.noise
         Rmu, Rtape = body.R_forward(p, v, self.tape, None)
@@ -185,28 +212,33 @@ class Surface:
         q = (self._score * Rmu).sum(-1)  # grad log pi . v of each move
         weight = HESSIAN_ESTIMATORS[self.policy.hessian](self.c, self.C, self.b, q)
         RD = weight[..., None] * self._score - (self.C - self.b)[..., None] * Rmu / noise**2  # R of a score is -R mu / sigma^2
-        _ = self.gradient  # the sweep back comes first
-        return self._ordered(body.R_backward(p, v, self.tape, Rtape, self.D, self._rows(RD / self._count))[1])
+        _ = self.gradient  # runs the backward sweep
+        return self._in_order(body.R_backward(p, v, self.tape, Rtape, self.D, self._rows(RD / self._count))[1])
 
-    _score = property(lambda self: self.e / self.policy.noise)
-    _count = property(lambda self: self.e.shape[-3] * self.policy.horizon)  # a mean over episodes, of the mean over moves
+    @property
+    def _score(self) -> np.ndarray:
+        return self.e / self.policy.noise
+
+    @property
+    def _count(self) -> int:
+        return self.e.shape[-3] * self.policy.horizon  # the loss is a mean over episodes and moves
 
     def _rows(self, array: np.ndarray) -> np.ndarray:
         """Every move of every episode as a row: (T, n horizon, 2)."""
         return array.reshape(*array.shape[:-3], -1, DIM)
 
-    def _ordered(self, arrays: dict[str, np.ndarray]) -> Parameters:
+    def _in_order(self, arrays: dict[str, np.ndarray]) -> Parameters:
         return Parameters.unchecked({name: arrays[name] for name in self.policy.shapes})
 
 
 def with_noise(batch: Any, rng: np.random.Generator, horizon: int) -> Any:
-    """The same tasks with the dice of an episode behind every start: x becomes (T, n, 2 + 2 horizon)."""
+    """The same tasks with the noise of an episode after every start: x becomes (T, n, 2 + 2 horizon)."""
     validate.batch(batch)
     validate.generator(rng)
     validate.count("horizon", horizon)
 
-    def thrown(x: np.ndarray) -> np.ndarray:
-        dice = rng.standard_normal((*x.shape[:-1], DIM * horizon)).astype(x.dtype, copy=False)
-        return np.concatenate([x, dice], axis=-1)
+    def extended(x: np.ndarray) -> np.ndarray:
+        noise = rng.standard_normal((*x.shape[:-1], DIM * horizon)).astype(x.dtype, copy=False)
+        return np.concatenate([x, noise], axis=-1)
 
-    return replace(batch, x_support=thrown(batch.x_support), x_query=thrown(batch.x_query))
+    return replace(batch, x_support=extended(batch.x_support), x_query=extended(batch.x_query))
