@@ -121,7 +121,7 @@ def test_what_a_model_lacks_is_said_once(lacking):
     with pytest.raises(ModelRejected) as caught:
         check_model(Model(3), rng(), batch=TaskBatch(of(3), of(1), of(3), of(1)))
     said = str(caught.value)
-    sentence = "on purpose" if lacking == "all" else f"Lacking, the answer of at(theta, x, y), has no {lacking}: give it one"
+    sentence = "on purpose" if lacking == "all" else f"Lacking, the result of at(theta, x, y), has no {lacking}: give it one"
     details = said.partition("\n\n")[2]
     assert details.count(sentence) == 1 and "AttributeError" not in details and "others: " in details
 

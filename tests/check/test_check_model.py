@@ -66,7 +66,7 @@ def test_on_a_kink_it_is_checked_beside_it_and_the_report_says_so(norm, seed):
     black = lambda x: x * (rng.random(x.shape) < 0.3)
     batch = replace(batch, x_support=black(batch.x_support), x_query=black(batch.x_query))
     report = check_model(network, rng, theta=theta, batch=batch)
-    assert "note: theta stands on a kink of the loss" in report and "differences" not in report
+    assert "note: theta is on a kink of the loss" in report and "differences" not in report
 
 
 def test_a_kink_of_the_gradient_alone_is_one_too():
@@ -107,7 +107,7 @@ def test_an_inner_rate_that_is_too_large_is_no_mistake():
     """The cost of five moves grows with the tenth power of a policy."""
     batch = TaskBatch(*(rng().standard_normal((3, 4, 2)) for _ in range(4)))
     report = check_model(LinearPolicy(2, 5), rng(), batch=batch, inner_lr=3.0)
-    assert "note: inner_lr is 3.0, and with it the inner loop diverges: it was checked at " in report
+    assert "note: the inner loop diverges at inner_lr 3.0: it was checked at " in report
 
 
 @pytest.mark.parametrize("kind", [BatchNorm, LayerNorm])
@@ -260,7 +260,7 @@ class AlmostRight(Base):
         (OneForAll, "gradient", "the gradient is not the derivative of the loss", "2 tasks of 3"),
         (OneForAll, "tasks do not mix", "the gradient of task 0 is not what it is alone", "2 tasks of 3"),
         (NoTaskAxis, "at: names and shapes", "w of the gradient has shape (3, 1), expected (1, 3, 1)", "1 task of 1"),
-        (Broadcasts, "no broadcasting", "y of shape (1, 1, 1) was taken beside x of shape (1, 2, 3)", "1 task of 2"),
+        (Broadcasts, "no broadcasting", "y of shape (1, 1, 1) was accepted with x of shape (1, 2, 3)", "1 task of 2"),
         (Tampers, "inputs are untouched", "x was changed: work on a copy", "1 task of 1"),
         (AlwaysDouble, "float32 stays float32", "from float32 the loss comes out as float64", "1 task of 1"),
         (OtherNames, "at: names and shapes", "the gradient holds ['W'], expected ['w']", "1 task of 1"),

@@ -158,7 +158,7 @@ FED = {
         (lambda x, a, p: sum(a) / 2 * (np.cos(x - p[1]) - np.cos(x - p[0]) / length(p)), "put the difference in parentheses"),
         (lambda x, a, p: sum(a) / 2 * np.mean([np.sin(x - q) for q in np.linspace(*p, 999)], 0), "near, and not exact"),
         (lambda x, a, p: 0 * x, "the answer is zero everywhere"),
-        (lambda x, a, p: mean_curve(x[:, None], a, p), "an axis is too many: it must go"),
+        (lambda x, a, p: mean_curve(x[:, None], a, p), "an axis is too many: remove it"),
         (lambda x, a, p: mean_curve(x, a, p).tolist(), "the answer is a list of 9, expected an array of shape (9,)"),
         (lambda x, a, p: mean_curve(x, a, p).mean(), "one number, expected (9,), one for every x"),
         (lambda x, a, p: mean_curve(x, a, p).astype(np.float32), "a precision is lost"),
@@ -185,7 +185,7 @@ FED = {
         (lambda model, theta, x, y, inner_lr, steps: gradient(model, theta, x, y), "this is the gradient"),
         (lambda model, theta, x, y, inner_lr, steps: model.at(theta, x, y), "expected Parameters: return theta"),
         (lambda model, theta, x, y, inner_lr, steps: model.at(theta, x, y).loss, "not its loss"),
-        (lambda m, t, x, y, a, s: adapt(m, t, x[None], y[None], inner_lr=a, steps=s), "an axis is too many: it must go ([0]"),
+        (lambda m, t, x, y, a, s: adapt(m, t, x[None], y[None], inner_lr=a, steps=s), "an axis is too many: remove it"),
     ],
 }  # fmt: skip
 

@@ -340,7 +340,7 @@ BLIND = {
     "-ln(1 - p)": lambda p: -np.log(1 - p).mean(),
     "a small number is added to p": lambda p: -np.log(p + 1e-8).mean(),
     "or p is cut off": lambda p: -np.log(np.clip(p, 1e-3, 1)).mean(),
-    "an axis is too many: it must go": lambda p: -np.log(p).mean(keepdims=True),
+    "an axis is too many: remove it": lambda p: -np.log(p).mean(keepdims=True),
 }
 
 

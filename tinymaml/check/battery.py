@@ -9,7 +9,7 @@ Every check runs on examples of growing size and stops at the smallest that fail
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,18 +27,18 @@ from tinymaml.rl.sampled import SampledPolicy
 from tinymaml.tasks import TaskBatch
 
 KINK = (
-    "theta stands on a kink of the loss (a pre-activation of relu is zero, as with x = 0 and zero biases), where it has no "
-    "derivative. All was checked a little beside it."
+    "theta is on a kink of the loss (a pre-activation of relu is zero, as with x = 0 and zero biases), where it has no "
+    "derivative. All was checked at a point nearby."
 )
 ESTIMATE = (
     "gradient and hvp are estimates, not derivatives of the loss of a sample. They were checked as derivatives of the "
     "surrogate loss of these episodes (eq. 25). The meta-gradient was checked against eq. 12 alone."
 )
-SIZES = ((1, 1), (1, 2), (2, 3), (3, 4))  # tasks, examples in the support and in the query set: at most
+SIZES = ((1, 1), (1, 2), (2, 3), (3, 4))  # at most so many tasks, and examples in the support and in the query set
 
 
 class ModelRejected(AssertionError):
-    """What check_model found wrong; `failures` maps the name of each failed check to its message."""
+    """Some checks failed; `failures` maps the name of each to its message."""
 
     def __init__(self, report: str, failures: dict[str, str]):
         super().__init__(report)
@@ -58,36 +58,35 @@ def check_model(
 ) -> Line:
     """Run every check on `model`; prints and returns the report, or raises `ModelRejected` with every failure.
 
-    model     answers `at(theta, x, y)` with loss, gradient and hvp, and `init(rng)` unless theta is given
-    batch     tasks to check it on; a `Network` can do without
+    model     has `at(theta, x, y)` with loss, gradient and hvp, and `init(rng)` unless theta is given
+    batch     the tasks on which it is checked; a `Network` does not need them
     inner_lr  of the meta-gradients
 
-    Derivatives are taken by complex step (to 1e-9) where the model lets complex numbers through, else by differences
-    (to 1e-6). Where theta stands on a kink of the loss, they are taken a little beside it; where the inner loop diverges, at a
-    smaller inner_lr; and those of a `SampledPolicy` are of the surrogate loss that it estimates. The report says which.
-    TypeError if there is nothing to make theta or data from.
+    Derivatives are taken by complex step (to 1e-9) if the model accepts complex numbers, else by differences (to 1e-6).
+    If theta is on a kink of the loss, a point nearby is taken; if the inner loop diverges, a smaller inner_lr; for a
+    `SampledPolicy` the surrogate loss is differentiated. The report says which. TypeError without theta or data.
     """
     if batch is None and not isinstance(model, Network):
         raise TypeError(f"there is no data for a {type(model).__name__}: pass batch=TaskBatch(...) of your own tasks")
     if theta is None and not hasattr(model, "init"):
         raise TypeError(f"a {type(model).__name__} has no init(rng): pass theta=Parameters(...)")
-    findings, note = run_checks(model, rng, theta=theta, batch=batch, inner_lr=inner_lr)
-    failures = {name: finding.failure for name, finding in findings.items() if finding.failure}
-    lines = [f"{name:<24}{'wrong' if name in failures else 'right'}" for name in findings]
+    results, note = run_checks(model, rng, theta=theta, batch=batch, inner_lr=inner_lr)
+    failures = {name: result.failure for name, result in results.items() if result.failure}
+    lines = [f"{name:<24}{'wrong' if name in failures else 'right'}" for name in results]
     title = getattr(model, "title", type(model).__name__)
     report = "\n".join([f"check_model: {title}", *lines, *([f"note: {note}"] if note else [])])
     if failures:
         alike = {message: [name for name in failures if failures[name] == message] for message in failures.values()}
         others = lambda names: f", and {len(names) - 1} others" * (len(names) > 1)
         details = "".join(f"\n\n{names[0]}{others(names)}: {message}" for message, names in alike.items())  # each fault once
-        raise ModelRejected(f"{len(failures)} of {len(findings)} checks failed\n{report}{details}", failures)
+        raise ModelRejected(f"{len(failures)} of {len(results)} checks failed\n{report}{details}", failures)
     print(report)
     return Line(report)
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found on all its examples: the largest error, and the sentence of a failure, "" if there is none."""
+    """The largest error of one check on all its examples, and the message of its failure, "" if it passed."""
 
     error: float
     failure: str = ""
@@ -102,7 +101,7 @@ def run_checks(
     inner_lr: float = 0.05,
     tolerance: float = 1e-9,
 ) -> tuple[dict[str, CheckResult], str]:
-    """What each check of the battery found, by its name, and a note on how: by differences, beside a kink, of an estimate."""
+    """The result of each check by name, and a note: by differences, near a kink, of an estimate."""
     validate.generator(rng)
     validate.rate("inner_lr", inner_lr)
     if theta is not None:
@@ -114,40 +113,41 @@ def run_checks(
     if any(_on_a_kink(case) for case in cases):
         nearby = lambda array: array + 0.01 * rng.standard_normal(array.shape)
         cases, notes = [replace(case, theta=case.theta.map(nearby)) for case in cases], [KINK]
-    cases = [_held_back(case) for case in cases]
+    cases = [_with_stable_rate(case) for case in cases]
     if any(case.inner_lr != inner_lr for case in cases):
         slowest = min(case.inner_lr for case in cases)
-        notes.append(f"inner_lr is {inner_lr}, and with it the inner loop diverges: it was checked at {slowest:.1g}.")
+        notes.append(f"the inner loop diverges at inner_lr {inner_lr}: it was checked at {slowest:.1g}.")
     if isinstance(model, SampledPolicy):
         cases, notes = [replace(case, tolerance=max(tolerance, 1e-7)) for case in cases], [*notes, ESTIMATE]
     else:
         cases, note = _choose_derivative(cases)
         notes += [note] * bool(note)
-    findings = {}
-    for name, check in CHECKS.items():
-        if isinstance(model, SampledPolicy) and name in OF_META_LOSS:
-            continue
-        errors, failure = [], ""
-        for case in cases:
-            try:
-                errors.append(check(case))
-            except Exception as wrong:  # whatever a model does wrong is a failure of this check
-                if isinstance(wrong, Off) and is_rounding(wrong, check, case):
-                    errors.append(min(wrong.tolerance, case.tolerance))
-                    continue
-                what = str(wrong) if isinstance(wrong, AssertionError) else f"{type(wrong).__name__}: {wrong}"
-                if isinstance(wrong, AttributeError) and wrong.name in ("loss", "gradient", "hvp"):
-                    what = f"{type(wrong.obj).__name__}, the answer of at(theta, x, y), has no {wrong.name}: give it one"
-                errors, failure = [np.inf], f"{what}\nsmallest example: {case}"
-                break
-        findings[name] = CheckResult(float(max(errors)), failure)
-    return findings, " ".join(notes)
+    skipped = OF_META_LOSS if isinstance(model, SampledPolicy) else ()
+    results = {name: _run(check, cases) for name, check in CHECKS.items() if name not in skipped}
+    return results, " ".join(notes)
+
+
+def _run(check: Callable[[Case], float], cases: list[Case]) -> CheckResult:
+    """One check on cases of growing size, up to the first that fails."""
+    errors = []
+    for case in cases:
+        try:
+            errors.append(check(case))
+        except Exception as wrong:  # any exception of the model is a failure of this check
+            if isinstance(wrong, Off) and is_rounding(wrong, check, case):
+                errors.append(min(wrong.tolerance, case.tolerance))
+                continue
+            message = str(wrong) if isinstance(wrong, AssertionError) else f"{type(wrong).__name__}: {wrong}"
+            if isinstance(wrong, AttributeError) and wrong.name in ("loss", "gradient", "hvp"):
+                message = f"{type(wrong.obj).__name__}, the result of at(theta, x, y), has no {wrong.name}: give it one"
+            return CheckResult(np.inf, f"{message}\nsmallest example: {case}")
+    return CheckResult(float(max(errors)))
 
 
 def _cases(
     model: Any, rng: np.random.Generator, theta: Parameters | None, batch: TaskBatch | None, inner_lr: float
 ) -> Iterator[Case]:
-    """Examples of growing size; without a theta of the caller's own each has a new one."""
+    """Examples of growing size; without a theta of the caller's, each has a new one."""
     batch = random_batch(model, rng, tasks=3, shots=4, queries=4) if batch is None else batch
     cuts = []
     for tasks, n in SIZES:
@@ -162,33 +162,33 @@ def _cases(
 
 
 def _on_a_kink(case: Case) -> bool:
-    """Whether the loss of the support or of the query set has two slopes at theta, or its gradient two derivatives."""
+    """Whether a loss, of the support or of the query set, or its gradient has a kink at theta along v."""
     query = lambda theta: case.model.at(theta, case.batch.x_query, case.batch.y_query)
     both = [lambda theta, at=at, what=what: getattr(at(theta), what) for at in (case.at, query) for what in ("loss", "gradient")]
     try:
         return any(on_a_kink(f, case.theta, case.v) for f in both)
-    except Exception:  # whatever a model does wrong, the checks will find
+    except Exception:  # the checks will report any exception
         return False
 
 
-def _held_back(case: Case) -> Case:
-    """The case with an inner learning rate that is small enough for three steps not to diverge."""
+def _with_stable_rate(case: Case) -> Case:
+    """The case with an inner learning rate at which three steps do not diverge."""
     for _ in range(10):
         try:
             with np.errstate(all="ignore"):
-                fast = 3 * case.inner_lr  # rates of one an entry are as large
+                fast = 3 * case.inner_lr  # rates per entry are as large
                 theta = adapt(case.model, case.theta, case.x, case.y, inner_lr=fast, steps=3)
                 loss = np.max(np.abs(case.at(theta).loss))
                 if loss < 1e6 * max(1.0, np.max(np.abs(case.here.loss))):
                     break
-        except Exception:  # whatever a model does wrong, the checks will find
+        except Exception:  # the checks will report any exception
             break
         case = replace(case, inner_lr=case.inner_lr / 4)
     return case
 
 
 def _choose_derivative(cases: list[Case]) -> tuple[list[Case], str]:
-    """Complex step, unless a difference contradicts it: an abs or a cast to float on the way makes it meaningless."""
+    """Complex step, unless a difference contradicts it: an abs or a cast to float makes it meaningless."""
     differences = [replace(case, derivative=adaptive_difference, tolerance=1e-6) for case in cases]
     case = cases[0]
     try:

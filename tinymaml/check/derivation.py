@@ -3,16 +3,16 @@
     derivation = Derivation(model, theta, x, y, v=v)
     derivation.check("D[2]", mine)      # prints one line, or raises with the mistake's name
 
-The true value never comes from eqs. 2-8. The intermediate itself is moved, entry by entry, and what follows is
-computed again, forwards: `D[l]` is the complex step of the loss in z_l. So it can judge any derivation, of any chain of
-layers, and trusts no rule of theirs but `forward`: a gradient of the network's own is taken only where values agree.
+The true value never comes from eqs. 2-8. The intermediate itself is perturbed, entry by entry, and the layers after it
+are run forward again: `D[l]` is the complex step of the loss in z_l. So it works for any chain of layers, and trusts only
+their `forward`: the network's own gradient is used only where values of the loss confirm it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,9 +40,9 @@ class Derivation:
     RD[l], Rda[l], RdW[l], Rdb[l], hvp          eqs. 6-8
     u[0]..u[K]                                  eq. 12; needs `query=(xq, yq)`, `inner_lr` and `steps` = K
 
-    `gradient`, `hvp` and `u[k]` are `Parameters`. References are computed in float64: to rounding for eqs. 1-5, to a
+    `gradient`, `hvp` and `u[k]` are `Parameters`. References are computed in float64: up to rounding for eqs. 1-5, to a
     relative 1e-10 or better for eqs. 6-8 and 12, where one of the two derivatives is an 8-point difference.
-    ValueError for a task axis, and for a name that there is not.
+    ValueError for a task axis and for an unknown name.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Derivation:
     ):  # fmt: skip
         if not isinstance(model, Network):
             raise TypeError(f"model is {validate.brief(model)}, expected a Network: make it with MLP, or of layers")
-        here = model.at(theta, x, y)  # what it refuses, we refuse
+        here = model.at(theta, x, y)  # it checks the shapes
         if v is not None:
             here.hvp(v)
         if np.ndim(x) != 2:
@@ -71,8 +71,8 @@ class Derivation:
 
     @cached_property
     def names(self) -> list[str]:
-        """Everything that can be asked for."""
-        of_layers = [*self._outputs, *self._moved, *self._parameters]
+        """The names of all quantities."""
+        of_layers = [*self._outputs, *self._output_gradients, *self._parameters]
         along = ["hvp", *(f"R{name}" for name in of_layers)] if self.v else []
         return ["loss", "gradient", *of_layers, *along, *self._through_steps]
 
@@ -85,24 +85,24 @@ class Derivation:
         if validate.text("name", name) not in self.names:
             needs = "" if self.v else "; R-quantities need a direction, v=..."
             needs += "" if self._meta else "; u[k] needs query=(xq, yq) and inner_lr=..."
-            raise ValueError(f"nothing here is named {name!r}: there are {', '.join(self.names)}{needs}")
+            raise ValueError(f"there is no quantity {name!r}: choose one of {', '.join(self.names)}{needs}")
         if name not in self._known:
             self._known[name] = self._meta.reference(name).task(0) if name in self._through_steps else self._at(name, self.theta)
         return self._known[name]
 
     def check(self, name: str, mine: Any, *, tolerance: float | None = None) -> Line:
-        """Prints and returns the line of a right answer; `WrongAnswer` with error and diagnosis for a wrong one.
+        """Print and return the line of a right answer; `WrongAnswer` with error and diagnosis for a wrong one.
 
-        The tolerance is 1e-10 where the reference is one derivative (eqs. 1-5), 1e-8 beyond, 1e-4 for an answer in float32.
+        The default tolerance is 1e-10 for a first derivative (eqs. 1-5), 1e-8 for a second, 1e-4 for an answer in float32.
         """
         reference = self.reference(name)
         if tolerance is not None:
             validate.tolerance("tolerance", tolerance)
-        first = ("loss", "gradient", *self._outputs, *(f"R{output}" for output in self._outputs), *self._moved, *self._parameters)
-        one_derivative = name in first
-        tolerance = tolerance_for(mine, tolerance or (TOLERANCE if one_derivative else 1e-8))
+        output_R = name[0] == "R" and name[1:] in self._outputs
+        second = name == "hvp" or name in self._through_steps or (name[0] == "R" and not output_R)
+        tolerance = tolerance_for(mine, tolerance or (1e-8 if second else TOLERANCE))
         diagnosis = lambda closeness: self._diagnosis(name, mine, closeness)
-        of_theta = name.removeprefix("R") in self._parameters  # a part may be zero but for rounding: a bias under a norm
+        of_theta = name.removeprefix("R") in self._parameters  # an array may be zero up to rounding: a bias before a norm
         size = np.linalg.norm(self.reference("hvp" if name[0] == "R" else "gradient").flat) if of_theta else 0
         return compare(name, mine, reference, tolerance=tolerance, floor=FLOOR * max(1, size), diagnosis=diagnosis)
 
@@ -112,40 +112,33 @@ class Derivation:
         problem = (self.model, self.theta, self.x, self.y, self.v)
         kinked = any(isinstance(layer, FrozenRelu) and layer.kink for layer in self._layers)
         if kinked and name != "loss" and name not in self._outputs:
-            return "a pre-activation of relu is 0, where it has no derivative (this check takes 0): move x or the biases a little"
-        if relative_error(mistakes.quantity(name, *problem), self.reference(name)) > closeness:  # the network is wrong itself
+            return "a pre-activation of relu is 0, where it has no derivative (taken as 0 here): change x or the biases"
+        if relative_error(mistakes.quantity(name, *problem), self.reference(name)) > closeness:  # the network itself is wrong
             return "; ".join(wrong_rules(*problem[:4]))
         names = [other for other in self.names if other != name and other not in self._through_steps]
         others = ((f"this is {other}, not {name}", self.reference(other)) for other in names)
         one, two = mistakes.one_mistake(name, *problem), mistakes.two_mistakes(name, *problem)
         return diagnose(mine, self.reference(name), one, others, two, tolerance=closeness)
 
-    # -- references: move one thing, and compute forwards what follows ----------------------------------------
+    # -- references: perturb one thing, and run the rest forward ----------------------------------------
 
     @cached_property
     def _outputs(self) -> dict[str, int]:
-        """The outputs by name, and after which layers they come: {"z[1]": 1, "a[1]": 2, ...}."""
+        """The outputs by name, and how many layers come before each: {"z[1]": 1, "a[1]": 2, ...}."""
         named = ((layer, i) for i, layer in enumerate(self.model.layers, start=1) if getattr(layer, "symbol", ""))
         return {f"{layer.symbol}[{layer.name}]": i for layer, i in named}
 
     @cached_property
-    def _moved(self) -> dict[str, Callable[[Parameters], np.ndarray]]:
-        """The derivatives of the loss in the outputs by name, as functions of theta."""
-        moved = {}
-        for output, i in self._outputs.items():
-            symbol, of = output.split("[")
-            moved[f"{gradient_symbol(symbol)}[{of}"] = partial(self._in_output, i)
-        return moved
+    def _output_gradients(self) -> dict[str, int]:
+        """The same for the derivatives of the loss in the outputs: {"D[1]": 1, "da[1]": 2, ...}."""
+        parts = ((output.split("["), i) for output, i in self._outputs.items())
+        return {f"{gradient_symbol(symbol)}[{layer}": i for (symbol, layer), i in parts}
 
     @cached_property
     def _parameters(self) -> dict[str, str]:
         """The derivatives in one array of theta by name: {"dW[1]": "W1", ...}."""
         own = ((layer, symbol, name) for layer in self.model.layers for symbol, name in parameter_names(layer).items())
         return {f"d{symbol}[{getattr(layer, 'name', '')}]": name for layer, symbol, name in own}
-
-    def _in_output(self, i: int, theta: Parameters) -> np.ndarray:
-        """dL/d(what comes out of layer i)."""
-        return complex_step_gradient(lambda output: self._loss(self._run(output, theta, i)), self._run(self.x, theta, 0, i))
 
     def _at(self, name: str, theta: Parameters) -> Any:
         """The quantity `name` at theta."""
@@ -163,17 +156,18 @@ class Derivation:
             return certified_hvp(theta, self.v, loss, own, by_entries)
         if name in self._outputs:
             return self._run(self.x, theta, 0, self._outputs[name])
-        if name in self._moved:
-            return self._moved[name](theta)
+        if name in self._output_gradients:
+            i = self._output_gradients[name]
+            return complex_step_gradient(lambda output: self._loss(self._run(output, theta, i)), self._run(self.x, theta, 0, i))
         name = name.removeprefix("R")
-        along = complex_step if name in self._outputs else adaptive_difference
-        return along(lambda theta: self._at(name, theta), self.theta, self.v)
+        derivative = complex_step if name in self._outputs else adaptive_difference
+        return derivative(lambda theta: self._at(name, theta), self.theta, self.v)
 
     def _loss(self, prediction: np.ndarray) -> np.ndarray:
         return self.model.example_loss.value(prediction, self.y).mean(-1)
 
     def _run(self, value: np.ndarray, theta: Mapping[str, np.ndarray], first: int, last: int | None = None) -> np.ndarray:
-        """What the layers after the first `first` make of `value`; copies of value or theta stand along a leading axis."""
+        """Layers first..last-1 applied to `value`; copies of value or of theta are along a leading axis."""
         leading = max((array.shape[:-2] for array in theta.values()), key=len)
         if value.ndim == 2:
             value = np.broadcast_to(value, leading + value.shape)
@@ -183,7 +177,7 @@ class Derivation:
 
     @cached_property
     def _layers(self) -> list:
-        """The layers; a relu remains in the linear region in which theta lies, however far a difference steps."""
+        """The layers; each relu is frozen in the linear region of theta, whatever the step of a difference."""
         value, layers = self.x, []
         for layer in self.model.layers:
             kinked = isinstance(layer, Elementwise) and not layer.s.curved
@@ -194,7 +188,7 @@ class Derivation:
 
 @dataclass(frozen=True)
 class FrozenRelu:
-    """A relu with its units held on or off. kink: whether one of them stands between."""
+    """A relu whose units stay on or off. kink: whether one of its inputs is zero."""
 
     on: np.ndarray
     kink: bool

@@ -1,10 +1,10 @@
-"""The meta-gradient, checked part by part, on any model: eqs. 11-13, and the known mistakes in them.
+"""The meta-gradient of any model, checked part by part: eqs. 11-13, and the known mistakes in them.
 
     derivation = MetaDerivation(model, theta, batch, inner_lr=0.1, steps=2)
     derivation.check("gradient", mine)
 
-The true values come from values of the loss (`references.py`): a gradient of the model's own is taken only where they agree.
-Its Hessian is used only to find out which mistake gives a wrong answer's numbers.
+The references come from values of the loss (`references.py`): the model's own gradient is used only where they confirm
+it. Its Hessian is used only to find the mistake that gives a wrong answer's numbers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MISTAKES = {
 class MetaDerivation:
     """The quantities of eqs. 11-13 for any model and a batch of T tasks, by name.
 
-    theta[0]..theta[K], u[0]..u[K]                   of each task (T, ...), eqs. 11 and 12
+    theta[0]..theta[K], u[0]..u[K]                   for each task (T, ...), eqs. 11 and 12
     loss, gradient, first_order, curvature           means over the tasks, as in `MetaGradient`, eq. 13
 
     References are computed in float64, to a relative 1e-10 or better.
@@ -64,20 +64,20 @@ class MetaDerivation:
 
     @property
     def names(self) -> list[str]:
-        """Everything that can be asked for."""
+        """The names of all quantities."""
         of_tasks = [f"{name}[{k}]" for name in ("theta", "u") for k in range(self.steps + 1)]
         return [*of_tasks, "loss", "gradient", "first_order", "curvature"]
 
     def reference(self, name: str) -> Any:
         """The true value of one quantity: a number, or `Parameters`."""
         if validate.text("name", name) not in self.names:
-            raise ValueError(f"nothing here is named {name!r}: there are {', '.join(self.names)}")
+            raise ValueError(f"there is no quantity {name!r}: choose one of {', '.join(self.names)}")
         if name not in self._known:
             self._known[name] = self._value(name)
         return self._known[name]
 
     def check(self, name: str, mine: Any, *, tolerance: float = 1e-8) -> Line:
-        """Prints and returns the line of a right answer; `WrongAnswer` with error and diagnosis for a wrong one."""
+        """Print and return the line of a right answer; `WrongAnswer` with error and diagnosis for a wrong one."""
         validate.tolerance("tolerance", tolerance)
         diagnosis = lambda closeness: self.diagnosis(name, mine, closeness)
         return compare(name, mine, self.reference(name), tolerance=tolerance_for(mine, tolerance), diagnosis=diagnosis)
@@ -85,7 +85,8 @@ class MetaDerivation:
     def diagnosis(self, name: str, mine: Any, tolerance: float, *, one_task: bool = False) -> str:
         """The known mistake that gives these numbers, as a sentence; "" if none does."""
         pick = lambda value: value.task(0) if one_task else value
-        wrong = lambda made: pick(outer_loop(self.model, self.theta, self.batch, self.inner_lr, self.steps, made)[name])
+        problem = self.model, self.theta, self.batch, self.inner_lr, self.steps
+        wrong = lambda keys: pick(outer_loop(*problem, keys)[name])
         one = ((sentence, wrong([key])) for key, sentence in MISTAKES.items())
         known = [other for other in self.names if other != name and (not one_task or "[" in other)]
         others = ((f"this is {other}, not {name}", pick(self.reference(other))) for other in known)
@@ -96,7 +97,7 @@ class MetaDerivation:
         tasks = range(len(self.batch))
         if name == "loss":
             end = lambda t: self._theta(t, self.steps).map(lambda array: array[None])  # theta_K
-            return np.mean([losses(self.model, end(t), *self._query(t)) for t in tasks])
+            return np.mean([losses(self.model, end(t), *self._task(t)[1]) for t in tasks])
         if name == "gradient":
             return self.reference("u[0]").mean()
         if name == "first_order":
@@ -106,54 +107,58 @@ class MetaDerivation:
         value, k = (self._theta if name.startswith("theta") else self._u), int(name[:-1].split("[")[1])
         return _stack([value(t, k) for t in tasks])
 
-    def _support(self, t: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.batch.x_support[t], self.batch.y_support[t]
-
-    def _query(self, t: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.batch.x_query[t], self.batch.y_query[t]
+    def _task(self, t: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+        """The support and the query set of task t."""
+        batch = self.batch
+        return (batch.x_support[t], batch.y_support[t]), (batch.x_query[t], batch.y_query[t])
 
     def _theta(self, t: int, k: int) -> Parameters:
         """theta_k of task t."""
         theta = self.theta
         for _ in range(k):
-            theta = theta - self.inner_lr * certified_gradient(theta, *of_task(self.model, *self._support(t)))
+            theta = theta - self.inner_lr * certified_gradient(theta, *of_task(self.model, *self._task(t)[0]))
         return theta
 
     def _u(self, t: int, k: int) -> Parameters:
         """d L_Q(theta_K) / d theta_k of task t."""
         inner = {"inner_lr": self.inner_lr, "steps": self.steps - k}
-        return query_gradient(self.model, self._theta(t, k), self._support(t), self._query(t), **inner)
+        return query_gradient(self.model, self._theta(t, k), *self._task(t), **inner)
 
 
 def outer_loop(
-    model: Model, theta: Parameters, batch: TaskBatch, inner_lr: Rates, steps: int, made: Collection[str] = ()
+    model: Model, theta: Parameters, batch: TaskBatch, inner_lr: Rates, steps: int, mistakes: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Eqs. 11-13 with the mistakes `made`, from the model's own gradient and Hessian-vector product."""
-    slip = lambda key: key in made
+    """Eqs. 11-13 with these mistakes, from the model's own gradient and Hessian-vector product."""
     alpha = validate.rates("inner_lr", inner_lr, theta)
-    S = batch.x_support.shape[1] if slip("support 1/n") else 1
-    Q = batch.x_query.shape[1] if slip("query 1/n") else 1
+    S = batch.x_support.shape[1] if "support 1/n" in mistakes else 1
+    Q = batch.x_query.shape[1] if "query 1/n" in mistakes else 1
     support = lambda theta: model.at(theta, batch.x_support, batch.y_support)
     query = lambda theta: model.at(theta, batch.x_query, batch.y_query)
 
     thetas = {0: theta}
     for k in range(steps):  # eq. 11
-        thetas[k + 1] = thetas[k] - (S * (-1 if slip("uphill") else 1)) * (alpha * support(thetas[k]).gradient)
-    end = (support if slip("support") else query)(theta if slip("at theta") else thetas[steps])
-    u = {steps: end.gradient * Q}
+        step = S * (alpha * support(thetas[k]).gradient)
+        thetas[k + 1] = thetas[k] + step if "uphill" in mistakes else thetas[k] - step
+    end = (support if "support" in mistakes else query)(theta if "at theta" in mistakes else thetas[steps])
+
+    def curvature_term(k: int) -> Parameters:
+        """H_S(theta_k) (alpha o u_{k+1})."""
+        point = theta if "H at theta" in mistakes else thetas[k + 1] if "H at theta'" in mistakes else thetas[k]
+        hvp = (query if "H of query" in mistakes else support)(point).hvp
+        v = u[steps] if "not carried" in mistakes else u[k + 1]
+        return S * (hvp(v) if "alpha" in mistakes else alpha * hvp(v) if "outside" in mistakes else hvp(alpha * v))
+
+    u = {steps: Q * end.gradient}
     for k in reversed(range(steps)):  # eq. 12
-        here = (query if slip("H of query") else support)(
-            theta if slip("H at theta") else thetas[k + 1] if slip("H at theta'") else thetas[k]
-        )
-        v = u[steps] if slip("not carried") else u[k + 1]
-        turn = here.hvp(v) if slip("alpha") else alpha * here.hvp(v) if slip("outside") else here.hvp(alpha * v)
-        dropped = slip("first-order") or (slip("last step") and k < steps - 1)
-        u[k] = u[k + 1] - (0 if dropped else S * (-1 if slip("sign") else 1)) * turn
+        u[k] = u[k + 1]
+        if not ("first-order" in mistakes or ("last step" in mistakes and k < steps - 1)):
+            u[k] = u[k] + curvature_term(k) if "sign" in mistakes else u[k] - curvature_term(k)
+    if "added" in mistakes:
+        u = {k: 2 * u[steps] - u[k] for k in u}
+    if "alone" in mistakes:
+        u = {k: u[steps] - u[k] for k in u}
 
-    if slip("alone") or slip("added"):
-        u = {k: (u[steps] - u[k]) + (u[steps] if slip("added") else 0 * u[k]) for k in u}
-
-    mean = lambda of_tasks: of_tasks.mean() * (len(batch) if slip("sum over tasks") else 1)  # eq. 13
+    mean = lambda of_tasks: of_tasks.mean() * (len(batch) if "sum over tasks" in mistakes else 1)  # eq. 13
     first, gradient = mean(u[steps]), mean(u[0])
     return {
         **{f"theta[{k}]": thetas[k] for k in thetas},

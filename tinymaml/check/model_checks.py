@@ -1,6 +1,6 @@
-"""The checks of the battery, one function each: the error found, or an AssertionError with a sentence.
+"""The checks of the battery: each function returns the error of one check, or raises AssertionError with a sentence.
 
-What the answers are compared with is a derivative of the model's own values, taken by complex step or by differences.
+The reference is a derivative of the model's own values, by complex step or by differences.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.check.compare import FLOOR, constant_factor, flatten, relative_error
+from tinymaml.check.compare import FLOOR, close, constant_factor, flatten, relative_error
 from tinymaml.check.derivatives import adaptive_difference, complex_step
 from tinymaml.check.layer_checks import wrong_rules
-from tinymaml.check.policy_checks import held
+from tinymaml.check.policy_checks import surrogate_loss
 from tinymaml.maml import adapt, meta_gradient
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.rl.sampled import SampledPolicy
 from tinymaml.tasks import TaskBatch
 
-SINGLE = 1e-3  # what is allowed in float32
+SINGLE = 1e-3  # tolerance in float32
 
 
 @dataclass(frozen=True)
 class Case:
-    """One example to check a model on: theta, directions u and v, and a small batch of tasks."""
+    """One example on which a model is checked: theta, directions u and v, and a small batch of tasks."""
 
     model: Any
     theta: Parameters
@@ -51,18 +51,29 @@ class Case:
 
     @cached_property
     def loss(self) -> Callable[[Parameters], np.ndarray]:
-        """The loss (T,) whose derivatives gradient and hvp are: of a sampled policy, that of episodes held still."""
+        """The loss (T,) that gradient and hvp differentiate: for a sampled policy, the surrogate loss of fixed episodes."""
         if isinstance(self.model, SampledPolicy):
-            return held(self.model, self.theta, self.x, self.y)
+            return surrogate_loss(self.model, self.theta, self.x, self.y)
         return lambda theta: self.at(theta).loss
 
     @cached_property
     def here(self) -> Any:
         return self.at(self.theta)
 
-    def one_name(self, name: str) -> Parameters:
-        """The direction v with every array zero but one."""
-        return Parameters({other: array if other == name else 0 * array for other, array in self.v.items()})
+    def directions(self) -> dict[str, Parameters]:
+        """The direction v restricted to each name: every other array is zero."""
+        only = lambda name: Parameters({other: array if other == name else 0 * array for other, array in self.v.items()})
+        return {name: only(name) for name in self.theta}
+
+    def slopes(self, f: Callable[[Parameters], np.ndarray], point: Parameters) -> Parameters:
+        """The derivatives of f at `point` along each of the directions, by name."""
+        slope = lambda v: np.atleast_1d(self.derivative(f, point, v))
+        return Parameters({name: slope(v) for name, v in self.directions().items()})
+
+    def products(self, *gradients: Parameters) -> Parameters:
+        """The products of gradients (one for each task, or one) with each of the directions, by name."""
+        dot = lambda v: np.array([gradient.dot(v) for gradient in gradients])
+        return Parameters({name: dot(v) for name, v in self.directions().items()})
 
     def __str__(self) -> str:
         return f"{len(self.batch)} task{'s' * (len(self.batch) > 1)} of {self.x.shape[1]}, {self.theta!r}"
@@ -71,54 +82,44 @@ class Case:
 def _surface(case: Case) -> float:
     here, tasks = case.here, len(case.batch)
     assert np.shape(here.loss) == (tasks,), f"the loss has shape {np.shape(here.loss)}, expected ({tasks},): one for each task"
+    assert np.isfinite(here.loss).all(), "the loss is NaN or infinite"
     for what, value in (("gradient", here.gradient), ("hvp", here.hvp(case.v))):
         assert isinstance(value, Parameters), f"the {what} is a {type(value).__name__}, expected Parameters"
         assert value.keys() == case.theta.keys(), f"the {what} holds {list(value)}, expected {list(case.theta)}"
-        for name, array in case.theta.items():
-            wanted = (tasks, *array.shape)
-            got = value[name].shape
-            assert got == wanted, f"{name} of the {what} has shape {got}, expected {wanted}: one for each task"
-            assert np.isfinite(value[name]).all(), f"{name} of the {what} holds NaN or infinite numbers"
-    assert np.isfinite(here.loss).all(), "the loss is NaN or infinite"
+        for name, array in value.items():
+            wanted = (tasks, *case.theta[name].shape)
+            assert array.shape == wanted, f"{name} of the {what} has shape {array.shape}, expected {wanted}: one for each task"
+            assert np.isfinite(array).all(), f"{name} of the {what} holds NaN or infinite numbers"
     return 0.0
 
 
+def _of_tasks(case: Case, value: Parameters) -> list[Parameters]:
+    return [value.task(t) for t in range(len(case.batch))]
+
+
 def _gradient(case: Case) -> float:
-    mine, reference = {}, {}
-    for name in case.theta:
-        v = case.one_name(name)
-        reference[name] = case.derivative(case.loss, case.theta, v)
-        mine[name] = np.array([case.here.gradient.task(t).dot(v) for t in range(len(case.batch))])
-    named = "" if relative_error(mine, reference) <= case.tolerance else _wrong_rules(case)
-    return _judge(case, "the gradient is not the derivative of the loss", Parameters(mine), Parameters(reference), named)
+    mine = case.products(*_of_tasks(case, case.here.gradient))
+    return _judge(case, "the gradient is not the derivative of the loss", mine, case.slopes(case.loss, case.theta))
 
 
 def _hvp(case: Case) -> float:
     mine = case.here.hvp(case.v)
-    if isinstance(case.model, SampledPolicy):  # its gradient is of episodes that are not held: of each name, along u
-        along = {name: case.one_name(name) for name in case.theta}
-        mine = Parameters({name: np.array([mine.task(t).dot(u) for t in range(len(case.batch))]) for name, u in along.items()})
-        slope = lambda theta: Parameters({name: complex_step(case.loss, theta, u) for name, u in along.items()})
-        return _judge(case, "hvp is not the second derivative of the surrogate loss", mine,
-                      adaptive_difference(slope, case.theta, case.v))
+    if isinstance(case.model, SampledPolicy):  # its gradient is that of new episodes: differentiate the surrogate loss twice
+        first = lambda theta: case.slopes(case.loss, theta)
+        reference = adaptive_difference(first, case.theta, case.v)
+        sentence = "hvp is not the second derivative of the surrogate loss"
+        return _judge(case, sentence, case.products(*_of_tasks(case, mine)), reference)
     reference = case.derivative(lambda theta: case.at(theta).gradient, case.theta, case.v)
     if (error := relative_error(mine, reference)) <= case.tolerance:
         return error
     good = [word for word, check in (("linear", _linear), ("symmetric", _symmetric)) if _passes(check, case)]
-    named = _wrong_rules(case)
-    if not named and not np.any(mine.flat):
-        named = "it is zero, which makes every meta-gradient first-order"
-    elif not named and good == ["linear", "symmetric"]:
-        named = "a term of the second derivative is missing or wrong: for a network with a curved activation look at s'' in eq. 8"
+    hint = ""
+    if not np.any(mine.flat):
+        hint = "it is zero, which makes every meta-gradient first-order"
+    elif len(good) == 2:
+        hint = "a term of the second derivative is missing or wrong: if an activation is curved, look at s'' in eq. 8"
     nature = f"hvp is {' and '.join(good)}, but it" if good else "hvp"
-    return _judge(case, f"{nature} is not the derivative of the gradient along v", mine, reference, named)
-
-
-def _wrong_rules(case: Case) -> str:
-    """The rules that are wrong in a network of layers; "" for any other model."""
-    if not isinstance(case.model, Network) or case.derivative is not complex_step:
-        return ""
-    return "; ".join(wrong_rules(case.model, case.theta, case.x[0], case.y[0]))
+    return _judge(case, f"{nature} is not the derivative of the gradient along v", mine, reference, hint)
 
 
 def _linear(case: Case) -> float:
@@ -127,15 +128,15 @@ def _linear(case: Case) -> float:
 
 
 def _symmetric(case: Case) -> float:
-    u_Hv = [case.u.dot(case.here.hvp(case.v).task(t)) for t in range(len(case.batch))]
-    v_Hu = [case.v.dot(case.here.hvp(case.u).task(t)) for t in range(len(case.batch))]
+    u_Hv = [case.u.dot(product) for product in _of_tasks(case, case.here.hvp(case.v))]
+    v_Hu = [case.v.dot(product) for product in _of_tasks(case, case.here.hvp(case.u))]
     return _same(u_Hv, v_Hu, "u.Hv is not v.Hu, so this is no Hessian")
 
 
 def _tasks(case: Case) -> float:
-    """A batch of tasks is a loop over tasks, for a shared theta and for one of each task's own."""
+    """A batch of tasks gives what each task gives alone, for a shared theta and for one theta per task."""
     own, errors = case.theta.map(lambda array: np.stack([array * (1 + 0.1 * t) for t in range(len(case.batch))])), []
-    for whose, theta in (("a shared theta", case.theta), ("each task's own theta", own)):
+    for whose, theta in (("a shared theta", case.theta), ("a theta for each task", own)):
         here = case.at(theta)
         for t in range(len(case.batch)):
             there = case.model.at(theta if theta is case.theta else theta.task(t), case.x[t:t + 1], case.y[t:t + 1])
@@ -155,10 +156,10 @@ def _broadcasting(case: Case) -> float:
     for bad in (y[:, :1], y[:, :, 0] if y.ndim == 3 else y[:, 1:]):
         try:
             loss = case.model.at(case.theta, x, bad).loss
-        except Exception:  # refused, as it should be
+        except Exception:  # rejected, as it should be
             continue
         raise AssertionError(
-            f"y of shape {bad.shape} was taken beside x of shape {x.shape}, and the loss is {loss}: "
+            f"y of shape {bad.shape} was accepted with x of shape {x.shape}, and the loss is {loss}: "
             f"compare the shapes first, and raise ValueError unless y is {y.shape}"
         )
     return 0.0
@@ -175,12 +176,12 @@ def _inputs(case: Case) -> float:
     for name, thing in things.items():
         assert np.array_equal(values(thing), before[name]), f"{name} was changed: work on a copy"
     for what, first, second in zip(("loss", "gradient", "hvp"), *answers, strict=True):
-        assert relative_error(first, second) == 0, f"the {what} is another the second time"
+        assert relative_error(first, second) == 0, f"the {what} is different the second time"
     return 0.0
 
 
 def _precision(case: Case) -> float:
-    """float32 against float64 at the same numbers, which float32 can hold."""
+    """float32 against float64 at the same numbers, which float32 represents exactly."""
     low = [thing.astype(np.float32) for thing in (case.theta, case.v, case.x, case.y)]
     high = [thing.astype(np.float64) for thing in low]
     answers = []
@@ -189,28 +190,10 @@ def _precision(case: Case) -> float:
         answers.append({"loss": here.loss, "gradient": here.gradient, "hvp": here.hvp(v)})
     for what, single in answers[0].items():
         assert single.dtype == np.float32, f"from float32 the {what} comes out as {single.dtype}: a cast or an array in float64?"
-    size = max(0.1, np.max(np.abs(case.here.loss)))  # of terms that may cancel: their rounding does not shrink with the sum
+    size = max(0.1, np.max(np.abs(case.here.loss)))  # terms may cancel, but their rounding stays
     floors = {"loss": size, "gradient": size, "hvp": size * np.linalg.norm(case.v.flat)}
-    sentence = "in float32 the {} is far from what it is in float64"
+    sentence = "in float32 the {} is far from its value in float64"
     return max(_same(*(a[what] for a in answers), sentence.format(what), SINGLE, floor) for what, floor in floors.items())
-
-
-def _meta(steps: int, rates: str = "one rate") -> Callable[[Case], float]:
-    """The meta-gradient against the derivative of the meta-loss, with one rate, one a name or one an entry."""
-
-    def check(case: Case) -> float:
-        options = {"inner_lr": RATES[rates](case), "steps": steps}
-        gradient = meta_gradient(case.model, case.theta, case.batch, **options).gradient
-        meta_loss = lambda theta: np.asarray(meta_gradient(case.model, theta, case.batch, **options, first_order=True).loss)
-        mine, reference = {}, {}
-        for name in case.theta:
-            v = case.one_name(name)
-            reference[name] = np.array([case.derivative(meta_loss, case.theta, v)])
-            mine[name] = np.array([gradient.dot(v)])
-        sentence = f"the meta-gradient over {steps} inner step{'s' * (steps > 1)} is not the derivative of the meta-loss"
-        return _judge(case, sentence, Parameters(mine), Parameters(reference))
-
-    return check
 
 
 RATES = {
@@ -220,21 +203,34 @@ RATES = {
 }
 
 
+def _meta_loss(case: Case, theta: Parameters, inner_lr: Any, steps: int) -> np.ndarray:
+    meta = meta_gradient(case.model, theta, case.batch, inner_lr=inner_lr, steps=steps, first_order=True)
+    return np.asarray(meta.loss)
+
+
+def _meta(steps: int, rates: str = "one rate") -> Callable[[Case], float]:
+    """The meta-gradient against the derivative of the meta-loss, with one rate, one per name or one per entry."""
+
+    def check(case: Case) -> float:
+        inner_lr = RATES[rates](case)
+        mine = meta_gradient(case.model, case.theta, case.batch, inner_lr=inner_lr, steps=steps).gradient
+        reference = case.slopes(lambda theta: _meta_loss(case, theta, inner_lr, steps), case.theta)
+        sentence = f"the meta-gradient over {steps} inner step{'s' * (steps > 1)} is not the derivative of the meta-loss"
+        return _judge(case, sentence, case.products(mine), reference)
+
+    return check
+
+
 def _rates(case: Case) -> float:
-    """Eq. 20: the derivative of the meta-loss in the rates, each array of them alone."""
+    """Eq. 20: the derivative of the meta-loss in the rates."""
     rates = RATES["one rate an entry"](case)
     mine = meta_gradient(case.model, case.theta, case.batch, inner_lr=rates, steps=2).rates_gradient
-    of_rates = lambda rates: np.asarray(
-        meta_gradient(case.model, case.theta, case.batch, inner_lr=rates, steps=2, first_order=True).loss
-    )
-    along = {name: case.one_name(name) for name in case.theta}
-    reference = Parameters({name: np.array([case.derivative(of_rates, rates, v)]) for name, v in along.items()})
-    found = Parameters({name: np.array([mine.dot(v)]) for name, v in along.items()})
-    return _judge(case, "the derivative in the rates is not that of the meta-loss (eq. 20)", found, reference)
+    reference = case.slopes(lambda rates: _meta_loss(case, case.theta, rates, 2), rates)
+    return _judge(case, "the derivative in the rates is not that of the meta-loss (eq. 20)", case.products(mine), reference)
 
 
 def _fast_weights(case: Case) -> float:
-    """Factored and dense weights, where a model has both (eqs. 14 and 15)."""
+    """Factored against dense weights, where a model has both (eqs. 14 and 15)."""
     if not hasattr(case.model, "fast_weights"):
         return 0.0
     errors = []
@@ -244,31 +240,26 @@ def _fast_weights(case: Case) -> float:
             for theta in (case.model.fast_weights(case.theta), case.theta)
         )
         for what in ("gradient", "first_order", "curvature", "rates_gradient"):
-            errors.append(_same(getattr(fast, what), getattr(dense, what), f"in fast weights the {what} is another"))
+            errors.append(_same(getattr(fast, what), getattr(dense, what), f"the {what} is different in fast weights"))
     return max(errors)
 
 
 def _first_order(case: Case) -> float:
+    """Eq. 12 once more, one step at a time: K = 2."""
     options = {"inner_lr": case.inner_lr, "steps": 2}
     exact = meta_gradient(case.model, case.theta, case.batch, **options)
     first = meta_gradient(case.model, case.theta, case.batch, **options, first_order=True).gradient
-    path = [case.theta, *(adapt(case.model, case.theta, case.x, case.y, inner_lr=case.inner_lr, steps=k) for k in (1, 2))]
-    u = case.model.at(path.pop(), case.batch.x_query, case.batch.y_query).gradient
-    errors = [_same(first, u.mean(), "the first-order meta-gradient is not the query gradient at the adapted parameters")]
-    turns = []
-    while path:  # eq. 12, one step at a time
-        turns.append(case.inner_lr * case.at(path.pop()).hvp(u))
-        u = u - turns[-1]
-    turn = (turns[0] + turns[1]).mean()
-    errors += [
-        _same(exact.gradient, first - turn, "the exact meta-gradient is not the first-order one minus the curvature term"),
-        _same(exact.curvature, turn, "the curvature is not the sum of alpha H_S(theta_k) u_{k+1}"),
+    theta_1, theta_2 = (adapt(case.model, case.theta, case.x, case.y, inner_lr=case.inner_lr, steps=k) for k in (1, 2))
+    u_2 = case.model.at(theta_2, case.batch.x_query, case.batch.y_query).gradient
+    term_1 = case.inner_lr * case.at(theta_1).hvp(u_2)
+    term_0 = case.inner_lr * case.here.hvp(u_2 - term_1)
+    curvature = (term_0 + term_1).mean()
+    return max(
+        _same(first, u_2.mean(), "the first-order meta-gradient is not the query gradient at the adapted parameters"),
+        _same(exact.gradient, first - curvature, "the exact meta-gradient is not the first-order one minus the curvature term"),
+        _same(exact.curvature, curvature, "the curvature is not the sum of alpha H_S(theta_k) u_{k+1}"),
         _same(exact.gradient, exact.first_order - exact.curvature, "the meta-gradient is not first_order minus curvature"),
-    ]
-    if relative_error(turn, 0 * turn) > 0.1:  # there is curvature to speak of
-        same = relative_error(exact.gradient, first) <= 1e-9
-        assert not same, "the exact meta-gradient is the first-order one, though the curvature is not zero"
-    return max(errors)
+    )
 
 
 CHECKS = {
@@ -294,7 +285,7 @@ OF_META_LOSS = [name for name in CHECKS if name.startswith(("meta-gradient", "on
 
 
 class Off(AssertionError):
-    """Numbers that are off: their error, what would pass, and the difference number by number."""
+    """Wrong numbers: their error, the tolerance, and the difference number by number."""
 
     def __init__(self, sentence: str, error: float, tolerance: float, difference: np.ndarray):
         super().__init__(sentence)
@@ -302,16 +293,16 @@ class Off(AssertionError):
 
 
 def is_rounding(off: Off, check: Callable[[Case], float], case: Case) -> bool:
-    """Whether the difference is another where theta is nearly the same: a mistake depends on theta smoothly, rounding does not.
+    """Whether the difference changes under a tiny change of theta: a mistake depends on theta smoothly, rounding does not.
 
-    So a model is judged by the digits that it has: the layer norm of a few features multiplies rounding by 10^4 and more.
+    Some models amplify rounding: the layer norm of a few features by 10^4 and more.
     """
     single = off.tolerance >= SINGLE
     rng = np.random.default_rng(0)
     for _ in range(3 if off.error < (0.3 if single else 1e-3) else 0):
-        beside = lambda array: array * (1 + (1e-5 if single else 1e-12) * rng.standard_normal(array.shape))
+        nearby = lambda array: array * (1 + (1e-5 if single else 1e-12) * rng.standard_normal(array.shape))
         try:
-            check(replace(case, theta=case.theta.map(beside)))
+            check(replace(case, theta=case.theta.map(nearby)))
         except Off as again:
             a, b = off.difference, again.difference
             if a.shape != b.shape or np.linalg.norm(a - b) > 0.3 * np.linalg.norm(a):
@@ -331,21 +322,27 @@ def _same(mine: object, reference: object, sentence: str, tolerance: float = 1e-
     return error
 
 
-def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, named: str = "") -> float:
-    """The relative error; or `Off` with the sentence, the error and what can be said about it, unless mine is right."""
+def _wrong_rules(case: Case) -> str:
+    """The rules that are wrong in a network of layers; "" for any other model."""
+    if not isinstance(case.model, Network) or case.derivative is not complex_step:
+        return ""
+    return "; ".join(wrong_rules(case.model, case.theta, case.x[0], case.y[0]))
+
+
+def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, hint: str = "") -> float:
+    """The relative error; or `Off` with the sentence, the error and its cause, unless mine is right."""
     error = relative_error(mine, reference)
     if error <= case.tolerance:
         return error
-    n, factor = case.x.shape[1], constant_factor(mine, reference)
-    if not named and factor:
+    cause, factor, n = _wrong_rules(case) or hint, constant_factor(mine, reference), case.x.shape[1]
+    if not cause and factor:
         missing = f" for n = {n} examples: a factor 1/n is missing"
         known = {-1: ": the sign is wrong", n: missing, 1 / n: ": it is divided by n twice"}
         meaning = next((words for value, words in known.items() if abs(factor - value) < 1e-5), "")
-        named = f"every number is {factor:.6g} times the right one{meaning}"
-    if not named:
-        off = [name for name in reference if relative_error(mine[name], reference[name]) > case.tolerance]
-        named = f"wrong in {', '.join(off)}"
-    sentence = f"{sentence}: relative error {error:.1e}; {named}"
+        cause = f"every number is {factor:.6g} times the right one{meaning}"
+    if not cause:
+        cause = "wrong in " + ", ".join(name for name in reference if not close(mine[name], reference[name], case.tolerance))
+    sentence = f"{sentence}: relative error {error:.1e}; {cause}"
     raise Off(sentence, error, case.tolerance, flatten(mine) - flatten(reference))
 
 

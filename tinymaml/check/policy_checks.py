@@ -58,7 +58,7 @@ def policy_errors(policy: LinearPolicy, rng: np.random.Generator, rows: int = 2)
     return found
 
 
-def held(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Callable[[Parameters], np.ndarray]:
+def surrogate_loss(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Callable[[Parameters], np.ndarray]:
     """The surrogate loss (T,) whose derivatives at theta are the estimates of `policy`, as a function of other parameters.
 
     The episodes that theta draws are held; of each move the probability under the other parameters counts, divided by

@@ -1,8 +1,7 @@
 """Gradients of a task, of a query loss through the inner loop and of the meta-loss, from values of the loss alone.
 
-They ask a model for `at(theta, x, y).loss` with a task axis and complex theta, and trust none of its derivatives
-(`meta_gradient_by_complex_step` alone trusts its gradient). The cost of those that move every entry by itself grows with the
-square of P, the number of parameters.
+They call `model.at(theta, x, y).loss` with a task axis and complex theta, and trust none of the model's derivatives
+(`meta_gradient_by_complex_step` alone trusts its gradient). Those that perturb every entry cost P^2 for P parameters.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def losses(model: Model, thetas: Parameters, x: np.ndarray, y: np.ndarray) -> np
 
 
 def loss_gradient(model: Model, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Parameters:
-    """The gradient of one task's loss by complex step, to rounding."""
+    """The gradient of one task's loss by complex step, up to rounding."""
     validate.model(model)
     validate.parameters("theta", theta)
     for name, array in (("x", x), ("y", y)):
@@ -43,7 +42,7 @@ Slope = Callable[[Parameters], Parameters]
 def certified(mine: Callable[[], Parameters], along: Loss, by_entries: Callable[[], Parameters]) -> Parameters:
     """`mine()` if its product with three random directions r is `along(r)`, to 1e-7; else `by_entries()`.
 
-    So the derivatives of a model are a reference only where values of its loss agree, at a cost that does not grow with P.
+    So a model's own derivative is used only if values of its loss confirm it, at a cost independent of P.
     """
     rng = np.random.default_rng(0)
     try:
@@ -54,24 +53,24 @@ def certified(mine: Callable[[], Parameters], along: Loss, by_entries: Callable[
                 break
         else:
             return found
-    except Exception:  # whatever a wrong rule raises
+    except Exception:  # a wrong rule may raise anything
         pass
     return by_entries()
 
 
 def certified_gradient(theta: Parameters, loss: Loss, own: Slope, by_entries: Slope) -> Parameters:
-    """The gradient of `loss` at theta: own(theta), if the loss agrees, else by_entries(theta)."""
+    """The gradient of `loss` at theta: own(theta) if the loss confirms it, else by_entries(theta)."""
     return certified(lambda: own(theta), lambda r: complex_step(loss, theta, r), lambda: by_entries(theta))
 
 
 def certified_hvp(theta: Parameters, v: Parameters, loss: Loss, own: Slope, by_entries: Slope) -> Parameters:
-    """The Hessian of `loss` times v: the complex step of `own`, if the loss agrees, else the difference of `by_entries`."""
+    """The Hessian of `loss` times v: the complex step of `own` if the loss confirms it, else a difference of `by_entries`."""
     slope = lambda r: adaptive_difference(lambda theta: complex_step(loss, theta, r), theta, v)
     return certified(lambda: complex_step(own, theta, v), slope, lambda: adaptive_difference(by_entries, theta, v))
 
 
 def of_task(model: Model, x: np.ndarray, y: np.ndarray) -> tuple[Loss, Slope, Slope]:
-    """The loss of one task, x (n, ...) and y (n, ...), as a function of theta; its gradient as the model has it; by entries."""
+    """Functions of theta for one task, x (n, ...) and y (n, ...): the loss, the model's gradient, the gradient by entries."""
     loss = lambda theta: losses(model, theta.map(lambda array: array[None]), x, y)[0]
     own = lambda theta: model.at(theta, x[None], y[None]).gradient.task(0)
     return loss, own, lambda theta: complex_step_gradient(lambda thetas: losses(model, thetas, x, y), theta)
@@ -82,7 +81,7 @@ def query_gradient(
 ) -> Parameters:
     """The derivative of one task's query loss after `steps` inner steps from theta: u_k of eq. 12 has steps = K - k left.
 
-    Eq. 12 with certified gradients and Hessian-vector products: see `certified`. ValueError if theta_k stands on a kink.
+    Eq. 12 with certified gradients and Hessian-vector products. ValueError if theta_k is on a kink.
     """
     task, path = of_task(model, *support), [theta]
     for _ in range(steps):
@@ -94,8 +93,8 @@ def query_gradient(
         v = inner_lr * u
         if on_a_kink(task[0], here, v) or on_a_kink(slope, here, v):
             raise ValueError(
-                "theta stands on a kink (a pre-activation of relu is zero, as with x = 0 and zero biases), so there is no "
-                "second derivative to compare with: move x or the biases a little"
+                "theta is on a kink (a pre-activation of relu is zero, as with x = 0 and zero biases), so there is no "
+                "second derivative to compare with: change x or the biases a little"
             )
         u = u - certified_hvp(here, v, *task)
     return u
@@ -104,10 +103,10 @@ def query_gradient(
 def meta_gradient_by_complex_step(
     model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int
 ) -> Parameters:
-    """The gradient of the meta-loss, every entry of theta at once: what eq. 13 should give, to rounding.
+    """The gradient of the meta-loss by complex step, all entries of theta at once: eq. 13 up to rounding.
 
-    It differentiates the inner loop as it runs, `adapt`, and so trusts the model's gradient (check that first), but no
-    Hessian and nothing of eq. 12. theta must be shared by the tasks.
+    It differentiates through `adapt`, and so trusts the model's gradient (check that first), but no Hessian and no part
+    of eq. 12. theta must be shared by the tasks.
     """
     validate.model(model)
     validate.parameters("theta", theta)
@@ -127,6 +126,6 @@ def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Pa
     """
     P, T = theta.size, len(batch)
     copies = (tile(theta) + (1j * STEP) * basis(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
-    many = lambda array: np.tile(array, (P, *[1] * (array.ndim - 1)))  # all tasks, then all tasks again: (P T, n, ...)
+    many = lambda array: np.tile(array, (P, *[1] * (array.ndim - 1)))  # all tasks, P times: (P T, n, ...)
     tasks = TaskBatch(*(many(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
     return theta.unflatten(f(copies, tasks).reshape(P, T).mean(1).imag / STEP)
