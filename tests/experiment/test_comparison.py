@@ -135,7 +135,7 @@ def test_what_a_method_trains_beside_theta_is_in_its_checkpoint_and_used_on_new_
 
 def test_a_method_that_is_not_compared_by_default_is_when_it_is_named(tmp_path, monkeypatch):
     few(monkeypatch)
-    monkeypatch.setattr(methods, "METHODS", (replace(LAZY, compared=False), *methods.METHODS))
+    monkeypatch.setattr(methods, "METHODS", (replace(LAZY, default=False), *methods.METHODS))
     assert "lazy" not in settings_for_each("sinusoids")
     assert list(compared("sinusoids", tmp_path, ["lazy"])[1]["methods"]) == ["lazy", "task-blind"]
 
@@ -191,7 +191,7 @@ def test_a_new_family_is_trained_on_judged_by_its_measure_and_shown(tmp_path, mo
 def test_every_trained_method_is_judged_and_in_the_order_that_was_asked(tmp_path, monkeypatch):
     few(monkeypatch)
     found, results = compared("sinusoids", tmp_path)
-    usual = [method for method in methods.METHODS if method.compared and method.applies(tasks.named("sinusoids"))]
+    usual = [method for method in methods.METHODS if method.default and method.supports(tasks.named("sinusoids"))]
     trained = [method.name for method in usual if method.gradient]
     assert list(found.histories) == trained and set(trained) <= set(results["methods"])
     some = compared("sinusoids", tmp_path / "some", ["scratch", "pretraining"])[1]

@@ -40,7 +40,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         "numbers where there are any, and writes figures, results.json and checkpoints into a folder.",
     )  # fmt: skip
     families = [family.name for family in tasks.FAMILIES]
-    usual = "those that apply of " + ", ".join(method.name for method in methods.METHODS if method.compared)
+    usual = "those that apply of " + ", ".join(method.name for method in methods.METHODS if method.default)
     compare.add_argument(
         "family", nargs="?", choices=families, default=first, metavar="FAMILY", help=f"where tasks come from (default: {first})"
     )

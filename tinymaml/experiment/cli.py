@@ -113,14 +113,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     test = replace(settings, **{name: value for name, value in changes.items() if value is not None})
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
     family, method = tasks.named(test.family), methods.named(test.method)
-    if arguments.inner_lr is not None and not method.rated(settings):
+    if arguments.inner_lr is not None and not method.uses_inner_lr(settings):
         how = "adapts at rates of its own" if method.adapts else "does not adapt"
         raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} {how}: leave it out")
     batch = new_tasks(test, count, family.test_queries, arguments.seed)
     curve = judge(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)  # with the classes of its training
     trained = f"{method.look.label}, {state.iteration:,} iterations"
     own = "rates of its own" if method.adapts else "no adaptation"
-    rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else own
+    rate = f"inner_lr {test.inner_lr:g}" if method.uses_inner_lr(settings) else own
     print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")
     print(f"{'steps':>5}  {family.metric.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):

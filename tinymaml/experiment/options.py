@@ -36,8 +36,8 @@ def checked(settings: Settings) -> Settings:
     ValueError for a method that does not apply to the family, for an option that neither declares, and for bad values.
     """
     family, method, given = tasks.named(settings.family), methods.named(settings.method), settings.options
-    if not method.applies(family):
-        able = ", ".join(each.name for each in methods.METHODS if each.applies(family))
+    if not method.supports(family):
+        able = ", ".join(each.name for each in methods.METHODS if each.supports(family))
         raise ValueError(f"method {method.name} does not apply to {family.name}: choose one of {able}")
     known = declared(family, method)
     for name in given:
@@ -83,7 +83,7 @@ def settings_for_each(family: str, several: Sequence[str] | None = None, **asked
     """
     chosen = tasks.named(family)
     if several is None:
-        several = [method.name for method in methods.METHODS if method.compared and method.applies(chosen)]
+        several = [method.name for method in methods.METHODS if method.default and method.supports(chosen)]
     each = [methods.named(name) for name in several]
     for name in asked:
         if name not in FIELDS and name not in declared(chosen, *each):

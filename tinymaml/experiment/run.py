@@ -41,7 +41,7 @@ def initialisation(settings: Settings) -> Parameters:
 
 def sampler(settings: Settings) -> Sample:
     """sample(rng): the next batch of training tasks, as the method is shown it."""
-    return methods.named(settings.method).shown(tasks.named(settings.family), settings)
+    return methods.named(settings.method).sampler(tasks.named(settings.family), settings)
 
 
 def gradient(settings: Settings) -> Gradient:
@@ -79,7 +79,7 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
     def one(shots: int, queries: int) -> TaskBatch:
         least, rng = replace(settings, tasks=1, shots=shots, queries=queries), np.random.default_rng(0)
         if not count:
-            return method.shown(family, least)(rng)
+            return method.sampler(family, least)(rng)
         return family.testing(settings).sample(rng, tasks=1, shots=shots, queries=queries, dtype=settings.dtype)
 
     extent = memory.extent(one, number, settings.shots, asked)
@@ -157,8 +157,8 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             label=method.look.label if progress else None,
         )
     except Diverged as error:
-        rate = flattened(settings)[method.rate]
-        hint = f"{error.what} with {method.rate} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
+        rate = flattened(settings)[method.lr_to_lower]
+        hint = f"{error.what} with {method.lr_to_lower} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
         raise Diverged(error.iteration, hint) from error
 
 
