@@ -17,7 +17,7 @@ from tinymaml.experiment.run import reopen, run
 from tinymaml.methods import Method
 from tinymaml.settings import Look, Option
 from tinymaml.tasks import Family, Sinusoids
-from tinymaml.tasks.family import Published, Reference, Sizes
+from tinymaml.tasks.family import Baseline, ModelSpec, Published
 from tinymaml.training.evaluation import Metric, evaluate
 
 TINY = {"iterations": 3, "tasks": 3, "shots": 2, "queries": 2, "hidden": (5,)}
@@ -142,7 +142,7 @@ def test_a_method_that_is_not_compared_by_default_is_when_it_is_named(tmp_path, 
 
 # -- a new family ------------------------------------------------------------------------------------------------
 
-def picture(found):
+def figure(found):
     """Every start, as a line."""
     ax = plot.axes()
     for name, begun in found.starts.items():
@@ -153,13 +153,13 @@ def picture(found):
 LINES = Family(
     "lines", "regression of sine waves so slow that they look like lines",
     title=lambda s: f"{s.shots}-shot lines of slope {s.options['slope']:g}",
-    sizes=lambda s: Sizes(1, 1, "squared_error"),
+    sizes=lambda s: ModelSpec(1, 1, "squared_error"),
     metric=Metric("return", lambda here, y: -here.loss, digits=3, diverges=False, log=False),
     training=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
     testing=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
-    test_tasks=7, test_queries=3, pictures={"lines.png": picture}, defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
+    test_tasks=7, test_queries=3, figures={"lines.png": figure}, defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
     options=(Option("slope", 1.0, "the largest slope", validate.rate),),
-    references=(Reference("still", Look("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
+    baselines=(Baseline("still", Look("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
     paper=(Published({"method": "maml", "shots": 2, "slope": 2.0}, {1: -0.125}),),
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ def small(family, method, **more):
 
 def test_no_two_methods_or_references_look_alike():
     looks = [method.look for method in methods.METHODS]
-    looks += {reference.name: reference.look for family in tasks.FAMILIES for reference in family.references}.values()
+    looks += {baseline.name: baseline.look for family in tasks.FAMILIES for baseline in family.baselines}.values()
     for place in ("label", "colour", "style"):
         assert len({str(getattr(look, place)) for look in looks}) == len(looks)
 

@@ -139,9 +139,9 @@ def _judged(
             curves[name] = judge(settings, theta, batch, STEPS)
             if methods.named(name).adapts:
                 starts[name] = start(settings, theta, batch[:DRAWN])
-    for reference in family.references:
-        looks[reference.name] = reference.look
-        curves[reference.name] = constant(reference.value(batch), STEPS, diverges=family.metric.diverges)
+    for baseline in family.baselines:
+        looks[baseline.name] = baseline.look
+        curves[baseline.name] = constant(baseline.value(batch), STEPS, diverges=family.metric.diverges)
     histories = {name: state.losses for name, state in states.items()}
     seconds = {name: state.seconds for name, state in states.items()}
     return Comparison(runs, batch, starts, curves, looks, histories, seconds, failed)
@@ -152,7 +152,7 @@ def table(found: Comparison) -> str:
 
     Where tasks can diverge there stand beside them how many have, and the median, which they cannot spoil.
     """
-    s, metric, shown = found.settings, found.family.metric, found.family.shown
+    s, metric, shown = found.settings, found.family.metric, found.family.report_steps
     unit, digits = (100 if metric.percent else 1), metric.digits
     row = lambda label, cells, end="": f"{label:<26}" + "".join(f"{cell:>16}" for cell in cells) + f"{end:>10}"
     lines = [
@@ -184,7 +184,7 @@ def write(found: Comparison, folder: Path) -> list[str]:
     """results.json with every number and setting, and then the figures; a sentence for each that fails."""
     numbers = json.dumps(_numbers(found), indent=1, allow_nan=False).encode()
     files = {"results.json": lambda path: write_whole(path, lambda file: file.write(numbers))}
-    pictures = {"steps.png": _steps, "training.png": _training, **found.family.pictures}
+    pictures = {"steps.png": _steps, "training.png": _training, **found.family.figures}
     files |= {name: partial(_draw, picture, found) for name, picture in pictures.items()}
     unwritten = []
     for name, put in files.items():

@@ -42,7 +42,7 @@ METHODS = (
 
 # what every method and every reference looks like in all tables and figures
 LOOKS = {method.name: method.look for method in METHODS} | {
-    reference.name: reference.look for family in FAMILIES for reference in family.references
+    baseline.name: baseline.look for family in FAMILIES for baseline in family.baselines
 }
 
 

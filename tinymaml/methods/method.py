@@ -15,7 +15,7 @@ import numpy as np
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Look, Option, Settings
 from tinymaml.tasks.batch import TaskBatch
-from tinymaml.tasks.family import Family, Sizes
+from tinymaml.tasks.family import Family, ModelSpec
 
 Gradient = Callable[[Parameters, TaskBatch, int], Any]  # gradient(theta, batch, iteration): see `train`
 Sample = Callable[[np.random.Generator], TaskBatch]  # sample(rng): the next batch of training tasks
@@ -70,7 +70,7 @@ class Method:
     help: str
     look: Look
     gradient: Callable[[Any, Settings], Gradient] | None
-    sizes: Callable[[Family, Settings], Sizes] = lambda family, settings: family.sizes(settings)
+    sizes: Callable[[Family, Settings], ModelSpec] = lambda family, settings: family.sizes(settings)
     initial: Callable[[Any, Settings, np.random.Generator], Parameters] = (
         lambda model, settings, rng: model.init(rng, settings.dtype)
     )

@@ -9,10 +9,10 @@ import numpy as np
 from tinymaml.methods.method import Method, Sample, Start, family_sampler
 from tinymaml.methods.pretraining import gradient
 from tinymaml.settings import Look, Settings
-from tinymaml.tasks.family import Family, Sizes
+from tinymaml.tasks.family import Family, ModelSpec
 
 
-def sizes(family: Family, settings: Settings) -> Sizes:
+def sizes(family: Family, settings: Settings) -> ModelSpec:
     """The family's, with room for the answer beside the inputs."""
     one = family.training(settings).sample(np.random.default_rng(0), tasks=1, shots=1, queries=1, dtype=settings.dtype)
     return replace(family.sizes(settings), inputs=family.with_task_params(one).x_support.shape[-1])

@@ -15,10 +15,10 @@ from tinymaml.methods.pretraining import gradient
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Look, Settings
 from tinymaml.tasks.batch import TaskBatch
-from tinymaml.tasks.family import Family, Sizes
+from tinymaml.tasks.family import Family, ModelSpec
 
 
-def sizes(family: Family, settings: Settings) -> Sizes:
+def sizes(family: Family, settings: Settings) -> ModelSpec:
     """As many outputs as there are training classes."""
     return replace(family.sizes(settings), outputs=len(family.classes(settings)))
 
