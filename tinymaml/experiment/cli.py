@@ -125,7 +125,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     print(f"{'steps':>5}  {family.metric.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
         mean = f"{format_number(curve.mean[k])} +- {format_number(curve.interval[k])}"
-        print(f"{k:>5}  {mean:>18}  {format_number(curve.median[k]):>8}  {curve.count[k]:>8}")
+        print(f"{k:>5}  {mean:>18}  {format_number(curve.median[k]):>8}  {curve.diverged_count[k]:>8}")
     return 0
 
 

@@ -169,7 +169,7 @@ def table(found: Comparison) -> str:
         curve = found.curves[name]
         mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
         cells = [f"{format_number(mean[k], digits)} +- {format_number(interval[k], digits)}" for k in shown]
-        lines.append(row(look.label, cells, curve.count.max() if metric.diverges else ""))
+        lines.append(row(look.label, cells, curve.diverged_count.max() if metric.diverges else ""))
         if metric.diverges:
             lines.append(row("  median", [f"{format_number(median[k], digits)}        " for k in shown]))
         if paper := found.paper[name]:
@@ -236,5 +236,5 @@ def _numbers(found: Comparison) -> dict[str, Any]:
 def _plain(curve: Curve) -> dict[str, list[Any]]:
     """The statistics of a curve as lists for JSON, which knows no NaN and no infinity."""
     known = lambda values: [value if np.isfinite(value) else None for value in values.tolist()]
-    statistics = {"mean": curve.mean, "interval95": curve.interval, "median": curve.median, "diverged": curve.count}
+    statistics = {"mean": curve.mean, "interval95": curve.interval, "median": curve.median, "diverged": curve.diverged_count}
     return {name: known(values) for name, values in statistics.items()}
