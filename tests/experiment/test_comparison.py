@@ -144,7 +144,7 @@ def test_a_method_that_is_not_compared_by_default_is_when_it_is_named(tmp_path, 
 
 def figure(found):
     """Every start, as a line."""
-    ax = plot.axes()
+    ax = plot.get_axes()
     for name, begun in found.starts.items():
         ax.plot(begun.theta.flat, label=name)
     return ax
