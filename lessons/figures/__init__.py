@@ -64,7 +64,7 @@ def errors(
     """Relative errors as a map: rows and columns by name; an error of at most `right` is a white cell with the word `unseen`."""
     rows, columns = list(table), list(next(iter(table.values())))
     values = np.array([[table[row][column] for column in columns] for row in rows])
-    ax = plot.axes(ax, (0.75 * len(columns) + 2.6, 0.42 * len(rows) + 1.3))
+    ax = plot.get_axes(ax, (0.75 * len(columns) + 2.6, 0.42 * len(rows) + 1.3))
     ax.imshow(np.where(values > right, values, np.nan), cmap="Oranges", norm=LogNorm(1e-3, 30), aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         wrong = value > right

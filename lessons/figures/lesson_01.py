@@ -43,7 +43,7 @@ def tasks(batch: TaskBatch) -> Figure:
 
 def over_tasks(some: TaskBatch, x: np.ndarray, prediction: np.ndarray, mean: np.ndarray, ax: Axes | None = None) -> Axes:
     """A task-blind prediction and the closed-form mean, over the waves of some tasks in grey. x (n, 1)."""
-    ax = plot.axes(ax, (6.4, 3.4))
+    ax = plot.get_axes(ax, (6.4, 3.4))
     for t in range(len(some)):
         ax.plot(x, some.task_params[t](x), color="#bbbbbb", linewidth=0.8, label="tasks" if t == 0 else None)
     _, colour, _, _ = STYLES["pretraining"]
@@ -73,7 +73,7 @@ def fine_tuning(batch: TaskBatch, x: np.ndarray, fits: Mapping[int, np.ndarray])
 
 def support_against_query(support: np.ndarray, query: np.ndarray, ax: Axes | None = None) -> Axes:
     """The mean loss on the support and on the query sets after 0, 1, 2, ... steps."""
-    ax = plot.axes(ax, (7.2, 3.6))
+    ax = plot.get_axes(ax, (7.2, 3.6))
     ax.plot(query, color=QUERY["color"], label="on the query sets")
     ax.plot(support, color=SUPPORT["color"], linestyle="--", label="on the support sets")
     ax.set_xlabel("steps of gradient descent on the support set")

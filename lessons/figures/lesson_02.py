@@ -16,7 +16,7 @@ from tinymaml.plot import BLUE, GREY, VERMILION
 
 def one_step(w: float, slope: float, new_w: float, loss_of: Callable, ax: Axes | None = None) -> Axes:
     """A loss of one weight, its tangent at w, and the step from w to new_w."""
-    ax = plot.axes(ax, (7.6, 3.4))
+    ax = plot.get_axes(ax, (7.6, 3.4))
     low, high = sorted((w, new_w))
     grid = np.linspace(low - (high - low), high + 0.7 * (high - low), 200)
     ax.plot(grid, loss_of(grid), color="black", linewidth=1, label="loss")
@@ -53,7 +53,7 @@ def side_by_side(mine: Mapping[str, np.ndarray], reference: Mapping[str, np.ndar
 
 def walk(alphas: np.ndarray, downhill: np.ndarray, elsewhere: np.ndarray, slope: float, ax: Axes | None = None) -> Axes:
     """The loss along the negative gradient, (A,), the tangent there, and the loss along other directions, (N, A)."""
-    ax = plot.axes(ax, (7.2, 3.8))
+    ax = plot.get_axes(ax, (7.2, 3.8))
     for i, losses in enumerate(elsewhere):
         label = "random directions of the same length" if i == 0 else None
         ax.plot(alphas, losses, color=GREY, linestyle=":", linewidth=1.2, label=label)

@@ -21,7 +21,7 @@ STEP_LOOKS = {  # colour, line style, marker
 
 def error_against_h(h: np.ndarray, errors: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
     """The relative error of each method against its step h, both on log axes; an error of zero is drawn at 1e-17."""
-    ax = plot.axes(ax, (7.6, 4.4))
+    ax = plot.get_axes(ax, (7.6, 4.4))
     for name, values in errors.items():
         colour, style, marker = STEP_LOOKS[name]
         ax.plot(h, np.clip(values, 1e-17, 1e3), color=colour, linestyle=style, marker=marker, markersize=4, label=name)
@@ -42,7 +42,7 @@ def error_against_h(h: np.ndarray, errors: Mapping[str, np.ndarray], ax: Axes | 
 
 def trainings(right: np.ndarray, planted: np.ndarray, ax: Axes | None = None) -> Axes:
     """The losses of several trainings (runs, steps) with the right and with the planted gradient, in pairs."""
-    ax = plot.axes(ax, (7.2, 3.8))
+    ax = plot.get_axes(ax, (7.2, 3.8))
     for runs, colour, style, label in ((right, BLUE, "-", "right gradient"), (planted, VERMILION, "--", "planted bug")):
         for i, losses in enumerate(runs):
             ax.plot(losses, color=colour, linestyle=style, linewidth=1.3, label=label if i == 0 else None)
@@ -55,7 +55,7 @@ def trainings(right: np.ndarray, planted: np.ndarray, ax: Axes | None = None) ->
 
 def bias_gradients(right: np.ndarray, planted: np.ndarray, ax: Axes | None = None) -> Axes:
     """One bias gradient, (1, d), unit by unit, beside what the planted one does to each unit."""
-    ax = plot.axes(ax, (7.2, 3.2))
+    ax = plot.get_axes(ax, (7.2, 3.2))
     order = np.argsort(right[0])
     ax.bar(np.arange(right.size), right[0, order], color=BLUE, label="right: one number a unit")
     spread = np.broadcast_to(planted, right.shape)[0]

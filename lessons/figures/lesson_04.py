@@ -19,7 +19,7 @@ def matrix(values: np.ndarray, theta: Parameters, largest: float, ax: Axes | Non
 
     The colours follow the cube root of the values, so that small entries show beside large ones; `largest` is full colour.
     """
-    ax = plot.axes(ax, (4, 4))
+    ax = plot.get_axes(ax, (4, 4))
     reach = np.cbrt(largest)
     ax.imshow(np.cbrt(values), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
     sizes = [array.size for array in theta.values()]

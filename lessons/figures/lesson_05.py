@@ -118,7 +118,7 @@ def two_gradients(
 
 def learning(curves: dict[str, np.ndarray], steps: np.ndarray, ax: Axes | None = None) -> Axes:
     """The loss after adaptation (its median over tasks) against iterations of the outer loop; curves[name] (len(steps),)."""
-    ax = plot.axes(ax, (7.2, 3.4))
+    ax = plot.get_axes(ax, (7.2, 3.4))
     looks = [(STYLES[key][1], STYLES[key][2], STYLES[key][3]) for key in ("maml", "scratch", "pretraining")]
     for (name, values), (colour, style, marker) in zip(curves.items(), looks, strict=False):
         ax.plot(steps, values, color=colour, linestyle=style, marker=marker, markersize=5, label=name)

@@ -21,7 +21,7 @@ SUPPORT = POINTS | {"color": "black"}  # the methods have the colours
 
 def two_objectives(now: Callable, after: Callable, ax: Axes | None = None) -> Axes:
     """The mean over tasks of now(theta) and of after(theta), both (T,), with their least values marked."""
-    ax = plot.axes(ax, (6.2, 3))
+    ax = plot.get_axes(ax, (6.2, 3))
     thetas = np.linspace(0, 7.5, 301)
     for key, objective, name in (("pretraining", now, "present: before the step"), ("maml", after, "potential: after one step")):
         _, colour, style, marker = STYLES[key]

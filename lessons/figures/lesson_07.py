@@ -49,7 +49,7 @@ def characters(batch: TaskBatch, size: int, names: str = "ABCDEFGHIJKLMNOPQRSTUV
 
 def accuracy(curves: Mapping[str, Curve], flat: Mapping[str, float], ax: Axes | None = None) -> Axes:
     """Accuracy against adaptation steps with 95 % intervals; `flat` holds what does not adapt: told, neighbour, chance."""
-    ax = plot.axes(ax, (8, 4))
+    ax = plot.get_axes(ax, (8, 4))
     for name, value in flat.items():
         label, colour, style = FLAT[name]
         ax.axhline(value, color=colour, linestyle=style, linewidth=1.5, label=label)
@@ -100,7 +100,7 @@ def regions(panels: Mapping[str, np.ndarray], support: np.ndarray, query: np.nda
 
 def directions(by_method: Mapping[str, np.ndarray], signal: int = 2, ax: Axes | None = None) -> Axes:
     """The length of the first layer's weights along each direction of the input (10,), one set of bars a method."""
-    ax = plot.axes(ax, (8, 3))
+    ax = plot.get_axes(ax, (8, 3))
     width = 0.8 / len(by_method)
     for i, ((key, lengths), hatch) in enumerate(zip(by_method.items(), ["", "//", ".."], strict=False)):
         label, colour, _, _ = STYLES[key]

@@ -113,7 +113,7 @@ def returns(model: SampledPolicy, theta: Parameters, batch: object, rng: np.rand
 def cells(name: str, of: np.ndarray) -> list[str]:
     """A row of the table: means with 95 % intervals over the goals."""
     found = curve(-of)
-    lost = f" ({found.count[-1]} lost)" if found.count[-1] else ""
+    lost = f" ({found.diverged_count[-1]} lost)" if found.diverged_count[-1] else ""
     return [name + lost, *(f"{-mean:.2f} +- {each:.2f}" for mean, each in zip(found.mean, found.interval, strict=True))]
 
 

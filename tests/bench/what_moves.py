@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = []
     for what, names in moving.items():
         curve = evaluate(model, theta, batch, inner_lr=dict.fromkeys(names, alpha), steps=max(SHOWN), metric=family.metric)
-        rows.append([what, *(f"{curve.mean[k]:.3f}" for k in SHOWN), f"{curve.count.max()}"])
+        rows.append([what, *(f"{curve.mean[k]:.3f}" for k in SHOWN), f"{curve.diverged_count.max()}"])
     print(report.markdown([f"what adapts, {family.metric.name} after steps", *map(str, SHOWN), "diverged"], rows), end="\n\n")
 
     one = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=alpha).dense() - theta

@@ -17,7 +17,7 @@ from tinymaml.experiment.run import load_run, run
 from tinymaml.methods import Method
 from tinymaml.settings import Option, PlotStyle
 from tinymaml.tasks import Family, Sinusoids
-from tinymaml.tasks.family import Published, Reference, Sizes
+from tinymaml.tasks.family import Baseline, ModelSpec, Published
 from tinymaml.training.evaluation import Metric, evaluate
 
 TINY = {"iterations": 3, "tasks": 3, "shots": 2, "queries": 2, "hidden": (5,)}
@@ -136,16 +136,16 @@ def test_what_a_method_trains_beside_theta_is_in_its_checkpoint_and_used_on_new_
 
 def test_a_method_that_is_not_compared_by_default_is_when_it_is_named(tmp_path, monkeypatch):
     few(monkeypatch)
-    monkeypatch.setattr(methods, "METHODS", (replace(LAZY, compared=False), *methods.METHODS))
+    monkeypatch.setattr(methods, "METHODS", (replace(LAZY, default=False), *methods.METHODS))
     assert "lazy" not in settings_for_each("sinusoids")
     assert list(compared("sinusoids", tmp_path, ["lazy"])[1]["methods"]) == ["lazy", "task-blind"]
 
 
 # -- a new family ------------------------------------------------------------------------------------------------
 
-def picture(found):
+def figure(found):
     """Every start, as a line."""
-    ax = plot.axes()
+    ax = plot.get_axes()
     for name, begun in found.starts.items():
         ax.plot(begun.theta.flat, label=name)
     return ax
@@ -154,13 +154,13 @@ def picture(found):
 LINES = Family(
     "lines", "regression of sine waves so slow that they look like lines",
     title=lambda s: f"{s.shots}-shot lines of slope {s.options['slope']:g}",
-    sizes=lambda s: Sizes(1, 1, "squared_error"),
+    sizes=lambda s: ModelSpec(1, 1, "squared_error"),
     metric=Metric("return", lambda here, y: -here.loss, digits=3, diverges=False, log=False),
     training=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
     testing=lambda s: Sinusoids(amplitude=(0, s.options["slope"]), x=(-0.1, 0.1)),
-    test_tasks=7, test_queries=3, pictures={"lines.png": picture}, defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
+    test_tasks=7, test_queries=3, figures={"lines.png": figure}, defaults={"outer_lr": 0.01, "slope": 2.0}, shots=(1, 2),
     options=(Option("slope", 1.0, "the largest slope", validate.rate),),
-    references=(Reference("still", PlotStyle("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
+    baselines=(Baseline("still", PlotStyle("stands still", "#654321"), lambda batch: -(batch.y_query**2).mean((1, 2))),),
     paper=(Published({"method": "maml", "shots": 2, "slope": 2.0}, {1: -0.125}),),
 )  # fmt: skip
 
@@ -192,7 +192,7 @@ def test_a_new_family_is_trained_on_judged_by_its_measure_and_shown(tmp_path, mo
 def test_every_trained_method_is_judged_and_in_the_order_that_was_asked(tmp_path, monkeypatch):
     few(monkeypatch)
     found, results = compared("sinusoids", tmp_path)
-    usual = [method for method in methods.METHODS if method.compared and method.applies(tasks.named("sinusoids"))]
+    usual = [method for method in methods.METHODS if method.default and method.supports(tasks.named("sinusoids"))]
     trained = [method.name for method in usual if method.gradient]
     assert list(found.histories) == trained and set(trained) <= set(results["methods"])
     some = compared("sinusoids", tmp_path / "some", ["scratch", "pretraining"])[1]

@@ -175,9 +175,9 @@ def test_a_stop_while_saving_comes_after_it():
 
 
 def test_a_figure_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
-    plot.save(plot.axes(), tmp_path / "figure.png")
+    plot.save(plot.get_axes(), tmp_path / "figure.png")
     before = (tmp_path / "figure.png").read_bytes()
-    ax = plot.axes()
+    ax = plot.get_axes()
 
     def dies(path, **more):
         path.write_bytes(b"half")

@@ -24,7 +24,7 @@ out, lines = Path(sys.argv[1]), []
 for family in tasks.FAMILIES:
     small = ["--classes", "9"] if family.name == "glyphs" else []
     for method in methods.METHODS:
-        if family.name == "omniglot" or not (method.gradient and method.applies(family)):  # the options of glyphs, on a disk
+        if family.name == "omniglot" or not (method.gradient and method.supports(family)):  # the options of glyphs, on a disk
             continue
         own = [name for name, option in options_of(family, method).items() if type(option.default) is int]
         for inside in ("es", "climb") if method.name == "es" else ("",):

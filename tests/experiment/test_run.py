@@ -24,7 +24,7 @@ SMALL = settings_for(**TINY)
 PAIRS = [
     (family.name, method.name)
     for family in tasks.FAMILIES for method in methods.METHODS
-    if "data" not in options_of(family) and method.applies(family)
+    if "data" not in options_of(family) and method.supports(family)
 ]  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def test_every_purpose_has_a_stream_of_its_own_that_never_changes():
 @pytest.mark.parametrize("change", [
     {}, {"method": "first-order"}, {"method": "pretraining"}, {"method": "oracle"}, {"half_life": 4}, {"dtype": "float32"},
     {"steps": 2}, {"family": "planes", "method": "transfer"},
-    *({"method": method.name} for method in methods.METHODS if not method.compared),
+    *({"method": method.name} for method in methods.METHODS if not method.default),
 ])
 def test_a_run_resumed_with_more_iterations_equals_one_never_stopped(tmp_path, change):
     settings = settings_for(**TINY | change)
@@ -154,11 +154,13 @@ def test_divergence_stops_names_the_rate_and_saves_finite_parameters(tmp_path):
         run(settings_for(**TINY | {"method": "pretraining", "outer_lr": 1e200}), tmp_path / "pre.npz", progress=False)
 
 
-@pytest.mark.parametrize("method", [each for each in methods.METHODS if each.rate != "outer_lr"], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "method", [each for each in methods.METHODS if each.lr_to_lower != "outer_lr"], ids=lambda each: each.name
+)
 def test_divergence_of_whatever_has_an_inner_loop_names_the_rate_to_lower(tmp_path, method):
-    rate = 1e160 if method.rate == "inner_lr" else 1e60  # beyond that Adam's mean of squares is no number
-    settings = settings_for(**TINY | {"method": method.name, method.rate: rate})
-    said = f"with {method.rate} {rate:g}: try {rate / 10:g}; the state before it is saved".replace("+", "\\+")
+    rate = 1e160 if method.lr_to_lower == "inner_lr" else 1e60  # beyond that Adam's mean of squares is no number
+    settings = settings_for(**TINY | {"method": method.name, method.lr_to_lower: rate})
+    said = f"with {method.lr_to_lower} {rate:g}: try {rate / 10:g}; the state before it is saved".replace("+", "\\+")
     with pytest.raises(Diverged, match=rf"iteration \d+: .* {said}") as caught:
         run(settings, tmp_path / "run.npz", progress=False)
     state, _ = load_run(tmp_path / "run.npz")

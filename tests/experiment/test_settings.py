@@ -79,7 +79,7 @@ def test_an_option_has_one_type(wrong):
 
 def test_several_methods_share_everything_but_their_own_options():
     runs = settings_for_each("sinusoids", steps=3, shots=10)
-    usual = [method.name for method in methods.METHODS if method.compared and method.applies(tasks.named("sinusoids"))]
+    usual = [method.name for method in methods.METHODS if method.default and method.supports(tasks.named("sinusoids"))]
     assert list(runs) == usual
     assert runs["maml"].options == {"steps": 3} and runs["pretraining"].options == {}
     assert {s.shots for s in runs.values()} == {10}

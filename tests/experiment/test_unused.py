@@ -72,7 +72,7 @@ def test_a_setting_changes_something_or_is_known_to_be_unused(monkeypatch, famil
     monkeypatch.setattr(glyphs, "NEW", 8)
     glyphs._pools.cache_clear()
     wrong = []
-    for method in (each for each in methods.METHODS if each.applies(tasks.named(family))):
+    for method in (each for each in methods.METHODS if each.supports(tasks.named(family))):
         for base in bases(family, method):
             before = result(base)
             for name in (*FIELDS, *base.options):

@@ -11,7 +11,7 @@ from tinymaml.experiment.options import options_of, settings_for
 from tinymaml.experiment.run import gradient, initialisation, model, new_tasks, rng_for, run, sampler, start
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
-from tinymaml.methods.multi_step import annealed
+from tinymaml.methods.multi_step import step_weights
 from tinymaml.nn.models import CNN, RNN
 from tinymaml.tasks import Sinusoids, with_task_params
 from tinymaml.training.optimizers import Adam
@@ -23,7 +23,7 @@ def small(family, method, **more):
 
 def test_no_two_methods_or_references_look_alike():
     styles = [method.style for method in methods.METHODS]
-    styles += {reference.name: reference.style for family in tasks.FAMILIES for reference in family.references}.values()
+    styles += {baseline.name: baseline.style for family in tasks.FAMILIES for baseline in family.baselines}.values()
     for place in ("label", "colour", "line"):
         assert len({str(getattr(style, place)) for style in styles}) == len(styles)
 
@@ -40,8 +40,8 @@ def test_whether_a_method_applies_is_decided_by_what_the_family_has():
     bare = replace(tasks.named("sinusoids"), with_task_params=None)
     for name, hook in (("oracle", "with_task_params"), ("transfer", "classes")):
         method = methods.named(name)
-        assert not method.applies(bare) and method.applies(replace(bare, **{hook: lambda given: given}))
-    assert all(method.applies(bare) for method in methods.METHODS if method.name not in ("oracle", "transfer"))
+        assert not method.supports(bare) and method.supports(replace(bare, **{hook: lambda given: given}))
+    assert all(method.supports(bare) for method in methods.METHODS if method.name not in ("oracle", "transfer"))
 
 
 def test_pretraining_takes_every_point_of_every_task_alike():
@@ -124,7 +124,7 @@ def jittered(settings):
 @pytest.mark.parametrize("method", TRAINED, ids=lambda method: method.name)
 def test_the_gradient_of_a_method_is_the_derivative_of_its_loss(method):
     """By complex step, entry by entry, rates that are trained included."""
-    family = tasks.named("sinusoids" if method.applies(tasks.named("sinusoids")) else "planes")
+    family = tasks.named("sinusoids" if method.supports(tasks.named("sinusoids")) else "planes")
     more = {"steps": 3} if "steps" in {option.name for option in method.options} else {}
     if method.name == "imaml":  # held so closely that 25 steps are the end
         more = {"steps": 25, "strength": 1e3, "cg_steps": 50, "tolerance": 1e-14}
@@ -206,12 +206,12 @@ def test_a_step_of_adam_moves_theta_and_every_rate_by_the_outer_rate(name, dtype
 
 def test_the_weights_of_the_steps_sum_to_one_and_go_to_the_last():
     """As in the code of MAML++: from 1/K each, all but the last fall to .03/K."""
-    np.testing.assert_allclose(annealed(5, 0.0), [0.2] * 5)
-    np.testing.assert_allclose(annealed(5, 0.5), [0.1] * 4 + [0.6])
+    np.testing.assert_allclose(step_weights(5, 0.0), [0.2] * 5)
+    np.testing.assert_allclose(step_weights(5, 0.5), [0.1] * 4 + [0.6])
     for progress in (1.0, 7.0):
-        np.testing.assert_allclose(annealed(5, progress), [0.006] * 4 + [0.976])
-    assert annealed(1, 0.0) == annealed(1, 9.0) == [1.0]
-    assert all(sum(annealed(steps, progress)) == pytest.approx(1) for steps in (2, 3, 7) for progress in (0, 0.3, 2))
+        np.testing.assert_allclose(step_weights(5, progress), [0.006] * 4 + [0.976])
+    assert step_weights(1, 0.0) == step_weights(1, 9.0) == [1.0]
+    assert all(sum(step_weights(steps, progress)) == pytest.approx(1) for steps in (2, 3, 7) for progress in (0, 0.3, 2))
 
 
 @pytest.mark.parametrize("half_life", [0, 1, 5])
@@ -240,7 +240,7 @@ def test_annealing_ends_within_the_training_that_each_family_has_by_default(fami
 
 @pytest.mark.parametrize("method", [each for each in methods.METHODS if each.gradient], ids=lambda each: each.name)
 def test_a_run_trains_parameters_and_rates_and_nothing_else(method):
-    family = next(each for each in tasks.FAMILIES if method.applies(each))
+    family = next(each for each in tasks.FAMILIES if method.supports(each))
     settings = small(family.name, method.name)
     shapes = model(settings).shapes
     names = {name.removeprefix("rate ") for name in initialisation(settings)}

@@ -54,8 +54,8 @@ def test_a_look_that_is_passed_is_taken_before_the_known_ones():
 
 
 def test_helpers_for_figures_of_ones_own():
-    ax = plot.axes()
-    assert plot.axes(ax) is ax
+    ax = plot.get_axes()
+    assert plot.get_axes(ax) is ax
     ax.plot([1, 2], [1, 100], label="mine")
     plot.log_axis(ax)
     plot.finish(ax)

@@ -59,7 +59,7 @@ def test_what_the_paper_reports_is_of_this_task_network_and_method_and_of_no_oth
         reported = lambda given: family.reported(Settings(**shared, **{n: v for n, v in given.items() if n in MAIN}, options={
             name: value for name, value in given.items() if name not in MAIN
         }))  # fmt: skip
-        assert reported(each.settings) == each.values and set(each.values) <= set(family.shown)
+        assert reported(each.settings) == each.values and set(each.values) <= set(family.report_steps)
         assert {"method", "shots", "hidden", "activation"} <= each.settings.keys() and each.settings["method"] in NAMES
         for name, value in tried:
             if name in each.settings and value != each.settings[name]:
@@ -91,8 +91,8 @@ def test_all_methods_meet_the_same_tasks(family):
 @pytest.mark.parametrize("family", GENERATED)
 def test_references_have_one_number_for_each_task(family):
     chosen, batch = tasks.named(family), new_tasks(small(family), 4, 3)
-    for reference in chosen.references:
-        assert reference.value(batch).shape == (4,) and np.isfinite(reference.value(batch)).all()
+    for baseline in chosen.baselines:
+        assert baseline.value(batch).shape == (4,) and np.isfinite(baseline.value(batch)).all()
 
 
 @pytest.mark.parametrize("family", [each for each in tasks.FAMILIES if each.classes], ids=lambda family: family.name)

@@ -105,7 +105,7 @@ def test_the_family_is_compared_and_maml_finds_the_one_step(tmp_path, monkeypatc
     walked = figure.axes[0].lines[0].get_xydata()
     start = found.starts["maml"]
     np.testing.assert_allclose(walked, start.model.rollout(start.theta, found.batch.x_query[:1, :1])[:, 0, 0])
-    assert small.pictures["ways.png"](replace(found, starts={})) is None
+    assert small.figures["ways.png"](replace(found, starts={})) is None
 
 
 def test_on_the_command_line_the_horizon_is_asked_and_hidden_layers_are_refused(tmp_path, capsys):

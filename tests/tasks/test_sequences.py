@@ -81,7 +81,7 @@ def test_least_squares_finds_the_taps_exactly(seed, shots, dtype):
     batch = Filters().sample(np.random.default_rng(seed), tasks=3, shots=shots, queries=4, dtype=dtype)
     found, eps = sequences.least_squares(batch), np.finfo(dtype).eps
     np.testing.assert_allclose(found.taps, batch.task_params.taps, atol=300 * eps)
-    value = {reference.name: reference.value for reference in sequences.FAMILY.references}
+    value = {baseline.name: baseline.value for baseline in sequences.FAMILY.baselines}
     assert (value["least-squares"](batch) < (1000 * eps) ** 2).all()
     np.testing.assert_allclose(value["zero"](batch), (batch.y_query.astype(float) ** 2).mean((1, 2)), rtol=1e-5)
 
@@ -159,7 +159,7 @@ def test_the_family_is_compared_and_its_picture_drawn(tmp_path, monkeypatch):
     ax = drawn["steps.png"].figure.axes[0]
     assert "least squares: no error" in [text.get_text() for text in ax.get_legend().get_texts()]
     assert ax.get_ylim()[0] > 1e-3
-    assert small.pictures["sequence.png"](replace(found, starts={})) is None
+    assert small.figures["sequence.png"](replace(found, starts={})) is None
 
 
 # -- the contrast: a recurrent network that learns in its memory ---------------------------------------------------

@@ -37,14 +37,14 @@ def test_statistics_over_tasks():
     np.testing.assert_allclose(found.mean, [2.5, 3.0])
     np.testing.assert_allclose(found.median, [2.5, 2.0])
     np.testing.assert_allclose(found.interval, 1.96 * values.std(axis=1, ddof=1) / 2)
-    assert found.count.tolist() == [0, 0]
+    assert found.diverged_count.tolist() == [0, 0]
 
 
 def test_diverged_tasks_are_counted_and_left_out_of_the_mean():
     losses = np.array([[1.0] * 5 + [np.inf], [9.9, 10.1, np.nan, np.inf, 0.1, np.inf]])
     found = curve(losses)
     assert found.diverged.tolist() == [[False] * 5 + [True], [False, True, True, True, False, True]]
-    assert found.count.tolist() == [1, 4]
+    assert found.diverged_count.tolist() == [1, 4]
     np.testing.assert_allclose(found.mean, [1.0, 5.0])
     assert found.median[1] == np.inf  # more than half the tasks are lost, and the median says so
 
@@ -59,14 +59,14 @@ def test_a_mean_of_nothing_is_nan_without_a_warning():
 def test_overflow_on_the_way_is_reported_not_averaged():
     model, theta, batch = setting()
     found = evaluate(model, theta, batch, inner_lr=1e3, steps=8)
-    assert found.count[-1] > 0
+    assert found.diverged_count[-1] > 0
     kept = found.values[-1][~found.diverged[-1]]
     assert np.isfinite(kept).all() and (kept <= 10 * found.values[0][~found.diverged[-1]]).all()
 
 
 def test_a_predictor_that_does_not_adapt_has_a_constant_curve():
     assert constant(np.array([1.0, 3.0]), steps=4).mean.tolist() == [2.0] * 5
-    assert constant(np.array([0.5, np.nan]), steps=1).count.tolist() == [1, 1]
+    assert constant(np.array([0.5, np.nan]), steps=1).diverged_count.tolist() == [1, 1]
 
 
 def test_accuracy_counts_right_answers_and_nothing_else():
@@ -81,7 +81,7 @@ def test_no_task_is_left_out_of_a_mean_accuracy():
     model = MLP([10, 6, 5], "tanh", "cross_entropy")
     batch = Episodes(Planes()).sample(rng, tasks=6, shots=1, queries=3)
     found = evaluate(model, model.init(rng), batch, inner_lr=1e200, steps=2, metric=ACCURACY)
-    assert found.count.tolist() == [0, 0, 0] and (0 <= found.values).all() and (found.values <= 1).all()
+    assert found.diverged_count.tolist() == [0, 0, 0] and (0 <= found.values).all() and (found.values <= 1).all()
 
 
 def test_zero_steps_are_refused():

@@ -36,7 +36,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         "choices": families, "default": families[0], "metavar": "FAMILY", "help": f"family of tasks (default: {families[0]})",
     }  # fmt: skip
     trained = [method.name for method in methods.METHODS if method.gradient]
-    compared = ", ".join(method.name for method in methods.METHODS if method.compared)
+    compared = ", ".join(method.name for method in methods.METHODS if method.default)
 
     compare = command(
         "compare", "compare MAML with other methods and with baselines that do not adapt",

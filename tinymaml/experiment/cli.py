@@ -111,7 +111,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     test = replace(settings, **{name: value for name, value in changes.items() if value is not None})  # of new tasks
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
     family, method = tasks.named(test.family), methods.named(test.method)
-    if arguments.inner_lr is not None and not method.rated(settings):
+    if arguments.inner_lr is not None and not method.uses_inner_lr(settings):
         how = "adapts at rates of its own" if method.adapts else "does not adapt"
         raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} {how}: leave it out")
     batch = new_tasks(test, count, family.test_queries, arguments.seed)
@@ -119,12 +119,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     curve = evaluate_method(adapted, state.theta, batch, steps)
     trained = f"{method.style.label}, {state.iteration:,} iterations"
     own = "rates of its own" if method.adapts else "no adaptation"
-    rate = f"inner_lr {test.inner_lr:g}" if method.rated(settings) else own
+    rate = f"inner_lr {test.inner_lr:g}" if method.uses_inner_lr(settings) else own
     print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")
     print(f"{'steps':>5}  {family.metric.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
         mean = f"{format_number(curve.mean[k])} +- {format_number(curve.interval[k])}"
-        print(f"{k:>5}  {mean:>18}  {format_number(curve.median[k]):>8}  {curve.count[k]:>8}")
+        print(f"{k:>5}  {mean:>18}  {format_number(curve.median[k]):>8}  {curve.diverged_count[k]:>8}")
     return 0
 
 

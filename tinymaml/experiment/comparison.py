@@ -35,7 +35,7 @@ class Comparison:
     runs                  the settings; `settings` are those of the first, which share all but their options
     batch                 the new tasks
     starts                what those methods that adapt do so with, on the first of the new tasks
-    curves, looks         the metric on the new tasks, of the references too, and how each is drawn
+    curves, styles         the metric on the new tasks, of the references too, and how each is drawn
     histories, seconds    of the methods that are trained
     failed                why a method is in none of these: a sentence
     unwritten             what is not in the folder, and why: sentences
@@ -139,9 +139,9 @@ def _judged(
             curves[name] = evaluate_method(settings, theta, batch, STEPS)
             if methods.named(name).adapts:
                 starts[name] = start(settings, theta, batch[:DRAWN])
-    for reference in family.references:
-        styles[reference.name] = reference.style
-        curves[reference.name] = constant(reference.value(batch), STEPS, diverges=family.metric.diverges)
+    for baseline in family.baselines:
+        styles[baseline.name] = baseline.style
+        curves[baseline.name] = constant(baseline.value(batch), STEPS, diverges=family.metric.diverges)
     histories = {name: state.losses for name, state in states.items()}
     seconds = {name: state.seconds for name, state in states.items()}
     return Comparison(runs, batch, starts, curves, styles, histories, seconds, failed)
@@ -152,7 +152,7 @@ def table(found: Comparison) -> str:
 
     Where tasks can diverge there stand beside them how many have, and the median, which they cannot spoil.
     """
-    s, metric, shown = found.settings, found.family.metric, found.family.shown
+    s, metric, shown = found.settings, found.family.metric, found.family.report_steps
     unit, digits = (100 if metric.percent else 1), metric.digits
     row = lambda label, cells, end="": f"{label:<26}" + "".join(f"{cell:>16}" for cell in cells) + f"{end:>10}"
     lines = [
@@ -169,7 +169,7 @@ def table(found: Comparison) -> str:
         curve = found.curves[name]
         mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
         cells = [f"{format_number(mean[k], digits)} +- {format_number(interval[k], digits)}" for k in shown]
-        lines.append(row(style.label, cells, curve.count.max() if metric.diverges else ""))
+        lines.append(row(style.label, cells, curve.diverged_count.max() if metric.diverges else ""))
         if metric.diverges:
             lines.append(row("  median", [f"{format_number(median[k], digits)}        " for k in shown]))
         if paper := found.paper[name]:
@@ -184,7 +184,7 @@ def write(found: Comparison, folder: Path) -> list[str]:
     """results.json with every number and setting, and then the figures; a sentence for each that fails."""
     numbers = json.dumps(_numbers(found), indent=1, allow_nan=False).encode()
     files = {"results.json": lambda path: atomic_write(path, lambda file: file.write(numbers))}
-    pictures = {"steps.png": _steps, "training.png": _training, **found.family.pictures}
+    pictures = {"steps.png": _steps, "training.png": _training, **found.family.figures}
     files |= {name: partial(_draw, picture, found) for name, picture in pictures.items()}
     unwritten = []
     for name, put in files.items():
@@ -236,5 +236,5 @@ def _numbers(found: Comparison) -> dict[str, Any]:
 def _plain(curve: Curve) -> dict[str, list[Any]]:
     """The statistics of a curve as lists for JSON, which knows no NaN and no infinity."""
     known = lambda values: [value if np.isfinite(value) else None for value in values.tolist()]
-    statistics = {"mean": curve.mean, "interval95": curve.interval, "median": curve.median, "diverged": curve.count}
+    statistics = {"mean": curve.mean, "interval95": curve.interval, "median": curve.median, "diverged": curve.diverged_count}
     return {name: known(values) for name, values in statistics.items()}

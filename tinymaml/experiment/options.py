@@ -38,8 +38,8 @@ def resolve(settings: Settings) -> Settings:
     ValueError for a method that does not support the family, for an option that neither has, and for bad values.
     """
     family, method, given = tasks.named(settings.family), methods.named(settings.method), settings.options
-    if not method.applies(family):
-        able = ", ".join(each.name for each in methods.METHODS if each.applies(family))
+    if not method.supports(family):
+        able = ", ".join(each.name for each in methods.METHODS if each.supports(family))
         raise ValueError(f"method {method.name} does not apply to {family.name}: choose one of {able}")
     known = options_of(family, method)
     refuse_unknown(given, family, [method])
@@ -59,7 +59,7 @@ def settings_for_each(family: str, several: Sequence[str] | None = None, **overr
     """
     chosen = tasks.named(family)
     if several is None:
-        several = [method.name for method in methods.METHODS if method.compared and method.applies(chosen)]
+        several = [method.name for method in methods.METHODS if method.default and method.supports(chosen)]
     each = [methods.named(name) for name in several]
     refuse_unknown(overrides, chosen, each)
     found = {}

@@ -41,7 +41,7 @@ def initialisation(settings: Settings) -> Parameters:
 
 def sampler(settings: Settings) -> Sample:
     """sample(rng): the next batch of training tasks, as the method is shown it."""
-    return methods.named(settings.method).shown(tasks.named(settings.family), settings)
+    return methods.named(settings.method).sampler(tasks.named(settings.family), settings)
 
 
 def gradient(settings: Settings) -> Gradient:
@@ -89,7 +89,7 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
         if count:
             batch = family.testing(settings).sample(rng, tasks=1, shots=shots, queries=queries, dtype=dtype)
         else:
-            batch = method.shown(family, least)(rng)
+            batch = method.sampler(family, least)(rng)
         arrays = (batch.x_support, batch.x_query, batch.y_support, batch.y_query)
         rows = (math.prod(array.shape[:2]) for array in arrays[:2])
         return np.array([*rows, sum(array.nbytes for array in arrays)], object)
@@ -175,8 +175,8 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
             label=method.style.label if progress else None,
         )
     except Diverged as error:
-        rate = as_dict(settings)[method.rate]
-        hint = f"{error.what} with {method.rate} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
+        rate = as_dict(settings)[method.lr_to_lower]
+        hint = f"{error.what} with {method.lr_to_lower} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
         raise Diverged(error.iteration, hint) from error
 
 

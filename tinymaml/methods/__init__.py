@@ -42,7 +42,7 @@ METHODS = (
 
 # what every method and every reference looks like in all tables and figures
 STYLES = {method.name: method.style for method in METHODS} | {
-    reference.name: reference.style for family in FAMILIES for reference in family.references
+    baseline.name: baseline.style for family in FAMILIES for baseline in family.baselines
 }
 
 

@@ -30,7 +30,7 @@ def start(family: Family, settings: Settings, trained: Start, names: Callable[[A
     return replace(trained, inner_lr=dict.fromkeys(names(trained.model), settings.inner_lr))
 
 
-def layered(family: Family) -> bool:
+def has_body(family: Family) -> bool:
     """Whether the networks of a family have a body below the head."""
     return family.defaults.get("hidden") != ()
 
@@ -42,8 +42,8 @@ METHOD = Method(
     gradient,
     start=start,
     copies=lambda settings: settings.options["steps"],
-    applies=layered,
-    rate="inner_lr",
+    supports=has_body,
+    lr_to_lower="inner_lr",
     options=(STEPS,),
-    compared=False,
+    default=False,
 )

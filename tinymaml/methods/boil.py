@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from tinymaml.methods.anil import gradient, head, layered, start
+from tinymaml.methods.anil import gradient, has_body, head, start
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Method
 from tinymaml.settings import PlotStyle
@@ -25,8 +25,8 @@ METHOD = Method(
     partial(gradient, names=body),
     start=partial(start, names=body),
     copies=lambda settings: settings.options["steps"],
-    applies=layered,
-    rate="inner_lr",
+    supports=has_body,
+    lr_to_lower="inner_lr",
     options=(STEPS,),
-    compared=False,
+    default=False,
 )

@@ -256,8 +256,8 @@ METHOD = Method(
     gradient,
     start=start,
     copies=copies,
-    rated=lambda settings: settings.options["inside"] != "climb",
+    uses_inner_lr=lambda settings: settings.options["inside"] != "climb",
     options=OPTIONS,
     unused=unused,
-    compared=False,
+    default=False,
 )

@@ -22,6 +22,6 @@ METHOD = Method(
     PlotStyle("first-order MAML", "#56B4E9", "--", "s"),
     gradient,
     copies=lambda settings: 1,
-    rate="inner_lr",
+    lr_to_lower="inner_lr",
     options=(STEPS,),
 )

@@ -254,7 +254,7 @@ METHOD = Method(
     gradient,
     start=start,
     copies=lambda settings: 1,
-    rate="inner_lr",
+    lr_to_lower="inner_lr",
     options=OPTIONS,
-    compared=False,
+    default=False,
 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.meta_sgd import LearnedGradient, joined, parted
+from tinymaml.methods.meta_sgd import LearnedGradient, merge, split
 from tinymaml.methods.method import Gradient, Method, Start
 from tinymaml.parameters import Parameters
 from tinymaml.settings import PlotStyle, Settings
@@ -24,7 +24,7 @@ from tinymaml.tasks.family import Family
 def initial(model: Any, settings: Settings, rng: np.random.Generator) -> Parameters:
     """A random theta, with the rate of every name at `inner_lr`."""
     theta = model.init(rng, settings.dtype)
-    return joined(theta, theta.map(lambda array: np.full(1, settings.inner_lr, array.dtype)))
+    return merge(theta, theta.map(lambda array: np.full(1, settings.inner_lr, array.dtype)))
 
 
 def inner_lr(rates: Parameters) -> dict[str, float]:
@@ -36,17 +36,17 @@ def gradient(model: Any, settings: Settings) -> Gradient:
     """The meta-gradient, and the derivative in every rate: that of all its entries together."""
 
     def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> LearnedGradient:
-        theta, rates = parted(trained)
+        theta, rates = split(trained)
         meta = meta_gradient(model, theta, batch, inner_lr=inner_lr(rates), steps=settings.options["steps"])
         of_names = meta.rates_gradient.map(lambda array: array.sum(keepdims=True).reshape(1))
-        return LearnedGradient(meta.loss, joined(meta.gradient, of_names))
+        return LearnedGradient(meta.loss, merge(meta.gradient, of_names))
 
     return gradient
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:
     """The trained network with the trained rates."""
-    theta, rates = parted(trained.theta)
+    theta, rates = split(trained.theta)
     return replace(trained, theta=theta, inner_lr=inner_lr(rates))
 
 
@@ -58,7 +58,7 @@ METHOD = Method(
     initial=initial,
     start=start,
     copies=lambda settings: settings.options["steps"],
-    rated=lambda settings: False,
+    uses_inner_lr=lambda settings: False,
     options=(STEPS,),
-    compared=False,
+    default=False,
 )

@@ -29,12 +29,12 @@ class LearnedGradient:
     gradient: Parameters
 
 
-def joined(theta: Parameters, rates: Parameters) -> Parameters:
+def merge(theta: Parameters, rates: Parameters) -> Parameters:
     """theta and what is of its rates, in one."""
     return Parameters({**theta, **{RATE + name: array for name, array in rates.items()}})
 
 
-def parted(trained: Parameters) -> tuple[Parameters, Parameters]:
+def split(trained: Parameters) -> tuple[Parameters, Parameters]:
     """The two again."""
     theta = Parameters({name: array for name, array in trained.items() if not name.startswith(RATE)})
     return theta, Parameters({name: trained[RATE + name] for name in theta})
@@ -43,23 +43,23 @@ def parted(trained: Parameters) -> tuple[Parameters, Parameters]:
 def initial(model: Any, settings: Settings, rng: np.random.Generator) -> Parameters:
     """A random theta, with every rate at `inner_lr`."""
     theta = model.init(rng, settings.dtype)
-    return joined(theta, theta.map(lambda array: np.full_like(array, settings.inner_lr)))
+    return merge(theta, theta.map(lambda array: np.full_like(array, settings.inner_lr)))
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
     """The meta-gradient, and the derivative in every rate."""
 
     def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> LearnedGradient:
-        theta, rates = parted(trained)
+        theta, rates = split(trained)
         meta = meta_gradient(model, theta, batch, inner_lr=rates, steps=settings.options["steps"])
-        return LearnedGradient(meta.loss, joined(meta.gradient, meta.rates_gradient))
+        return LearnedGradient(meta.loss, merge(meta.gradient, meta.rates_gradient))
 
     return gradient
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:
     """The trained network with the trained rates."""
-    theta, rates = parted(trained.theta)
+    theta, rates = split(trained.theta)
     return replace(trained, theta=theta, inner_lr=rates)
 
 
@@ -71,7 +71,7 @@ METHOD = Method(
     initial=initial,
     start=start,
     copies=lambda settings: settings.options["steps"],
-    rated=lambda settings: False,
+    uses_inner_lr=lambda settings: False,
     options=(STEPS,),
-    compared=False,
+    default=False,
 )

@@ -1,7 +1,6 @@
-"""What a method says of itself: all that training, comparison, figures and the command line need to know of it.
+"""`Method`: all that training, comparison, figures and the command line need to know of a method.
 
-A new method is a new file beside this one that ends in `METHOD = Method(...)`, and one name in
-`tinymaml/methods/__init__.py`. What it does not say is as it is for most methods.
+A new method is a new file in this folder that ends in `METHOD = Method(...)`, and one name in `tinymaml/methods/__init__.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
-from tinymaml.tasks.family import Family, Sizes
+from tinymaml.tasks.family import Family, ModelSpec
 
 Gradient = Callable[[Parameters, TaskBatch, int], Any]  # gradient(theta, batch, iteration): see `train`
 Sample = Callable[[np.random.Generator], TaskBatch]  # sample(rng): the next batch of training tasks
@@ -24,9 +23,9 @@ Sample = Callable[[np.random.Generator], TaskBatch]  # sample(rng): the next bat
 
 @dataclass(frozen=True)
 class Start:
-    """What new tasks are adapted with: a model, the parameters to start from, the tasks as the model sees them, the rate.
+    """The setup of adaptation to new tasks: a model, its initial parameters, the tasks as the model sees them, and the rate.
 
-    inner_lr is whatever `adapt` takes for one.
+    inner_lr is alpha, as in `adapt`.
     """
 
     model: Any
@@ -36,65 +35,52 @@ class Start:
 
     @property
     def network(self) -> Any:
-        """The network itself, without a proximal term and with its exact gradient: it predicts."""
+        """The network, without a proximal term and with its exact gradient: it predicts."""
         return getattr(self.model, "model", self.model)
 
 
-def sizes_of_family(family: Family, settings: Settings) -> Sizes:
-    """The network that the family's tasks need."""
-    return family.sizes(settings)
-
-
-def random_theta(model: Any, settings: Settings, rng: np.random.Generator) -> Parameters:
-    """The model's own random initialisation."""
-    return model.init(rng, settings.dtype)
-
-
-def tasks_of_family(family: Family, settings: Settings) -> Sample:
-    """The family's tasks as they are drawn."""
+def family_sampler(family: Family, settings: Settings) -> Sample:
+    """The training tasks of the family."""
     counts = {"tasks": settings.tasks, "shots": settings.shots, "queries": settings.queries, "dtype": settings.dtype}
     return partial(family.training(settings).sample, **counts)
 
 
-def what_was_trained(family: Family, settings: Settings, trained: Start) -> Start:
-    """The trained network itself."""
-    return trained
-
-
 @dataclass(frozen=True)
 class Method:
-    """A method: how theta is trained, and what is made of it on new tasks.
+    """A method: how theta is trained, and how new tasks are adapted to. Omitted fields take the defaults below.
 
-    name, help    what it is called, and a sentence on it for --help
-    style         its label, and its line in every figure
-    gradient      gradient(model, settings) is the `Gradient` that training calls; None: it is not trained
-    sizes         sizes(family, settings): what its network must fit
-    initial       initial(model, settings, rng): all that is trained, as it is before; a checkpoint holds the same names
-    shown         shown(family, settings): the training tasks as the method is shown them
-    start         start(family, settings, trained): what new tasks are adapted with, from what the training ended with
-    copies        copies(settings): how many adapted copies of theta training keeps at once of each task
-    adapts        whether it adapts to new tasks at all; if not it is judged as it stands
-    rated         rated(settings): whether new tasks are adapted to at the setting inner_lr
-    applies       applies(family): whether the family has what it needs
-    rate          the setting to lower when training diverges
-    options       the settings that it has and not every method has
-    unused        unused(settings): those that change nothing under the others, and where: {name: "for this method"}
-    compared      whether a comparison that asks for no methods includes it
+    name, help       its name, and a sentence for --help
+    style            its label, and its line in every figure
+    gradient         gradient(model, settings) is the `Gradient` for `train`; None: it is not trained
+    sizes            sizes(family, settings): the specification of its network
+    initial          initial(model, settings, rng): the initial values of all that is trained; a checkpoint has the same names
+    sampler          sampler(family, settings): the training tasks
+    start            start(family, settings, trained): the setup of adaptation to new tasks, from the trained one
+    copies           copies(settings): the number of adapted copies of theta that training keeps at once of each task
+    adapts           whether it adapts to new tasks; if not, the trained parameters are evaluated
+    uses_inner_lr    uses_inner_lr(settings): whether it adapts to new tasks at the setting inner_lr
+    supports         supports(family): whether the family has what it needs
+    lr_to_lower      the setting to lower when training diverges
+    options          the settings that only some methods have
+    unused           unused(settings): the settings without effect under the others, and where: {name: "for this method"}
+    default          whether a comparison without --methods includes it
     """
 
     name: str
     help: str
     style: PlotStyle
     gradient: Callable[[Any, Settings], Gradient] | None
-    sizes: Callable[[Family, Settings], Sizes] = sizes_of_family
-    initial: Callable[[Any, Settings, np.random.Generator], Parameters] = random_theta
-    shown: Callable[[Family, Settings], Sample] = tasks_of_family
-    start: Callable[[Family, Settings, Start], Start] = what_was_trained
+    sizes: Callable[[Family, Settings], ModelSpec] = lambda family, settings: family.sizes(settings)
+    initial: Callable[[Any, Settings, np.random.Generator], Parameters] = (
+        lambda model, settings, rng: model.init(rng, settings.dtype)
+    )
+    sampler: Callable[[Family, Settings], Sample] = family_sampler
+    start: Callable[[Family, Settings, Start], Start] = lambda family, settings, trained: trained
     copies: Callable[[Settings], int] = lambda settings: 0
     adapts: bool = True
-    rated: Callable[[Settings], bool] = lambda settings: True
-    applies: Callable[[Family], bool] = lambda family: True
-    rate: str = "outer_lr"
+    uses_inner_lr: Callable[[Settings], bool] = lambda settings: True
+    supports: Callable[[Family], bool] = lambda family: True
+    lr_to_lower: str = "outer_lr"
     options: tuple[Option, ...] = ()
     unused: Callable[[Settings], Mapping[str, str]] = lambda settings: {}
-    compared: bool = True
+    default: bool = True

@@ -59,7 +59,7 @@ def multi_step_gradient(
     return MultiStepGradient(loss, u.mean())
 
 
-def annealed(steps: int, progress: float) -> list[float]:
+def step_weights(steps: int, progress: float) -> list[float]:
     """w_1..w_K, whose sum is 1: 1/K each at progress 0; at 1 and after it .03/K for all but the last, which has the rest."""
     others = max(1 - progress, LEAST) / steps
     return [others] * (steps - 1) + [1 - (steps - 1) * others]
@@ -69,7 +69,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
     """The gradient under the weights of the iteration."""
 
     def gradient(theta: Parameters, batch: TaskBatch, iteration: int) -> MultiStepGradient:
-        weights = annealed(settings.options["steps"], iteration / settings.options["anneal"])
+        weights = step_weights(settings.options["steps"], iteration / settings.options["anneal"])
         return multi_step_gradient(model, theta, batch, inner_lr=settings.inner_lr, weights=weights)
 
     return gradient
@@ -81,8 +81,8 @@ METHOD = Method(
     PlotStyle("multi-step loss", "#EE6677", (0, (9, 2)), "h"),
     gradient,
     copies=lambda settings: settings.options["steps"],
-    rate="inner_lr",
+    lr_to_lower="inner_lr",
     options=(replace(STEPS, default=5), ANNEAL),
     unused=lambda settings: {"anneal": "for multi-step with one step"} if settings.options["steps"] == 1 else {},
-    compared=False,
+    default=False,
 )

@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinymaml.methods.method import Method, Sample, Start, tasks_of_family
+from tinymaml.methods.method import Method, Sample, Start, family_sampler
 from tinymaml.methods.pretraining import gradient
 from tinymaml.settings import PlotStyle, Settings
-from tinymaml.tasks.family import Family, Sizes
+from tinymaml.tasks.family import Family, ModelSpec
 
 
-def sizes(family: Family, settings: Settings) -> Sizes:
+def sizes(family: Family, settings: Settings) -> ModelSpec:
     """The family's, with room for the answer beside the inputs."""
     one = family.training(settings).sample(np.random.default_rng(0), tasks=1, shots=1, queries=1, dtype=settings.dtype)
     return replace(family.sizes(settings), inputs=family.with_task_params(one).x_support.shape[-1])
 
 
-def shown(family: Family, settings: Settings) -> Sample:
+def sampler(family: Family, settings: Settings) -> Sample:
     """The family's tasks, each with its answer."""
-    sample = tasks_of_family(family, settings)
+    sample = family_sampler(family, settings)
     return lambda rng: family.with_task_params(sample(rng))
 
 
@@ -35,10 +35,10 @@ METHOD = Method(
     PlotStyle("oracle (told the task)", "#009E73", (0, (5, 1)), "D"),
     gradient,
     sizes=sizes,
-    shown=shown,
+    sampler=sampler,
     start=start,
     adapts=False,
-    rated=lambda settings: False,
+    uses_inner_lr=lambda settings: False,
     unused=lambda settings: {"inner_lr": "for oracle, which does not adapt"},
-    applies=lambda family: family.with_task_params is not None,
+    supports=lambda family: family.with_task_params is not None,
 )

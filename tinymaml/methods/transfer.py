@@ -15,20 +15,20 @@ from tinymaml.methods.pretraining import gradient
 from tinymaml.parameters import Parameters
 from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
-from tinymaml.tasks.family import Family, Sizes
+from tinymaml.tasks.family import Family, ModelSpec
 
 
-def sizes(family: Family, settings: Settings) -> Sizes:
+def sizes(family: Family, settings: Settings) -> ModelSpec:
     """As many outputs as there are training classes."""
     return replace(family.sizes(settings), outputs=len(family.classes(settings)))
 
 
-def shown(family: Family, settings: Settings) -> Sample:
+def sampler(family: Family, settings: Settings) -> Sample:
     """Labelled examples, as many in one batch as `tasks` tasks have labels, twice: as its support and as its query set."""
-    return partial(labelled, family.classes(settings), settings.tasks * family.sizes(settings).outputs, settings.dtype)
+    return partial(labelled_batch, family.classes(settings), settings.tasks * family.sizes(settings).outputs, settings.dtype)
 
 
-def labelled(classes: np.ndarray, count: int, dtype: str, rng: np.random.Generator) -> TaskBatch:
+def labelled_batch(classes: np.ndarray, count: int, dtype: str, rng: np.random.Generator) -> TaskBatch:
     """One task with a class for every label, of `count` support and `count` query examples of classes (C, examples, ...)."""
     parts = []
     for _ in range(2):
@@ -56,8 +56,8 @@ METHOD = Method(
     PlotStyle("transfer, new head", "#E69F00", (0, (3, 1, 1, 1, 1, 1)), "P"),
     gradient,
     sizes=sizes,
-    shown=shown,
+    sampler=sampler,
     start=start,
     unused=lambda settings: dict.fromkeys(("queries", "fixed_labels"), "for transfer, which is not trained on tasks"),
-    applies=lambda family: family.classes is not None,
+    supports=lambda family: family.classes is not None,
 )

@@ -29,7 +29,7 @@ STEP_LOOKS = {  # teal, darker with every step: no method and no reference has i
 ROUNDING = 1e-12  # a mean error below is zero but for rounding, in float32 too
 
 
-def axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
+def get_axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
     """The axes that are given, or new ones of this size in inches."""
     return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
@@ -53,7 +53,7 @@ def fit(
     x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], support: tuple | None = None, ax: Axes | None = None
 ) -> Axes:
     """One task: the truth, the predictions by number of steps, and the support points (x, y) if there are any. All are flat."""
-    ax = axes(ax)
+    ax = get_axes(ax)
     ax.plot(x, truth, color="black", linewidth=1, label="truth")
     for steps, prediction in fits.items():
         colour, style = STEP_LOOKS.get(steps, STEP_LOOKS[10])
@@ -108,8 +108,8 @@ def curves(
     ylabel: str = "mean squared error",
     log: bool = True,
 ) -> Axes:
-    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method; `styles`: `methods.STYLES`."""
-    ax = axes(ax)
+    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method; `looks` as in `methods.STYLES`."""
+    ax = get_axes(ax)
     for key, curve in by_method.items():
         label, colour, style, marker = styles[key]
         steps = np.arange(len(curve.mean))
@@ -129,7 +129,7 @@ def curves(
 
 def training(by_method: Mapping[str, np.ndarray], styles: Mapping[str, PlotStyle], *, ax: Axes | None = None) -> Axes:
     """The loss of every batch against iterations, smoothed over windows of about a hundredth of the run."""
-    ax = axes(ax)
+    ax = get_axes(ax)
     for key, losses in by_method.items():
         label, colour, style, _ = styles[key]
         window = max(1, len(losses) // 100)
@@ -152,8 +152,8 @@ def lines(
     log: bool = False,
     legend: bool = True,
 ) -> Axes:
-    """One line a method, (x, y), in its own style."""
-    ax = axes(ax)
+    """One line a method, (x, y), in its own look."""
+    ax = get_axes(ax)
     for key, (x, y) in by_method.items():
         label, colour, style, _ = styles[key]
         ax.plot(x, y, color=colour, linestyle=style, label=label)

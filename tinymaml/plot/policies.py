@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinymaml.plot import CLASS_COLOURS, axes, finish, log_axis
+from tinymaml.plot import CLASS_COLOURS, finish, get_axes, log_axis
 from tinymaml.settings import PlotStyle
 
 
@@ -49,7 +49,7 @@ RETURN_LOOKS = (("#0072B2", "-", "o"), ("#777777", "--", "v"), ("#D55E00", "-.",
 
 def errors(numbers: Sequence[int], by_name: Mapping[str, np.ndarray], *, ax: Axes | None = None) -> Axes:
     """The errors of estimators (numbers, repeats) against the number of episodes: median, and the range of the middle half."""
-    ax = axes(ax)
+    ax = get_axes(ax)
     for name, of in by_name.items():
         label, colour, style, marker = HESSIAN_LOOKS[name]
         ax.plot(numbers, np.median(of, axis=1), color=colour, linestyle=style, marker=marker, label=label)
@@ -66,7 +66,7 @@ def returns(
     by_name: Mapping[str, np.ndarray], others: Mapping[str, Sequence[float]] | None = None, *, ax: Axes | None = None
 ) -> Axes:
     """Returns (steps + 1, tasks) against gradient steps: means with 95 % intervals; and single numbers of others, dotted."""
-    ax = axes(ax)
+    ax = get_axes(ax)
     for (name, of), (colour, style, marker) in zip(by_name.items(), RETURN_LOOKS, strict=False):
         mean, interval, steps = of.mean(1), 1.96 * of.std(1) / np.sqrt(of.shape[1]), np.arange(len(of))
         ax.plot(steps, mean, color=colour, linestyle=style, marker=marker, label=name)

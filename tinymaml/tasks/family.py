@@ -25,7 +25,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ModelSpec:
     """What a network must fit: the width of its inputs, of its outputs, and the loss; and the norm before its activations."""
 
     inputs: int
@@ -39,7 +39,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Reference:
+class Baseline:
     """A predictor that neither trains nor adapts: value(batch) is its metric on every task's query set, (T,)."""
 
     name: str
@@ -61,7 +61,7 @@ class Family:
 
     name, help      what it is called, and a sentence on it for --help
     title           title(settings): what tables call its tasks, such as "5-shot sinusoids"
-    sizes           sizes(settings): what a network must fit, `Sizes` or another object with its method `network`
+    sizes           sizes(settings): what a network must fit, `ModelSpec` or another object with its method `network`
     metric          what new tasks are judged by
     training        training(settings): a source of tasks to train on
     testing         testing(settings): a source of new tasks, the same for every method
@@ -70,10 +70,10 @@ class Family:
     shots           those that a comparison runs when none are asked, if not only the default
     options         the settings that it has and not every family has
     training_only   those of them that new tasks do not depend on
-    references      what does not adapt
+    baselines       what does not adapt
     paper           what Finn, Abbeel and Levine (2017) report, each under all settings that it depends on: `Published`
-    shown           after which numbers of steps, of 0 to 10, a table shows it
-    pictures        {file name: picture}: picture(comparison) is the figure to put there, or None if there is nothing to draw
+    report_steps    after which numbers of steps, of 0 to 10, a table shows it
+    figures         {file name: f}, f(comparison): the figures of a comparison; None draws nothing
     with_task_params    with_task_params(batch): the tasks with their parameters beside the inputs, for the oracle
     scratch         scratch(settings, tasks, queries): the bytes, at least, that drawing tasks takes beside the tasks
     classes         classes(settings): the training classes (classes, examples, ...), if the tasks are made of classes
@@ -84,19 +84,19 @@ class Family:
     name: str
     help: str
     title: Callable[[Settings], str]
-    sizes: Callable[[Settings], Sizes]
+    sizes: Callable[[Settings], ModelSpec]
     metric: Metric
     training: Callable[[Settings], Source]
     testing: Callable[[Settings], Source]
     test_tasks: int
     test_queries: int
-    pictures: Mapping[str, Callable[[Any], Any]]
-    shown: tuple[int, ...] = (0, 1, 5, 10)
+    figures: Mapping[str, Callable[[Any], Any]]
+    report_steps: tuple[int, ...] = (0, 1, 5, 10)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     shots: tuple[int, ...] = ()
     options: tuple[Option, ...] = ()
     training_only: tuple[str, ...] = ()
-    references: tuple[Reference, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
     paper: tuple[Published, ...] = ()
     with_task_params: Callable[[TaskBatch], TaskBatch] | None = None
     scratch: Callable[[Settings, int, int], int] = lambda settings, tasks, queries: 0

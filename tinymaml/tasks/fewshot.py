@@ -1,4 +1,4 @@
-"""What all families of N-way K-shot classification share: their settings, their references, the picture of an episode."""
+"""What all families of N-way K-shot classification share: their settings, their references, the figure of an episode."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tinymaml.nn.normalisation import NORMS
 from tinymaml.settings import Option, PlotStyle, Settings, one_of
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour
-from tinymaml.tasks.family import Family, Published, Reference, Sizes
+from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published
 from tinymaml.training.evaluation import ACCURACY
 
 EXAMPLES = 20  # of each class in a pool, as many as Omniglot has
@@ -33,7 +33,7 @@ OPTIONS = (
 
 
 @dataclass(frozen=True)
-class Images(Sizes):
+class Images(ModelSpec):
     """What a network of square images must fit: an MLP of their pixels, or a CNN with a block for each of the hidden layers."""
 
     model: str = "mlp"
@@ -75,9 +75,9 @@ def chance(batch: TaskBatch) -> np.ndarray:
     return np.full(len(batch), 1 / batch.y_query.shape[-1])
 
 
-REFERENCES = (
-    Reference("nearest", PlotStyle("nearest neighbour", "#332288", (0, (8, 2))), right),
-    Reference("chance", PlotStyle("chance", "#000000", (0, (1, 3))), chance),
+BASELINES = (
+    Baseline("nearest", PlotStyle("nearest neighbour", "#332288", (0, (8, 2))), right),
+    Baseline("chance", PlotStyle("chance", "#000000", (0, (1, 3))), chance),
 )
 
 
@@ -116,7 +116,7 @@ def filters(found: Any) -> Any:
     return class_plots.filters(kernels | {"ten times the step": 10 * (after - before)})
 
 
-PICTURES = MappingProxyType({"episode.png": episode, "filters.png": filters})
+FIGURES = MappingProxyType({"episode.png": episode, "filters.png": filters})
 
 
 def classification(
@@ -130,9 +130,9 @@ def classification(
     defaults: Mapping[str, Any],
     options: tuple[Option, ...] = (),
     shots: tuple[int, ...] = (1, 5),
-    pictures: Mapping[str, Callable[[Any], Any]] = PICTURES,
+    figures: Mapping[str, Callable[[Any], Any]] = FIGURES,
     paper: tuple[Published, ...] = (),
-    shown: tuple[int, ...] = Family.shown,
+    report_steps: tuple[int, ...] = Family.report_steps,
     training_only: tuple[str, ...] = ("fixed_labels",),
     pooled: Callable[[Settings], int] = lambda settings: 0,
     content: Callable[[Settings], str] | None = None,
@@ -154,14 +154,14 @@ def classification(
         testing=lambda s: Episodes(_enough(testing(s), s, "test"), s.options["ways"]),
         test_tasks=600,
         test_queries=15,
-        pictures=pictures,
+        figures=figures,
         defaults={"shots": 1, "queries": 5, "inner_lr": 0.4, "activation": "tanh", "dtype": "float32"} | defaults,
         shots=shots,
         options=(*OPTIONS, *options),
         training_only=training_only,
-        references=REFERENCES,
+        baselines=BASELINES,
         paper=paper,
-        shown=shown,
+        report_steps=report_steps,
         scratch=lambda s, tasks, queries: max(
             pooled(s) * EXAMPLES * inputs * 8,  # a pool in float32 and, while it is made, again
             4 * s.options["ways"] ** 2,  # the targets of one task

@@ -18,7 +18,7 @@ from tinymaml.maml import adapt
 from tinymaml.rl.exact import DIM, LinearPolicy
 from tinymaml.settings import Option, PlotStyle
 from tinymaml.tasks.batch import TaskBatch, select
-from tinymaml.tasks.family import Family, Reference
+from tinymaml.tasks.family import Baseline, Family
 from tinymaml.training.evaluation import Metric
 
 
@@ -94,7 +94,7 @@ def best_unadapted(batch: TaskBatch) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ModelSpec:
     """What a policy must fit: how many numbers it sees, and the horizon. It is linear, and no loss can be chosen."""
 
     inputs: int
@@ -112,7 +112,7 @@ def source(settings: Any) -> Navigation:
     return Navigation(horizon=settings.options["horizon"])
 
 
-def picture(found: Any, tasks: int = 6) -> Any:
+def figure(found: Any, tasks: int = 6) -> Any:
     """The way to several new goals after 0 to 3 steps, without noise, for MAML and pre-training where both were compared."""
     from tinymaml.plot import policies as policy_plots
 
@@ -132,19 +132,19 @@ FAMILY = Family(
     "navigation",
     "reinforcement learning without its chance: a linear policy steers a point to a goal that it is not told",
     title=lambda settings: f"navigation, {settings.options['horizon']} moves",
-    sizes=lambda settings: Sizes(DIM, settings.options["horizon"]),
+    sizes=lambda settings: ModelSpec(DIM, settings.options["horizon"]),
     metric=Metric("minus the return", lambda here, y: here.cost, digits=3),
     training=source,
     testing=source,
     test_tasks=1000,
     test_queries=20,
-    shown=(0, 1, 2, 3, 10),
-    pictures={"ways.png": picture},
+    report_steps=(0, 1, 2, 3, 10),
+    figures={"ways.png": figure},
     defaults={"inner_lr": 0.1, "outer_lr": 0.01, "hidden": (), "tasks": 20, "iterations": 2000},
     options=(Option("horizon", LinearPolicy.horizon, "moves of an episode", partial(validate.count, most=1000)),),
-    references=(
-        Reference("noise-alone", PlotStyle("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), best),
-        Reference("at-origin", PlotStyle("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), best_unadapted),
+    baselines=(
+        Baseline("noise-alone", PlotStyle("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), best),
+        Baseline("at-origin", PlotStyle("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), best_unadapted),
     ),
     with_task_params=with_task_params,
 )  # fmt: skip

@@ -256,7 +256,7 @@ FAMILY = fewshot.classification(
         "iterations": 12_000, "outer_lr": 0.003, "half_life": 3000, "hidden": (256, 128, 64, 64), "tasks": 16, "queries": 3,
     },
     options=(*fewshot.of_images(blocks=4), Option("data", "", "the folder that holds images_background.zip", _folder)),
-    shown=(0, 1, 3, 5, 10),
+    report_steps=(0, 1, 3, 5, 10),
     paper=(  # table 1
         _published(5, 1, 3, 89.7, **_DENSE), _published(5, 5, 3, 97.5, **_DENSE),
         _published(5, 1, 3, 98.7, **_CONVOLUTIONAL), _published(5, 5, 3, 99.9, **_CONVOLUTIONAL),

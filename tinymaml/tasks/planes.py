@@ -64,7 +64,7 @@ class Planes:
         return (x @ self.rotation).astype(dtype, copy=False)
 
     def inputs(self, points: np.ndarray) -> np.ndarray:
-        """The inputs (..., 10) of points (..., 2) of the signal plane, free of noise: what a picture of it asks a model for."""
+        """The inputs (..., 10) of points (..., 2) of the signal plane, free of noise: what a figure of it asks a model for."""
         validate.rows("points", points, (SIGNAL,))
         return points @ self.rotation[:SIGNAL].astype(points.dtype)
 
@@ -89,7 +89,7 @@ def _training(settings: Settings) -> Planes | np.ndarray:
     return Planes()
 
 
-def picture(found: Any) -> Any:
+def figure(found: Any) -> Any:
     """What a method makes of the signal plane before and after its first step, of the first that sees the inputs as they are."""
     from tinymaml.plot import classes as class_plots
 
@@ -114,7 +114,7 @@ FAMILY = fewshot.classification(
     testing=lambda settings: Planes(),
     classes=lambda settings: _pool(settings.seed, settings.options["classes"] or LABELLED),
     defaults={"iterations": 3000},
-    pictures={"episode.png": picture},
+    figures={"episode.png": figure},
     training_only=("classes", "fixed_labels"),  # new classes come without end
     pooled=lambda settings: settings.options["classes"],
 )

@@ -17,7 +17,7 @@ from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
 from tinymaml.settings import PlotStyle
 from tinymaml.tasks.batch import TaskBatch, select
-from tinymaml.tasks.family import Family, Reference
+from tinymaml.tasks.family import Baseline, Family
 from tinymaml.training.evaluation import Metric, loss
 
 TAPS = 3
@@ -103,7 +103,7 @@ def least_squares(batch: TaskBatch) -> Filter:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ModelSpec:
     """What a network must fit: the width of its inputs and outputs, all steps counted, and the number of steps."""
 
     inputs: int
@@ -117,7 +117,7 @@ class Sizes:
         return RNN(self.inputs // self.steps, hidden[0], self.outputs // self.steps, self.steps, activation=activation)
 
 
-def picture(found: Any) -> Any:
+def figure(found: Any) -> Any:
     """One sequence of the first new task before and after one step, for MAML and for pre-training where both were compared."""
     from tinymaml import plot
 
@@ -136,23 +136,23 @@ FAMILY = Family(
     "sequences",
     "regression of sequences that an unknown filter of three taps has made, for a recurrent network",
     title=lambda settings: f"{settings.shots}-shot sequences",
-    sizes=lambda settings: Sizes(Filters().steps, Filters().steps, Filters().steps),
+    sizes=lambda settings: ModelSpec(Filters().steps, Filters().steps, Filters().steps),
     metric=Metric("mean squared error a step", lambda here, y: loss(here, y) / y.shape[-1], digits=3),
     training=lambda settings: Filters(),
     testing=lambda settings: Filters(),
     test_tasks=1000,
     test_queries=20,
-    pictures={"sequence.png": picture},
+    figures={"sequence.png": figure},
     defaults={
         "inner_lr": 0.004, "outer_lr": 0.003, "hidden": (20,), "activation": "tanh", "iterations": 1000, "dtype": "float32",
     },
-    references=(
-        Reference(
+    baselines=(
+        Baseline(
             "least-squares",
             PlotStyle("least squares", "#882255", (0, (4, 3, 1, 3))),
             lambda batch: ((least_squares(batch)(batch.x_query) - batch.y_query) ** 2).mean((1, 2)),
         ),
-        Reference(  # E[y | x], as the taps are of either sign alike: what pre-training converges to
+        Baseline(  # E[y | x], as the taps are of either sign alike: what pre-training converges to
             "zero",
             PlotStyle("task-blind optimum: zero", "#999933", (0, (2, 5))),
             lambda batch: (batch.y_query**2).mean((1, 2)),

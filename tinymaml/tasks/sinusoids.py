@@ -11,7 +11,7 @@ from tinymaml import validate
 from tinymaml.maml import adapt
 from tinymaml.settings import PlotStyle
 from tinymaml.tasks.batch import TaskBatch, select
-from tinymaml.tasks.family import Family, Published, Reference, Sizes
+from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published
 from tinymaml.training.evaluation import Metric, loss
 
 DRAWS = 100  # of query points that are support points, before there seem to be no others
@@ -131,7 +131,7 @@ def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
     return np.mean(tasks.amplitude) * mean_wave
 
 
-def picture(found: Any, tasks: int = 3) -> Any:
+def figure(found: Any, tasks: int = 3) -> Any:
     """Single new sinusoids after 0, 1 and 10 steps, for MAML and for pre-training where both were compared."""
     from tinymaml import plot
 
@@ -159,15 +159,15 @@ FAMILY = Family(
     "sinusoids",
     "regression of sine waves of unknown amplitude and phase, the paper's",
     title=lambda settings: f"{settings.shots}-shot sinusoids",
-    sizes=lambda settings: Sizes(1, 1, "squared_error"),
+    sizes=lambda settings: ModelSpec(1, 1, "squared_error"),
     metric=Metric("mean squared error", loss),
     training=lambda settings: Sinusoids(),
     testing=lambda settings: Sinusoids(),
     test_tasks=1000,
     test_queries=100,
-    pictures={"fits.png": picture},
-    references=(
-        Reference(
+    figures={"fits.png": figure},
+    baselines=(
+        Baseline(
             "task-blind",
             PlotStyle("task-blind optimum", "#CC79A7", (0, (3, 1, 1, 1))),
             lambda batch: ((task_blind(Sinusoids(), batch.x_query) - batch.y_query) ** 2).mean((1, 2)),

@@ -16,7 +16,7 @@ from tinymaml.nn.layers import rows_out
 from tinymaml.parameters import Parameters
 
 CHUNK, CHUNK_BYTES = 100, 2**26  # tasks that are adapted at a time, at most, and the bytes that they make on their way
-WORSE = 10.0  # a task whose loss is this many times the loss before adaptation has diverged
+DIVERGENCE_FACTOR = 10.0  # a task whose loss is this many times the loss before adaptation has diverged
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Curve:
         return np.median(np.where(np.isfinite(self.values), self.values, np.inf), axis=1)
 
     @property
-    def count(self) -> np.ndarray:
+    def diverged_count(self) -> np.ndarray:
         """(S + 1,) how many tasks have diverged."""
         return self.diverged.sum(1)
 
@@ -154,7 +154,7 @@ def curve(values: np.ndarray, *, diverges: bool = True) -> Curve:
         raise ValueError(f"values has shape {values.shape}, expected (steps + 1, tasks): one row for each number of steps")
     if not validate.flag("diverges", diverges):
         return Curve(values, np.zeros(values.shape, bool))
-    return Curve(values, ~(np.isfinite(values) & (values <= WORSE * values[0])))
+    return Curve(values, ~(np.isfinite(values) & (values <= DIVERGENCE_FACTOR * values[0])))
 
 
 def constant(values: np.ndarray, steps: int, *, diverges: bool = True) -> Curve:

@@ -1,7 +1,8 @@
-"""The outer loop: one batch of tasks, one gradient, one step of theta; with progress, history and a clean stop."""
+"""The outer loop: one batch of tasks, one gradient, one step of theta; with progress, a history and resumable states."""
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -9,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from tinymaml import validate
 from tinymaml.parameters import Parameters
-from tinymaml.training.progress import progress
 
 
 class Diverged(ArithmeticError):
-    """The loss or its gradient is no longer finite; `iteration` says when, counted from 1."""
+    """The loss or its gradient is not finite in iteration `iteration`, counted from 1."""
 
     def __init__(self, iteration: int, what: str):
         super().__init__(f"training diverged at iteration {iteration}: {what}")
@@ -28,12 +29,12 @@ class Diverged(ArithmeticError):
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that the rest of a run depends on, after `iteration` whole iterations.
+    """The state after `iteration` whole iterations: all that the rest of a run depends on.
 
-    optimizer    the optimiser's own state, a dict of arrays
-    generator    `rng.bit_generator.state`: where the stream of tasks stands
+    optimizer    the optimiser's state, a dict of arrays
+    generator    `rng.bit_generator.state` of the stream of tasks
     losses       (iteration,) the history: the meta-loss of every batch, before its step
-    seconds      that all these iterations took, on which nothing depends
+    seconds      the time of all these iterations; nothing depends on it
     """
 
     iteration: int
@@ -67,15 +68,15 @@ def train(
     """Train from `state` until `iterations` iterations are done in all, and return the state then.
 
     gradient(theta, batch, iteration)    an object with `loss` and `gradient`; `iteration` is the number of whole iterations
-                     done before, from 0. `lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=0.01)`
-                     is one. A `diagnosis` of that object, a sentence, is told when training diverges, and in a warning at the end
+                     done before, from 0: `lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=0.01)`.
+                     Its `diagnosis`, if it has one, is added to the message of Diverged, and to a warning at the end
     sample(rng)      the next batch of tasks
-    save(state)      called every `save_every` iterations, and when the last time is `save_seconds` ago; at the end; and
-                     before any exception leaves here
-    label            shows progress under this name, a bar or lines in a log; None shows none
+    save(state)      called every `save_every` iterations, `save_seconds` after the last time, at the end, and before an
+                     exception is raised
+    label            the label of a progress bar, or of lines in a log; None shows no progress
 
-    A run that is stopped and goes on from its saved state does bit for bit what it would have done unstopped.
-    Raises Diverged, with the last good state saved, and never steps along a gradient that is not finite.
+    A run that is resumed from a saved state equals bit for bit a run that was never stopped.
+    Raises Diverged, with the last finite state saved; theta never takes a step that is not finite.
     """
     iterations, save_every = validate.count("iterations", iterations), validate.count("save_every", save_every)
     if state.iteration > iterations:
@@ -83,44 +84,69 @@ def train(
     rng = np.random.default_rng()
     rng.bit_generator.state = state.generator
     losses = np.concatenate([state.losses, np.empty(iterations - state.iteration)])
-    began = saved = time.monotonic()
+    start = saved = time.monotonic()
     done = (state.iteration, state.theta, state.optimizer, state.generator)  # replaced whole, so never half-finished
 
-    def now() -> TrainingState:
-        return TrainingState(*done, losses[:done[0]].copy(), state.seconds + time.monotonic() - began)
+    def current() -> TrainingState:
+        return TrainingState(*done, losses[:done[0]].copy(), state.seconds + time.monotonic() - start)
 
-    bar, doubtful, doubt = progress(label, iterations, state.iteration), 0, ""
+    bar, doubtful, doubt = _progress_bar(label, iterations, state.iteration), 0, ""
     try:
         with np.errstate(all="ignore"):  # overflow is looked for, and reported, below
             for i in range(state.iteration, iterations):
                 _, theta, moments, _ = done
-                found = gradient(theta, sample(rng), i)
-                losses[i] = found.loss
-                if not np.isfinite(found.loss):
-                    raise Diverged(i + 1, f"the loss is {found.loss}{_why(found)}")
-                if not np.isfinite(found.gradient.flat ** 2).all():  # Adam keeps the squares
-                    raise Diverged(i + 1, f"the gradient is not finite, or its square is not{_why(found)}")
-                if why := _why(found):
+                result = gradient(theta, sample(rng), i)
+                losses[i] = result.loss
+                if not np.isfinite(result.loss):
+                    raise Diverged(i + 1, f"the loss is {result.loss}{_diagnosis(result)}")
+                if not np.isfinite(result.gradient.flat ** 2).all():  # Adam keeps the squares
+                    raise Diverged(i + 1, f"the gradient is not finite, or its square is not{_diagnosis(result)}")
+                if why := _diagnosis(result):
                     doubtful, doubt = doubtful + 1, why
-                theta, moments = optimizer.step(theta, found.gradient, moments)
+                theta, moments = optimizer.step(theta, result.gradient, moments)
                 done = (i + 1, theta, moments, rng.bit_generator.state)
-                del found  # the next gradient is computed in its memory
+                del result  # the next gradient reuses its memory
                 if (i + 1) % 100 == 0:
                     bar.set_postfix({"meta-loss": f"{losses[max(0, i - 99):i + 1].mean():.3f}"}, refresh=False)
                 bar.update()
                 due = (i + 1) % save_every == 0 or time.monotonic() - saved >= save_seconds
                 if due and i + 1 < iterations:
-                    save(now())
+                    save(current())
                     saved = time.monotonic()
     finally:
-        save(now())
+        save(current())
         bar.close()
     if doubtful:
         which = f"{doubtful} of {iterations - state.iteration} iterations"
         warnings.warn(f"the gradient is in doubt in {which}, the last of them{doubt}", stacklevel=2)
-    return now()
+    return current()
 
 
-def _why(found: Any) -> str:
-    diagnosis = getattr(found, "diagnosis", "")
+def _diagnosis(result: Any) -> str:
+    diagnosis = getattr(result, "diagnosis", "")
     return f" ({diagnosis})" if diagnosis else ""
+
+
+class _Bar(tqdm):
+    monitor_interval = 0  # no thread
+
+
+class _Log:
+    """Standard error as a log: tqdm overwrites its line by a carriage return; here every state is a line."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            print(text.strip(), file=sys.stderr, flush=True)
+
+    def flush(self) -> None:
+        pass
+
+
+def _progress_bar(label: str | None, total: int, done: int) -> tqdm:
+    """A bar in a terminal or a notebook, a line every 30 s and at the end in a log, nothing without a label."""
+    more = {"dynamic_ncols": True}
+    notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
+    if not (sys.stderr.isatty() or notebook):
+        line = "{desc}: {n_fmt} of {total_fmt} iterations, {elapsed}{postfix}"
+        more = {"file": _Log(), "mininterval": 30, "miniters": 1, "bar_format": line}
+    return _Bar(total=total, initial=done, desc=label, disable=label is None, **more)
