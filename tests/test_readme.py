@@ -9,7 +9,6 @@ import pytest
 from tinymaml.methods import METHODS
 from tinymaml.settings import Settings
 from tinymaml.tasks import FAMILIES
-from tinymaml.training import train
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,11 +26,11 @@ def names():
     return names
 
 
-def test_the_code_runs_and_the_checks_accept_it(names, capsys):
-    assert {"theta_1", "derivation", "Slope", "Square"} <= names.keys()
+def test_the_code_runs_and_the_checks_accept_it(names):
+    assert {"theta_1", "derivation", "Slope", "Sine"} <= names.keys()
 
 
-def test_the_method_and_the_family_fit_each_other_and_the_model_of_the_family(names):
+def test_the_method_and_the_family_work_together(names):
     family, method = {}, {}
     exec(FILES["tinymaml/tasks/lines.py"], family)
     exec(FILES["tinymaml/methods/half.py"], method)
@@ -40,11 +39,10 @@ def test_the_method_and_the_family_fit_each_other_and_the_model_of_the_family(na
     settings = Settings("lines", "half", hidden=(5,), options={"steps": 1})
     sample = lambda rng: family.training(settings).sample(rng, tasks=3, shots=2, queries=2, dtype="float32")
     assert sample(np.random.default_rng(0)).x_query.dtype == np.float32
-    model, optimizer, rng = names["MLP"]([1, 5, 1]), names["Adam"](0.01), np.random.default_rng(0)
-    from tinymaml.training.loop import initial_state
+    model, rng = names["MLP"]([1, 5, 1]), np.random.default_rng(0)
+    found = method.gradient(model, settings)(model.init(rng, "float32"), sample(rng), 0)
+    assert np.isfinite(found.loss) and np.isfinite(found.gradient.flat).all()
 
-    state = initial_state(model.init(rng, "float32"), optimizer, rng)
-    assert np.isfinite(train(method.gradient(model, settings), sample, state, optimizer=optimizer, iterations=5).losses).all()
 
 
 def test_every_link_and_every_path_exists():
