@@ -11,8 +11,9 @@ from PIL import Image
 
 WIDTH, COLOURS = 1080, 96
 
-image = Image.open(sys.argv[1]).convert("RGB")
-image = image.resize((WIDTH, round(WIDTH * image.height / image.width)), Image.Resampling.LANCZOS)
-target = Path(__file__).with_name("fits.png")
-image.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
-print(f"{target}: {target.stat().st_size // 1000} kB")
+if __name__ == "__main__":
+    image = Image.open(sys.argv[1]).convert("RGB")
+    image = image.resize((WIDTH, round(WIDTH * image.height / image.width)), Image.Resampling.LANCZOS)
+    target = Path(__file__).with_name("fits.png")
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
+    print(f"{target}: {target.stat().st_size // 1000} kB")
