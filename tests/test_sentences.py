@@ -69,7 +69,6 @@ objects[:] = uneven()
     (lambda: SGD(-1), ValueError, r"lr is -1, expected a finite number above zero: try"),
     (lambda: Adam(-1), ValueError, r"lr is -1, expected a finite number above zero: try"),
     (lambda: begin(None, Adam(), rng()), TypeError, r"theta is a NoneType, expected Parameters: "),
-    (lambda: begin(theta(), None, rng()), TypeError, r"optimizer is None, .*: pass one such as Adam"),
     (lambda: begin(theta(), Adam(), None), TypeError, r"rng is None, expected a NumPy Generator: "),
     (lambda: run_comparison({}, "nowhere"), ValueError, r"there is no method to compare, .*: use settings_for_each"),
     (lambda: run_comparison(settings_for_each("planes", []), "nowhere"), ValueError, r"there is no method to compare"),

@@ -57,7 +57,6 @@ def adapt(
     learned may be of either sign. Returns theta_K, one for each task. `fast_weights` is that of `meta_gradient`: theta_K
     then holds factors in place of arrays. ValueError for steps below 1 and rates that do not fit.
     """
-    validate.model(model)
     validate.parameters("theta", theta)
     alpha = validate.rates("inner_lr", inner_lr, theta)
     validate.flag("fast_weights", fast_weights)
@@ -131,9 +130,7 @@ def meta_gradient(
     `fast_weights` changes no number: those adapted matrices that are smaller so are kept as factors (eqs. 14 and 15).
     Where theta has factors already they stay. One rate an entry forms them all.
     """
-    validate.model(model)
     validate.parameters("theta", theta)
-    validate.batch(batch)
     validate.flag("first_order", first_order)
     validate.flag("fast_weights", fast_weights)
     x, y = batch.x_support, batch.y_support

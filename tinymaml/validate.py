@@ -1,13 +1,14 @@
-"""What the library accepts, and the one clear sentence it answers to anything else.
+"""Checks of arguments that would go wrong silently: shapes, integers, precisions, ranges, names, NaN.
 
-Every message says what was got, what was wanted, and what to do.
+Every message says what was given, what is expected, and what to do. Where Python or NumPy raises a clear error by itself,
+there is no check.
 """
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,63 +27,35 @@ def count(name: str, value: object, *, least: int = 1, most: float = math.inf) -
     return int(value)
 
 
-def number(name: str, value: object, such: float = 0.01) -> float:
-    """A finite real number, as a Python float; else TypeError or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {brief(value)}, expected a number: pass a float such as {such}")
-    if not _is_finite(value):
-        raise ValueError(f"{name} is {brief(value)}, expected a finite number: pass a float such as {such}")
-    return float(value)
+def _finite_number(expected: str, such: float | str, fits: Callable[[float], bool]) -> Callable[..., float]:
+    """A check that returns a real number as a Python float; TypeError, or ValueError outside the range."""
 
+    def check(name: str, value: object, such: float | str = such, *, least: float = -math.inf, most: float = math.inf) -> float:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} is {brief(value)}, expected a number: pass a float such as {such}")
+        if not (_is_finite(value) and fits(value)):
+            raise ValueError(f"{name} is {brief(value)}, expected {expected}: try {such}")
+        if not least <= value <= most:
+            limit = f"at least {least:g}" if value < least else f"at most {most:g}"
+            raise ValueError(f"{name} is {value:g}, expected {limit}: try {such}")
+        return float(value)
 
-def rate(name: str, value: object, such: float = 0.01, *, least: float = 0.0, most: float = math.inf) -> float:
-    """A finite number above zero and from `least` to `most`, as a Python float; else TypeError or ValueError."""
-    if isinstance(value, numbers.Real) and not (_is_finite(value) and value > 0):
-        raise ValueError(f"{name} is {brief(value)}, expected a finite number above zero: try {such}")
-    if number(name, value, such) < least:
-        raise ValueError(f"{name} is {value:g}, expected at least {least:g}: try {such}")
-    return _at_most(most, name, float(value), such)
-
-
-def _at_most(most: float, name: str, value: float, such: float) -> float:
-    if value > most:
-        raise ValueError(f"{name} is {value:g}, expected at most {most:g}: try {such}")
-    return value
+    return check
 
 
 def _is_finite(value: numbers.Real) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
+    except OverflowError:  # an integer larger than any float
         return False
 
 
-def decay(name: str, value: object) -> float:
-    """A number from 0 to below 1, the memory of a running mean; else TypeError or ValueError."""
-    if not 0 <= number(name, value, 0.9) < 1:
-        raise ValueError(f"{name} is {value}, expected 0 or more and less than 1: try 0.9")
-    return float(value)
-
-
-def discount(name: str, value: object) -> float:
-    """A number above 0 and up to 1, what a later cost counts against an earlier one; else TypeError or ValueError."""
-    if not 0 < number(name, value, 0.99) <= 1:
-        raise ValueError(f"{name} is {value}, expected above 0 and at most 1: try 0.99, or 1 for none")
-    return float(value)
-
-
-def deviation(name: str, value: object) -> float:
-    """A standard deviation, finite and not below zero; else TypeError or ValueError."""
-    if isinstance(value, numbers.Real) and not (_is_finite(value) and value >= 0):
-        raise ValueError(f"{name} is {brief(value)}, expected a standard deviation: a finite number, zero or above")
-    return number(name, value, 0.1)
-
-
-def tolerance(name: str, value: object, *, most: float = math.inf) -> float:
-    """A finite number from zero to `most`; else TypeError or ValueError."""
-    if number(name, value, 1e-8) < 0:
-        raise ValueError(f"{name} is {value}, expected zero or above: try 1e-8")
-    return _at_most(most, name, float(value), 1e-8)
+number = _finite_number("a finite number", 0.01, lambda value: True)
+rate = _finite_number("a finite number above zero", 0.01, lambda value: value > 0)
+decay = _finite_number("0 or more and less than 1", 0.9, lambda value: 0 <= value < 1)
+discount = _finite_number("above 0 and at most 1", "0.99, or 1 for none", lambda value: 0 < value <= 1)
+deviation = _finite_number("a standard deviation: a finite number, zero or above", 0.1, lambda value: value >= 0)
+tolerance = _finite_number("zero or above", 1e-8, lambda value: value >= 0)
 
 
 def text(name: str, value: object) -> str:
@@ -187,29 +160,16 @@ def function(name: str, value: object) -> None:
         raise TypeError(f"{name} is {brief(value)}, expected a function: pass one that can be called")
 
 
-def optimizer(value: object) -> None:
-    """TypeError unless `value` has the methods of an optimiser."""
-    if not (hasattr(value, "start") and hasattr(value, "step")):
-        raise TypeError(f"optimizer is {brief(value)}, expected an optimiser: pass one such as Adam(0.001)")
-
-
-def model(value: object, *needed: str) -> None:
-    """TypeError unless `value` has the methods of a model that are asked for, `at` if none is named."""
-    for method in needed or ("at",):
-        if not hasattr(value, method):
-            raise TypeError(f"model is {brief(value)}, which has no {method}: pass a model such as MLP([1, 40, 40, 1])")
+def model(value: object) -> None:
+    """TypeError unless `value` has the method of a model: for objects that keep a model without calling it."""
+    if not hasattr(value, "at"):
+        raise TypeError(f"model is {brief(value)}, which has no at: pass a model such as MLP([1, 40, 40, 1])")
 
 
 def parameters(what: str, value: object) -> None:
     """TypeError unless `value` is a `Parameters`."""
     if not hasattr(value, "unflatten"):  # what makes a mapping Parameters
         raise TypeError(f"{what} is a {type(value).__name__}, expected Parameters: use Parameters({what})")
-
-
-def batch(value: object) -> None:
-    """TypeError unless `value` has the four arrays of a `TaskBatch`."""
-    if not (hasattr(value, "x_support") and hasattr(value, "y_query")):
-        raise TypeError(f"batch is {brief(value)}, expected support and query sets: pass a TaskBatch")
 
 
 def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> None:

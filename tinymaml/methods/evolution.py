@@ -69,9 +69,7 @@ def meta_estimate(
     sigma: how far the points are, per entry; what comes out is the exact meta-gradient for sigma to 0 and pairs to infinity.
     `normalised` divides the losses by their standard deviation, so that the length says nothing of the scale of a loss.
     """
-    validate.model(model)
     validate.parameters("theta", theta)
-    validate.batch(batch)
     validate.generator(rng)
     pairs, sigma = validate.count("pairs", pairs), validate.rate("sigma", sigma, 0.05)
     validate.flag("normalised", normalised)

@@ -165,9 +165,7 @@ def implicit_gradient(
     strength is lambda. The inner loop is `steps` steps of gradient descent at rate `inner_lr`. The system (I + H/lambda) u_0 =
     grad L_Q is solved by at most `cg_steps` steps of conjugate gradients, or to `tolerance`; `dampening` is added to the 1s of I.
     """
-    validate.model(model)
     validate.parameters("theta", theta)
-    validate.batch(batch)
     strength, dampening = validate.rate("strength", strength, 2.0), validate.tolerance("dampening", dampening)
     held, x, y = Proximal(model, theta, strength), batch.x_support, batch.y_support
     star = adapt(held, theta, x, y, inner_lr=inner_lr, steps=steps)  # theta*

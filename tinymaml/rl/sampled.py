@@ -87,7 +87,6 @@ class SampledPolicy:
     price: str = "squared"
 
     def __post_init__(self) -> None:
-        validate.model(self.network, "init", "predict")
         if (self.network.inputs, self.network.outputs) != (PLANE, PLANE):
             got = f"{self.network.inputs} inputs and {self.network.outputs} outputs"
             raise ValueError(f"the network has {got}, expected {PLANE} and {PLANE}: it sees a place and moves from there")
@@ -201,7 +200,6 @@ class Here:
 
 def with_dice(batch: Any, rng: np.random.Generator, horizon: int) -> Any:
     """The same tasks with the dice of an episode behind every start: x becomes (T, n, 2 + 2 horizon)."""
-    validate.batch(batch)
     validate.generator(rng)
     validate.count("horizon", horizon)
 

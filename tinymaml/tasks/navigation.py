@@ -77,7 +77,6 @@ class Navigation:
 
 def shown(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of these tasks: the goal stands behind the position, and x becomes (T, n, 4)."""
-    validate.batch(batch)
     if not isinstance(batch.hidden, Goal):
         raise TypeError(f"hidden of the batch is {validate.brief(batch.hidden)}, expected a Goal: use Navigation().sample")
     beside = lambda x, y: np.concatenate([x, y], axis=-1)

@@ -107,7 +107,6 @@ def _taken(x: np.ndarray, shots: int) -> np.ndarray:
 def told(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of sinusoid tasks: amplitude and phase stand beside x, which becomes (T, n, 3)."""
 
-    validate.batch(batch)
     if not isinstance(batch.hidden, Sinusoid):
         raise TypeError(f"hidden of the batch is {validate.brief(batch.hidden)}, expected a Sinusoid: use Sinusoids().sample")
 
