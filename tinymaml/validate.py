@@ -69,11 +69,8 @@ def interval(name: str, value: object) -> None:
     """(lowest, highest), both finite; else TypeError or ValueError."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise TypeError(f"{name} is {brief(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
-    if not all(isinstance(end, numbers.Real) and not isinstance(end, bool) for end in value):
-        raise TypeError(f"{name} is {brief(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
-    low, high = value
-    if not (_is_finite(low) and _is_finite(high) and low <= high):
-        raise ValueError(f"{name} is {brief((low, high))}, expected (lowest, highest), both finite: put the smaller one first")
+    if number(name, value[0]) > number(name, value[1]):
+        raise ValueError(f"{name} is {brief(tuple(value))}, expected (lowest, highest): put the smaller one first")
 
 
 def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | Mapping:
