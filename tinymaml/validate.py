@@ -17,7 +17,7 @@ PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def count(name: str, value: object, *, least: int = 1, most: float = math.inf) -> int:
-    """A whole number from `least` to `most`, as an int; else TypeError or ValueError."""
+    """An integer from `least` to `most`, as an int; else TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} is {brief(value)}, expected a whole number: pass an int of at least {least}")
     if value < least:
@@ -74,10 +74,10 @@ def interval(name: str, value: object) -> None:
 
 
 def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | Mapping:
-    """Learning rates that a gradient of theta can be multiplied by: a number; one number a name; `Parameters`, one an entry.
+    """Learning rates to multiply a gradient of theta by: a number; one number a name; `Parameters`, one an entry.
 
-    Rates that are learned may be of either sign, so any finite number will do. Of a mapping comes a dict with every name of
-    theta, 0 for those that it leaves out. TypeError or ValueError for names, shapes, precisions or values that do not fit.
+    Any finite number is valid, since learned rates may be negative. A mapping of numbers becomes a dict with every name of
+    theta, 0 for missing ones. TypeError or ValueError for names, shapes, precisions or values that do not fit.
     """
     if not isinstance(value, Mapping):
         return number(name, value)
@@ -123,7 +123,7 @@ def flag(name: str, value: object) -> bool:
 
 
 def generator(rng: object) -> np.random.Generator:
-    """`rng` itself if it is a source of random numbers; else TypeError."""
+    """`rng` itself if it is a NumPy Generator; else TypeError."""
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng is {brief(rng)}, expected a NumPy Generator: use np.random.default_rng(0)")
     return rng
@@ -141,7 +141,7 @@ def precision(dtype: object) -> np.dtype:
 
 
 def shape(value: object) -> tuple[int, ...]:
-    """A number of things, or one for each axis, as a tuple; else TypeError or ValueError."""
+    """A shape as a tuple, from one length or several; else TypeError or ValueError."""
     return tuple(count("shape", length) for length in (value if isinstance(value, tuple | list) else (value,)))
 
 
@@ -182,14 +182,14 @@ def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) 
 
 
 def brief(value: object) -> str:
-    """The value as a sentence can hold it: as it is written if that is short, else what it is."""
+    """The value for a message: its repr if that is short, else its type or shape."""
     plain = value.item() if isinstance(value, np.generic) else value
     written = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(plain)
     return written if len(written) <= 60 and "\n" not in written else f"a {type(value).__name__}"
 
 
 def named(what: str, name: object, known: Iterable[Any]) -> Any:
-    """The one of `known`, objects that have a `name`, which has this one; else ValueError with all the names."""
+    """The object of `known` with this `name`; else ValueError with all names."""
     for each in (known := tuple(known)):
         if isinstance(name, str) and each.name == name:
             return each
@@ -197,31 +197,18 @@ def named(what: str, name: object, known: Iterable[Any]) -> Any:
 
 
 def floats(name: str, value: object) -> np.ndarray:
-    """`value` itself if it is a float32, float64 or complex array; TypeError for anything else, masks and matrices too."""
-    if type(value) is np.ndarray and value.dtype.char in "fdFD":  # this is asked often
+    """`value` itself if it is a float32, float64 or complex array; else TypeError, for masked arrays and matrices too."""
+    if type(value) is np.ndarray and value.dtype.char in "fdFD":  # called often
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a MaskedArray, whose mask would be lost: leave those entries out, or use {name}.filled(0)")
     if isinstance(value, np.matrix):
         raise TypeError(f"{name} is a matrix, whose products are others than an array's: use np.asarray({name})")
-    if not isinstance(value, np.ndarray) or value.dtype == object:
-        _even(name, value)
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} is a {type(value).__name__}, expected a NumPy array: use np.asarray({name}, float)")
     if value.dtype.char not in "fdFD":
         raise TypeError(f"{name} has dtype {value.dtype}, expected float64 or float32: use {name}.astype(float)")
     return value
-
-
-def _even(name: str, value: object) -> None:
-    """ValueError for a list, or an array of objects, of lists or arrays that are not equally long."""
-    several = value if isinstance(value, list | tuple) or getattr(value, "ndim", 0) else ()
-    lengths = sorted({len(each) for each in several if isinstance(each, list) or getattr(each, "ndim", 0)})
-    if len(lengths) > 1:
-        raise ValueError(
-            f"{name} has parts of unequal length, {lengths[0]} to {lengths[-1]}, expected one NumPy array: "
-            "give every task as many examples, and every example as many numbers"
-        )
 
 
 def finite(name: str, value: np.ndarray) -> np.ndarray:
@@ -248,7 +235,7 @@ def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> Non
 
 
 def one_hot(name: str, value: object, ways: int) -> None:
-    """ValueError for class numbers, integers or (n,) or (..., 1), where a row of probabilities is expected."""
+    """ValueError for class labels, integers or (n,) or (..., 1), in place of one-hot rows."""
     if isinstance(value, np.ndarray) and (value.dtype.kind in "iub" or value.ndim < 2 or value.shape[-1] != ways):
         raise ValueError(
             f"{name} has shape {value.shape} and dtype {value.dtype}, expected one-hot rows (..., {ways}) of floats: "
