@@ -234,8 +234,8 @@ def test_nothing_that_is_passed_in_is_changed(problem):
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
     [
-        ({"inner_lr": np.nan}, ValueError, "inner_lr is nan, expected a finite number: pass a float such as 0.01"),
-        ({"inner_lr": np.inf}, ValueError, "inner_lr is inf, expected a finite number: pass a float such as 0.01"),
+        ({"inner_lr": np.nan}, ValueError, "inner_lr is nan, expected a finite number: try 0.01"),
+        ({"inner_lr": np.inf}, ValueError, "inner_lr is inf, expected a finite number: try 0.01"),
         ({"inner_lr": "0.1"}, TypeError, "inner_lr is '0.1', expected a number"),
         ({"inner_lr": None}, TypeError, "inner_lr is None, expected a number"),
         ({"inner_lr": {"W9": 0.1}}, ValueError, "inner_lr has a rate for 'W9', expected names of theta: choose among W1, b1, W2"),

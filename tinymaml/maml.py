@@ -57,7 +57,6 @@ def adapt(
     per task; with `fast_weights`, as in `meta_gradient`, it holds factors in place of some arrays. ValueError for steps below 1
     and for rates that do not fit theta.
     """
-    validate.model(model)
     validate.parameters("theta", theta)
     alpha = validate.rates("inner_lr", inner_lr, theta)
     validate.flag("fast_weights", fast_weights)
@@ -131,9 +130,7 @@ def meta_gradient(
     `fast_weights` changes no result: adapted matrices are kept as factors where these are smaller (eqs. 14 and 15). Matrices
     that are factored in theta stay so. With one rate per entry all are dense.
     """
-    validate.model(model)
     validate.parameters("theta", theta)
-    validate.batch(batch)
     validate.flag("first_order", first_order)
     validate.flag("fast_weights", fast_weights)
     x, y = batch.x_support, batch.y_support

@@ -1,13 +1,14 @@
-"""What the library accepts, and the one clear sentence it answers to anything else.
+"""Checks of arguments that would go wrong silently: shapes, integers, precisions, ranges, names, NaN.
 
-Every message says what was got, what was wanted, and what to do.
+Every message says what was given, what is expected, and what to do. Where Python or NumPy raises a clear error by itself,
+there is no check.
 """
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def count(name: str, value: object, *, least: int = 1, most: float = math.inf) -> int:
-    """A whole number from `least` to `most`, as an int; else TypeError or ValueError."""
+    """An integer from `least` to `most`, as an int; else TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} is {brief(value)}, expected a whole number: pass an int of at least {least}")
     if value < least:
@@ -26,63 +27,35 @@ def count(name: str, value: object, *, least: int = 1, most: float = math.inf) -
     return int(value)
 
 
-def number(name: str, value: object, such: float = 0.01) -> float:
-    """A finite real number, as a Python float; else TypeError or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {brief(value)}, expected a number: pass a float such as {such}")
-    if not _is_finite(value):
-        raise ValueError(f"{name} is {brief(value)}, expected a finite number: pass a float such as {such}")
-    return float(value)
+def _finite_number(expected: str, such: float | str, fits: Callable[[float], bool]) -> Callable[..., float]:
+    """A check that returns a real number as a Python float; TypeError, or ValueError outside the range."""
 
+    def check(name: str, value: object, such: float | str = such, *, least: float = -math.inf, most: float = math.inf) -> float:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} is {brief(value)}, expected a number: pass a float such as {such}")
+        if not (_is_finite(value) and fits(value)):
+            raise ValueError(f"{name} is {brief(value)}, expected {expected}: try {such}")
+        if not least <= value <= most:
+            limit = f"at least {least:g}" if value < least else f"at most {most:g}"
+            raise ValueError(f"{name} is {value:g}, expected {limit}: try {such}")
+        return float(value)
 
-def rate(name: str, value: object, such: float = 0.01, *, least: float = 0.0, most: float = math.inf) -> float:
-    """A finite number above zero and from `least` to `most`, as a Python float; else TypeError or ValueError."""
-    if isinstance(value, numbers.Real) and not (_is_finite(value) and value > 0):
-        raise ValueError(f"{name} is {brief(value)}, expected a finite number above zero: try {such}")
-    if number(name, value, such) < least:
-        raise ValueError(f"{name} is {value:g}, expected at least {least:g}: try {such}")
-    return _at_most(most, name, float(value), such)
-
-
-def _at_most(most: float, name: str, value: float, such: float) -> float:
-    if value > most:
-        raise ValueError(f"{name} is {value:g}, expected at most {most:g}: try {such}")
-    return value
+    return check
 
 
 def _is_finite(value: numbers.Real) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
+    except OverflowError:  # an integer larger than any float
         return False
 
 
-def decay(name: str, value: object) -> float:
-    """A number from 0 to below 1, the memory of a running mean; else TypeError or ValueError."""
-    if not 0 <= number(name, value, 0.9) < 1:
-        raise ValueError(f"{name} is {value}, expected 0 or more and less than 1: try 0.9")
-    return float(value)
-
-
-def discount(name: str, value: object) -> float:
-    """A number above 0 and up to 1, what a later cost counts against an earlier one; else TypeError or ValueError."""
-    if not 0 < number(name, value, 0.99) <= 1:
-        raise ValueError(f"{name} is {value}, expected above 0 and at most 1: try 0.99, or 1 for none")
-    return float(value)
-
-
-def deviation(name: str, value: object) -> float:
-    """A standard deviation, finite and not below zero; else TypeError or ValueError."""
-    if isinstance(value, numbers.Real) and not (_is_finite(value) and value >= 0):
-        raise ValueError(f"{name} is {brief(value)}, expected a standard deviation: a finite number, zero or above")
-    return number(name, value, 0.1)
-
-
-def tolerance(name: str, value: object, *, most: float = math.inf) -> float:
-    """A finite number from zero to `most`; else TypeError or ValueError."""
-    if number(name, value, 1e-8) < 0:
-        raise ValueError(f"{name} is {value}, expected zero or above: try 1e-8")
-    return _at_most(most, name, float(value), 1e-8)
+number = _finite_number("a finite number", 0.01, lambda value: True)
+rate = _finite_number("a finite number above zero", 0.01, lambda value: value > 0)
+decay = _finite_number("0 or more and less than 1", 0.9, lambda value: 0 <= value < 1)
+discount = _finite_number("above 0 and at most 1", "0.99, or 1 for none", lambda value: 0 < value <= 1)
+deviation = _finite_number("a standard deviation: a finite number, zero or above", 0.1, lambda value: value >= 0)
+tolerance = _finite_number("zero or above", 1e-8, lambda value: value >= 0)
 
 
 def text(name: str, value: object) -> str:
@@ -96,18 +69,15 @@ def interval(name: str, value: object) -> None:
     """(lowest, highest), both finite; else TypeError or ValueError."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise TypeError(f"{name} is {brief(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
-    if not all(isinstance(end, numbers.Real) and not isinstance(end, bool) for end in value):
-        raise TypeError(f"{name} is {brief(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
-    low, high = value
-    if not (_is_finite(low) and _is_finite(high) and low <= high):
-        raise ValueError(f"{name} is {brief((low, high))}, expected (lowest, highest), both finite: put the smaller one first")
+    if number(name, value[0]) > number(name, value[1]):
+        raise ValueError(f"{name} is {brief(tuple(value))}, expected (lowest, highest): put the smaller one first")
 
 
 def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | Mapping:
-    """Learning rates that a gradient of theta can be multiplied by: a number; one number a name; `Parameters`, one an entry.
+    """Learning rates to multiply a gradient of theta by: a number; one number a name; `Parameters`, one an entry.
 
-    Rates that are learned may be of either sign, so any finite number will do. Of a mapping comes a dict with every name of
-    theta, 0 for those that it leaves out. TypeError or ValueError for names, shapes, precisions or values that do not fit.
+    Any finite number is valid, since learned rates may be negative. A mapping of numbers becomes a dict with every name of
+    theta, 0 for missing ones. TypeError or ValueError for names, shapes, precisions or values that do not fit.
     """
     if not isinstance(value, Mapping):
         return number(name, value)
@@ -153,7 +123,7 @@ def flag(name: str, value: object) -> bool:
 
 
 def generator(rng: object) -> np.random.Generator:
-    """`rng` itself if it is a source of random numbers; else TypeError."""
+    """`rng` itself if it is a NumPy Generator; else TypeError."""
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng is {brief(rng)}, expected a NumPy Generator: use np.random.default_rng(0)")
     return rng
@@ -171,7 +141,7 @@ def precision(dtype: object) -> np.dtype:
 
 
 def shape(value: object) -> tuple[int, ...]:
-    """A number of things, or one for each axis, as a tuple; else TypeError or ValueError."""
+    """A shape as a tuple, from one length or several; else TypeError or ValueError."""
     return tuple(count("shape", length) for length in (value if isinstance(value, tuple | list) else (value,)))
 
 
@@ -187,29 +157,16 @@ def function(name: str, value: object) -> None:
         raise TypeError(f"{name} is {brief(value)}, expected a function: pass one that can be called")
 
 
-def optimizer(value: object) -> None:
-    """TypeError unless `value` has the methods of an optimiser."""
-    if not (hasattr(value, "start") and hasattr(value, "step")):
-        raise TypeError(f"optimizer is {brief(value)}, expected an optimiser: pass one such as Adam(0.001)")
-
-
-def model(value: object, *needed: str) -> None:
-    """TypeError unless `value` has the methods of a model that are asked for, `at` if none is named."""
-    for method in needed or ("at",):
-        if not hasattr(value, method):
-            raise TypeError(f"model is {brief(value)}, which has no {method}: pass a model such as MLP([1, 40, 40, 1])")
+def model(value: object) -> None:
+    """TypeError unless `value` has the method of a model: for objects that keep a model without calling it."""
+    if not hasattr(value, "at"):
+        raise TypeError(f"model is {brief(value)}, which has no at: pass a model such as MLP([1, 40, 40, 1])")
 
 
 def parameters(what: str, value: object) -> None:
     """TypeError unless `value` is a `Parameters`."""
     if not hasattr(value, "unflatten"):  # what makes a mapping Parameters
         raise TypeError(f"{what} is a {type(value).__name__}, expected Parameters: use Parameters({what})")
-
-
-def batch(value: object) -> None:
-    """TypeError unless `value` has the four arrays of a `TaskBatch`."""
-    if not (hasattr(value, "x_support") and hasattr(value, "y_query")):
-        raise TypeError(f"batch is {brief(value)}, expected support and query sets: pass a TaskBatch")
 
 
 def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> None:
@@ -225,14 +182,14 @@ def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) 
 
 
 def brief(value: object) -> str:
-    """The value as a sentence can hold it: as it is written if that is short, else what it is."""
+    """The value for a message: its repr if that is short, else its type or shape."""
     plain = value.item() if isinstance(value, np.generic) else value
     written = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(plain)
     return written if len(written) <= 60 and "\n" not in written else f"a {type(value).__name__}"
 
 
 def named(what: str, name: object, known: Iterable[Any]) -> Any:
-    """The one of `known`, objects that have a `name`, which has this one; else ValueError with all the names."""
+    """The object of `known` with this `name`; else ValueError with all names."""
     for each in (known := tuple(known)):
         if isinstance(name, str) and each.name == name:
             return each
@@ -240,31 +197,18 @@ def named(what: str, name: object, known: Iterable[Any]) -> Any:
 
 
 def floats(name: str, value: object) -> np.ndarray:
-    """`value` itself if it is a float32, float64 or complex array; TypeError for anything else, masks and matrices too."""
-    if type(value) is np.ndarray and value.dtype.char in "fdFD":  # this is asked often
+    """`value` itself if it is a float32, float64 or complex array; else TypeError, for masked arrays and matrices too."""
+    if type(value) is np.ndarray and value.dtype.char in "fdFD":  # called often
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a MaskedArray, whose mask would be lost: leave those entries out, or use {name}.filled(0)")
     if isinstance(value, np.matrix):
         raise TypeError(f"{name} is a matrix, whose products are others than an array's: use np.asarray({name})")
-    if not isinstance(value, np.ndarray) or value.dtype == object:
-        _even(name, value)
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} is a {type(value).__name__}, expected a NumPy array: use np.asarray({name}, float)")
     if value.dtype.char not in "fdFD":
         raise TypeError(f"{name} has dtype {value.dtype}, expected float64 or float32: use {name}.astype(float)")
     return value
-
-
-def _even(name: str, value: object) -> None:
-    """ValueError for a list, or an array of objects, of lists or arrays that are not equally long."""
-    several = value if isinstance(value, list | tuple) or getattr(value, "ndim", 0) else ()
-    lengths = sorted({len(each) for each in several if isinstance(each, list) or getattr(each, "ndim", 0)})
-    if len(lengths) > 1:
-        raise ValueError(
-            f"{name} has parts of unequal length, {lengths[0]} to {lengths[-1]}, expected one NumPy array: "
-            "give every task as many examples, and every example as many numbers"
-        )
 
 
 def finite(name: str, value: np.ndarray) -> np.ndarray:
@@ -291,7 +235,7 @@ def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> Non
 
 
 def one_hot(name: str, value: object, ways: int) -> None:
-    """ValueError for class numbers, integers or (n,) or (..., 1), where a row of probabilities is expected."""
+    """ValueError for class labels, integers or (n,) or (..., 1), in place of one-hot rows."""
     if isinstance(value, np.ndarray) and (value.dtype.kind in "iub" or value.ndim < 2 or value.shape[-1] != ways):
         raise ValueError(
             f"{name} has shape {value.shape} and dtype {value.dtype}, expected one-hot rows (..., {ways}) of floats: "

@@ -23,8 +23,9 @@ import report
 from contest import Contest
 from peers import CONTESTANTS, OTHERS, made
 from workers import Worker
+from workload import Workload
 
-from tinymaml.experiment.bench import ITERATIONS, Workload, share
+from tinymaml.experiment.bench import ITERATIONS, efficiency
 
 AGREEMENT = {"float64": 1e-9, "float32": 1e-3}  # largest difference of two gradients, relative, in the norm
 
@@ -39,7 +40,7 @@ class Bench(Contest):
         bare = found.pop("product")
         return {
             **asdict(load), "seconds": found, "product_seconds": bare, "multiply_adds": load.multiply_adds,
-            "share": share(load, report.best(found["tinymaml"]), report.best(bare)),
+            "share": efficiency(load, report.best(found["tinymaml"]), report.best(bare)),
         }
 
     def iterate(self, load: Workload) -> dict:
@@ -67,7 +68,7 @@ class Bench(Contest):
 def plan(options: argparse.Namespace) -> list[tuple[str, Workload]]:
     """What is measured, the most telling first and then the cheapest: ("weigh", "iterate" or "compare", the load)."""
     loads = [
-        Workload(kind, width, steps, dtype, options.tasks[0])
+        Workload(width, steps, dtype, options.tasks[0], kind)
         for kind, steps, dtype, width in product(options.kinds, options.steps, options.dtypes, options.widths)
     ]
     first = loads[:len(options.widths)]  # of the first kind, dtype and number of steps: all widths

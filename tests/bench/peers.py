@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from workload import Workload
 
-from tinymaml.experiment.bench import ITERATIONS, Workload, product
+from tinymaml.experiment.bench import ITERATIONS, product
 from tinymaml.tasks import Sinusoids
 
 
 def arrays(load: Workload, convert: Callable) -> tuple[list, list]:
     """theta as a list W1, b1, W2, ... and the four arrays of the batch, all converted."""
-    theta, b = load.made()
+    theta, b = load.build()
     return [convert(w) for w in theta.values()], [convert(a) for a in (b.x_support, b.y_support, b.x_query, b.y_query)]
 
 

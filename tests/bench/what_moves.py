@@ -14,7 +14,7 @@ import report
 
 from tinymaml import adapt, tasks
 from tinymaml.experiment.process import matrix_threads
-from tinymaml.experiment.run import load_run, new_tasks, start
+from tinymaml.experiment.run import adaptation_setup, load_run, new_tasks
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
 from tinymaml.training.evaluation import evaluate
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         top.error(str(error))
     family = tasks.named(settings.family)
-    begun = start(settings, state.theta, new_tasks(settings, o.tests, family.test_queries))
+    begun = adaptation_setup(settings, state.theta, new_tasks(settings, o.tests, family.test_queries))
     model, theta, batch, alpha = begun.model, begun.theta, begun.batch, settings.inner_lr
 
     moving = {"all": [*theta], "the head": head(model), "the body": body(model), "all but the first layer": [*theta][2:]}

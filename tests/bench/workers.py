@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from tinymaml.experiment.bench import turn
+from tinymaml.experiment.bench import time_call
 from tinymaml.experiment.process import keep_freed_memory
 from tinymaml.maml import MetaGradient
 
@@ -62,7 +62,7 @@ def _serve(connection, made: Callable) -> None:
         calls[name] = made(name, load)
         return flat(calls[name]())
 
-    tasks = {"prepare": prepare, "take_turn": lambda name: turn(calls[name]), "weigh": partial(_weigh, made)}
+    tasks = {"prepare": prepare, "take_turn": lambda name: time_call(calls[name]), "weigh": partial(_weigh, made)}
     while (request := connection.recv()) is not None:
         what, details = request
         try:

@@ -32,6 +32,12 @@ def architectures(script):
     return architectures
 
 
+@pytest.fixture
+def workload(script):
+    """Workloads of regression and of classification."""
+    return script.Workload
+
+
 class Counting(np.ndarray):
     """An array that counts the multiply-adds of products of two matrices: those with the shared W and those of eq. 15."""
 
@@ -49,9 +55,9 @@ class Counting(np.ndarray):
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_multiply_adds_are_those_that_the_factored_form_does_on_all_rows(steps):
-    load = Workload("classification", width=7, steps=steps, tasks=3)
-    theta, batch = load.made()
+def test_multiply_adds_are_those_that_the_factored_form_does_on_all_rows(workload, steps):
+    load = workload(kind="classification", width=7, steps=steps, tasks=3)
+    theta, batch = load.build()
     counting = load.model.fast_weights(theta.map(lambda array: array.view(Counting)))
     Counting.done = 0
     meta = meta_gradient(load.model, counting, batch, inner_lr=load.inner_lr, steps=steps)
@@ -80,7 +86,7 @@ def test_medians_take_turns_and_stop_in_time():
 
 def test_a_turn_calls_until_its_time_is_filled():
     calls = []
-    assert bench.turn(lambda: calls.append(1), least=1e-3) > 0
+    assert bench.time_call(lambda: calls.append(1), least=1e-3) > 0
     assert len(calls) > 1
 
 
@@ -93,9 +99,9 @@ def test_the_short_form_prints_a_table(capsys):
 @pytest.mark.parametrize(("sizes", "sentence"), [
     ({"kind": "poker"}, "unknown kind 'poker'"), ({"dtype": "int8"}, "unknown dtype 'int8'"), ({"width": 0}, "width is 0"),
 ])
-def test_a_case_that_cannot_be_measured_is_refused(sizes, sentence):
+def test_a_case_that_cannot_be_measured_is_refused(workload, sizes, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Workload(**sizes)
+        workload(**sizes)
 
 
 def test_all_that_are_installed_agree_and_are_measured(script, tmp_path, capsys):
@@ -147,7 +153,7 @@ def test_a_worker_reports_failures(script):
     worker = script.Worker(1, script.made)
     try:
         with pytest.raises(RuntimeError, match="KeyError"):
-            worker.ask("prepare", "nobody", Workload(width=2, tasks=2))
+            worker.ask("prepare", "nobody", script.Workload(width=2, tasks=2))
     finally:
         worker.close()
     assert not worker.process.is_alive()

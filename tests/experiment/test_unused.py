@@ -9,7 +9,7 @@ import pytest
 from tinymaml import methods, tasks
 from tinymaml.experiment.cli import main
 from tinymaml.experiment.options import options_of, refuse_unused, resolve, settings_for, settings_for_each, unused
-from tinymaml.experiment.run import gradient, initialisation, new_tasks, rng_for, sampler, start
+from tinymaml.experiment.run import adaptation_setup, gradient, initialisation, new_tasks, rng_for, sampler
 from tinymaml.settings import FIELDS, as_dict
 from tinymaml.tasks import glyphs
 from tinymaml.training.evaluation import evaluate
@@ -59,7 +59,7 @@ def result(settings):
         theta = train(
             gradient(settings), sampler(settings), state, optimizer=optimizer, iterations=settings.iterations
         ).theta  # fmt: skip
-    begun = start(settings, theta, new_tasks(settings, 3, 2))
+    begun = adaptation_setup(settings, theta, new_tasks(settings, 3, 2))
     if method.adapts:
         losses = evaluate(begun.model, begun.theta, begun.batch, inner_lr=begun.inner_lr, steps=2).values
     else:

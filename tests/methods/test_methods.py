@@ -8,7 +8,7 @@ import pytest
 from tinymaml import MLP, Parameters, adapt, meta_gradient, methods, pretraining_gradient, tasks
 from tinymaml.check import compare, gradient_by_entries
 from tinymaml.experiment.options import options_of, settings_for
-from tinymaml.experiment.run import gradient, initialisation, model, new_tasks, rng_for, run, sampler, start
+from tinymaml.experiment.run import adaptation_setup, gradient, initialisation, model, new_tasks, rng_for, run, sampler
 from tinymaml.methods.anil import head
 from tinymaml.methods.boil import body
 from tinymaml.methods.multi_step import step_weights
@@ -74,7 +74,7 @@ def test_a_new_head_stands_on_what_the_trained_network_makes_of_the_inputs():
     settings = small("planes", "transfer", classes=9)
     net, theta, batch = model(settings), initialisation(settings), new_tasks(settings, 2, 2)
     assert (net.inputs, net.outputs, net.shapes["W2"]) == (10, 9, (6, 6))
-    begun = start(settings, theta, batch)
+    begun = adaptation_setup(settings, theta, batch)
     assert begun.model.shapes == {"W1": (6, 5), "b1": (1, 5)} and not begun.theta.flat.any() and begun.theta.dtype == np.float32
     assert begun.batch.x_support.shape == (2, 5, 6)
     logits = begun.batch.x_query @ theta["W3"] + theta["b3"]
@@ -96,7 +96,7 @@ def test_the_oracle_is_told_its_task_in_training_and_on_new_tasks():
     shown, plain = (sampler(each)(np.random.default_rng(1)) for each in (settings, small("sinusoids", "maml")))
     np.testing.assert_array_equal(shown.x_support, with_task_params(plain).x_support)
     batch = new_tasks(settings, 2, 3)
-    begun = start(settings, initialisation(settings), batch)
+    begun = adaptation_setup(settings, initialisation(settings), batch)
     np.testing.assert_array_equal(begun.batch.x_query, with_task_params(batch).x_query)
 
 
@@ -163,7 +163,7 @@ def test_head_or_body_adapt_and_all_is_trained(family, name, moving):
     settings = small(family, name, inner_lr=0.3, dtype="float64")
     theta, batch = initialisation(settings), new_tasks(settings, 3, 2)
     assert all(array.any() for array in gradient(settings)(jittered(settings), batch, 0).gradient.values())
-    begun = start(settings, theta, batch)
+    begun = adaptation_setup(settings, theta, batch)
     adapted = adapt(begun.model, begun.theta, batch.x_support, batch.y_support, inner_lr=begun.inner_lr)
     assert {name for name in theta if (adapted[name] != theta[name]).any()} == moving
 
@@ -180,7 +180,7 @@ def test_the_head_is_the_last_layer_that_learns_in_any_network():
 def test_learned_rates_begin_at_the_inner_rate_and_are_used_on_new_tasks(name):
     settings = small("sinusoids", name, inner_lr=0.02)
     trained, batch = initialisation(settings), new_tasks(settings, 4, 3)
-    begun, plain = start(settings, trained, batch), small("sinusoids", "maml", inner_lr=0.02)
+    begun, plain = adaptation_setup(settings, trained, batch), small("sinusoids", "maml", inner_lr=0.02)
     compare("theta", begun.theta, initialisation(plain))
     alike = begun.theta.map(lambda array: np.full_like(array, 0.02)) if name == "meta-sgd" else dict.fromkeys(begun.theta, 0.02)
     for rate, other in zip(begun.inner_lr.values(), alike.values(), strict=True):
@@ -198,7 +198,7 @@ def test_a_step_of_adam_moves_theta_and_every_rate_by_the_outer_rate(name, dtype
     trained, optimizer = initialisation(settings), Adam(settings.outer_lr)
     batch = sampler(settings)(np.random.default_rng(0))
     moved, _ = optimizer.step(trained, gradient(settings)(trained, batch, 0).gradient, optimizer.start(trained))
-    before, after = (start(settings, at, batch) for at in (trained, moved))
+    before, after = (adaptation_setup(settings, at, batch) for at in (trained, moved))
     for name in before.theta:
         assert np.abs(after.theta[name] - before.theta[name]).max() == pytest.approx(outer_lr, rel=1e-3)
         assert np.abs(np.asarray(after.inner_lr[name]) - before.inner_lr[name]).max() == pytest.approx(outer_lr, rel=1e-3)
@@ -272,7 +272,7 @@ def test_the_spring_holds_on_new_tasks_as_in_training():
     theta, batch = initialisation(settings), new_tasks(settings, 3, 2)
     far = []
     for each in (settings, replace(settings, method="maml", options={"steps": 1})):
-        begun = start(each, theta, batch)
+        begun = adaptation_setup(each, theta, batch)
         adapted = adapt(begun.model, begun.theta, batch.x_support, batch.y_support, inner_lr=0.01, steps=10)
         far.append(np.abs((adapted - theta).flat).max())
     assert far[0] < 0.9 * far[1]

@@ -210,8 +210,8 @@ ragged[:] = [np.ones(3), np.ones(2)]
         ("CNN", np.ones((3, 20)), ValueError, r"x has shape \(3, 20\), expected \(n, 25\) or \(tasks, n, 25\)"),  # 4 x 5 pixels
         ("CNN", np.ones((3, 5, 5)), ValueError, r"x has shape \(3, 5, 5\), expected \(n, 25\) or "),
         ("RNN", np.ones((3, 2)), ValueError, r"x has shape \(3, 2\), expected \(n, 3\) or "),
-        ("RNN", [[1.0, 2.0, 3.0], [1.0, 2.0]], ValueError, "x has parts of unequal length, 2 to 3, expected one NumPy array"),
-        ("RNN", ragged, ValueError, "x has parts of unequal length, 2 to 3, expected one NumPy array"),
+        ("RNN", [[1.0, 2.0, 3.0], [1.0, 2.0]], TypeError, "x is a list, expected a NumPy array"),
+        ("RNN", ragged, TypeError, "x has dtype object, expected float64 or float32"),
         ("RNN", [[1.0, 2.0, 3.0]], TypeError, "x is a list, expected a NumPy array"),
         ("RNN", np.array([[1.0, None, 3.0]]), TypeError, "x has dtype object, expected float64 or float32"),
     ],

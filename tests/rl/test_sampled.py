@@ -245,7 +245,6 @@ def test_layer_norm_and_a_recurrent_cell_look_at_their_own_row_only():
         (lambda: SampledPolicy(LINEAR, discount=1.1), ValueError, "discount is 1.1, expected above 0 and at most 1"),
         (lambda: SampledPolicy(LINEAR, noise=0), ValueError, "noise is 0, expected a finite number above zero"),
         (lambda: SampledPolicy(MLP([3, 2])), ValueError, "the network has 3 inputs and 2 outputs, expected 2 and 2"),
-        (lambda: SampledPolicy(None), TypeError, "model is None, which has no init"),
         *((lambda network=network: SampledPolicy(network), ValueError, "the network's output for a row depends on the other")
           for network in LOOKING_ASIDE),
         (lambda: SampledPolicy(LINEAR, hessian="exact"), ValueError, "unknown hessian 'exact': choose one of surrogate, lvc"),
@@ -253,7 +252,6 @@ def test_layer_norm_and_a_recurrent_cell_look_at_their_own_row_only():
         (lambda: SampledPolicy(LINEAR, max_step=-1), ValueError, "max_step is -1, expected a finite number above zero"),
         (lambda: drawn(shots=1), ValueError, "there is 1 episode per task, expected 2 or more"),
         (lambda: drawn(horizon=4), ValueError, r"x has shape \(2, 3, 10\), expected \(n, 12\)"),
-        (lambda: with_noise(None, np.random.default_rng(0), 3), TypeError, "batch is None, expected support and query sets"),
         (lambda: with_noise(some_episodes(), 0, 3), TypeError, "rng is 0, expected a NumPy Generator"),
         (lambda: with_noise(some_episodes(), np.random.default_rng(0), 0), ValueError, "horizon is 0, expected at least 1"),
     ],

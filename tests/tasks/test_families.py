@@ -106,7 +106,8 @@ def test_new_classes_are_never_training_classes_whatever_the_seed_of_an_evaluati
     argv = ["--family", family.name, "--method", method, "--seed", "7", *small, *data, "--out", str(tmp_path)]
     assert main(["train", *argv]) == 0
     path, seen = tmp_path / f"{method}.npz", []
-    monkeypatch.setattr(run, "start", lambda *given, start=run.start: seen.append(given[2]) or start(*given))
+    setup = run.adaptation_setup
+    monkeypatch.setattr(run, "adaptation_setup", lambda *given: seen.append(given[2]) or setup(*given))
     for seed in range(6):
         assert main(["evaluate", str(path), "--seed", str(seed), "--tasks", "5", "--steps", "1", *data]) == 0
     assert main(["evaluate", str(path), "--tasks", "5", "--steps", "1", *data]) == 0

@@ -106,8 +106,6 @@ def run_checks(
     validate.rate("inner_lr", inner_lr)
     if theta is not None:
         validate.parameters("theta", theta)
-    if batch is not None:
-        validate.batch(batch)
     cases = [replace(case, tolerance=tolerance) for case in _cases(model, rng, theta, batch, inner_lr)]
     notes = []
     if any(_on_a_kink(case) for case in cases):

@@ -48,9 +48,7 @@ class Given:
     strength: float = 2.0
 
     def __post_init__(self) -> None:
-        validate.model(self.model)
         validate.parameters("theta", self.theta)
-        validate.batch(self.batch)
         for name, check in (("inner_lr", validate.rate), ("strength", validate.rate), ("steps", validate.count)):
             object.__setattr__(self, name, check(name, getattr(self, name)))
         rates, weights = self.rates, self.weights

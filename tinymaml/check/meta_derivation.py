@@ -55,7 +55,6 @@ class MetaDerivation:
     def __init__(self, model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1):
         validate.model(model)
         validate.parameters("theta", theta)
-        validate.batch(batch)
         double = lambda array: array.astype(np.float64)
         self.model, self.theta = model, theta.map(double)
         self.batch = TaskBatch(*(double(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))

@@ -27,8 +27,7 @@ def losses(model: Model, thetas: Parameters, x: np.ndarray, y: np.ndarray) -> np
 
 
 def loss_gradient(model: Model, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Parameters:
-    """The gradient of one task's loss by complex step, up to rounding."""
-    validate.model(model)
+    """The gradient of one task's loss by complex step, to rounding."""
     validate.parameters("theta", theta)
     for name, array in (("x", x), ("y", y)):
         validate.floats(name, array)
@@ -108,9 +107,7 @@ def meta_gradient_by_complex_step(
     It differentiates through `adapt`, and so trusts the model's gradient (check that first), but no Hessian and no part
     of eq. 12. theta must be shared by the tasks.
     """
-    validate.model(model)
     validate.parameters("theta", theta)
-    validate.batch(batch)
 
     def query_losses(thetas: Parameters, batch: TaskBatch) -> np.ndarray:
         theta_K = adapt(model, thetas, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)

@@ -1,10 +1,7 @@
-"""How fast the meta-gradient is on this machine: both forms of the adapted weights, a training iteration, a bare product.
+"""How fast the meta-gradient is on this machine: dense and factored adapted weights, a training iteration, a matrix product.
 
-    from tinymaml.experiment import bench
-    bench.run()
-
-Times are medians over rounds in which every contestant has one turn, so that a busy moment of the machine hits all
-alike. `tests/bench/` sets the same measurements beside other libraries.
+Times are medians over interleaved rounds, so that a busy moment of the machine affects all contestants alike.
+`tests/bench/` compares the same measurements with other libraries.
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ from statistics import median
 
 import numpy as np
 
-from tinymaml import __version__, validate
+from tinymaml import __version__
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
 from tinymaml.maml import MetaGradient, meta_gradient
 from tinymaml.nn.layers import Affine
@@ -29,85 +26,61 @@ from tinymaml.tasks import Sinusoids, TaskBatch
 from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
-FORMS = ("chosen", "formed", "factored")  # what adapted matrices are: by size, all arrays, all factors
+FORMS = ("chosen", "formed", "factored")  # adapted matrices: by size, all as arrays, all as factors
 PRODUCT = 1024  # rows and columns of the large matrix product
-ITERATIONS = 5  # of training in one call, so that begin and end of a run weigh little
+ITERATIONS = 5  # of training in one call, so that the start and the end of a run weigh little
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What is measured: a meta-gradient of a ReLU network with two hidden layers of `width` units.
+    """A meta-gradient on sinusoids of a ReLU network 1-w-w-1: 10 support and 10 query points a task."""
 
-    regression        sinusoids, 1-w-w-1, 10 support and 10 query points a task
-    classification    5-way 1-shot, 20-w-w-5, 5 support and 25 query examples a task
-    """
-
-    kind: str = "regression"
     width: int = 40
     steps: int = 1
     dtype: str = "float64"
     tasks: int = 25
 
-    def __post_init__(self) -> None:
-        validate.one_of("kind", self.kind, ("regression", "classification"))
-        validate.one_of("dtype", self.dtype, ("float64", "float32"))
-        for name in ("width", "steps", "tasks"):
-            validate.count(name, getattr(self, name))
-
-    @property
-    def inner_lr(self) -> float:
-        return 0.01 if self.kind == "regression" else 0.1
+    inner_lr = 0.01
 
     @property
     def model(self) -> Network:
-        d, d_out, loss = (1, 1, "squared_error") if self.kind == "regression" else (20, 5, "cross_entropy")
-        return MLP((d, self.width, self.width, d_out), "relu", loss)
+        return MLP((1, self.width, self.width, 1))
 
-    def made(self) -> tuple[Parameters, TaskBatch]:
-        """theta and a batch of tasks, the same numbers every time, and no relu so near its kink that rounding turns it.
-
-        With seed 0 one is (classification, width 400): there a float32 gradient may differ by 1e-3 and not be wrong.
-        """
+    def build(self) -> tuple[Parameters, TaskBatch]:
+        """theta and a batch of tasks, the same numbers every time."""
         rng = np.random.default_rng(1)
-        theta = self.model.init(rng, self.dtype)
-        if self.kind == "regression":
-            return theta, Sinusoids().sample(rng, tasks=self.tasks, dtype=self.dtype)
-        x = rng.standard_normal((self.tasks, 30, 20)).astype(self.dtype)
-        y = np.eye(5, dtype=self.dtype)[np.arange(30) % 5] + np.zeros_like(x[..., :1])
-        return theta, TaskBatch(x[:, :5], y[:, :5], x[:, 5:], y[:, 5:])
+        return self.model.init(rng, self.dtype), Sinusoids().sample(rng, tasks=self.tasks, dtype=self.dtype)
 
-    def meta_gradient(self, form: str = "chosen") -> Callable:
+    def meta_gradient(self, form: str = "chosen") -> Callable[[], MetaGradient]:
         """The call that is timed."""
-        model, (theta, batch) = self.model, self.made()
+        model, (theta, batch) = self.model, self.build()
         inner = {"inner_lr": self.inner_lr, "steps": self.steps, "fast_weights": form != "formed"}
         theta = model.fast_weights(theta) if form == "factored" else theta
 
         def call() -> MetaGradient:
             found = meta_gradient(model, theta, batch, **inner)
-            _ = found.gradient  # which is made when it is asked for
+            _ = found.gradient  # a lazy property
             return found
 
         return call
 
     def training(self, iterations: int) -> Callable:
-        """So many whole iterations of training on sinusoids, with the widths of this load: sampling, gradient, Adam, history."""
-        theta, _ = self.made()
-        inner = {"inner_lr": self.inner_lr, "steps": self.steps}
+        """Whole iterations of training on sinusoids: sampling, gradient, Adam, history."""
+        adam, inner = Adam(), {"inner_lr": self.inner_lr, "steps": self.steps}
         gradient = lambda theta, batch, iteration: meta_gradient(self.model, theta, batch, **inner)
         sample = partial(Sinusoids().sample, tasks=self.tasks, dtype=self.dtype)
-        adam = Adam()
-        start = initial_state(theta, adam, np.random.default_rng(0))
+        start = initial_state(self.build()[0], adam, np.random.default_rng(0))
         return partial(train, gradient, sample, start, optimizer=adam, iterations=iterations)
 
     @property
     def multiply_adds(self) -> int:
-        """The useful multiply-adds of one meta-gradient: what no form can do without.
+        """The multiply-adds of one meta-gradient that every form needs.
 
-        m rows, one an example, times a d x d' matrix are m d d'. Each layer needs that for z and dL/da, R of both
-        (eqs. 1, 4, 5, 8) and two outer products (eq. 7) in every inner step; for z, dL/da and dW on the query set. Layer 1
-        has no dL/da, Ra_0 = 0. What a form does on top (the kernels of eq. 14; theta_K multiplied out) does not count.
+        m rows times a d x d' matrix are m d d'. Each layer needs that for z and dL/da, R of both (eqs. 1, 4, 5, 8) and two outer
+        products (eq. 7) in every inner step; for z, dL/da and dW on the query set. Layer 1 has no dL/da, and Ra_0 = 0. The
+        kernels of eq. 14, or theta_K as an array, come on top and do not count.
         """
-        batch, total = self.made()[1], 0
+        batch, total = self.build()[1], 0
         n, q = batch.x_support.shape[1], batch.x_query.shape[1]
         for l, layer in enumerate(layer for layer in self.model.layers if isinstance(layer, Affine)):
             rows = 2 * n * self.steps + 2 * q if l == 0 else 6 * n * self.steps + 3 * q
@@ -115,8 +88,8 @@ class Workload:
         return total
 
 
-def turn(call: Callable[[], object], least: float = 0.02) -> float:
-    """Seconds of one call: the median of as many as fill `least` seconds, but for the first, which warms the caches."""
+def time_call(call: Callable[[], object], least: float = 0.02) -> float:
+    """Seconds of one call: the median of as many as fill `least` seconds, without the first, which warms the caches."""
     times, now = [], time.perf_counter
     began = end = now()
     while end - began < least:
@@ -130,7 +103,7 @@ def turn(call: Callable[[], object], least: float = 0.02) -> float:
 def medians(turns: Mapping[str, Callable[[], float]], *, rounds: int, seconds: float) -> dict[str, float]:
     """The median of what each of `turns` returns over `rounds` interleaved rounds.
 
-    A contestant that has used up its part of the `seconds` sits out the other rounds; each has one turn at least.
+    A contestant that has used up its part of the `seconds` skips the other rounds; each has at least one turn.
     """
     found, left = {name: [] for name in turns}, dict.fromkeys(turns, seconds / len(turns))
     for _ in range(rounds):
@@ -143,13 +116,13 @@ def medians(turns: Mapping[str, Callable[[], float]], *, rounds: int, seconds: f
 
 
 def product(dtype: str) -> Callable[[], np.ndarray]:
-    """A @ B of two large matrices: PRODUCT**3 multiply-adds, the fastest this machine does them."""
+    """A @ B of two large matrices: PRODUCT**3 multiply-adds at the full speed of this machine."""
     A, B = np.random.default_rng(0).standard_normal((2, PRODUCT, PRODUCT)).astype(dtype)
     return partial(np.matmul, A, B, out=np.empty_like(A))
 
 
-def share(load: Workload, seconds: float, product_seconds: float) -> float:
-    """The useful multiply-adds a second of a meta-gradient, as a fraction of those of a large product."""
+def efficiency(load: Workload, seconds: float, product_seconds: float) -> float:
+    """The multiply-adds per second of a meta-gradient, as a fraction of those of a large product."""
     return (load.multiply_adds / seconds) / (PRODUCT**3 / product_seconds)
 
 
@@ -162,8 +135,8 @@ def run(
     print(
         f"tinymaml {__version__}, NumPy {np.__version__}, {os.cpu_count()} cores\n\n"
         f"Milliseconds of one meta-gradient of a ReLU network 1-w-w-1: {tasks} tasks, 10 support and 10 query points and\n"
-        f"{steps} inner step{'s' * (steps > 1)}, adapted weights formed, factored, or as chosen by itself; of a whole training\n"
-        "iteration; and the meta-gradient's multiply-adds a second, as a share of those of a large matrix product.\n\n"
+        f"{steps} inner step{'s' * (steps > 1)}; adapted weights as arrays (formed), factored, or chosen by size; of a\n"
+        "training iteration; and the meta-gradient's multiply-adds per second, as a share of those of a large matrix product.\n\n"
         "    w  dtype      formed  factored  chosen  iteration  share"
     )
     for dtype in ("float64", "float32"):
@@ -173,11 +146,11 @@ def run(
             calls |= {"iteration": load.training(ITERATIONS), "product": product(dtype)}
             for call in calls.values():
                 call()  # the first is slower
-            found = medians({name: partial(turn, call) for name, call in calls.items()}, rounds=25, seconds=seconds)
+            found = medians({name: partial(time_call, call) for name, call in calls.items()}, rounds=25, seconds=seconds)
             found["iteration"] /= ITERATIONS
             ms = {name: f"{1000 * value:.3g}" for name, value in found.items()}
             print(
                 f"{width:>5}  {dtype:<8} {ms['formed']:>8}  {ms['factored']:>8}  {ms['chosen']:>6}  {ms['iteration']:>9}  "
-                f"{share(load, found['chosen'], found['product']):>5.0%}", flush=True,
+                f"{efficiency(load, found['chosen'], found['product']):>5.0%}", flush=True,
             )
     return 0

@@ -1,4 +1,4 @@
-"""The main job: several methods on the same training and the same new tasks; a table, figures, a JSON of every number."""
+"""A comparison: several methods trained and tested on the same tasks; a table, figures, a JSON file of all numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,17 @@ import numpy as np
 from tinymaml import __version__, methods, tasks
 from tinymaml.experiment.checkpoint import atomic_write
 from tinymaml.experiment.folders import locked
-from tinymaml.experiment.run import evaluate_method, fits, gradient, initialisation, load_run, new_tasks, run, start, stored
+from tinymaml.experiment.run import (
+    adaptation_setup,
+    evaluate_method,
+    fits,
+    gradient,
+    initialisation,
+    load_run,
+    new_tasks,
+    run,
+    stored,
+)
 from tinymaml.methods.method import Start
 from tinymaml.settings import PlotStyle, Settings, differences
 from tinymaml.tasks import Family, TaskBatch
@@ -25,20 +35,20 @@ from tinymaml.training.evaluation import Curve, constant, format_number
 from tinymaml.training.loop import TrainingState
 
 STEPS = 10  # gradient steps on a new task
-DRAWN = 6  # of the new tasks, at most, in a picture
+DRAWN = 6  # new tasks that a figure can show
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `run_comparison` found, by method.
+    """The results of `run_comparison`, by method.
 
-    runs                  the settings; `settings` are those of the first, which share all but their options
+    runs                  the settings; `settings` are those of the first method: all differ in their options only
     batch                 the new tasks
-    starts                what those methods that adapt do so with, on the first of the new tasks
-    curves, styles         the metric on the new tasks, of the references too, and how each is drawn
-    histories, seconds    of the methods that are trained
-    failed                why a method is in none of these: a sentence
-    unwritten             what is not in the folder, and why: sentences
+    starts                model, parameters and rate of the methods that adapt, on the first few new tasks
+    curves, styles        the metric on the new tasks, also of the baselines, and how each is drawn
+    histories, seconds    of training
+    failed                methods that are missing above, and why: a sentence
+    unwritten             files that could not be written, and why: sentences
     """
 
     runs: Mapping[str, Settings]
@@ -61,7 +71,7 @@ class Comparison:
 
     @property
     def paper(self) -> dict[str, Mapping[int, float] | None]:
-        """What the paper reports, by method."""
+        """The paper's values, by method."""
         return {name: self.family.reported(self.runs[name]) if name in self.runs else None for name in self.curves}
 
 
@@ -69,12 +79,12 @@ def run_comparison(
     runs: Mapping[str, Settings], folder: Path, *, resume: bool = False, progress: bool = True,
     show: Callable[[Comparison], None] = lambda found: None,
 ) -> Comparison:  # fmt: skip
-    """Train every method on the same stream of tasks, judge all on the same new tasks, and write all into `folder`.
+    """Train every method on the same sequence of tasks, evaluate all on the same new tasks, write all into `folder`.
 
-    runs: settings by method, such as `settings_for_each` makes them. Writes METHOD.npz (checkpoints), results.json and
-    the figures: steps.png, training.png, and the family's own pictures. Nobody else runs in `folder` meanwhile.
-    A method that diverges is left out, with the reason in `failed`. `show` is called before anything else is written; a file
-    that cannot be is told on standard error, and costs no other.
+    runs: settings by method, from `settings_for_each`. Writes METHOD.npz (checkpoints), results.json and the figures:
+    steps.png, training.png, and the family's own. The folder is locked against other processes. A method that diverges is
+    left out, with the reason in `failed`. `show` is called before results and figures are written; a file that cannot be
+    written is reported on standard error, and the others are written all the same.
     """
     if not runs:
         raise ValueError("there is no method to compare, expected one at least: use settings_for_each(family)")
@@ -86,7 +96,7 @@ def run_comparison(
             raise ValueError(f"{name} and {first.method} differ in more than their options: compare them under the same settings")
     trained = [name for name in runs if methods.named(name).gradient]
     for name in trained:
-        fits(runs[name])  # ValueError for what one of them cannot do, before another is trained for hours
+        fits(runs[name])  # ValueError before any of them is trained for hours
         gradient(runs[name])
     family = tasks.named(first.family)
     batch = new_tasks(first, family.test_tasks, family.test_queries)
@@ -99,7 +109,7 @@ def run_comparison(
         for name in trained:
             if name not in failed:
                 states[name] = _finished(folder / f"{name}.npz", runs[name])
-        found = _judged(runs, batch, states, failed)
+        found = _evaluated(runs, batch, states, failed)
         show(found)
         found = replace(found, unwritten=write(found, folder))
     for sentence in found.unwritten:
@@ -109,7 +119,7 @@ def run_comparison(
 
 @contextmanager
 def _alone(name: str, failed: dict[str, str]) -> Iterator[None]:
-    """What makes one method fail is noted, and the others go on."""
+    """Record why a method failed, and continue with the others."""
     try:
         yield
     except (ArithmeticError, MemoryError) as error:
@@ -117,17 +127,17 @@ def _alone(name: str, failed: dict[str, str]) -> Iterator[None]:
 
 
 def _finished(path: Path, settings: Settings) -> TrainingState:
-    """The state in `path`, which must be of these settings still: no table is made of two different runs."""
+    """The state in `path`, which must still have these settings: no table mixes two runs."""
     state, kept = load_run(path, settings.options.get("data"))
     if changed := differences(kept, settings):
         raise ValueError(f"{path} is of another run by now, with another {' and '.join(changed)}: compare in a folder of its own")
     return state
 
 
-def _judged(
+def _evaluated(
     runs: Mapping[str, Settings], batch: TaskBatch, states: Mapping[str, TrainingState], failed: dict[str, str]
 ) -> Comparison:
-    """Every method, trained or not, and every reference on the new tasks."""
+    """Every method, trained or not, and every reference, evaluated on the new tasks."""
     family = tasks.named(next(iter(runs.values())).family)
     starts, curves, styles = {}, {}, {}
     for name, settings in runs.items():
@@ -138,7 +148,7 @@ def _judged(
             theta = states[name].theta if name in states else initialisation(settings)
             curves[name] = evaluate_method(settings, theta, batch, STEPS)
             if methods.named(name).adapts:
-                starts[name] = start(settings, theta, batch[:DRAWN])
+                starts[name] = adaptation_setup(settings, theta, batch[:DRAWN])
     for baseline in family.baselines:
         styles[baseline.name] = baseline.style
         curves[baseline.name] = constant(baseline.value(batch), STEPS, diverges=family.metric.diverges)
@@ -148,9 +158,9 @@ def _judged(
 
 
 def table(found: Comparison) -> str:
-    """The mean and interval of every row after the steps that the family shows, with the paper's numbers under ours.
+    """The mean and interval of every method after the family's numbers of steps, with the paper's values below.
 
-    Where tasks can diverge there stand beside them how many have, and the median, which they cannot spoil.
+    Where tasks can diverge, also the number of those that have, and the median, which is robust against them.
     """
     s, metric, shown = found.settings, found.family.metric, found.family.report_steps
     unit, digits = (100 if metric.percent else 1), metric.digits
@@ -181,7 +191,7 @@ def table(found: Comparison) -> str:
 
 
 def write(found: Comparison, folder: Path) -> list[str]:
-    """results.json with every number and setting, and then the figures; a sentence for each that fails."""
+    """Write results.json with all numbers and settings, then the figures; returns a sentence for each that fails."""
     numbers = json.dumps(_numbers(found), indent=1, allow_nan=False).encode()
     files = {"results.json": lambda path: atomic_write(path, lambda file: file.write(numbers))}
     pictures = {"steps.png": _steps, "training.png": _training, **found.family.figures}
@@ -190,16 +200,16 @@ def write(found: Comparison, folder: Path) -> list[str]:
     for name, put in files.items():
         try:
             put(folder / name)
-        except Exception as error:  # matplotlib, a backend of the user's, a disk: each may raise anything
+        except Exception as error:  # matplotlib, its backend and the disk can raise anything
             why = " ".join(f"{type(error).__name__}: {error}".split())
             unwritten.append(f"{folder / name} could not be written ({why})")
     return unwritten
 
 
 def _draw(picture: Callable[[Comparison], Any], found: Comparison, path: Path) -> None:
-    from tinymaml import plot  # and matplotlib with it: here, as a figure that fails must cost no number
+    from tinymaml import plot  # imports matplotlib: here, since a figure that fails must not lose numbers
 
-    with np.errstate(all="ignore"):  # a fit that runs away may leave the picture
+    with np.errstate(all="ignore"):  # diverged fits overflow
         drawn = picture(found)
     if drawn:
         plot.save(drawn, path)
@@ -219,7 +229,7 @@ def _training(found: Comparison) -> Any:
 
 
 def _numbers(found: Comparison) -> dict[str, Any]:
-    """All that is known, for JSON."""
+    """All numbers and settings, for JSON."""
     settings = {name: value for name, value in asdict(found.settings).items() if name not in ("method", "options")}
     return {
         "settings": settings | {"options": {name: stored(settings).options for name, settings in found.runs.items()}},
@@ -234,7 +244,7 @@ def _numbers(found: Comparison) -> dict[str, Any]:
 
 
 def _plain(curve: Curve) -> dict[str, list[Any]]:
-    """The statistics of a curve as lists for JSON, which knows no NaN and no infinity."""
+    """The statistics of a curve as lists; None for NaN and infinity, which JSON does not have."""
     known = lambda values: [value if np.isfinite(value) else None for value in values.tolist()]
     statistics = {"mean": curve.mean, "interval95": curve.interval, "median": curve.median, "diverged": curve.diverged_count}
     return {name: known(values) for name, values in statistics.items()}

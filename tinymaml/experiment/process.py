@@ -1,4 +1,4 @@
-"""What a program of this package asks of its own process; importing the package asks for nothing."""
+"""Threads and memory of the process, set by the command line, benchmarks and lessons; importing the package sets nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tinymaml import validate
 
-# OpenBLAS as NumPy's own packages have it, and as a system has it; MKL; BLIS
+# OpenBLAS of NumPy's own packages, OpenBLAS of the system, MKL, BLIS
 SETTERS = (
     "scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads64_",
     "openblas_set_num_threads", "MKL_Set_Num_Threads", "bli_thread_set_num_threads",
@@ -20,11 +20,11 @@ VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS
 
 
 def matrix_threads(count: int | None = None) -> None:
-    """Have NumPy's matrix products run in `count` threads, also if NumPy is imported already.
+    """Set the number of threads of NumPy's matrix products, also after NumPy is imported.
 
-    None: in one, unless the environment says how many, as OPENBLAS_NUM_THREADS=2 does. The matrices of a task are
-    small: where another program keeps a core busy, threads that wait for each other take many times as long as one.
-    ValueError for more threads than cores, and for a number where the matrix library is of another sort.
+    None: one thread, unless a variable such as OPENBLAS_NUM_THREADS is set. The matrices of a task are small: while another
+    program keeps a core busy, threads that wait for each other take many times as long as a single one. ValueError for more
+    threads than cores, and if the matrix library is unknown.
     """
     if count is None and any(os.environ.get(name) for name in VARIABLES):
         return
@@ -38,9 +38,9 @@ def matrix_threads(count: int | None = None) -> None:
 
 
 def _setters() -> list[Callable]:
-    """The functions of the matrix libraries that NumPy has loaded which set the number of their threads."""
+    """The functions that set the number of threads, in the matrix libraries that NumPy has loaded."""
     numpy, found = Path(np.__file__).parent, []
-    # a search in the first goes on in the libraries that it is linked to, but on Windows, which needs the second
+    # a symbol is looked up in linked libraries too, except on Windows, which needs the second pattern
     for path in (*numpy.glob("linalg/_umath_linalg.*"), *numpy.parent.glob("numpy.libs/*blas*")):
         try:
             library = ctypes.CDLL(str(path))
@@ -51,13 +51,13 @@ def _setters() -> list[Callable]:
 
 
 def keep_freed_memory() -> None:
-    """Fresh pages cost time in every step: have Linux's C library, see mallopt(3), keep freed memory, up to 1 GB.
+    """Let Linux's C library keep up to 1 GB of freed memory, see mallopt(3): fresh pages cost time in every step.
 
-    The command line, the benchmarks and the lessons call it; it changes no number. Elsewhere than on Linux it does nothing.
+    No number changes. On other systems it does nothing.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library, which has no such setting
+    except (AttributeError, OSError, TypeError):  # another C library, without this setting
         return
     M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
     mallopt(M_MMAP_THRESHOLD, 2**25)  # bytes: smaller arrays come from the heap

@@ -1,4 +1,4 @@
-"""From settings to a run on disk: begun, or resumed from its checkpoint, and opened again to be judged on new tasks."""
+"""From settings to a run on disk: started or resumed from its checkpoint, loaded again, evaluated on new tasks."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ FORMED = 3  # the copy, its gradient, and its gradient on the way back
 
 
 def model(settings: Settings) -> Network:
-    """The network that is trained: what the method makes of what the family needs."""
+    """The network that the method trains on tasks of the family."""
     sizes = methods.named(settings.method).sizes(tasks.named(settings.family), settings)
     return sizes.network(settings.hidden, settings.activation)
 
 
 def initialisation(settings: Settings) -> Parameters:
-    """What training starts from: a random theta, and whatever else the method trains."""
+    """The parameters before training: a random theta, and any others that the method trains."""
     return methods.named(settings.method).initial(model(settings), settings, rng_for(settings.seed, "initialisation"))
 
 
 def sampler(settings: Settings) -> Sample:
-    """sample(rng): the next batch of training tasks, as the method is shown it."""
+    """sample(rng): the next batch of training tasks, in the form that the method uses."""
     return methods.named(settings.method).sampler(tasks.named(settings.family), settings)
 
 
 def gradient(settings: Settings) -> Gradient:
-    """gradient(theta, batch, iteration): what the method moves theta along. ValueError for one that is not trained."""
+    """gradient(theta, batch, iteration) of the method. ValueError for a method that is not trained."""
     method = methods.named(settings.method)
     if method.gradient is None:
         trained = ", ".join(each.name for each in methods.METHODS if each.gradient)
@@ -54,10 +54,10 @@ def gradient(settings: Settings) -> Gradient:
 
 
 def new_tasks(settings: Settings, count: int, queries: int, seed: int | None = None) -> TaskBatch:
-    """`count` tasks that no method has trained on, the same for all; of classes never seen, where there are classes.
+    """`count` tasks for testing, the same for all methods; where tasks are made of classes, of classes not trained on.
 
-    queries: of a task, or of each of its classes. seed: which of these tasks, by default that of the run; which classes were
-    trained on is the run's alone.
+    queries: of a task, or of each of its classes. seed: of these tasks, by default that of the run; the split of the classes
+    always follows the seed of the run.
     """
     seed = settings.seed if seed is None else validate.count("seed", seed, least=0)
     fits(settings, count, queries)
@@ -108,22 +108,22 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
     return memory.fit(theta | {lower: batch, "--iterations": 8 * settings.iterations})
 
 
-def start(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
-    """What new tasks are adapted with, given what training ended with."""
+def adaptation_setup(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
+    """Model, parameters and rate for adapting to new tasks, given the trained theta."""
     trained = Start(model(settings), theta, batch, settings.inner_lr)
     return methods.named(settings.method).start(tasks.named(settings.family), settings, trained)
 
 
 def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, steps: int) -> Curve:
-    """The family's metric on new tasks after 0..steps steps, given what training ended with.
+    """The family's metric on new tasks after 0..steps steps from the trained theta.
 
-    A few tasks at a time, as a method may look at them with a larger model than the one that adapts.
+    It takes a chunk of tasks at a time, since a method may prepare them with a larger model than the one that adapts.
     """
     metric, adapts = tasks.named(settings.family).metric, methods.named(settings.method).adapts
     chunk = chunk_size(model(settings), max(batch.x_support.shape[1], batch.x_query.shape[1]), settings.dtype)
 
     def judged(part: TaskBatch) -> np.ndarray:
-        begun = start(settings, theta, part)
+        begun = adaptation_setup(settings, theta, part)
         if adapts:
             return evaluate(begun.model, begun.theta, begun.batch, inner_lr=begun.inner_lr, steps=steps, metric=metric).values
         here = begun.model.at(begun.theta, begun.batch.x_query, begun.batch.y_query)
@@ -137,10 +137,10 @@ def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, ste
 
 
 def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool = True) -> TrainingState:
-    """Train as the settings say, with the checkpoint in `path`; `resume` goes on from it if it is there.
+    """Train by the settings with the checkpoint in `path`; `resume` continues from it if it exists.
 
-    ValueError if the checkpoint is of other settings; Diverged says which rate to lower. An existing checkpoint is
-    never overwritten by a run that does not resume it, and nobody else runs in its folder meanwhile.
+    ValueError if the checkpoint has other settings; Diverged says which rate to lower. An existing checkpoint is never
+    overwritten by a run that does not resume it, and the folder is locked against other processes.
     """
     settings = resolve(settings)
     fits(settings)
@@ -149,7 +149,7 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
 
 
 def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> TrainingState:
-    """`run`, in a folder that is ours."""
+    """`run`, in a locked folder."""
     path, method = Path(path), methods.named(settings.method)
     optimizer, moves = Adam(settings.outer_lr, settings.half_life), gradient(settings)
     if path.exists():
@@ -181,15 +181,15 @@ def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> Traini
 
 
 def stored(settings: Settings) -> Settings:
-    """The settings as a file keeps them: with what the data are in place of the folder that they are in."""
+    """The settings for a checkpoint: with a digest of the data in place of the folder."""
     content = tasks.named(settings.family).content
     return replace(settings, options={**settings.options, "data": content(settings)}) if content else settings
 
 
 def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settings]:
-    """A trained run with its own settings, and the folder `data`, where its family reads files, in place of their content.
+    """The state and the settings of a run; `data` is the folder of its files, for a family that reads files.
 
-    ValueError for a checkpoint that does not fit what they describe, and for other data than those that it was trained on.
+    ValueError for a checkpoint of another version or architecture, and for other data than it was trained on.
     """
     state, stored_settings = checkpoint.load(path)
     try:
@@ -213,7 +213,7 @@ def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settin
 
 
 def _restore(path: Path, settings: Settings) -> TrainingState:
-    """The state in `path`, which must come from the same settings; more iterations may be asked."""
+    """The state in `path`, which must have the same settings, except for the number of iterations."""
     state, had = load_run(path, settings.options.get("data"))
     for name in differences(replace(had, iterations=settings.iterations), settings):
         was, asked = (as_dict(each).get(name) for each in (had, settings))

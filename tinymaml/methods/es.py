@@ -72,7 +72,6 @@ def es_meta_gradient(
     """
     validate.model(model)
     validate.parameters("theta", theta)
-    validate.batch(batch)
     validate.generator(rng)
     pairs, sigma = validate.count("pairs", pairs), validate.rate("sigma", sigma, 0.05)
     validate.flag("normalised", normalised)

@@ -191,7 +191,6 @@ def implicit_gradient(
     """
     validate.model(model)
     validate.parameters("theta", theta)
-    validate.batch(batch)
     strength, damping = validate.rate("strength", strength, 2.0), validate.tolerance("damping", damping)
     proximal, x, y = Proximal(model, theta, strength), batch.x_support, batch.y_support
     star = adapt(proximal, theta, x, y, inner_lr=inner_lr, steps=steps)  # theta*

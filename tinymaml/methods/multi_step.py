@@ -36,9 +36,7 @@ def multi_step_gradient(
 
     The memory is that of `meta_gradient`, and K tapes of query sets.
     """
-    validate.model(model)
     validate.parameters("theta", theta)
-    validate.batch(batch)
     x, y = batch.x_support, batch.y_support
     alpha = validate.rates("inner_lr", inner_lr, theta)
     w = validate.weights("weights", weights)

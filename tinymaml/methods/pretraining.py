@@ -27,9 +27,7 @@ def pretraining_gradient(model: Any, theta: Parameters, batch: TaskBatch) -> Pre
 
     It sees the same points as MAML, support and query (T, K + Q, ...), as one set of T (K + Q) examples.
     """
-    validate.model(model)
     validate.parameters("theta", theta)
-    validate.batch(batch)
     x, y = all_points(batch)
     here = model.at(theta, x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:]))
     return PretrainingGradient(here.loss, here.gradient)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tinymaml import validate
 from tinymaml.maml import Rates, adapt
 from tinymaml.methods.maml import STEPS
 from tinymaml.methods.method import Gradient, Method
@@ -31,7 +30,6 @@ def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_l
 
     `inner_lr` is alpha, as in `adapt`. With one step it is alpha times the gradient of pre-training.
     """
-    validate.batch(batch)
     x, y = all_points(batch)
     theta_K = adapt(model, theta, x, y, inner_lr=inner_lr, steps=steps)
     return ReptileGradient(model.at(theta_K, x, y).loss.mean(), theta - theta_K.dense().mean())  # eq. 19

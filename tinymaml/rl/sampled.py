@@ -101,7 +101,6 @@ class SampledPolicy:
     cost: str = "squared"
 
     def __post_init__(self) -> None:
-        validate.model(self.network, "init", "predict")
         if (self.network.inputs, self.network.outputs) != (DIM, DIM):
             got = f"{self.network.inputs} inputs and {self.network.outputs} outputs"
             raise ValueError(f"the network has {got}, expected {DIM} and {DIM}: from a position to the mean of a move")
@@ -233,7 +232,6 @@ class Surface:
 
 def with_noise(batch: Any, rng: np.random.Generator, horizon: int) -> Any:
     """The same tasks with the noise of an episode after every start: x becomes (T, n, 2 + 2 horizon)."""
-    validate.batch(batch)
     validate.generator(rng)
     validate.count("horizon", horizon)
 

@@ -119,7 +119,6 @@ def nearest_neighbour(batch: TaskBatch) -> np.ndarray:
     Nearest in Euclidean distance of the inputs; of equally near ones the first. It learns nothing. The accuracy is
     that of any prediction: `(prediction.argmax(-1) == batch.y_query.argmax(-1)).mean()`.
     """
-    validate.batch(batch)
     tasks = len(batch)
     support, query = (x.reshape(tasks, x.shape[1], -1) for x in (batch.x_support, batch.x_query))
     centre = support.mean(1, keepdims=True, dtype=np.float64)  # far from the origin the squares below would lose what differs

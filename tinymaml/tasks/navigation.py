@@ -71,7 +71,6 @@ class Navigation:
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of these tasks: the goal stands behind the position, and x becomes (T, n, 4)."""
-    validate.batch(batch)
     if not isinstance(batch.task_params, Goal):
         raise TypeError(
             f"task_params of the batch is {validate.brief(batch.task_params)}, "

@@ -80,7 +80,6 @@ class Filters:
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of these tasks: the three taps stand beside x at every step, and x becomes (T, n, 4 steps)."""
-    validate.batch(batch)
     if not isinstance(batch.task_params, Filter):
         raise TypeError(
             f"task_params of the batch is {validate.brief(batch.task_params)}, "
@@ -96,7 +95,6 @@ def with_task_params(batch: TaskBatch) -> TaskBatch:
 
 def least_squares(batch: TaskBatch) -> Filter:
     """The filters that explain the support sets best: three taps a task, from its shots * steps equations, by no network."""
-    validate.batch(batch)
     rows, y = delayed(batch.x_support).astype(float), batch.y_support.astype(float)
     taps = [np.linalg.lstsq(a.reshape(-1, TAPS), b.ravel(), rcond=None)[0] for a, b in zip(rows, y, strict=True)]
     return Filter(np.stack(taps)[:, None])

@@ -103,7 +103,6 @@ def _taken(x: np.ndarray, shots: int) -> np.ndarray:
 def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The oracle's view of sinusoid tasks: amplitude and phase stand beside x, which becomes (T, n, 3)."""
 
-    validate.batch(batch)
     if not isinstance(batch.task_params, Sinusoid):
         raise TypeError(
             f"task_params of the batch is {validate.brief(batch.task_params)}, "

@@ -106,9 +106,7 @@ def evaluate(
     inner_lr is whatever `adapt` takes for one. `chunk` tasks are adapted at a time, fewer of a large model by default, which
     bounds the memory and changes no number.
     """
-    validate.model(model)
     validate.parameters("theta", theta)
-    validate.batch(batch)
     steps, rows = validate.count("steps", steps), max(batch.x_support.shape[1], batch.x_query.shape[1])
     chunk = chunk_size(model, rows, batch.x_query.dtype) if chunk is None else validate.count("chunk", chunk)
     if not isinstance(metric, Metric):

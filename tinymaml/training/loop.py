@@ -49,7 +49,6 @@ def initial_state(theta: Parameters, optimizer: Any, rng: np.random.Generator) -
     """The state before the first iteration."""
     validate.parameters("theta", theta)
     validate.generator(rng)
-    validate.optimizer(optimizer)
     return TrainingState(0, theta, optimizer.start(theta), rng.bit_generator.state, np.empty(0))
 
 
