@@ -1,7 +1,7 @@
 """The whole ladder of checks, from s' to the meta-gradient: `python -m tinymaml check`.
 
-Every rung stands on the one below and is compared with values of that one only: s' with s, the gradient of a loss with
-the loss, the rules of a layer with its forward rule. The upper rungs are the battery, `check_model`, on random networks.
+Every rung is compared with values of the rung below only: s' with s, the gradient of a loss with the loss, the rules of a
+layer with its forward rule. The upper rungs are the battery, `check_model`, on random networks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tinymaml.rl.exact import LinearPolicy
 
 SAME = Affine(3, 3, 1)
 CELL = Chain([Affine(2 + 3, 3, "h"), Elementwise("tanh", "h")])
-# every kind of layer alone, and in chains: what it is made of, and how wide the rows are that it gets
+# every kind of layer, alone and in chains, and the width of its input rows
 LAYERS: dict[str, tuple[Layer, int]] = {
     "affine layer": (Affine(3, 4), 3),
     "affine layer of one column": (Affine(1, 4), 1),
@@ -54,13 +54,13 @@ LAYERS: dict[str, tuple[Layer, int]] = {
     "norm first in a chain": (Chain([LayerNorm(3, 1), Affine(3, 2, 1), BatchNorm(2, 2)]), 3),
     "recurrence and its head": (Chain([Recurrent(CELL, steps=3), Affine(3, 2, "y"), Flat(3, 2)]), 6),
 }  # fmt: skip
-POLICIES = (LinearPolicy(2, 1, 0.3), LinearPolicy(2, 3, 0.3, 0.8), LinearPolicy(4, 2, 0.3, 0.5))  # and what is wrong in each
-NETWORK_ROWS = {"float32 stays float32": ("float32", 1e-3)}  # of the battery: precision and what is allowed, where unusual
+POLICIES = (LinearPolicy(2, 1, 0.3), LinearPolicy(2, 3, 0.3, 0.8), LinearPolicy(4, 2, 0.3, 0.5))
+NETWORK_ROWS = {"float32 stays float32": ("float32", 1e-3)}  # precision and tolerance, where not the usual
 
 
 @dataclass(frozen=True)
 class Row:
-    """One rung: the largest relative error in `cases` comparisons, and the error that is allowed."""
+    """One rung: the largest relative error in `cases` comparisons, and the tolerance."""
 
     name: str
     error: float
@@ -74,7 +74,7 @@ class Row:
 
 
 def run(seed: int = 0, networks: int = 50) -> int:
-    """Print the table; 0 if every row is right, else 1: what the command exits with."""
+    """Print the table; the exit status: 0 if every row is right, else 1."""
     began = time.perf_counter()
     rows = ladder(seed, networks)
     print(table(rows))
@@ -130,7 +130,7 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
         precision, allowed = NETWORK_ROWS.get(name, ("float64", tolerance))
         error = max(findings[name].error for findings in found)
         rows.append(Row(f"networks, {name}", error, allowed, networks, precision))
-    of_methods = [equation_errors(p) for p in problems[:max(3, networks // 4)]]  # a quarter: these cost as much as all above
+    of_methods = [equation_errors(p) for p in problems[:max(3, networks // 4)]]  # a quarter: they are slow
     for name in of_methods[0]:
         error = float(np.max([errors[name] for errors in of_methods]))
         rows.append(Row(f"networks, {name}", error, tolerance, len(of_methods)))
