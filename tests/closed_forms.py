@@ -1,7 +1,7 @@
-"""Two tasks that are parabolas, h/2 (t - c)^2: where each method ends is a formula, and none ends where another does.
+"""Two tasks whose losses are parabolas, h/2 (t - c)^2: the fixed point of each method is a formula, and all differ.
 
-In every method a task pulls t towards its centre c with a weight that hangs on its curvature h, so that t comes to rest at
-sum w c / sum w. Pre-training listens to the steep task; MAML, to which a steep task is one that adapts well, to the flat one.
+In every method a task pulls t towards its centre c with a weight w that depends on its curvature h, so the fixed point is
+sum w c / sum w. Pre-training follows the steep task; MAML follows the flat one, since a steep task adapts well.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from tinymaml.tasks import TaskBatch
 
 CURVATURES, CENTRES = (1.0, 9.0), (-1.0, 1.0)
 
-# the weight of a task of curvature h after K inner steps at alpha, or with the spring lambda, by the name of the method
+# the weight of a task of curvature h after K inner steps at alpha, or with the proximal weight lambda, by method
 WEIGHTS: dict[str, Callable[[np.ndarray, float, int, float], np.ndarray]] = {
-    "pretraining": lambda h, alpha, K, spring: h,
-    "maml": lambda h, alpha, K, spring: h * (1 - alpha * h) ** (2 * K),
-    "first-order": lambda h, alpha, K, spring: h * (1 - alpha * h) ** K,
-    "reptile": lambda h, alpha, K, spring: 1 - (1 - alpha * h) ** K,
-    "imaml": lambda h, alpha, K, spring: h * (spring / (spring + h)) ** 2,
+    "pretraining": lambda h, alpha, K, lam: h,
+    "maml": lambda h, alpha, K, lam: h * (1 - alpha * h) ** (2 * K),
+    "first-order": lambda h, alpha, K, lam: h * (1 - alpha * h) ** K,
+    "reptile": lambda h, alpha, K, lam: 1 - (1 - alpha * h) ** K,
+    "imaml": lambda h, alpha, K, lam: h * (lam / (lam + h)) ** 2,
 }
 
 
 def weights(method: str, alpha: float, *, steps: int = 1, strength: float = 1.0) -> np.ndarray:
-    """What each of the two tasks counts with in a method. strength: lambda of eq. 22."""
+    """The weights of the two tasks in a method. strength: lambda of eq. 22."""
     validate.one_of("method", method, WEIGHTS)
     alpha, strength = validate.rate("alpha", alpha, 0.1), validate.rate("strength", strength)
     return WEIGHTS[method](np.array(CURVATURES), alpha, validate.count("steps", steps), strength)
 
 
 def fixed_point(method: str, alpha: float, *, steps: int = 1, strength: float = 1.0) -> float:
-    """Where theta comes to rest: sum w c / sum w. It is stable if the sum of the weights is above zero."""
+    """The fixed point of theta, sum w c / sum w: stable if the sum of the weights is positive."""
     w = weights(method, alpha, steps=steps, strength=strength)
     return float(w @ np.array(CENTRES) / w.sum())
 
 
 def tasks() -> TaskBatch:
-    """The two tasks, each with itself for support and for query set: x is h and y is c, (2, 1, 1)."""
+    """The two tasks, with the same support and query set: x is h and y is c, (2, 1, 1)."""
     h, c = (np.array(values)[:, None, None] for values in (CURVATURES, CENTRES))
     return TaskBatch(h, c, h, c)
 
@@ -56,7 +56,7 @@ class Parabola:
         return Parameters(t=rng.standard_normal((1, 1)).astype(dtype))
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Slope:
-        """The parabolas seen from t; TypeError or ValueError if x, y and theta do not fit."""
+        """The parabolas at t; TypeError or ValueError if x, y and theta do not fit."""
         validate.examples(x, validate.floats("y", y), 1)
         validate.fitting("theta", theta, {"t": (1, 1)}, x)
         return Slope(theta["t"], x.copy(), y)

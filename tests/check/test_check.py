@@ -281,7 +281,7 @@ def test_the_table_and_the_exit_status(capsys):
 
 
 def test_one_wrong_rung_makes_the_ladder_fail(capsys, monkeypatch):
-    monkeypatch.setattr(rungs, "_loss_hvp", lambda loss, rng: np.nan)
+    monkeypatch.setattr(rungs, "_loss_errors", lambda loss, rng: {"(d2l/dz2) r": np.nan})
     assert rungs.run(seed=0, networks=3) == 1
     assert "WRONG: squared_error: (d2l/dz2) r, cross_entropy: (d2l/dz2) r\n" in capsys.readouterr().out
 

@@ -310,7 +310,7 @@ def test_on_a_kink_no_mistake_is_named():
     derivation.check("D[1]", here.D[1])
     with pytest.raises(WrongAnswer) as caught:
         derivation.check("D[1]", here.da[1] * (here.z[1] >= 0))
-    assert caught.value.diagnosis.startswith("a pre-activation of relu is 0, where it has no derivative (this check takes 0)")
+    assert caught.value.diagnosis.startswith("a pre-activation of relu is 0, where it has no derivative (taken as 0 here)")
     with pytest.raises(WrongAnswer, match=r"the activation of eq\. 1 is missing"):  # which has its values there
         derivation.check("a[1]", here.z[1])
 

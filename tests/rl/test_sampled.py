@@ -10,7 +10,7 @@ from strategies import few, seeds
 
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check import complex_step, relative_error
-from tinymaml.check.policy_checks import DIE, quadrature_points, sample_errors
+from tinymaml.check.policy_checks import QUADRATURE, quadrature_points, sample_errors
 from tinymaml.nn.convolution import FixedLinear
 from tinymaml.nn.layers import Affine, Chain, Elementwise
 from tinymaml.nn.network import Network
@@ -24,7 +24,7 @@ LINEAR = MLP([2, 2])
 
 
 def test_a_die_has_the_moments_of_a_normal_number():
-    np.testing.assert_allclose([np.mean(np.array(DIE) ** k) for k in range(6)], [1, 0, 1, 0, 3, 0], atol=1e-15)
+    np.testing.assert_allclose([np.mean(np.array(QUADRATURE) ** k) for k in range(6)], [1, 0, 1, 0, 3, 0], atol=1e-15)
 
 
 @few

@@ -176,23 +176,14 @@ def _library_implicit(of: Given) -> Parameters:
 
 
 EQUATIONS = {
-    19: Equation(
-        "way to theta_K",
-        lambda of: reptile_gradient(of.model, of.theta, of.batch, inner_lr=of.inner_lr, steps=of.steps).gradient,
-        _reptile,
-    ),
-    20: Equation(
-        "rates",
-        lambda of: meta_gradient(of.model, of.theta, of.batch, inner_lr=of.rates, steps=of.steps).rates_gradient,
-        _rates,
-    ),
-    21: Equation(
-        "multi-step loss",
-        lambda of: multi_step_gradient(of.model, of.theta, of.batch, inner_lr=of.rates, weights=of.weights).gradient,
-        _multi_step,
-    ),
+    19: Equation("way to theta_K", lambda of: reptile_gradient(
+        of.model, of.theta, of.batch, inner_lr=of.inner_lr, steps=of.steps).gradient, _reptile),
+    20: Equation("rates", lambda of: meta_gradient(
+        of.model, of.theta, of.batch, inner_lr=of.rates, steps=of.steps).rates_gradient, _rates),
+    21: Equation("multi-step loss", lambda of: multi_step_gradient(
+        of.model, of.theta, of.batch, inner_lr=of.rates, weights=of.weights).gradient, _multi_step),
     22: Equation("implicit gradient", _library_implicit, _implicit),
-}
+}  # fmt: skip
 
 
 def check_equation(

@@ -1,8 +1,7 @@
-"""A fixture that comes out in whole numbers, on the smallest model there is.
+"""Fixtures in whole numbers, on the smallest model there is, to be followed with pencil and paper.
 
-The model is linear without bias and the loss 1/2 (x.w - y)^2, so a step of gradient descent, its Hessian x x^T and
-the whole meta-gradient can be followed with pencil and paper. It shares no code with the networks: that `maml.py` gives
-these integers shows that it is model-agnostic. (It says nothing about the curvature of activations.)
+The model is linear without bias and the loss 1/2 (x.w - y)^2, so its Hessian is x x^T. It shares no code with the networks:
+that `maml.py` gives these integers shows that it is model-agnostic. (It does not test the curvature of activations.)
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ class Linear:
         return Parameters(w=rng.standard_normal((self.inputs, 1)).astype(dtype))
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> LinearSurface:
-        """The loss surface seen from theta; TypeError or ValueError if x, y and theta do not fit."""
+        """The loss surface at theta; TypeError or ValueError if x, y and theta do not fit."""
         validate.examples(x, validate.floats("y", y), self.inputs)
         validate.fitting("theta", theta, {"w": (self.inputs, 1)}, x)
         return LinearSurface(theta["w"], x.copy(), y)
 
 
 class LinearSurface:
-    """loss, gradient and hvp of `Linear`; that the loss is quadratic makes the Hessian x^T x / n."""
+    """loss, gradient and hvp of `Linear`; the loss is quadratic, with the Hessian x^T x / n."""
 
     def __init__(self, w: np.ndarray, x: np.ndarray, y: np.ndarray):
         self.x, self.prediction = x, x @ w  # (T, n, 1)
@@ -69,7 +68,7 @@ THREE_STEP_META_GRADIENT = [-5020, -10043, -15066]
 
 
 def fixtures() -> Iterator[tuple[str, np.ndarray, list]]:
-    """(name, what `maml.py` gives, the whole numbers it should give), to be compared with ==."""
+    """(name, the result of `maml.py`, the expected whole numbers), to be compared with ==."""
     model, theta = Linear(), Parameters(w=np.array(W, float)[:, None])
     row = lambda numbers: np.array(numbers, float).reshape(1, 1, -1)  # one task, one example
     zero, flat = row([0]), lambda parameters: parameters["w"].ravel()

@@ -1,13 +1,12 @@
 """The whole ladder of checks, from s' to the meta-gradient: `python -m tinymaml check`.
 
-Every rung stands on the one below and is compared with values of that one only: s' with s, the gradient of a loss with
-the loss, the rules of a layer with its forward rule. The upper rungs are the battery, `check_model`, on random networks.
+Every rung is compared with values of the rung below only: s' with s, the gradient of a loss with the loss, the rules of a
+layer with its forward rule. The upper rungs are the battery, `check_model`, on random networks.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ from tinymaml.check.golden import fixtures
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.policy_checks import policy_errors, sample_errors
 from tinymaml.check.problem import Problem
-from tinymaml.nn.activations import ACTIVATIONS
+from tinymaml.nn.activations import ACTIVATIONS, Activation
 from tinymaml.nn.convolution import Flatten, Patches
 from tinymaml.nn.layers import Affine, Chain, Elementwise, Layer
 from tinymaml.nn.losses import LOSSES, Loss
@@ -31,7 +30,7 @@ from tinymaml.rl.exact import LinearPolicy
 
 SAME = Affine(3, 3, 1)
 CELL = Chain([Affine(2 + 3, 3, "h"), Elementwise("tanh", "h")])
-# every kind of layer alone, and in chains: what it is made of, and how wide the rows are that it gets
+# every kind of layer, alone and in chains, and the width of its input rows
 LAYERS: dict[str, tuple[Layer, int]] = {
     "affine layer": (Affine(3, 4), 3),
     "affine layer of one column": (Affine(1, 4), 1),
@@ -54,13 +53,13 @@ LAYERS: dict[str, tuple[Layer, int]] = {
     "norm first in a chain": (Chain([LayerNorm(3, 1), Affine(3, 2, 1), BatchNorm(2, 2)]), 3),
     "recurrence and its head": (Chain([Recurrent(CELL, steps=3), Affine(3, 2, "y"), Flatten(3, 2)]), 6),
 }  # fmt: skip
-POLICIES = (LinearPolicy(2, 1, 0.3), LinearPolicy(2, 3, 0.3, 0.8), LinearPolicy(4, 2, 0.3, 0.5))  # and what is wrong in each
-NETWORK_ROWS = {"float32 stays float32": ("float32", 1e-3)}  # of the battery: precision and what is allowed, where unusual
+POLICIES = (LinearPolicy(2, 1, 0.3), LinearPolicy(2, 3, 0.3, 0.8), LinearPolicy(4, 2, 0.3, 0.5))
+UNUSUAL = {"float32 stays float32": ("float32", 1e-3)}  # precision and tolerance, where not the usual
 
 
 @dataclass(frozen=True)
 class Row:
-    """One rung: the largest relative error in `cases` comparisons, and the error that is allowed."""
+    """One rung: the largest relative error in `cases` comparisons, and the tolerance."""
 
     name: str
     error: float
@@ -74,7 +73,7 @@ class Row:
 
 
 def run(seed: int = 0, networks: int = 50) -> int:
-    """Print the table; 0 if every row is right, else 1: what the command exits with."""
+    """Print the table; the exit status: 0 if every row is right, else 1."""
     began = time.perf_counter()
     rows = ladder(seed, networks)
     print(table(rows))
@@ -99,63 +98,55 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
     rng = np.random.default_rng(validate.count("seed", seed, least=0))
     rows = []
 
-    def row(name: str, error: Callable[[], float], allowed: float = tolerance) -> None:
-        errors = [error() for _ in range(networks)]
-        rows.append(Row(name, float(np.max(errors)), allowed, len(errors)))  # NaN if any is NaN
+    def add(prefix: str, found: list[dict[str, float]]) -> None:
+        """A row for each name of the errors, with its largest error in all of `found`."""
+        for name in found[0]:
+            precision, allowed = UNUSUAL.get(name, ("float64", tolerance))
+            error = float(np.max([errors[name] for errors in found]))  # NaN if any is NaN
+            rows.append(Row(f"{prefix}{name}", error, allowed, len(found), precision))
 
     for name, s in ACTIVATIONS.items():
-        first, second = (lambda z, s=s: s.first(z, s.value(z))), (lambda z, s=s: s.second(z, s.value(z)))
-        row(f"{name}: s'", lambda s=s, first=first: _slope(s.value, first, rng))
-        if s.curved:
-            row(f"{name}: s''", lambda first=first, second=second: _slope(first, second, rng))
+        add(f"{name}: ", [_activation_errors(s, rng) for _ in range(networks)])
     for name, loss in LOSSES.items():
-        row(f"{name}: dl/dz", lambda loss=loss: _loss_gradient(loss, rng))
-        row(f"{name}: (d2l/dz2) r", lambda loss=loss: _loss_hvp(loss, rng))
+        add(f"{name}: ", [_loss_errors(loss, rng) for _ in range(networks)])
     for name, (layer, width) in LAYERS.items():
-        row(f"{name}: four rules", lambda layer=layer, width=width: max(layer_errors(layer, rng, width=width).values()))
-    for kind, errors in (
-        ("linear-Gaussian policy", [policy_errors(POLICIES[i % len(POLICIES)], rng) for i in range(networks + 2)]),
-        ("sampled policy", [sample_errors(rng) for _ in range(min(networks, 3))]),
-    ):
-        for name in errors[0]:
-            rows.append(Row(f"{kind}: {name}", float(np.max([each[name] for each in errors])), tolerance, len(errors)))
+        errors = [max(layer_errors(layer, rng, width=width).values()) for _ in range(networks)]
+        add(f"{name}: ", [{"four rules": error} for error in errors])
+    add("linear-Gaussian policy: ", [policy_errors(POLICIES[i % len(POLICIES)], rng) for i in range(networks + 2)])
+    add("sampled policy: ", [sample_errors(rng) for _ in range(min(networks, 3))])
     for name, mine, whole in fixtures():
         rows.append(Row(f"whole numbers, {name}", float(np.max(np.abs(mine - whole))), 0.0, 1))
 
     names = list(ACTIVATIONS)
     problems = [Problem.draw(rng, activation=names[i % len(names)]) for i in range(networks)]
-    check = lambda p: run_checks(p.model, rng, theta=p.theta, batch=p.batch, inner_lr=p.inner_lr, tolerance=tolerance)[0]
-    found = [check(p) for p in problems]
-    for name in found[0]:
-        precision, allowed = NETWORK_ROWS.get(name, ("float64", tolerance))
-        error = max(findings[name].error for findings in found)
-        rows.append(Row(f"networks, {name}", error, allowed, networks, precision))
-    of_methods = [equation_errors(p) for p in problems[:max(3, networks // 4)]]  # a quarter: these cost as much as all above
-    for name in of_methods[0]:
-        error = float(np.max([errors[name] for errors in of_methods]))
-        rows.append(Row(f"networks, {name}", error, tolerance, len(of_methods)))
+    add("networks, ", [_network_errors(problem, rng, tolerance) for problem in problems])
+    add("networks, ", [equation_errors(problem) for problem in problems[:max(3, networks // 4)]])  # a quarter: they are slow
     return rows
 
 
-# -- the relative error of one rung ---------------------------------------------------------------------------
+# -- the relative errors of some rungs ------------------------------------------------------------------------
 
 
-def _slope(f: Callable, derivative: Callable, rng: np.random.Generator) -> float:
+def _activation_errors(s: Activation, rng: np.random.Generator) -> dict[str, float]:
     z = rng.uniform(-6, 6, 20)
-    return relative_error(derivative(z), complex_step(f, z, np.ones_like(z)))
+    first, second = (lambda z: s.first(z, s.value(z))), (lambda z: s.second(z, s.value(z)))
+    errors = {"s'": relative_error(first(z), complex_step(s.value, z, np.ones_like(z)))}
+    if s.curved:
+        errors["s''"] = relative_error(second(z), complex_step(first, z, np.ones_like(z)))
+    return errors
 
 
-def _logits(loss: Loss, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predictions z, targets y and a direction r for a loss, each (3, 4)."""
-    y = np.eye(4)[rng.integers(4, size=3)] if loss.name == "cross_entropy" else rng.standard_normal((3, 4))
-    return 2 * rng.standard_normal((3, 4)), y, rng.standard_normal((3, 4))
+def _loss_errors(loss: Loss, rng: np.random.Generator) -> dict[str, float]:
+    z, r, y = 2 * rng.standard_normal((3, 4)), rng.standard_normal((3, 4)), rng.standard_normal((3, 4))
+    if loss.name == "cross_entropy":
+        y = np.eye(4)[rng.integers(4, size=3)]
+    gradient, hvp = (loss.gradient(z, y) * r).sum(-1), loss.hvp(z, y, r)
+    return {
+        "dl/dz": relative_error(gradient, complex_step(lambda z: loss.value(z, y), z, r)),
+        "(d2l/dz2) r": relative_error(hvp, complex_step(lambda z: loss.gradient(z, y), z, r)),
+    }
 
 
-def _loss_gradient(loss: Loss, rng: np.random.Generator) -> float:
-    z, y, r = _logits(loss, rng)
-    return relative_error((loss.gradient(z, y) * r).sum(-1), complex_step(lambda z: loss.value(z, y), z, r))
-
-
-def _loss_hvp(loss: Loss, rng: np.random.Generator) -> float:
-    z, y, r = _logits(loss, rng)
-    return relative_error(loss.hvp(z, y, r), complex_step(lambda z: loss.gradient(z, y), z, r))
+def _network_errors(problem: Problem, rng: np.random.Generator, tolerance: float) -> dict[str, float]:
+    options = {"theta": problem.theta, "batch": problem.batch, "inner_lr": problem.inner_lr, "tolerance": tolerance}
+    return {name: result.error for name, result in run_checks(problem.model, rng, **options)[0].items()}

@@ -2,9 +2,9 @@
 
     layer_errors(Affine(3, 4), rng, width=3)      # {"R_forward": 1e-16, "backward": ..., "R_backward": ...}
 
-`forward` is the truth. R_forward must be its derivative along (Ra, v); backward the transpose of that, so that
+`forward` defines the layer. R_forward must be its derivative along (Ra, v); backward the transpose of that, so that
 D . R(out) = dL/d(in) . Ra + gradient . v in every direction; R_backward the derivative of backward along (Ra, v, RD).
-A layer that learns must also answer where nothing below it moves: there Ra is None, and `needs_input_grad` False.
+A layer with parameters is also checked as the lowest of a network: there Ra is None, and `needs_input_grad` is False.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def layer_errors(
 ) -> dict[str, float]:
     """The relative error of each derived rule, at random parameters and inputs (tasks, rows, width).
 
-    lowest: whether a layer that learns is also judged as the lowest of a network, where Ra is None.
+    lowest: whether a layer with parameters is also checked as the lowest of a network, where Ra is None.
     """
     validate.generator(rng)
     own = layer.init(rng) if getattr(layer, "shapes", {}) else {}
@@ -46,7 +46,7 @@ def rule_errors(
 ) -> dict[str, float]:
     """The same at these parameters and inputs (T, rows, width), once for each of `moves`: whether the inputs move.
 
-    The transpose is tried in random directions: a wrong rule agrees with none of them but by a chance of measure zero.
+    The transpose is tested in random directions, in which a wrong rule disagrees with probability one.
     """
     normal = lambda array: rng.standard_normal(array.shape)
     out, tape = layer.forward(p, a)
@@ -64,16 +64,16 @@ def rule_errors(
         backwards = sum((gradient[name].sum(0) * v[name]).sum() for name in p) + ((below * Ra).sum() if inputs_move else 0)
         errors["backward"].append(abs((D * Rout).sum() - backwards) / max(size, 1e-3))
         Rbelow, mine = layer.R_backward(p, v, tape, Rtape, D, RD)
-        # of one size: a bias under a norm has a gradient of zero, but for rounding
+        # compared together: a bias before a norm has a zero gradient up to rounding
         mine, truth = ({"in": Rbelow, **mine}, {"in": below_i, **gradient_i}) if inputs_move else (mine, gradient_i)
         errors["R_backward"].append(relative_error(mine, {name: array.imag / STEP for name, array in truth.items()}))
     return {rule: max(found) for rule, found in errors.items()}
 
 
 def wrong_rules(network: Network, theta: Parameters, x: np.ndarray, y: np.ndarray, tolerance: float = 1e-6) -> Iterator[str]:
-    """Which rule of which layer, or of the loss, is not the derivative of which, for one task: a sentence each.
+    """A sentence for each rule of a layer or of the loss that is not the derivative of another, for one task.
 
-    R_backward stands on the other rules, so it is named where they are right.
+    R_backward depends on the other rules, so it is named only where they are right.
     """
     rng, lowest = np.random.default_rng(0), True
 
@@ -83,11 +83,11 @@ def wrong_rules(network: Network, theta: Parameters, x: np.ndarray, y: np.ndarra
             p, inner, inputs_move = {name: theta[name] for name in getattr(layer, "shapes", {})}, [], not lowest
             if isinstance(layer, Chain):
                 inner = list(of_layers(layer.layers, a, f"{place}{i}."))
-            elif isinstance(layer, Recurrent):  # its cell, in the first step: h_0 is zero, and moves in later ones
+            elif isinstance(layer, Recurrent):  # its cell, in the first step: h_0 = 0
                 lowest, h_0 = False, np.zeros((len(a), layer.outputs), a.dtype)
                 inner = list(of_layers(layer.cell.layers, np.concatenate([a[:, :layer.width], h_0], axis=1), f"{place}{i}."))
             yield from inner
-            if not inner and (p or inputs_move):  # what lies below the lowest layer that learns is asked for nothing
+            if not inner and (p or inputs_move):  # below the lowest layer with parameters nothing is used
                 errors = rule_errors(layer, p, a[None], rng, [inputs_move] * 3)
                 wrong = [rule for rule, error in errors.items() if not error <= tolerance]
                 for rule in [rule for rule in wrong if rule != "R_backward"] or wrong:

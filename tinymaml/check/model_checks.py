@@ -60,6 +60,7 @@ class Case:
     def here(self) -> Any:
         return self.at(self.theta)
 
+    @property
     def directions(self) -> dict[str, Parameters]:
         """The direction v restricted to each name: every other array is zero."""
         only = lambda name: Parameters({other: array if other == name else 0 * array for other, array in self.v.items()})
@@ -67,13 +68,11 @@ class Case:
 
     def slopes(self, f: Callable[[Parameters], np.ndarray], point: Parameters) -> Parameters:
         """The derivatives of f at `point` along each of the directions, by name."""
-        slope = lambda v: np.atleast_1d(self.derivative(f, point, v))
-        return Parameters({name: slope(v) for name, v in self.directions().items()})
+        return Parameters({name: np.atleast_1d(self.derivative(f, point, v)) for name, v in self.directions.items()})
 
     def products(self, *gradients: Parameters) -> Parameters:
         """The products of gradients (one for each task, or one) with each of the directions, by name."""
-        dot = lambda v: np.array([gradient.dot(v) for gradient in gradients])
-        return Parameters({name: dot(v) for name, v in self.directions().items()})
+        return Parameters({name: np.array([one.dot(v) for one in gradients]) for name, v in self.directions.items()})
 
     def __str__(self) -> str:
         return f"{len(self.batch)} task{'s' * (len(self.batch) > 1)} of {self.x.shape[1]}, {self.theta!r}"
@@ -133,19 +132,23 @@ def _symmetric(case: Case) -> float:
     return _same(u_Hv, v_Hu, "u.Hv is not v.Hu, so this is no Hessian")
 
 
+def _values(model: Any, theta: Parameters, v: Parameters, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    here = model.at(theta, x, y)
+    return {"loss": here.loss, "gradient": here.gradient, "hvp": here.hvp(v)}
+
+
 def _tasks(case: Case) -> float:
     """A batch of tasks gives what each task gives alone, for a shared theta and for one theta per task."""
-    own, errors = case.theta.map(lambda array: np.stack([array * (1 + 0.1 * t) for t in range(len(case.batch))])), []
+    own = case.theta.map(lambda array: np.stack([array * (1 + 0.1 * t) for t in range(len(case.batch))]))
+    pick = lambda value, t: value.task(t) if isinstance(value, Parameters) else value[t]
+    errors = []
     for whose, theta in (("a shared theta", case.theta), ("a theta for each task", own)):
-        here = case.at(theta)
+        batched = _values(case.model, theta, case.v, case.x, case.y)
         for t in range(len(case.batch)):
-            there = case.model.at(theta if theta is case.theta else theta.task(t), case.x[t:t + 1], case.y[t:t + 1])
-            for what, batched, alone in (
-                ("loss", here.loss[t], there.loss[0]),
-                ("gradient", here.gradient.task(t), there.gradient.task(0)),
-                ("hvp", here.hvp(case.v).task(t), there.hvp(case.v).task(0)),
-            ):
-                errors.append(_same(batched, alone, f"with {whose}, the {what} of task {t} is not what it is alone"))
+            theta_t = theta if theta is case.theta else theta.task(t)
+            for what, alone in _values(case.model, theta_t, case.v, case.x[t:t + 1], case.y[t:t + 1]).items():
+                sentence = f"with {whose}, the {what} of task {t} is not what it is alone"
+                errors.append(_same(pick(batched[what], t), pick(alone, 0), sentence))
     return max(errors)
 
 
@@ -167,33 +170,25 @@ def _broadcasting(case: Case) -> float:
 
 def _inputs(case: Case) -> float:
     things = {"theta": case.theta, "v": case.v, "x": case.x, "y": case.y}
-    values = lambda thing: thing.flat if isinstance(thing, Parameters) else thing.copy()
-    before = {name: values(thing) for name, thing in things.items()}
-    answers = []
-    for _ in range(2):
-        here = case.at(case.theta)
-        answers.append((here.loss, here.gradient, here.hvp(case.v)))
+    before = {name: thing.copy() for name, thing in things.items()}
+    first, second = (_values(case.model, *things.values()) for _ in range(2))
     for name, thing in things.items():
-        assert np.array_equal(values(thing), before[name]), f"{name} was changed: work on a copy"
-    for what, first, second in zip(("loss", "gradient", "hvp"), *answers, strict=True):
-        assert relative_error(first, second) == 0, f"the {what} is different the second time"
+        assert np.array_equal(flatten(thing), flatten(before[name])), f"{name} was changed: work on a copy"
+    for what in first:
+        assert relative_error(first[what], second[what]) == 0, f"the {what} is different the second time"
     return 0.0
 
 
 def _precision(case: Case) -> float:
     """float32 against float64 at the same numbers, which float32 represents exactly."""
     low = [thing.astype(np.float32) for thing in (case.theta, case.v, case.x, case.y)]
-    high = [thing.astype(np.float64) for thing in low]
-    answers = []
-    for theta, v, x, y in (low, high):
-        here = case.model.at(theta, x, y)
-        answers.append({"loss": here.loss, "gradient": here.gradient, "hvp": here.hvp(v)})
-    for what, single in answers[0].items():
-        assert single.dtype == np.float32, f"from float32 the {what} comes out as {single.dtype}: a cast or an array in float64?"
+    single, double = (_values(case.model, *(thing.astype(dtype) for thing in low)) for dtype in (np.float32, np.float64))
+    for what, value in single.items():
+        assert value.dtype == np.float32, f"from float32 the {what} comes out as {value.dtype}: a cast or an array in float64?"
     size = max(0.1, np.max(np.abs(case.here.loss)))  # terms may cancel, but their rounding stays
     floors = {"loss": size, "gradient": size, "hvp": size * np.linalg.norm(case.v.flat)}
     sentence = "in float32 the {} is far from its value in float64"
-    return max(_same(*(a[what] for a in answers), sentence.format(what), SINGLE, floor) for what, floor in floors.items())
+    return max(_same(single[what], double[what], sentence.format(what), SINGLE, floor) for what, floor in floors.items())
 
 
 RATES = {

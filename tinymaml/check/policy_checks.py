@@ -1,12 +1,12 @@
-"""Policies against what needs none of their rules: every episode there can be, and the complex step. Nothing here is by chance.
+"""Policies checked by enumerating all episodes, and by complex step. No randomness is left in the references.
 
     policy_errors(LinearPolicy(), rng)      # {"cost": 1e-16, "gradient": ..., "hvp": ...}
     sample_errors(rng)                      # {"gradient": 1e-16, "dice": ..., ...}
 
-A cost that is quadratic cannot tell a normal e from a coin that shows +1 or -1, as both have mean 0 and variance 1: the mean
-over all throws of the coin is the expected cost, of walks that know nothing of moments. What a sampled Hessian is made of
-is of the fourth degree in each e, and cannot tell it from a die with the faces 0, 0, 0, 0, sqrt 3, -sqrt 3, which has the
-first five moments of a normal number: the mean over all throws of the die is what an estimator has for its mean.
+A quadratic cost has the same mean for normal noise e and for e = +1 or -1 with equal probability (Rademacher noise), since
+mean and variance agree: the mean over all sign patterns is the expected cost, without any moments. A sampled Hessian is of
+the fourth degree in each e, so its mean is exact for the 6 equally likely values 0, 0, 0, 0, sqrt 3, -sqrt 3, whose first
+five moments are those of a normal number (Gauss-Hermite quadrature).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tinymaml.parameters import Parameters
 from tinymaml.rl.exact import DIM, LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy
 
-DIE = (0.0, 0.0, 0.0, 0.0, 3**0.5, -(3**0.5))
+QUADRATURE = (0.0, 0.0, 0.0, 0.0, 3**0.5, -(3**0.5))
 
 
 def rademacher_noise(horizon: int, like: np.ndarray) -> np.ndarray:
-    """Every way in which the coins of an episode can fall, each for all rows: (horizon, ways, n, 2), for like (n, ...)."""
+    """All sign patterns of the noise of an episode, the same for all n rows of `like`: (horizon, patterns, n, 2)."""
     e = np.array(list(product((1.0, -1.0), repeat=horizon * DIM))).reshape(-1, horizon, 1, DIM)
     return np.repeat(e, len(like), axis=2).swapaxes(0, 1)
 
 
 def expected_cost(policy: LinearPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray) -> float:
-    """The loss of one task, x (n, inputs) and y (n, 2), as the mean over all ways in which the coins can fall."""
+    """The loss of one task, x (n, inputs) and y (n, 2), as the mean over all sign patterns of the noise."""
     e = rademacher_noise(policy.horizon, x)
     many = lambda array: np.broadcast_to(array, (e.shape[1], *array.shape))
     off = policy.rollout(theta, many(x), e)[1:] - y
@@ -61,8 +61,8 @@ def policy_errors(policy: LinearPolicy, rng: np.random.Generator, rows: int = 2)
 def surrogate_loss(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Callable[[Parameters], np.ndarray]:
     """The surrogate loss (T,) whose derivatives at theta are the estimates of `policy`, as a function of other parameters.
 
-    The episodes that theta draws are held; of each move the probability under the other parameters counts, divided by
-    that under theta: its logarithm (surrogate), itself (lvc), or the product over all moves so far (dice).
+    The episodes drawn at theta stay fixed. Each move is weighted by its probability ratio, under the other parameters to
+    under theta: by the logarithm of the ratio (surrogate), the ratio (lvc), or the product of all so far (dice).
     """
     here = policy.at(theta, x, y)
     seen = here.positions[..., :-1, :]
@@ -71,7 +71,7 @@ def surrogate_loss(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: n
 
     def loss(other: Parameters) -> np.ndarray:
         off = (moves - mean(other)) / policy.noise
-        ratio = (here.e**2 - off**2).sum(-1) / 2  # log pi(a | s) less what it is at theta, (T, n, horizon)
+        ratio = (here.e**2 - off**2).sum(-1) / 2  # log pi(a | s) minus its value at theta, (T, n, horizon)
         if policy.hessian == "dice":
             terms = here.c * np.exp(np.cumsum(ratio, axis=-1)) - here.b * np.exp(ratio)
         else:
@@ -82,25 +82,25 @@ def surrogate_loss(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: n
 
 
 def quadrature_points(horizon: int, start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x (1, 36^horizon, 2 + 2 horizon) and y (1, ..., 2) for a `SampledPolicy`: one task, each throw of the dice once."""
-    dice = np.array(list(product(DIE, repeat=horizon * DIM)))
-    many = lambda place: np.broadcast_to(place, (len(dice), DIM))
-    return np.concatenate([many(start), dice], axis=-1)[None], np.array(many(goal))[None]
+    """x (1, 36^horizon, 2 + 2 horizon) and y (1, ..., 2) for a `SampledPolicy`: one task, every value of the noise once."""
+    noise = np.array(list(product(QUADRATURE, repeat=horizon * DIM)))
+    many = lambda place: np.broadcast_to(place, (len(noise), DIM))
+    return np.concatenate([many(start), noise], axis=-1)[None], np.array(many(goal))[None]
 
 
 def sample_errors(rng: np.random.Generator) -> dict[str, float]:
-    """The relative errors of what estimators have for their mean, at a random theta, start, goal and baseline.
+    """The relative errors of the means of the estimators, at a random theta, start, goal and baseline.
 
-    gradient, dice    those of a `LinearPolicy`, over two moves
-    lvc               that too, over one move, where it has lost nothing
-    surrogate         -E c / sigma^2 z z^T, over one move, where that is all it has
+    gradient, dice    against `LinearPolicy`, over two moves
+    lvc               against `LinearPolicy`, over one move, where it is unbiased
+    surrogate         against -E c / sigma^2 z z^T, over one move
     """
     validate.generator(rng)
     network = MLP([DIM, DIM])
     theta = network.init(rng)
     v, start, goal = theta.map(lambda array: rng.standard_normal(array.shape)), *rng.standard_normal((2, DIM))
     slope = rng.standard_normal((DIM, 1))
-    baseline = lambda C, seen, y: 1 + (seen @ slope)[..., 0]  # of whatever was known before the move
+    baseline = lambda C, seen, y: 1 + (seen @ slope)[..., 0]  # depends only on the state before the move
     found = {}
     for horizon in (1, 2):
         exact = LinearPolicy(DIM, horizon, 0.5, 0.8).at(theta, start[None, None], goal[None, None])
@@ -113,7 +113,7 @@ def sample_errors(rng: np.random.Generator) -> dict[str, float]:
         else:
             found["lvc"] = relative_error(at(replace(policy, hessian="lvc")).hvp(v), exact.hvp(v))
             z = np.append(start, 1)
-            bent = -exact.loss / 0.5**2 * np.outer(z, z @ np.concatenate([v["W1"], v["b1"]]))
+            H_v = -exact.loss / 0.5**2 * np.outer(z, z @ np.concatenate([v["W1"], v["b1"]]))
             mine = at(replace(policy, hessian="surrogate", baseline=None)).hvp(v)
-            found["surrogate"] = relative_error(mine, Parameters(W1=bent[None, :2], b1=bent[None, 2:]))
+            found["surrogate"] = relative_error(mine, Parameters(W1=H_v[None, :2], b1=H_v[None, 2:]))
     return found

@@ -1,4 +1,4 @@
-"""Small random networks with data, each made from a few numbers: what the checks are run on."""
+"""Small random networks with data, on which the checks are run; each is made from a few numbers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tinymaml.tasks import TaskBatch
 
 @dataclass(frozen=True)
 class Problem:
-    """A network, theta, a direction v and a batch of tasks; everything random comes from `seed`.
+    """A network, theta, a direction v and a batch of tasks; all random numbers come from `seed`.
 
-    The numbers are of the size of one, biases included, and inner_lr is large enough for the curvature to matter.
+    All numbers are of order one, biases included, and inner_lr is large enough for the curvature to matter.
     """
 
     widths: tuple[int, ...] = (2, 3, 2)
@@ -38,11 +38,11 @@ class Problem:
             validate.count(name, getattr(self, name))
         validate.count("seed", self.seed, least=0)
         validate.rate("inner_lr", self.inner_lr)
-        _ = self.model  # what it refuses, we refuse
+        _ = self.model  # checks the widths and names
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, activation: str | None = None, steps: int = 1) -> Problem:
-        """A random one of two or three layers of at most five units."""
+        """A random problem with two or three layers of at most five units."""
         validate.generator(rng)
         whole = lambda low, high: int(rng.integers(low, high + 1))
         loss = str(rng.choice(list(LOSSES)))
@@ -60,7 +60,7 @@ class Problem:
 
     @cached_property
     def theta(self) -> Parameters:
-        """The model's own initialisation and a little more, so that nothing is zero."""
+        """The model's initialisation plus noise, so that nothing is zero."""
         rng = np.random.default_rng([self.seed, 1])
         return self.model.init(rng).map(lambda array: array + 0.3 * rng.standard_normal(array.shape))
 
