@@ -142,35 +142,6 @@ def training(by_method: Mapping[str, np.ndarray], looks: Mapping[str, Look], *, 
     return ax
 
 
-def lines(
-    by_method: Mapping[str, tuple],
-    looks: Mapping[str, Look],
-    *,
-    xlabel: str,
-    ylabel: str,
-    ax: Axes | None = None,
-    log: bool = False,
-    legend: bool = True,
-) -> Axes:
-    """One line a method, (x, y), in its own look."""
-    ax = get_axes(ax)
-    for key, (x, y) in by_method.items():
-        label, colour, style, _ = looks[key]
-        ax.plot(x, y, color=colour, linestyle=style, label=label)
-    if log:
-        log_axis(ax)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
-    finish(ax, legend)
-    return ax
-
-
-def panels(rows: int, columns: int) -> list[list[Axes]]:
-    """As many panels in one figure, that share the axis of a row."""
-    size = (2.5 + 3.6 * columns, 3 * rows)
-    return plt.subplots(rows, columns, figsize=size, sharey="row", squeeze=False, layout="constrained")[1].tolist()
-
-
 def save(drawn: Figure | Axes, path: str | Path) -> None:
     """Write a figure to a file beside its place, move it there, and close it: an earlier file is replaced whole or not at all."""
     figure, path = drawn if isinstance(drawn, Figure) else drawn.figure, Path(path)
