@@ -1,4 +1,4 @@
-"""Reptile: theta moves to where gradient descent ends, eq. 19 (Nichol, Achiam and Schulman 2018, arXiv 1803.02999)."""
+"""Reptile: theta moves towards the adapted parameters, eq. 19 (Nichol, Achiam and Schulman 2018, arXiv 1803.02999)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tinymaml.tasks.batch import TaskBatch
 
 @dataclass(frozen=True)
 class ReptileGradient:
-    """The way from where gradient descent ends back to theta, which is the gradient of no loss.
+    """theta minus the mean of theta_K, which is the gradient of no loss.
 
-    loss    the mean over tasks of the loss at theta_K, on the very points that theta_K comes from
+    loss    the mean over tasks of the loss at theta_K, on the examples that theta_K was adapted on
     """
 
     loss: float
@@ -27,7 +27,7 @@ class ReptileGradient:
 
 
 def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1) -> ReptileGradient:
-    """theta less the mean over tasks of theta_K, after `steps` inner steps on all points, support and query (T, K + Q, ...).
+    """theta minus the mean over tasks of theta_K, after `steps` inner steps on all examples, (T, K + Q, ...).
 
     `inner_lr` is alpha, as in `adapt`. With one step it is alpha times the gradient of pre-training.
     """
@@ -38,14 +38,14 @@ def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_l
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """theta less the mean of theta_K."""
+    """theta minus the mean of theta_K."""
     given = {"inner_lr": settings.inner_lr, "steps": settings.options["steps"]}
     return lambda theta, batch, iteration: reptile_gradient(model, theta, batch, **given)
 
 
 METHOD = Method(
     "reptile",
-    "the way to the parameters adapted to all points, support and query: no Hessian and no query loss",
+    "a step towards the parameters adapted to all examples: no Hessian and no query loss",
     Look("Reptile", "#117733", (0, (6, 2, 1, 2)), "<"),
     gradient,
     copies=lambda settings: 1,
