@@ -119,7 +119,7 @@ def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
     """E[y | x], the best prediction without knowing the task: for the paper's ranges -(2/pi) E[A] cos x = -1.623 cos x.
 
     E[A sin(x - phi)] = E[A] (cos(x - phi_high) - cos(x - phi_low)) / (phi_high - phi_low), as A and phi are
-    independent and uniform. It is what pre-training converges to.
+    independent and uniform. Pre-training converges to it.
     """
     if not isinstance(tasks, Sinusoids):
         raise TypeError(f"tasks is {validate.told(tasks)}, expected Sinusoids: pass Sinusoids()")
@@ -149,7 +149,7 @@ def figure(comparison: Any, tasks: int = 3) -> Any:
 
 FAMILY = Family(
     "sinusoids",
-    "regression of sine waves of unknown amplitude and phase, the paper's",
+    "regression of sine waves of unknown amplitude and phase, as in the paper",
     title=lambda settings: f"{settings.shots}-shot sinusoids",
     sizes=lambda settings: ModelSpec(1, 1, "squared_error"),
     metric=Metric("mean squared error", loss),
