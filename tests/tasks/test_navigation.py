@@ -60,7 +60,7 @@ def test_the_oracle_sees_the_goal_and_the_references_are_what_can_be_had():
             navigation.unadapted_cost(batch).mean()
         nudged = seeing.at(at_once(4) + at_once(4).map(nudge), told.x_query, told.y_query)
         assert (nudged.cost > navigation.oracle_cost(batch)).all()
-    with pytest.raises(TypeError, match=r"expected a Goal: use Navigation\(\)\.sample"):
+    with pytest.raises(TypeError, match=r"expected a Goal: sample from its own family"):
         navigation.with_task_params(Sinusoids().sample(np.random.default_rng(0)))
 
 

@@ -6,28 +6,20 @@ The trained parameters hold the rate of W1 under the name "rate W1". The outer o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinymaml.maml import Rates, meta_gradient
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method, Start
+from tinymaml.methods.method import Gradient, Method, OuterGradient, Start
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Look, Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
 RATE = "rate "
-
-
-@dataclass(frozen=True)
-class LearnedRatesGradient:
-    """The meta-loss, and its gradient with respect to theta and the rates."""
-
-    loss: float
-    gradient: Parameters
 
 
 def merge(theta: Parameters, rates: Parameters) -> Parameters:
@@ -58,10 +50,10 @@ def gradient(
     inner_lr(rates) are the rates as `adapt` takes them; reduce(gradient) is the gradient of the rates from that of all entries.
     """
 
-    def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> LearnedRatesGradient:
+    def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> OuterGradient:
         theta, rates = split(trained)
         meta = meta_gradient(model, theta, batch, inner_lr=inner_lr(rates), steps=settings.options["steps"])
-        return LearnedRatesGradient(meta.loss, merge(meta.gradient, reduce(meta.rates)))
+        return OuterGradient(meta.loss, merge(meta.gradient, reduce(meta.rates)))
 
     return gradient
 

@@ -6,13 +6,13 @@ The weights are equal at first; within `anneal` iterations nearly all weight mov
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from tinymaml import validate
 from tinymaml.maml import Model, Rates, in_form
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method
+from tinymaml.methods.method import Gradient, Method, OuterGradient
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Look, Option, Settings
 from tinymaml.tasks.batch import TaskBatch
@@ -21,17 +21,9 @@ ANNEAL = Option("anneal", 1000, "iterations in which the weights move to the las
 LEAST = 0.03  # the part of its initial weight that every step but the last keeps
 
 
-@dataclass(frozen=True)
-class MultiStepGradient:
-    """The weighted query losses after every step, as the mean over tasks, and their gradient."""
-
-    loss: float
-    gradient: Parameters
-
-
 def multi_step_gradient(
     model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, weights: Sequence[float]
-) -> MultiStepGradient:
+) -> OuterGradient:
     """The gradient of sum_k w_k L_Q(theta_k), mean over tasks: `weights` are w_1..w_K (eq. 21), all else as in `meta_gradient`.
 
     The memory is that of `meta_gradient` and of K query surfaces.
@@ -56,7 +48,7 @@ def multi_step_gradient(
         u = u - surfaces.pop().hvp(alpha * u)
         if queries:  # u_k = w_k grad L_Q(theta_k) + u_{k+1} - H_S(theta_k) (alpha o u_{k+1}), and w_0 = 0
             u = w[len(queries) - 1] * queries.pop().gradient + u
-    return MultiStepGradient(loss, u.mean())
+    return OuterGradient(loss, u.mean())
 
 
 def step_weights(steps: int, progress: float) -> list[float]:
@@ -68,7 +60,7 @@ def step_weights(steps: int, progress: float) -> list[float]:
 def gradient(model: Any, settings: Settings) -> Gradient:
     """The gradient with the weights of the iteration."""
 
-    def gradient(theta: Parameters, batch: TaskBatch, iteration: int) -> MultiStepGradient:
+    def gradient(theta: Parameters, batch: TaskBatch, iteration: int) -> OuterGradient:
         weights = step_weights(settings.options["steps"], iteration / settings.options["anneal"])
         return multi_step_gradient(model, theta, batch, inner_lr=settings.inner_lr, weights=weights)
 

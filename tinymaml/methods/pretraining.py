@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.methods.method import Gradient, Method
+from tinymaml.methods.method import Gradient, Method, OuterGradient
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Look, Settings
 from tinymaml.tasks.batch import TaskBatch
 
 
-@dataclass(frozen=True)
-class PretrainingGradient:
-    """The loss before adaptation and its gradient at theta."""
-
-    loss: float
-    gradient: Parameters
-
-
-def pretraining_gradient(model: Any, theta: Parameters, batch: TaskBatch) -> PretrainingGradient:
+def pretraining_gradient(model: Any, theta: Parameters, batch: TaskBatch) -> OuterGradient:
     """The gradient of the mean loss of theta on all examples of all tasks: one network for all tasks.
 
     The examples are those of MAML, support and query (T, K + Q, ...), as one set of T (K + Q) examples.
@@ -32,7 +23,7 @@ def pretraining_gradient(model: Any, theta: Parameters, batch: TaskBatch) -> Pre
     validate.batch(batch)
     x, y = all_points(batch)
     here = model.at(theta, x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:]))
-    return PretrainingGradient(here.loss, here.gradient)
+    return OuterGradient(here.loss, here.gradient)
 
 
 def all_points(batch: TaskBatch) -> tuple[np.ndarray, np.ndarray]:

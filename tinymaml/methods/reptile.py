@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from tinymaml import validate
 from tinymaml.maml import Rates, adapt
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method
+from tinymaml.methods.method import Gradient, Method, OuterGradient
 from tinymaml.methods.pretraining import all_points
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Look, Settings
 from tinymaml.tasks.batch import TaskBatch
 
 
-@dataclass(frozen=True)
-class ReptileGradient:
-    """theta minus the mean of theta_K, which is the gradient of no loss.
-
-    loss    the mean over tasks of the loss at theta_K, on the examples that theta_K was adapted on
-    """
-
-    loss: float
-    gradient: Parameters
-
-
-def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1) -> ReptileGradient:
+def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1) -> OuterGradient:
     """theta minus the mean over tasks of theta_K, after `steps` inner steps on all examples, (T, K + Q, ...).
 
-    `inner_lr` is alpha, as in `adapt`. With one step it is alpha times the gradient of pre-training.
+    It is the gradient of no loss; `loss` is that of theta_K on the examples that it was adapted on. `inner_lr` is alpha, as in
+    `adapt`. With one step it is alpha times the gradient of pre-training.
     """
     validate.batch(batch)
     x, y = all_points(batch)
     theta_K = adapt(model, theta, x, y, inner_lr=inner_lr, steps=steps)
-    return ReptileGradient(model.at(theta_K, x, y).loss.mean(), theta - theta_K.formed().mean())  # eq. 19
+    return OuterGradient(model.at(theta_K, x, y).loss.mean(), theta - theta_K.formed().mean())  # eq. 19
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:

@@ -7,7 +7,7 @@ are in closed form (`rl/exact.py`): reinforcement learning with exact expectatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.rl.exact import PLANE, LinearPolicy
 from tinymaml.settings import Look, Option
-from tinymaml.tasks.batch import TaskBatch, select
+from tinymaml.tasks.batch import TaskBatch, map_inputs, select
 from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric
 
@@ -70,16 +70,12 @@ class Navigation:
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The tasks with the goal appended to x, which becomes (T, n, 4): the inputs of the oracle."""
-    validate.batch(batch)
-    if not isinstance(batch.task_params, Goal):
-        raise TypeError(
-            f"task_params of the batch is {validate.told(batch.task_params)}, "
-            "expected a Goal: use Navigation().sample"
-        )
-    beside = lambda x, y: np.concatenate([x, y], axis=-1)
-    return replace(
-        batch, x_support=beside(batch.x_support, batch.y_support), x_query=beside(batch.x_query, batch.y_query)
-    )  # fmt: skip
+
+    def append(x: np.ndarray) -> np.ndarray:
+        goals = np.broadcast_to(batch.task_params.position.astype(x.dtype), x.shape)
+        return np.concatenate([x, goals], axis=-1)
+
+    return map_inputs(batch, Goal, append)
 
 
 def oracle_cost(batch: TaskBatch) -> np.ndarray:

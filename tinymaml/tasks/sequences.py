@@ -5,7 +5,7 @@ A task is a filter, to be identified from a few sequences. It needs a memory of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from tinymaml import validate
 from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
 from tinymaml.settings import Look
-from tinymaml.tasks.batch import TaskBatch, select
+from tinymaml.tasks.batch import TaskBatch, map_inputs, select
 from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
@@ -78,18 +78,12 @@ class Filters:
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The tasks with the three taps appended to x at every step, which becomes (T, n, 4 steps): the inputs of the oracle."""
-    validate.batch(batch)
-    if not isinstance(batch.task_params, Filter):
-        raise TypeError(
-            f"task_params of the batch is {validate.told(batch.task_params)}, "
-            "expected a Filter: use Filters().sample"
-        )
 
     def append(x: np.ndarray) -> np.ndarray:
         taps = np.broadcast_to(batch.task_params.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
         return np.concatenate([x[..., None], taps], axis=-1).reshape(*x.shape[:2], -1)
 
-    return replace(batch, x_support=append(batch.x_support), x_query=append(batch.x_query))
+    return map_inputs(batch, Filter, append)
 
 
 def least_squares(batch: TaskBatch) -> Filter:

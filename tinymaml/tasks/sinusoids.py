@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinymaml import validate
 from tinymaml.settings import Look
-from tinymaml.tasks.batch import TaskBatch, select
+from tinymaml.tasks.batch import TaskBatch, map_inputs, select
 from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
@@ -101,18 +101,12 @@ def _taken(x: np.ndarray, shots: int) -> np.ndarray:
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The tasks with amplitude and phase appended to x, which becomes (T, n, 3): the inputs of the oracle."""
-    validate.batch(batch)
-    if not isinstance(batch.task_params, Sinusoid):
-        raise TypeError(
-            f"task_params of the batch is {validate.told(batch.task_params)}, "
-            "expected a Sinusoid: use Sinusoids().sample"
-        )
 
     def append(x: np.ndarray) -> np.ndarray:
         params = np.concatenate([batch.task_params.amplitude, batch.task_params.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
         return np.concatenate([x, np.broadcast_to(params, (*x.shape[:2], 2))], axis=-1)
 
-    return replace(batch, x_support=append(batch.x_support), x_query=append(batch.x_query))
+    return map_inputs(batch, Sinusoid, append)
 
 
 def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
