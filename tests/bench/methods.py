@@ -56,7 +56,7 @@ def course(settings: Settings, tests: int, seconds: float) -> dict[str, Any]:
 
 def statistics(curve: Curve) -> dict[str, list[float]]:
     """Of the new tasks after each number of steps: the mean without those that diverged, the median task, how many diverged."""
-    return {name: [float(getattr(curve, name)[k]) for k in SHOWN] for name in ("mean", "median", "count")}
+    return {name: [float(getattr(curve, name)[k]) for k in SHOWN] for name in ("mean", "median", "diverged_count")}
 
 
 def medians(courses: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         end = moments[-1]
         rows.append([
             LOOKS[name].label, f"{end['iterations']:.0f}", f"{end['seconds']:.0f}", *(f"{mean:.3f}" for mean in end["mean"]),
-            " / ".join(f"{median:.3f}" for median in end["median"]), " / ".join(f"{count:.0f}" for count in end["count"][1:]),
+            " / ".join(f"{median:.3f}" for median in end["median"]), " / ".join(f"{count:.0f}" for count in end["diverged_count"][1:]),
             f"{stopped} of {len(courses)}",
         ])  # fmt: skip
     return report.markdown(head, rows)

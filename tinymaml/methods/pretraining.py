@@ -39,7 +39,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 
 METHOD = Method(
     "pretraining",
-    "one network for all tasks, trained on all their examples, fine-tuned on the support set of a new task",
+    "one network trained on the examples of all tasks, fine-tuned on the support set of a new one",
     Look("pre-trained", "#D55E00", "-.", "^"),
     gradient,
 )
