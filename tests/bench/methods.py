@@ -80,7 +80,8 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         end = moments[-1]
         rows.append([
             LOOKS[name].label, f"{end['iterations']:.0f}", f"{end['seconds']:.0f}", *(f"{mean:.3f}" for mean in end["mean"]),
-            " / ".join(f"{median:.3f}" for median in end["median"]), " / ".join(f"{count:.0f}" for count in end["diverged_count"][1:]),
+            " / ".join(f"{median:.3f}" for median in end["median"]),
+            " / ".join(f"{count:.0f}" for count in end["diverged_count"][1:]),
             f"{stopped} of {len(courses)}",
         ])  # fmt: skip
     return report.markdown(head, rows)
