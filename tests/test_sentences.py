@@ -181,7 +181,7 @@ def test_help_on_the_narrowest_terminal(monkeypatch, capsys, columns):
 
 @pytest.mark.parametrize(("line", "sentence"), [
     ("train --family omniglot --data ~nosuchuser/x", "~nosuchuser/x is no images_background.zip"),
-    ("train --family glyphs --classes 0", "classes is 0, expected a number, since there is no end of glyphs: ask for 2000"),
+    ("train --family glyphs --classes 0", "classes is 0, expected a number of glyphs to draw: ask for 2000"),
     ("train --family glyphs --classes 4", "ways is 5 and there are 4 classes to train on: ask for fewer --ways, or ask for more"),
     ("train --family planes --classes 4", "ways is 5 and there are 4 classes to train on: ask for fewer --ways, or ask for more"),
     ("train --family omniglot --data DATA --classes 11", "ways is 5 and there are 4 classes to test on: ask for fewer"),

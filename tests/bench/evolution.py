@@ -62,8 +62,10 @@ def tasks_of(part: str, horizon: int, tasks: int, rng: np.random.Generator) -> T
 
 def blind_training(o: argparse.Namespace) -> None:
     """Each way of adapting, trained and judged by its returns before and after one adaptation."""
+    import bench_figures
+
     from tinymaml import plot
-    from tinymaml.plot import policies as policy_plots
+
 
     price = "distance" if o.part == "navigation" else "saturated"
     policy = SampledPolicy(MLP([2, 2]), o.horizon, 0.02, baseline=None, max_step=0.1, cost=price)
@@ -94,7 +96,7 @@ def blind_training(o: argparse.Namespace) -> None:
         means = [f"{each.mean():.1f} +- {1.96 * each.std() / o.tests**0.5:.1f}" for each in of[name]]
         rows.append([name, *means, f"{seconds:.0f}"])
     print(report.markdown(["adaptation", "return before", "return after", "seconds"], rows))
-    plot.save(policy_plots.returns(of), o.out / f"{o.part}.png")
+    plot.save(bench_figures.returns(of), o.out / f"{o.part}.png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import bench_figures
 import numpy as np
 import report
 
@@ -58,7 +59,7 @@ def course(settings: Settings, tests: int, seconds: float) -> dict[str, Any]:
 
 def statistics(curve: Curve) -> dict[str, list[float]]:
     """Of the new tasks after each number of steps: the mean without those that diverged, the median task, how many diverged."""
-    return {name: [float(getattr(curve, name)[k]) for k in SHOWN] for name in ("mean", "median", "count")}
+    return {name: [float(getattr(curve, name)[k]) for k in SHOWN] for name in ("mean", "median", "diverged_count")}
 
 
 def medians(courses: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -82,7 +83,8 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         end = moments[-1]
         rows.append([
             STYLES[name].label, f"{end['iterations']:.0f}", f"{end['seconds']:.0f}", *(f"{mean:.3f}" for mean in end["mean"]),
-            " / ".join(f"{median:.3f}" for median in end["median"]), " / ".join(f"{count:.0f}" for count in end["count"][1:]),
+            " / ".join(f"{median:.3f}" for median in end["median"]),
+            " / ".join(f"{count:.0f}" for count in end["diverged_count"][1:]),
             f"{stopped} of {len(courses)}",
         ])  # fmt: skip
     return report.markdown(head, rows)
@@ -90,13 +92,13 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 def figure(found: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
     """Error after one and after five steps, against iterations and against seconds."""
-    drawn = plot.panels(2, 2)
+    drawn = bench_figures.panels(2, 2)
     for row, k in zip(drawn, (0, 1), strict=True):
         for ax, x, last in ((row[0], "iterations", False), (row[1], "seconds", True)):
             lines = {name: ([m[x] for m in moments], [m["mean"][k] for m in moments])
                      for name, courses in found.items() if (moments := medians(courses))}  # fmt: skip
             words = {"xlabel": f"{x} of training", "ylabel": f"error after {SHOWN[k]} step{'s' * (SHOWN[k] > 1)}"}
-            plot.lines(lines, STYLES, **words, ax=ax, log=True, legend=last and k == 0)
+            bench_figures.lines(lines, STYLES, **words, ax=ax, log=True, legend=last and k == 0)
         row[1].set_xscale("log")
         row[1].xaxis.set_major_formatter("{x:g}")
     plot.save(drawn[0][0].figure, path)
@@ -111,7 +113,7 @@ def fixed_points(path: Path) -> None:
         ends = [closed_forms.fixed_point(name, alpha, **given) for alpha in alphas]
         stable = [closed_forms.weights(name, alpha, **given).sum() > 0 for alpha in alphas]
         lines[name] = (alphas, np.where(stable, ends, np.nan))
-    ax = plot.lines(lines, STYLES, xlabel="rate of the inner loop, alpha", ylabel="where theta comes to rest")
+    ax = bench_figures.lines(lines, STYLES, xlabel="rate of the inner loop, alpha", ylabel="where theta comes to rest")
     for c in closed_forms.CENTRES:  # of the flat task below, of the steep one above
         ax.axhline(c, color="black", linewidth=0.8)
     ax.set_ylim(-1.6, 1.1)

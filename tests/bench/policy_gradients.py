@@ -76,15 +76,16 @@ def errors(numbers: Sequence[int], repeats: int, seed: int = 0, horizon: int = 5
 
 def hessians(o: argparse.Namespace) -> None:
     """The table of median errors, and the figure."""
+    import bench_figures
+
     from tinymaml import plot
-    from tinymaml.plot import policies as policy_plots
 
     numbers = [20 * 10**k for k in range(o.decades)]
     found = errors(numbers, o.repeats, o.seed)
     rows = [[name, by, *(f"{np.median(each):.2f}" for each in of)] for (name, by), of in found.items()]
     print(report.markdown(["Hessian", "baseline", *(f"{n:,} episodes" for n in numbers)], rows))
     by_name = {name: found[name, "exact"] for name in HESSIAN_ESTIMATORS} | {"no baseline": found["surrogate", "none"]}
-    plot.save(policy_plots.errors(numbers, by_name), o.out / "hessians.png")
+    plot.save(bench_figures.errors(numbers, by_name), o.out / "hessians.png")
     print(f"\nthe figure is {o.out / 'hessians.png'}")
 
 
@@ -143,12 +144,14 @@ def adaptation(o: argparse.Namespace) -> None:
 
 def neural(o: argparse.Namespace) -> None:
     """Meta-train the neural policy on sampled episodes, and adapt it to new goals."""
+    import bench_figures
+
     from tinymaml import plot
     from tinymaml.plot import policies as policy_plots
 
     network = MLP([2, o.width, o.width, 2], "tanh")
     model = SampledPolicy(network, o.horizon, 0.05, 0.9, o.hessian, max_step=0.1, cost="distance")
-    source, rate = Navigation(near=0.0, horizon=o.horizon), o.inner_lr or 0.2
+    source, rate = Navigation(start_range=0.0, horizon=o.horizon), o.inner_lr or 0.2
     iterations = o.iterations or 300
     optimizer = Adam(0.003, half_life=max(1, iterations // 3))
     drawn = network.init(rng_for(o.seed, "initialisation"), np.float32)
@@ -185,8 +188,8 @@ def neural(o: argparse.Namespace) -> None:
     print(report.markdown(HEAD, rows))
     print(f"\n{iterations} iterations of 20 goals took {seconds:.0f} s")
     drawn = {"MAML": dict(enumerate(ways))}
-    plot.save(policy_plots.ways(drawn, y[:6, 0], {"MAML": PlotStyle("neural policy", "")}), o.out / "ways.png")
-    plot.save(policy_plots.returns(of, {f"paper: {name}": row for name, row in PAPER.items()}), o.out / "returns.png")
+    plot.save(policy_plots.trajectories(drawn, y[:6, 0], {"MAML": PlotStyle("neural policy", "")}), o.out / "trajectories.png")
+    plot.save(bench_figures.returns(of, {f"paper: {name}": row for name, row in PAPER.items()}), o.out / "returns.png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,7 +28,7 @@ def test_the_exact_baseline_is_the_cost_to_go_and_takes_the_surrogates_hessian_a
     """At the first move from one place it is the expected cost; 20 000 episodes, seeds 0..9: the mean error is below 0.02."""
     rng = np.random.default_rng(0)
     theta = Parameters(W1=-0.5 * np.eye(2), b1=np.array([[0.1, -0.1]]))
-    batch = with_noise(Navigation(horizon=3, near=0).sample(rng, tasks=1, queries=20_000), rng, 3)
+    batch = with_noise(Navigation(horizon=3, start_range=0).sample(rng, tasks=1, queries=20_000), rng, 3)
     x, y = batch.x_query, batch.y_query
     policy = SampledPolicy(MLP([2, 2]), 3, 0.3, baseline=script.value_of(theta, 3, 0.3))
     here, exact = policy.at(theta, x, y), LinearPolicy(horizon=3, noise=0.3).at(theta, x[:, :1, :2], y[:, :1])

@@ -69,7 +69,7 @@ def result(settings):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_setting_changes_something_or_is_known_to_be_unused(monkeypatch, family):
-    monkeypatch.setattr(glyphs, "NEW", 8)
+    monkeypatch.setattr(glyphs, "TEST_CLASSES", 8)
     glyphs._pools.cache_clear()
     wrong = []
     for method in (each for each in methods.METHODS if each.supports(tasks.named(family))):

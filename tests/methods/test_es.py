@@ -96,7 +96,7 @@ def test_an_estimate_is_of_the_arrays_as_they_were(climb):
 def test_a_blind_model_is_adapted_by_the_same_lines(climb):
     """Seeds 0 to 9: after three steps the loss of every task is below 0.7 of what it was."""
     rng, policy = np.random.default_rng(0), LinearPolicy(horizon=5)
-    theta, batch = policy.init(rng), Navigation(horizon=5, near=0.01).sample(rng, tasks=6)
+    theta, batch = policy.init(rng), Navigation(horizon=5, start_range=0.01).sample(rng, tasks=6)
     blind, x, y = BlackBoxModel(policy, 20, 0.1, climb), batch.x_support, batch.y_support + 0.3
     losses = [blind.at(theta, x, y).loss]
     for steps in (1, 3):

@@ -35,16 +35,6 @@ def test_curves_show_mean_and_interval():
     assert band.max() == pytest.approx((found.mean + found.interval).max())
 
 
-def test_lines_are_drawn_in_their_looks_side_by_side():
-    (left, right), = plot.panels(1, 2)
-    given = {"xlabel": "seconds", "ylabel": "error", "log": True}
-    assert plot.lines({"maml": ([1, 2], [3.0, 1.0])}, STYLES, **given, ax=left, legend=False) is left
-    plot.lines({"maml": ([1, 2], [3.0, 1.0]), "reptile": ([1, 2], [5.0, 2.0])}, STYLES, **given, ax=right)
-    assert left.get_ylim() == right.get_ylim() and left.get_legend() is None
-    assert [text.get_text() for text in right.get_legend().get_texts()] == ["MAML", "Reptile"]
-    assert right.lines[1].get_color() == STYLES["reptile"].colour and right.get_xlabel() == "seconds"
-
-
 def test_a_look_that_is_passed_is_taken_before_the_known_ones():
     styles = {"mine": PlotStyle("my method", "#123456", "--", "x")}
     ax = plot.curves({"mine": curve(np.ones((3, 4)))}, styles=styles)

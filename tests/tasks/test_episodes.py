@@ -143,7 +143,7 @@ def test_a_split_is_random():
         (np.zeros((9, 2)), {}, ValueError, r"source has shape \(9, 2\), expected \(classes, examples, features\)"),
         (np.zeros((9, 0, 2)), {}, ValueError, r"source has shape \(9, 0, 2\), .* none of them empty"),
         ([[[1.0]]], {}, TypeError, "source is a list, expected an array"),
-        (Planes(), {"shuffled": False}, ValueError, "shuffled=False needs classes that come back, .* draw a set with pool"),
+        (Planes(), {"shuffled": False}, ValueError, "shuffled=False needs a fixed set of classes, .* draw one with pool"),
     ],
 )
 def test_a_source_that_cannot_be_is_refused(source, options, error, sentence):

@@ -93,7 +93,7 @@ def test_each_unsteadiness_by_itself(name):
     steady = {"jitter": 0, "shift": 0, "slant": 0, "stretch": 0}
     rng = np.random.default_rng(0)
     meant = rng.standard_normal((3, 5, 2))
-    written = Glyphs(**steady | {name: 0.2})._written(rng, np.tile(meant, (4000, 1, 1, 1)))
+    written = Glyphs(**steady | {name: 0.2})._distort(rng, np.tile(meant, (4000, 1, 1, 1)))
     # written = (1, x, y) A + what no A explains
     here = np.concatenate([np.ones((15, 1)), meant.reshape(15, 2)], axis=1)
     A = np.linalg.pinv(here) @ written.reshape(4000, 15, 2)  # (4000, 3, 2)

@@ -27,7 +27,7 @@ def test_a_batch_holds_starts_and_beside_each_its_goal(seed, count, shots, queri
     assert batch.x_query.shape == batch.y_query.shape == (count, queries, 2)
     assert batch.x_query.dtype == batch.y_query.dtype == dtype
     for y in (batch.y_support, batch.y_query):
-        np.testing.assert_array_equal(y, np.broadcast_to(batch.task_params.place.astype(dtype), y.shape))
+        np.testing.assert_array_equal(y, np.broadcast_to(batch.task_params.position.astype(dtype), y.shape))
     assert np.abs(batch.x_support).max() <= 0.1 and np.abs(batch.y_support).max() <= 0.5
     assert not (batch.x_support[:, None] == batch.x_query[:, :, None]).all(-1).any()
     np.testing.assert_array_equal(batch.x_query, again.x_query)
@@ -35,9 +35,9 @@ def test_a_batch_holds_starts_and_beside_each_its_goal(seed, count, shots, queri
 
 def test_a_slice_keeps_its_goals_and_one_goal_cannot_be_cut():
     batch = Navigation(horizon=7).sample(np.random.default_rng(0), tasks=5)
-    np.testing.assert_array_equal(batch[1:3].task_params.place, batch.y_query[1:3, :1])
+    np.testing.assert_array_equal(batch[1:3].task_params.position, batch.y_query[1:3, :1])
     one = batch.task_params[2]
-    assert one.place.shape == (2,) and one.horizon == batch[1:3].task_params.horizon == 7
+    assert one.position.shape == (2,) and one.horizon == batch[1:3].task_params.horizon == 7
     with pytest.raises(TypeError, match="parameters of one task, which have no task axis"):
         one[0]
     with pytest.raises(IndexError, match="task is 5, expected less than 5"):
@@ -51,15 +51,16 @@ def test_the_oracle_sees_the_goal_and_the_references_are_what_can_be_had():
     seeing = model(settings_for("navigation", "oracle", horizon=4))
     np.testing.assert_array_equal(told.x_query[..., 2:], batch.y_query)
     home = blind.init(np.random.default_rng(0)).map(lambda array: np.zeros_like(array)) + at_once(2)
-    np.testing.assert_allclose(blind.at(home, batch.x_query, batch.y_query).cost, navigation.best_unadapted(batch))
-    np.testing.assert_allclose(seeing.at(at_once(4), told.x_query, told.y_query).cost, navigation.best(batch))
+    np.testing.assert_allclose(blind.at(home, batch.x_query, batch.y_query).cost, navigation.unadapted_cost(batch))
+    np.testing.assert_allclose(seeing.at(at_once(4), told.x_query, told.y_query).cost, navigation.oracle_cost(batch))
     rng = np.random.default_rng(1)
     for _ in range(5):
         nudge = lambda array: 0.1 * rng.standard_normal(array.shape)
         assert blind.at(at_once(2) + at_once(2).map(nudge), batch.x_query, batch.y_query).cost.mean() > \
-            navigation.best_unadapted(batch).mean()
-        assert (seeing.at(at_once(4) + at_once(4).map(nudge), told.x_query, told.y_query).cost > navigation.best(batch)).all()
-    with pytest.raises(TypeError, match=r"expected a Goal: use Navigation\(\)\.sample"):
+            navigation.unadapted_cost(batch).mean()
+        nudged = seeing.at(at_once(4) + at_once(4).map(nudge), told.x_query, told.y_query)
+        assert (nudged.cost > navigation.oracle_cost(batch)).all()
+    with pytest.raises(TypeError, match=r"expected a Goal: sample from its own family"):
         navigation.with_task_params(Sinusoids().sample(np.random.default_rng(0)))
 
 
@@ -72,12 +73,12 @@ def at_once(inputs):
     ("call", "error", "sentence"),
     [
         (lambda: Navigation(horizon=0), ValueError, "horizon is 0, expected at least 1"),
-        (lambda: Navigation(reach=0), ValueError, "reach is 0, expected a finite number above zero"),
-        (lambda: Navigation(near=-1), ValueError, "near is -1, expected a standard deviation"),
+        (lambda: Navigation(goal_range=0), ValueError, "goal_range is 0, expected a finite number above zero"),
+        (lambda: Navigation(start_range=-1), ValueError, "start_range is -1, expected a standard deviation"),
         (lambda: Navigation().sample(0), TypeError, "rng is 0, expected a NumPy Generator"),
-        (lambda: Goal(np.ones(3)), ValueError, r"place has shape \(3,\), expected two numbers, \(..., 2\): a goal is a point"),
-        (lambda: Goal([0.5, 0.5]), TypeError, "place is a list, expected a NumPy array"),
-        (lambda: Goal(np.array([0.5, np.nan])), ValueError, "place holds 1 values that are NaN or infinite"),
+        (lambda: Goal(np.ones(3)), ValueError, r"position has shape \(3,\), expected \(..., 2\): a goal is a point"),
+        (lambda: Goal([0.5, 0.5]), TypeError, "position is a list, expected a NumPy array"),
+        (lambda: Goal(np.array([0.5, np.nan])), ValueError, "position holds 1 values that are NaN or infinite"),
         (lambda: settings_for("navigation", horizon=0), ValueError, "horizon is 0, expected at least 1"),
         (lambda: model(settings_for("navigation", hidden=(40,))), ValueError, r"hidden is \(40,\), expected no hidden layers"),
     ],
@@ -99,13 +100,13 @@ def test_the_family_is_compared_and_maml_finds_the_one_step(tmp_path, monkeypatc
     assert after["maml"] < 0.5 * after["pretraining"] and after["pretraining"] < after["at-origin"]
     assert after["noise-alone"] <= after["oracle"] < after["maml"]
     assert "navigation, 5 moves: minus the return" in table(found) and "3 steps" in table(found)
-    figure = drawn["ways.png"]
+    figure = drawn["trajectories.png"]
     assert [ax.get_title() for ax in figure.axes[:4]] == ["before", "after 1 step", "after 2 steps", "after 3 steps"]
     assert [ax.get_ylabel() for ax in figure.axes[::4]] == ["MAML", "pre-trained"]
     walked = figure.axes[0].lines[0].get_xydata()
     start = found.starts["maml"]
     np.testing.assert_allclose(walked, start.model.rollout(start.theta, found.batch.x_query[:1, :1])[:, 0, 0])
-    assert small.figures["ways.png"](replace(found, starts={})) is None
+    assert small.figures["trajectories.png"](replace(found, starts={})) is None
 
 
 def test_on_the_command_line_the_horizon_is_asked_and_hidden_layers_are_refused(tmp_path, capsys):

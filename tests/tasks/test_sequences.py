@@ -100,7 +100,7 @@ def test_the_oracle_is_told_the_taps_of_its_own_task_at_every_step():
     np.testing.assert_array_equal(steps[..., 0], batch.x_query)
     np.testing.assert_array_equal(steps[..., 1:], np.broadcast_to(batch.task_params.taps[:, :, None].astype("f4"), (5, 3, 12, 3)))
     assert model(settings_for("sequences", "oracle")).inputs == 48
-    with pytest.raises(TypeError, match=r"expected a Filter: use Filters\(\)\.sample"):
+    with pytest.raises(TypeError, match=r"expected a Filter: sample from its own family"):
         sequences.with_task_params(Sinusoids().sample(np.random.default_rng(0)))
 
 

@@ -1,4 +1,4 @@
-"""What is trained and compared: one file is one method, and `METHODS` lists them in the order of every table."""
+"""The methods: one file is one method, and `METHODS` lists them in the order of every table."""
 
 from tinymaml import validate
 from tinymaml.methods import (
@@ -23,24 +23,11 @@ from tinymaml.tasks import FAMILIES
 
 __all__ = ["METHODS", "STYLES", "Method", "named", "pretraining_gradient"]
 
-METHODS = (
-    maml.METHOD,
-    first_order.METHOD,
-    pretraining.METHOD,
-    transfer.METHOD,
-    scratch.METHOD,
-    oracle.METHOD,
-    reptile.METHOD,
-    anil.METHOD,
-    boil.METHOD,
-    meta_sgd.METHOD,
-    lslr.METHOD,
-    multi_step.METHOD,
-    imaml.METHOD,
-    es.METHOD,
-)
+METHODS = tuple(file.METHOD for file in (
+    maml, first_order, pretraining, transfer, scratch, oracle, reptile, anil, boil, meta_sgd, lslr, multi_step, imaml, es,
+))  # fmt: skip
 
-# what every method and every reference looks like in all tables and figures
+# the line style of every method and baseline, the same in all figures
 STYLES = {method.name: method.style for method in METHODS} | {
     baseline.name: baseline.style for family in FAMILIES for baseline in family.baselines
 }

@@ -15,29 +15,29 @@ from tinymaml.tasks.family import Family
 
 
 def head(model: Any) -> list[str]:
-    """The names of the parameters of the last layer that has any."""
+    """The parameter names of the last layer with parameters."""
     return [list(parameter_names(layer).values()) for layer in model.layers if parameter_names(layer)][-1]
 
 
 def gradient(model: Any, settings: Settings, names: Callable[[Any], list[str]] = head) -> Gradient:
-    """The meta-gradient, in all parameters, after those of these names alone have adapted: no other has a rate."""
+    """The meta-gradient of all parameters where only those of these names adapt: the others have no rate."""
     given = {"inner_lr": dict.fromkeys(names(model), settings.inner_lr), "steps": settings.options["steps"]}
     return lambda theta, batch, iteration: meta_gradient(model, theta, batch, **given)
 
 
 def start(family: Family, settings: Settings, trained: Start, names: Callable[[Any], list[str]] = head) -> Start:
-    """The trained network, of which no more adapts to new tasks than in training."""
+    """On new tasks the same names adapt as in training."""
     return replace(trained, inner_lr=dict.fromkeys(names(trained.model), settings.inner_lr))
 
 
 def has_body(family: Family) -> bool:
-    """Whether the networks of a family have a body below the head."""
+    """Whether the networks of the family have a body below the head."""
     return family.defaults.get("hidden") != ()
 
 
 METHOD = Method(
     "anil",
-    "MAML whose inner loop moves only the head, the last layer",
+    "MAML whose inner loop adapts only the head, the last layer",
     PlotStyle("ANIL (head only)", "#AA4499", (0, (1, 1)), ">"),
     gradient,
     start=start,

@@ -20,7 +20,7 @@ def body(model: Any) -> list[str]:
 
 METHOD = Method(
     "boil",
-    "MAML whose inner loop moves only the body, all layers below the head",
+    "MAML whose inner loop adapts only the body, all layers below the head",
     PlotStyle("BOIL (body only)", "#661100", (0, (7, 1, 2, 1)), "X"),
     partial(gradient, names=body),
     start=partial(start, names=body),

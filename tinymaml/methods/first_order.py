@@ -1,4 +1,4 @@
-"""First-order MAML: the gradient at the adapted copy is taken for the meta-gradient, and every Hessian of eq. 12 is dropped."""
+"""First-order MAML: the gradient at the adapted copy in place of the meta-gradient; every Hessian of eq. 12 is dropped."""
 
 from __future__ import annotations
 

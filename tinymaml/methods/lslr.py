@@ -1,28 +1,25 @@
-"""LSLR: a learning rate for every array of theta, trained beside it (MAML++, Antoniou, Edwards and Storkey 2019), eq. 20.
+"""LSLR: a learning rate for every array of theta, trained with it (MAML++, Antoniou, Edwards and Storkey 2019), eq. 20.
 
-Theirs are one a layer and step; these are one a parameter name, and the same for every step, so that any number of steps can be
-taken on new tasks.
+Theirs are one a layer and step; these are one a parameter name, the same for every step, so that new tasks can take any number
+of steps.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinymaml.maml import meta_gradient
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.meta_sgd import LearnedGradient, merge, split
-from tinymaml.methods.method import Gradient, Method, Start
+from tinymaml.methods.meta_sgd import gradient, merge, start
+from tinymaml.methods.method import Method
 from tinymaml.parameters import Parameters
 from tinymaml.settings import PlotStyle, Settings
-from tinymaml.tasks.batch import TaskBatch
-from tinymaml.tasks.family import Family
 
 
 def initial(model: Any, settings: Settings, rng: np.random.Generator) -> Parameters:
-    """A random theta, with the rate of every name at `inner_lr`."""
+    """A random theta; the rate of every name starts at `inner_lr`."""
     theta = model.init(rng, settings.dtype)
     return merge(theta, theta.map(lambda array: np.full(1, settings.inner_lr, array.dtype)))
 
@@ -32,31 +29,18 @@ def inner_lr(rates: Parameters) -> dict[str, float]:
     return {name: array.item() for name, array in rates.items()}
 
 
-def gradient(model: Any, settings: Settings) -> Gradient:
-    """The meta-gradient, and the derivative in every rate: that of all its entries together."""
-
-    def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> LearnedGradient:
-        theta, rates = split(trained)
-        meta = meta_gradient(model, theta, batch, inner_lr=inner_lr(rates), steps=settings.options["steps"])
-        of_names = meta.rates_gradient.map(lambda array: array.sum(keepdims=True).reshape(1))
-        return LearnedGradient(meta.loss, merge(meta.gradient, of_names))
-
-    return gradient
-
-
-def start(family: Family, settings: Settings, trained: Start) -> Start:
-    """The trained network with the trained rates."""
-    theta, rates = split(trained.theta)
-    return replace(trained, theta=theta, inner_lr=inner_lr(rates))
+def total(gradient: Parameters) -> Parameters:
+    """The derivative with respect to the rate of a name: the sum over the entries that share it."""
+    return gradient.map(lambda array: array.sum(keepdims=True).reshape(1))
 
 
 METHOD = Method(
     "lslr",
-    "MAML that trains a rate of the inner loop for every parameter name, each started at inner-lr",
+    "MAML with a trained inner rate for every parameter name, initially inner-lr",
     PlotStyle("LSLR (a rate a name)", "#AAAA00", (0, (2, 1)), "*"),
-    gradient,
+    partial(gradient, inner_lr=inner_lr, reduce=total),
     initial=initial,
-    start=start,
+    start=partial(start, inner_lr=inner_lr),
     copies=lambda settings: settings.options["steps"],
     uses_inner_lr=lambda settings: False,
     options=(STEPS,),

@@ -10,7 +10,7 @@ from tinymaml.maml import meta_gradient
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.settings import Option, PlotStyle, Settings
 
-MOST = 10_000  # inner steps, beyond any use: a command that asks for more would run for days
+MOST = 10_000  # inner steps: more would run for days
 STEPS = Option("steps", 1, "gradient steps of the inner loop in training", partial(validate.count, most=MOST))
 
 

@@ -22,6 +22,14 @@ Sample = Callable[[np.random.Generator], TaskBatch]  # sample(rng): the next bat
 
 
 @dataclass(frozen=True)
+class OuterGradient:
+    """The loss that training reports for a batch, a mean over tasks, and the gradient that theta moves along."""
+
+    loss: float
+    gradient: Parameters
+
+
+@dataclass(frozen=True)
 class Start:
     """The setup of adaptation to new tasks: a model, its initial parameters, the tasks as the model sees them, and the rate.
 

@@ -1,72 +1,64 @@
-"""Multi-step loss: the query loss counts after every inner step (MAML++, Antoniou, Edwards and Storkey 2019), eq. 21.
+"""Multi-step loss: a weighted sum of the query losses after every inner step (MAML++, Antoniou et al. 2019), eq. 21.
 
-At first all steps count alike; within `anneal` iterations nearly all weight goes to the last.
+The weights are equal at first; within `anneal` iterations nearly all weight moves to the last step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from tinymaml import validate
 from tinymaml.maml import Model, Rates, represent
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method
+from tinymaml.methods.method import Gradient, Method, OuterGradient
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 
-ANNEAL = Option("anneal", 1000, "iterations in which the weight of the query loss goes to the last inner step", validate.count)
-LEAST = 0.03  # of its first weight, which every step but the last keeps
-
-
-@dataclass(frozen=True)
-class MultiStepGradient:
-    """The weighted query losses after every step, as the mean over tasks, and their gradient."""
-
-    loss: float
-    gradient: Parameters
+ANNEAL = Option("anneal", 1000, "iterations in which the weights move to the last inner step", validate.count)
+LEAST = 0.03  # the part of its initial weight that every step but the last keeps
 
 
 def multi_step_gradient(
     model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, weights: Sequence[float]
-) -> MultiStepGradient:
+) -> OuterGradient:
     """The gradient of sum_k w_k L_Q(theta_k), mean over tasks: `weights` are w_1..w_K (eq. 21), all else as in `meta_gradient`.
 
-    The memory is that of `meta_gradient`, and K tapes of query sets.
+    The memory is that of `meta_gradient` and of K query surfaces.
     """
     validate.parameters("theta", theta)
     x, y = batch.x_support, batch.y_support
     alpha = validate.rates("inner_lr", inner_lr, theta)
     w = validate.weights("weights", weights)
     theta_k = represent(model, theta, len(w) * x.shape[1], alpha=alpha)
-    tapes, queries = [], []
+    surfaces, queries = [], []
     for _ in w:  # k = 0..K-1
-        tapes.append(model.at(theta_k, x, y))
-        theta_k = theta_k - alpha * tapes[-1].gradient  # eq. 11
+        surfaces.append(model.at(theta_k, x, y))
+        theta_k = theta_k - alpha * surfaces[-1].gradient  # eq. 11
         queries.append(model.at(theta_k, batch.x_query, batch.y_query))
     loss = sum(w_k * query.loss.mean() for w_k, query in zip(w, queries, strict=True))
     validate.shared(theta, queries[-1].gradient)
 
     u = w[-1] * queries.pop().gradient  # u_K, eq. 21
-    while tapes:  # k = K-1..0
-        u = u - tapes.pop().hvp(alpha * u)
+    while surfaces:  # k = K-1..0
+        u = u - surfaces.pop().hvp(alpha * u)
         if queries:  # u_k = w_k grad L_Q(theta_k) + u_{k+1} - H_S(theta_k) (alpha o u_{k+1}), and w_0 = 0
             u = w[len(queries) - 1] * queries.pop().gradient + u
-    return MultiStepGradient(loss, u.mean())
+    return OuterGradient(loss, u.mean())
 
 
 def step_weights(steps: int, progress: float) -> list[float]:
-    """w_1..w_K, whose sum is 1: 1/K each at progress 0; at 1 and after it .03/K for all but the last, which has the rest."""
+    """w_1..w_K with sum 1: 1/K each at progress 0; from progress 1 on .03/K for all but the last, which has the rest."""
     others = max(1 - progress, LEAST) / steps
     return [others] * (steps - 1) + [1 - (steps - 1) * others]
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """The gradient under the weights of the iteration."""
+    """The gradient with the weights of the iteration."""
 
-    def gradient(theta: Parameters, batch: TaskBatch, iteration: int) -> MultiStepGradient:
+    def gradient(theta: Parameters, batch: TaskBatch, iteration: int) -> OuterGradient:
         weights = step_weights(settings.options["steps"], iteration / settings.options["anneal"])
         return multi_step_gradient(model, theta, batch, inner_lr=settings.inner_lr, weights=weights)
 
@@ -75,7 +67,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 
 METHOD = Method(
     "multi-step",
-    "MAML whose query loss counts after every inner step, in the end almost only after the last",
+    "MAML with a weighted query loss after every inner step, annealed to the last",
     PlotStyle("multi-step loss", "#EE6677", (0, (9, 2)), "h"),
     gradient,
     copies=lambda settings: settings.options["steps"],

@@ -1,4 +1,4 @@
-"""The oracle: one network that is told which task it is, at its inputs, and so has nothing to adapt to."""
+"""The oracle: one network with the task parameters as further inputs; it does not adapt."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from tinymaml.tasks.family import Family, ModelSpec
 
 
 def sizes(family: Family, settings: Settings) -> ModelSpec:
-    """The family's, with room for the answer beside the inputs."""
+    """The family's, with inputs for the task parameters."""
     one = family.training(settings).sample(np.random.default_rng(0), tasks=1, shots=1, queries=1, dtype=settings.dtype)
     return replace(family.sizes(settings), inputs=family.with_task_params(one).x_support.shape[-1])
 
 
 def sampler(family: Family, settings: Settings) -> Sample:
-    """The family's tasks, each with its answer."""
+    """The family's tasks with their parameters appended to the inputs."""
     sample = family_sampler(family, settings)
     return lambda rng: family.with_task_params(sample(rng))
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:
-    """The trained network, which is told its task here too."""
+    """New tasks with their parameters appended to the inputs."""
     return replace(trained, batch=family.with_task_params(trained.batch))
 
 
 METHOD = Method(
     "oracle",
-    "one network that is told at its inputs which task it is; it does not adapt",
+    "one network with the task parameters as further inputs; it does not adapt",
     PlotStyle("oracle (told the task)", "#009E73", (0, (5, 1)), "D"),
     gradient,
     sizes=sizes,

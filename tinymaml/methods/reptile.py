@@ -1,49 +1,39 @@
-"""Reptile: theta moves to where gradient descent ends, eq. 19 (Nichol, Achiam and Schulman 2018, arXiv 1803.02999)."""
+"""Reptile: theta moves towards the adapted parameters, eq. 19 (Nichol, Achiam and Schulman 2018, arXiv 1803.02999)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from tinymaml.maml import Rates, adapt
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method
+from tinymaml.methods.method import Gradient, Method, OuterGradient
 from tinymaml.methods.pretraining import all_points
 from tinymaml.parameters import Parameters
 from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 
 
-@dataclass(frozen=True)
-class ReptileGradient:
-    """The way from where gradient descent ends back to theta, which is the gradient of no loss.
+def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1) -> OuterGradient:
+    """theta minus the mean over tasks of theta_K, after `steps` inner steps on all examples, (T, K + Q, ...).
 
-    loss    the mean over tasks of the loss at theta_K, on the very points that theta_K comes from
-    """
-
-    loss: float
-    gradient: Parameters
-
-
-def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1) -> ReptileGradient:
-    """theta less the mean over tasks of theta_K, after `steps` inner steps on all points, support and query (T, K + Q, ...).
-
-    `inner_lr` is alpha, as in `adapt`. With one step it is alpha times the gradient of pre-training.
+    It is the gradient of no loss; `loss` is that of theta_K on the examples that it was adapted on. `inner_lr` is alpha, as in
+    `adapt`. With one step it is alpha times the gradient of pre-training.
     """
     x, y = all_points(batch)
     theta_K = adapt(model, theta, x, y, inner_lr=inner_lr, steps=steps)
-    return ReptileGradient(model.at(theta_K, x, y).loss.mean(), theta - theta_K.dense().mean())  # eq. 19
+    return OuterGradient(model.at(theta_K, x, y).loss.mean(), theta - theta_K.dense().mean())  # eq. 19
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """theta less the mean of theta_K."""
+    """theta minus the mean of theta_K."""
     given = {"inner_lr": settings.inner_lr, "steps": settings.options["steps"]}
     return lambda theta, batch, iteration: reptile_gradient(model, theta, batch, **given)
 
 
 METHOD = Method(
     "reptile",
-    "the way to the parameters adapted to all points, support and query: no Hessian and no query loss",
+    "a step towards the parameters adapted to all examples: no Hessian and no query loss",
     PlotStyle("Reptile", "#117733", (0, (6, 2, 1, 2)), "<"),
     gradient,
     copies=lambda settings: 1,

@@ -1,4 +1,4 @@
-"""From scratch: new tasks are adapted to from the random parameters that training starts from."""
+"""From scratch: adaptation to new tasks from the random initialisation."""
 
 from tinymaml.methods.method import Method
 from tinymaml.settings import PlotStyle

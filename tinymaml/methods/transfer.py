@@ -1,6 +1,6 @@
-"""Transfer: one classifier of all training classes, whose head makes way for a new one on every new task.
+"""Transfer: one classifier of all training classes, with a new head for every new task.
 
-It uses what MAML is never told, which class an example belongs to across tasks.
+It uses global class labels, which MAML does not see.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tinymaml.tasks.family import Family, ModelSpec
 
 
 def sizes(family: Family, settings: Settings) -> ModelSpec:
-    """As many outputs as there are training classes."""
+    """One output for each training class."""
     return replace(family.sizes(settings), outputs=len(family.classes(settings)))
 
 
 def sampler(family: Family, settings: Settings) -> Sample:
-    """Labelled examples, as many in one batch as `tasks` tasks have labels, twice: as its support and as its query set."""
+    """A support and a query set of labelled examples, each as many as `tasks` tasks have labels."""
     return partial(labelled_batch, family.classes(settings), settings.tasks * family.sizes(settings).outputs, settings.dtype)
 
 
 def labelled_batch(classes: np.ndarray, count: int, dtype: str, rng: np.random.Generator) -> TaskBatch:
-    """One task with a class for every label, of `count` support and `count` query examples of classes (C, examples, ...)."""
+    """One task of `count` support and `count` query examples of all classes (C, examples, ...)."""
     parts = []
     for _ in range(2):
         label, which = (rng.integers(below, size=count) for below in classes.shape[:2])
@@ -42,7 +42,7 @@ def labelled_batch(classes: np.ndarray, count: int, dtype: str, rng: np.random.G
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:
-    """A new head, one layer from zeros, on what the trained network below its own head makes of the inputs."""
+    """A new head, one layer of zeros, on the features of the trained network below its own head."""
     features = lambda x: trained.model.features(trained.theta, x)  # (T, n, d_{L-1})
     batch = replace(trained.batch, x_support=features(trained.batch.x_support), x_query=features(trained.batch.x_query))
     head = replace(family.sizes(settings), inputs=batch.x_support.shape[-1]).network((), settings.activation)

@@ -1,4 +1,4 @@
-"""What all figures are made of, and those that every family has: colour-blind-safe, readable in grey, ready for a slide.
+"""Figures of all families: colour-blind-safe, readable in grey.
 
 Functions that draw one panel take `ax=None` and return the axes; those that draw several return the figure. None calls show.
 """
@@ -22,20 +22,20 @@ BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito's s
 ORANGE, PURPLE, GREY = "#E69F00", "#CC79A7", "#777777"
 
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
-STEP_LOOKS = {  # teal, darker with every step: no method and no reference has it
+STEP_LOOKS = {  # teal, darker with every step; no method and no baseline uses it
     0: ("#999999", ":"), 1: ("#44AA99", "--"), 5: ("#2F7F78", "-."), 10: ("#17534F", "-"),
 }
 
-ROUNDING = 1e-12  # a mean error below is zero but for rounding, in float32 too
+ROUNDING = 1e-12  # a smaller mean error is rounding, in float32 too
 
 
 def get_axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
-    """The axes that are given, or new ones of this size in inches."""
+    """`ax`, or new axes of this size in inches."""
     return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 
 def log_axis(ax: Axes) -> None:
-    """A log axis with plain numbers on it."""
+    """A log axis with plain numbers."""
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -43,7 +43,7 @@ def log_axis(ax: Axes) -> None:
 
 
 def finish(ax: Axes, legend: bool = True) -> None:
-    """A light grid, and the legend beside the panel, where it hides no curve."""
+    """A light grid, and the legend to the right of the panel."""
     ax.grid(alpha=0.3)
     if legend:
         ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
@@ -52,7 +52,7 @@ def finish(ax: Axes, legend: bool = True) -> None:
 def fit(
     x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], support: tuple | None = None, ax: Axes | None = None
 ) -> Axes:
-    """One task: the truth, the predictions by number of steps, and the support points (x, y) if there are any. All are flat."""
+    """One task: the truth, the predictions by number of steps, and the support points (x, y); all arrays are flat."""
     ax = get_axes(ax)
     ax.plot(x, truth, color="black", linewidth=1, label="truth")
     for steps, prediction in fits.items():
@@ -77,8 +77,8 @@ def fits_of_tasks(panels: Mapping[str, list[tuple]], styles: Mapping[str, PlotSt
         panel_row[0].set_ylabel(f"{styles[key].label}\n\ny")
     for ax in grid[-1]:
         ax.set_xlabel("x")
-    reach = 1.3 * max(np.abs(truth).max() for row in panels.values() for _, truth, _, _ in row)
-    grid[0, 0].set_ylim(-reach, reach)  # a fit that runs away may leave the picture
+    limit = 1.3 * max(np.abs(truth).max() for row in panels.values() for _, truth, _, _ in row)
+    grid[0, 0].set_ylim(-limit, limit)  # a diverging fit may leave the figure
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
     return figure
 
@@ -93,8 +93,8 @@ def sequence(truth: np.ndarray, predictions: Mapping[str, Mapping[int, np.ndarra
         ax.set_title(styles[key].label, fontsize="medium")
         ax.set_xlabel("step of the sequence")
         ax.grid(alpha=0.3)
-    reach = 1.3 * np.abs(truth).max()
-    panels[0, 0].set_ylim(-reach, reach)  # a prediction that runs away may leave the picture
+    limit = 1.3 * np.abs(truth).max()
+    panels[0, 0].set_ylim(-limit, limit)  # a diverging prediction may leave the figure
     panels[0, 0].set_ylabel("y")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
@@ -108,12 +108,12 @@ def curves(
     ylabel: str = "mean squared error",
     log: bool = True,
 ) -> Axes:
-    """The mean over tasks against adaptation steps, with its 95 % interval, one line a method; `looks` as in `methods.STYLES`."""
+    """The mean over tasks against adaptation steps, with its 95 % interval; one line a method, styled as in `methods.STYLES`."""
     ax = get_axes(ax)
     for key, curve in by_method.items():
         label, colour, style, marker = styles[key]
         steps = np.arange(len(curve.mean))
-        if log and (curve.mean < ROUNDING).all():  # which a log axis would have to be stretched for
+        if log and (curve.mean < ROUNDING).all():  # a log axis cannot show it
             ax.plot([], [], color=colour, linestyle=style, marker=marker, label=f"{label}: no error")
             continue
         ax.plot(steps, curve.mean, color=colour, linestyle=style, marker=marker, markersize=5, label=label)
@@ -137,42 +137,13 @@ def training(by_method: Mapping[str, np.ndarray], styles: Mapping[str, PlotStyle
         ax.plot(window * (np.arange(len(whole)) + 0.5), whole, color=colour, linestyle=style, label=label)
     log_axis(ax)
     ax.set_xlabel("iterations")
-    ax.set_ylabel("loss that is trained on")
+    ax.set_ylabel("training loss")
     finish(ax)
     return ax
 
 
-def lines(
-    by_method: Mapping[str, tuple],
-    styles: Mapping[str, PlotStyle],
-    *,
-    xlabel: str,
-    ylabel: str,
-    ax: Axes | None = None,
-    log: bool = False,
-    legend: bool = True,
-) -> Axes:
-    """One line a method, (x, y), in its own look."""
-    ax = get_axes(ax)
-    for key, (x, y) in by_method.items():
-        label, colour, style, _ = styles[key]
-        ax.plot(x, y, color=colour, linestyle=style, label=label)
-    if log:
-        log_axis(ax)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
-    finish(ax, legend)
-    return ax
-
-
-def panels(rows: int, columns: int) -> list[list[Axes]]:
-    """As many panels in one figure, that share the axis of a row."""
-    size = (2.5 + 3.6 * columns, 3 * rows)
-    return plt.subplots(rows, columns, figsize=size, sharey="row", squeeze=False, layout="constrained")[1].tolist()
-
-
 def save(drawn: Figure | Axes, path: str | Path) -> None:
-    """Write a figure to a file beside its place, move it there, and close it: an earlier file is replaced whole or not at all."""
+    """Write a figure atomically, by a temporary file, and close it."""
     figure, path = drawn if isinstance(drawn, Figure) else drawn.figure, Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:

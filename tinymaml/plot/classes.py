@@ -1,4 +1,4 @@
-"""Figures of tasks that are made of classes: decision regions, an episode of images, the first filters of a CNN."""
+"""Figures of classification tasks: decision regions, an episode of images, the first filters of a CNN."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> F
     figure, panels = plt.subplots(
         1, len(classify), figsize=(4 * len(classify), 4), sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
-    reach = 1.15 * max(np.abs(p).max() for p in points)
-    side = np.linspace(-reach, reach, 200, dtype=points[0].dtype)
+    limit = 1.15 * max(np.abs(p).max() for p in points)
+    side = np.linspace(-limit, limit, 200, dtype=points[0].dtype)
     grid = np.stack(np.meshgrid(side, side), axis=-1)
     colours = ListedColormap([CLASS_COLOURS[i % len(CLASS_COLOURS)] for i in range(labels[0].max() + 1)])
     look = {"cmap": colours, "vmin": 0, "vmax": colours.N - 1}
     for ax, (name, label) in zip(panels[0], classify.items(), strict=True):
         where = label(grid.reshape(-1, 2)).reshape(grid.shape[:2])
-        ax.imshow(where, extent=(-reach, reach, -reach, reach), origin="lower", alpha=0.3, interpolation="nearest", **look)
+        ax.imshow(where, extent=(-limit, limit, -limit, limit), origin="lower", alpha=0.3, interpolation="nearest", **look)
         ax.scatter(*points[1].T, c=labels[1], s=14, edgecolors="none", label="query", **look)
         ax.scatter(*points[0].T, c=labels[0], s=90, marker="*", edgecolors="black", label="support", **look)
-        right = (label(points[1]) == labels[1]).mean()
-        ax.set_title(f"{name}: {right:.0%} of the noise-free query points right", fontsize="small")
+        accuracy = (label(points[1]) == labels[1]).mean()
+        ax.set_title(f"{name}: {accuracy:.0%} of the noise-free query points correct", fontsize="small")
         ax.set_xlabel("first signal dimension")
     panels[0, 0].set_ylabel("second signal dimension")
     panels[0, 0].legend(fontsize="small", loc="lower left")
     return figure
 
 
-def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], shown: int = 5) -> Figure:
-    """One episode of square images: a row a class, with a support example, then query examples and what was predicted.
+def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], queries: int = 5) -> Figure:
+    """One episode of square images: a row a class, with a support example, then query examples and their predictions.
 
     images and labels: of the support and of the query set, (n, d * d) and (n,). predicted: labels (n,) by name, such
     as before and after adaptation; a wrong one is printed in brackets.
     """
     ways, side = labels[0].max() + 1, round(images[0].shape[1] ** 0.5)
-    figure, grid = plt.subplots(ways, shown + 1, figsize=(1.3 * (shown + 1), 1.5 * ways), squeeze=False, layout="constrained")
+    figure, grid = plt.subplots(ways, queries + 1, figsize=(1.3 * (queries + 1), 1.5 * ways), squeeze=False, layout="constrained")
     arrow = " \u2192 "
     draw = lambda ax, image: ax.imshow(image.reshape(side, side), cmap="gray_r", vmin=0, vmax=1)
     for label, row in enumerate(grid):
         draw(row[0], images[0][labels[0] == label][0])
         row[0].set_title(f"class {label}", fontsize="small", color=CLASS_COLOURS[0])
-        for ax, index in zip(row[1:], np.flatnonzero(labels[1] == label)[:shown], strict=False):
+        for ax, index in zip(row[1:], np.flatnonzero(labels[1] == label)[:queries], strict=False):
             draw(ax, images[1][index])
-            said = [f"{p[index]}" if p[index] == label else f"({p[index]})" for p in predicted.values()]
-            right = predicted[list(predicted)[-1]][index] == label
-            ax.set_title(arrow.join(said), fontsize="small", color="black" if right else "#D55E00")
+            texts = [f"{p[index]}" if p[index] == label else f"({p[index]})" for p in predicted.values()]
+            correct = predicted[list(predicted)[-1]][index] == label
+            ax.set_title(arrow.join(texts), fontsize="small", color="black" if correct else "#D55E00")
     for ax in grid.flat:
         ax.set_xticks([])
         ax.set_yticks([])
@@ -64,17 +64,17 @@ def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], s
 
 
 def filters(kernels: Mapping[str, np.ndarray]) -> Figure:
-    """Square kernels (d * d, filters) of images of one channel: a row a name, a column a filter, all on one scale around zero."""
+    """Square kernels (d * d, filters) of images of one channel: a row a name, a column a filter, one symmetric scale."""
     side = round(len(next(iter(kernels.values()))) ** 0.5)
-    columns, reach = next(iter(kernels.values())).shape[1], max(np.abs(matrix).max() for matrix in kernels.values())
+    columns, limit = next(iter(kernels.values())).shape[1], max(np.abs(matrix).max() for matrix in kernels.values())
     figure, grid = plt.subplots(
         len(kernels), columns, figsize=(0.55 * columns + 1.2, 0.75 * len(kernels) + 0.2), squeeze=False, layout="constrained"
     )
     for row, (name, matrix) in zip(grid, kernels.items(), strict=True):
         for ax, kernel in zip(row, matrix.T, strict=True):
-            shown = ax.imshow(kernel.reshape(side, side), cmap="PuOr", vmin=-reach, vmax=reach)
+            image = ax.imshow(kernel.reshape(side, side), cmap="PuOr", vmin=-limit, vmax=limit)
             ax.set_xticks([])
             ax.set_yticks([])
         row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    figure.colorbar(shown, ax=grid, aspect=10)
+    figure.colorbar(image, ax=grid, aspect=10)
     return figure

@@ -1,7 +1,4 @@
-"""Where tasks come from: a task is a datum, and a batch of them is what one meta-update sees.
-
-One file is one family of tasks, and `FAMILIES` lists them.
-"""
+"""Distributions over tasks. One file is one family, and `FAMILIES` lists them; a `TaskBatch` is the data of a meta-update."""
 
 from tinymaml import validate
 from tinymaml.tasks import glyphs, navigation, omniglot, planes, sequences, sinusoids
@@ -19,7 +16,7 @@ __all__ = [
     "TaskBatch", "named", "nearest_neighbour", "pool", "split", "task_blind", "with_task_params",
 ]  # fmt: skip
 
-# the first is taken when none is asked
+# the first is the default
 FAMILIES = (sinusoids.FAMILY, planes.FAMILY, sequences.FAMILY, navigation.FAMILY, glyphs.FAMILY, omniglot.FAMILY)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,3 +76,11 @@ def select(tasks: slice | int, *params: np.ndarray) -> list[np.ndarray]:
     if not validate.count("task", tasks, least=0) < len(params[0]):
         raise IndexError(f"task is {tasks}, expected less than {len(params[0])}, the number of tasks")
     return [array[tasks, 0] for array in params]
+
+
+def map_inputs(batch: TaskBatch, params: type, f: Callable[[np.ndarray], np.ndarray]) -> TaskBatch:
+    """The batch with the inputs f(x_support) and f(x_query); TypeError unless its `task_params` are of this type."""
+    if not isinstance(batch.task_params, params):
+        got = validate.brief(batch.task_params)
+        raise TypeError(f"task_params of the batch is {got}, expected a {params.__name__}: sample from its own family")
+    return replace(batch, x_support=f(batch.x_support), x_query=f(batch.x_query))

@@ -1,12 +1,12 @@
-"""N-way K-shot classification: a task is N classes, K examples of each to adapt on and Q to be judged on (section 5.2).
+"""N-way K-shot classification: a task is N classes with K support and Q query examples each (section 5.2).
 
-Where the classes come from is the *source*. It is an array (classes, examples, ...), or a family of classes without
-end, such as `Planes` or `Glyphs`: any object with two methods,
+The *source* of the classes is an array (classes, examples, ...), or an infinite family of classes, such as `Planes` or
+`Glyphs`: any object with two methods,
 
-    classes(rng, shape)                     that many new classes, an array whose leading axes are `shape`
-    examples(rng, classes, count, dtype)    `count` new examples of each of them, (*shape, count, ...)
+    classes(rng, shape)                     new classes, an array whose leading axes are `shape`
+    examples(rng, classes, count, dtype)    `count` new examples of each class, (*shape, count, ...)
 
-Labels mean nothing beyond the episode: a class is 2 here and 4 there, and only the support set says which.
+Labels are local to an episode: a class is 2 in one and 4 in another, and only the support set tells which.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tinymaml.tasks.batch import TaskBatch
 class Episodes:
     """The distribution over N-way tasks, N = `ways`, whose classes come from `source`.
 
-    An array of uint8 holds grey levels and is read as source / 255, so that a large pool of images stays small.
+    An array of uint8 holds grey levels and is scaled by 1 / 255, so that a large pool of images stays small.
     With `shuffled=False`, for an array only, class c has the label c mod N in every task: a learner can then
-    memorise the classes and has nothing to adapt to. It is there to show that collapse.
+    memorise the classes and need not adapt. It demonstrates that collapse.
 
     >>> episodes = Episodes(np.zeros((20, 8, 3)), ways=5)
     >>> episodes.sample(np.random.default_rng(0), tasks=2, shots=1, queries=4).x_query.shape
@@ -48,7 +48,7 @@ class Episodes:
             _check_family(self.source)
             if self.shuffled:
                 return
-            raise ValueError("shuffled=False needs classes that come back, and none of this source does: draw a set with pool")
+            raise ValueError("shuffled=False needs a fixed set of classes, and this source has none: draw one with pool")
 
     def sample(
         self, rng: np.random.Generator, *, tasks: int = 25, shots: int = 1, queries: int = 5, dtype: type = np.float64
@@ -56,9 +56,9 @@ class Episodes:
         """`tasks` tasks at once, with `shots` support and `queries` query examples of each of their N classes.
 
         x_support (tasks, N * shots, ...) and one-hot y_support (tasks, N * shots, N), ordered by label; x_query and
-        y_query likewise. The classes of a task differ, and so do all its examples. `task_params` has the class with label
-        i of task t in task_params[t, i]: its index in the array, or what the family made of it.
-        ValueError when shots + queries is above the examples that a class of the array has.
+        y_query likewise. The classes of a task differ, and so do all its examples. task_params[t, i] is the class with
+        label i in task t: its index in the array, or the class as the family drew it.
+        ValueError if shots + queries exceeds the number of examples of a class of the array.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -90,9 +90,9 @@ class Episodes:
 
 
 def pool(source: Any, rng: np.random.Generator, *, classes: int, examples: int, dtype: type = np.float32) -> np.ndarray:
-    """A fixed set of classes drawn once from a family without end: an array (classes, examples, ...) to take episodes from.
+    """A fixed set of classes drawn once from an infinite family: an array (classes, examples, ...), a source for `Episodes`.
 
-    Sampling from it costs next to nothing, so a family that is slow to draw is best drawn so.
+    Sampling from it is fast, also for a family that is slow to draw.
     """
     _check_family(source)
     rng, dtype = validate.generator(rng), validate.precision(dtype)
@@ -116,12 +116,12 @@ def split(rng: np.random.Generator, array: np.ndarray, train: int) -> tuple[np.n
 def nearest_neighbour(batch: TaskBatch) -> np.ndarray:
     """The target of the nearest support example of each query example, one-hot (T, N * Q, N) like y_query.
 
-    Nearest in Euclidean distance of the inputs; of equally near ones the first. It learns nothing. The accuracy is
-    that of any prediction: `(prediction.argmax(-1) == batch.y_query.argmax(-1)).mean()`.
+    Nearest in Euclidean distance of the inputs; ties go to the first. It learns nothing. Its accuracy is
+    `(prediction.argmax(-1) == batch.y_query.argmax(-1)).mean()`.
     """
     tasks = len(batch)
     support, query = (x.reshape(tasks, x.shape[1], -1) for x in (batch.x_support, batch.x_query))
-    centre = support.mean(1, keepdims=True, dtype=np.float64)  # far from the origin the squares below would lose what differs
+    centre = support.mean(1, keepdims=True, dtype=np.float64)  # avoids cancellation in the squares below
     support, query = support - centre, query - centre
     # |q - s|^2 without |q|^2, which is the same for every s
     distance = (support**2).sum(-1)[:, None] - 2 * query @ support.swapaxes(-1, -2)  # (T, N * Q, N * K)
@@ -129,12 +129,12 @@ def nearest_neighbour(batch: TaskBatch) -> np.ndarray:
 
 
 def _distinct(rng: np.random.Generator, below: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Whole numbers from 0 to below - 1; along the last axis all differ, and every order of every choice is as likely."""
+    """Integers from 0 to below - 1, distinct along the last axis, uniform over all ordered choices."""
     n = shape[-1]
-    if below <= n * n:  # few to choose from: the first n of a shuffled pack
+    if below <= n * n:  # few to choose from: the first n of a permutation
         return rng.random((*shape[:-1], below)).argsort(-1)[..., :n]
     drawn = rng.integers(0, below, shape)
-    while (clash := (np.diff(np.sort(drawn, -1), axis=-1) == 0).any(-1)).any():  # many: draw again what has a pair
+    while (clash := (np.diff(np.sort(drawn, -1), axis=-1) == 0).any(-1)).any():  # many: rejection sampling
         drawn[clash] = rng.integers(0, below, (np.count_nonzero(clash), n))
     return drawn
 

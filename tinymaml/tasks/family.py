@@ -1,6 +1,6 @@
-"""What a family of tasks says of itself: all that training, comparison, figures and the command line need to know of it.
+"""`Family`: all that training, comparison, figures and the command line need to know of a family of tasks.
 
-A new family is a new file beside this one that ends in `FAMILY = Family(...)`, and one name in `tinymaml/tasks/__init__.py`.
+A new family is a new file in this folder that ends in `FAMILY = Family(...)`, and one name in `tinymaml/tasks/__init__.py`.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinymaml.maml import adapt
 from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
+from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings, as_dict
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.training.evaluation import Metric
 
 
 class Source(Protocol):
-    """Where tasks come from: `shots` and `queries` are of a task, or of each of its classes."""
+    """A distribution over tasks; `shots` and `queries` are counts per task, or per class of a task."""
 
     def sample(self, rng: np.random.Generator, *, tasks: int, shots: int, queries: int, dtype: str) -> TaskBatch: ...
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a network must fit: the width of its inputs, of its outputs, and the loss; and the norm before its activations."""
+    """The numbers of inputs and outputs of a network, its loss, and the norm before its activations."""
 
     inputs: int
     outputs: int
@@ -34,13 +36,13 @@ class ModelSpec:
     norm: str = "none"
 
     def network(self, hidden: tuple[int, ...], activation: str) -> Network:
-        """The network of these sizes with `hidden` layers in between."""
+        """The network with these `hidden` layers."""
         return MLP((self.inputs, *hidden, self.outputs), activation, self.loss, self.norm)
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A predictor that neither trains nor adapts: value(batch) is its metric on every task's query set, (T,)."""
+    """A predictor without training and adaptation: value(batch) is its metric on every task's query set, (T,)."""
 
     name: str
     style: PlotStyle
@@ -49,7 +51,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Published:
-    """What a paper reports of these `settings`, fields or options by name: {steps: value as in our tables}."""
+    """A paper's result under these `settings`, fields or options by name: {steps: value in the units of our tables}."""
 
     settings: Mapping[str, Any]
     values: Mapping[int, float]
@@ -59,26 +61,26 @@ class Published:
 class Family:
     """A family of tasks.
 
-    name, help      what it is called, and a sentence on it for --help
-    title           title(settings): what tables call its tasks, such as "5-shot sinusoids"
-    sizes           sizes(settings): what a network must fit, `ModelSpec` or another object with its method `network`
-    metric          what new tasks are judged by
-    training        training(settings): a source of tasks to train on
-    testing         testing(settings): a source of new tasks, the same for every method
-    test_tasks, test_queries    how many of them a comparison draws, with how many query examples
-    defaults        the settings whose defaults it changes
-    shots           those that a comparison runs when none are asked, if not only the default
-    options         the settings that it has and not every family has
-    training_only   those of them that new tasks do not depend on
-    baselines       what does not adapt
-    paper           what Finn, Abbeel and Levine (2017) report, each under all settings that it depends on: `Published`
-    report_steps    after which numbers of steps, of 0 to 10, a table shows it
-    figures         {file name: f}, f(comparison): the figures of a comparison; None draws nothing
-    with_task_params    with_task_params(batch): the tasks with their parameters beside the inputs, for the oracle
-    scratch         scratch(settings, tasks, queries): the bytes, at least, that drawing tasks takes beside the tasks
-    classes         classes(settings): the training classes (classes, examples, ...), if the tasks are made of classes
-    content         content(settings): a digest of the files in the folder that the option `data` names, if it has one: a run is
-                    known by what they hold, wherever they are
+    name, help         its name, and a sentence for --help
+    title              title(settings): the heading of tables, such as "5-shot sinusoids"
+    sizes              sizes(settings): a `ModelSpec`, or another object with its method `network`
+    metric             the metric of new tasks
+    training           training(settings): a source of tasks to train on
+    testing            testing(settings): a source of new tasks, the same for every method
+    test_tasks, test_queries    the number of new tasks in a comparison, and of their query examples
+    figures            {file name: f}: f(comparison) is a figure, or None if there is nothing to draw
+    report_steps       the numbers of steps in tables, of 0 to 10
+    defaults           its own defaults of settings
+    shots              the values of --shots that a comparison runs by default, if not only the default
+    options            the settings that only some families have
+    training_only      those of them that do not change new tasks
+    baselines          predictors without adaptation
+    paper              the results of Finn, Abbeel and Levine (2017), each under all settings that it depends on
+    with_task_params   with_task_params(batch): the tasks with their parameters appended to the inputs, for the oracle
+    scratch            scratch(settings, tasks, queries): the least number of bytes for drawing tasks, besides the tasks
+    classes            classes(settings): the training classes (classes, examples, ...), if the tasks are made of classes
+    content            content(settings): a digest of the files in the folder of the option `data`, if it has one; it identifies
+                       the data of a run wherever they are
     """
 
     name: str
@@ -104,6 +106,26 @@ class Family:
     content: Callable[[Settings], str] | None = None
 
     def reported(self, settings: Settings) -> Mapping[int, float] | None:
-        """What the paper reports of this very task, network and method: {steps: value}, None if nothing."""
+        """The paper's result for this task, network and method, {steps: value}, or None."""
         asked = as_dict(settings).items()
         return next((each.values for each in self.paper if each.settings.items() <= asked), None)
+
+
+# -- what their figures share ------------------------------------------------------------------------------------
+
+
+def drawn_starts(comparison: Any) -> dict[str, Any]:
+    """The `Start` of MAML and of pre-training where they were compared, else of the first two methods."""
+    starts = comparison.starts
+    names = [name for name in ("maml", "pretraining") if name in starts] or list(starts)[:2]
+    return {name: starts[name] for name in names}
+
+
+def adapted_by_steps(start: Any, tasks: int, *steps: int) -> dict[int, Parameters]:
+    """{k: theta_k} of the first new tasks for each of these numbers of steps, (tasks, ...)."""
+    batch, theta = start.batch[:tasks], start.theta
+    shared = theta.map(lambda array: np.broadcast_to(array, (len(batch), *array.shape)))
+    return {
+        k: adapt(start.model, theta, batch.x_support, batch.y_support, inner_lr=start.inner_lr, steps=k) if k else shared
+        for k in steps
+    }

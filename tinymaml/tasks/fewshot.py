@@ -1,4 +1,4 @@
-"""What all families of N-way K-shot classification share: their settings, their references, the figure of an episode."""
+"""Shared by all families of N-way K-shot classification: options, baselines, figures."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import adapt
 from tinymaml.nn.convolution import Patches
 from tinymaml.nn.models import CNN
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import NORMS
+from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings, one_of
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour
-from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published
+from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published, adapted_by_steps
 from tinymaml.training.evaluation import ACCURACY
 
-EXAMPLES = 20  # of each class in a pool, as many as Omniglot has
+EXAMPLES = 20  # of each class in a pool, as in Omniglot
 
 OPTIONS = (
     Option("ways", 5, "classes of a task, N", partial(validate.count, least=2)),
-    Option("classes", 0, "how many classes to train on (0: as many as there are)", partial(validate.count, least=0)),
-    Option("fixed_labels", False, "one label for every training class for ever: MAML memorises (needs --classes)", validate.flag),
+    Option("classes", 0, "number of classes to train on (0: all)", partial(validate.count, least=0)),
+    Option("fixed_labels", False, "one label a training class in all tasks: MAML memorises (needs --classes)", validate.flag),
 )
 
 
 @dataclass(frozen=True)
 class Images(ModelSpec):
-    """What a network of square images must fit: an MLP of their pixels, or a CNN with a block for each of the hidden layers."""
+    """A network for square images: an MLP of their pixels, or a CNN with a block for each hidden layer."""
 
     model: str = "mlp"
 
@@ -47,7 +47,7 @@ class Images(ModelSpec):
 
 
 def of_images(blocks: int, filters: int = 16) -> tuple[Option, ...]:
-    """The options of a family of images: which model, what a CNN brings with it, and the norm."""
+    """The options of a family of images: the model, with the defaults of a CNN, and the norm."""
     cnn = {"hidden": (filters,) * blocks, "activation": "relu", "norm": "batch"}
     return (
         Option("model", "mlp", "mlp, or cnn: a convolutional network", one_of("mlp", "cnn"), {"cnn": cnn}),
@@ -56,36 +56,29 @@ def of_images(blocks: int, filters: int = 16) -> tuple[Option, ...]:
 
 
 def _enough(source: Any, settings: Settings, part: str) -> Any:
-    """`source` itself; ValueError if it is an array of fewer classes than a task has."""
-    ways, rather = settings.options["ways"], {"train": "ask for more --classes", "test": "train on fewer --classes"}
+    """The source; ValueError if it is an array of fewer classes than a task has."""
+    ways, advice = settings.options["ways"], {"train": "ask for more --classes", "test": "train on fewer --classes"}
     if isinstance(source, np.ndarray) and len(source) < ways:
         raise ValueError(
-            f"ways is {ways} and there are {len(source)} classes to {part} on: ask for fewer --ways, or {rather[part]}"
+            f"ways is {ways} and there are {len(source)} classes to {part} on: ask for fewer --ways, or {advice[part]}"
         )
     return source
 
 
-def right(batch: TaskBatch) -> np.ndarray:
-    """The accuracy of the nearest support example on each task, (T,)."""
+def nearest_accuracy(batch: TaskBatch) -> np.ndarray:
+    """The accuracy of `nearest_neighbour` on each task, (T,)."""
     return (nearest_neighbour(batch).argmax(-1) == batch.y_query.argmax(-1)).mean(-1)
 
 
-def chance(batch: TaskBatch) -> np.ndarray:
+def chance_accuracy(batch: TaskBatch) -> np.ndarray:
     """The accuracy of a guess among the N classes of each task, (T,)."""
     return np.full(len(batch), 1 / batch.y_query.shape[-1])
 
 
 BASELINES = (
-    Baseline("nearest", PlotStyle("nearest neighbour", "#332288", (0, (8, 2))), right),
-    Baseline("chance", PlotStyle("chance", "#000000", (0, (1, 3))), chance),
+    Baseline("nearest", PlotStyle("nearest neighbour", "#332288", (0, (8, 2))), nearest_accuracy),
+    Baseline("chance", PlotStyle("chance", "#000000", (0, (1, 3))), chance_accuracy),
 )
-
-
-def steps(start: Any) -> dict[str, Any]:
-    """Parameters for the first of the new tasks, by name: before adaptation and after its first step."""
-    first = start.batch[:1]
-    adapted = adapt(start.model, start.theta, first.x_support, first.y_support, inner_lr=start.inner_lr)
-    return {"before": start.theta, "after 1 step": adapted.task(0)}
 
 
 def labels(batch: TaskBatch) -> tuple[np.ndarray, np.ndarray]:
@@ -93,25 +86,33 @@ def labels(batch: TaskBatch) -> tuple[np.ndarray, np.ndarray]:
     return batch.y_support[0].argmax(-1), batch.y_query[0].argmax(-1)
 
 
-def episode(found: Any) -> Any:
-    """The images of one new episode, and what the first method takes them for before and after its first step."""
+def before_and_after(start: Any) -> dict[str, Parameters]:
+    """The parameters of the first new task before adaptation and after its first step."""
+    before, after = (theta.task(0) for theta in adapted_by_steps(start, 1, 0, 1).values())
+    return {"before": before, "after 1 step": after}
+
+
+def episode(comparison: Any) -> Any:
+    """The images of one new episode, and the predictions of the first method before and after its first step."""
     from tinymaml.plot import classes as class_plots
 
-    start = next(iter(found.starts.values()), None)
+    start, batch = next(iter(comparison.starts.values()), None), comparison.batch
     if start is None:
         return None
-    predicted = {name: start.model.predict(theta, start.batch.x_query[0]).argmax(-1) for name, theta in steps(start).items()}
-    return class_plots.episode((found.batch.x_support[0], found.batch.x_query[0]), labels(found.batch), predicted)
+    x = start.batch.x_query[0]
+    predicted = {name: start.network.predict(theta, x).argmax(-1) for name, theta in before_and_after(start).items()}
+    return class_plots.episode((batch.x_support[0], batch.x_query[0]), labels(batch), predicted)
 
 
-def filters(found: Any) -> Any:
-    """The kernels that look at the pixels, before and after a first step, in the first CNN that is adapted; of an MLP nothing."""
+def filters(comparison: Any) -> Any:
+    """The kernels of the first layer before and after a first step, of the first method with a CNN; None without a CNN."""
     from tinymaml.plot import classes as class_plots
 
-    start = next((start for start in found.starts.values() if isinstance(start.model.layers[0], Patches)), None)
+    convolutional = lambda start: isinstance(start.network.layers[0], Patches)
+    start = next(filter(convolutional, comparison.starts.values()), None)
     if start is None:
         return None
-    kernels = {name: theta[start.model.layers[1].W] for name, theta in steps(start).items()}
+    kernels = {name: theta[start.network.layers[1].W] for name, theta in before_and_after(start).items()}
     before, after = kernels.values()
     return class_plots.filters(kernels | {"ten times the step": 10 * (after - before)})
 
@@ -163,7 +164,7 @@ def classification(
         paper=paper,
         report_steps=report_steps,
         scratch=lambda s, tasks, queries: max(
-            pooled(s) * EXAMPLES * inputs * 8,  # a pool in float32 and, while it is made, again
+            pooled(s) * EXAMPLES * inputs * 8,  # a pool in float32 and a second copy while it is drawn
             4 * s.options["ways"] ** 2,  # the targets of one task
         ),
         classes=classes or training,

@@ -1,8 +1,8 @@
-"""Handwriting of an alphabet that does not exist: every class is a random character of a few smooth strokes.
+"""Synthetic handwriting: every class is a random character of a few smooth strokes.
 
-A character is the control points of its strokes. An example is that character written again by an unsteady hand: the
-control points jitter, the whole is slanted, stretched and shifted, the pen is thicker or thinner. A dot of ink is a
-Gaussian, which is a function of x times a function of y, so a whole image is one matrix product.
+A character is the control points of its strokes. An example is a random distortion: the control points jitter, the character
+is slanted, stretched and shifted, the pen radius varies. A dot of ink is a Gaussian, which is separable, so an image is one
+matrix product.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from tinymaml.settings import Settings, rng_for
 from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool, split
 
-STROKES, CONTROLS, DOTS = 3, 5, 36  # at most so many strokes; each has so many control points and is drawn as so many dots
-EDGE = 1.5  # the paper reaches from -EDGE to EDGE; a character as it is meant from -1 to 1
-NEW = 500  # characters to test on
-CHUNK = 256  # images drawn at a time, few enough for the processor's cache
+STROKES, CONTROLS, DOTS = 3, 5, 36  # the most strokes; the control points of a stroke, and its dots
+EDGE = 1.5  # the canvas spans [-EDGE, EDGE], an undistorted character [-1, 1]
+TEST_CLASSES = 500  # characters to test on
+CHUNK = 256  # images drawn at a time, which fit into the processor's cache
 
 
 @dataclass(frozen=True)
 class Glyphs:
-    """The family of random characters as grey images of `size` x `size` pixels, ink 1 on paper 0, row by row.
+    """The family of random characters as grey images of `size` x `size` pixels, ink 1 on a background of 0, row by row.
 
-    jitter           how far each control point strays
-    shift            how far the character as a whole does
-    slant, stretch   how much it leans, and how much wider and taller it gets
-    All are standard deviations, in units of half a character. A source for `Episodes`, but one that takes longer to
-    draw than a training step to do: train on a `pool(Glyphs(), rng, classes=2000, examples=20)`.
+    jitter           of each control point
+    shift            of the whole character
+    slant, stretch   of the whole character, the stretch separately in width and height
+    All are standard deviations, in units of half a character. A source for `Episodes`; drawing takes longer than a training
+    step, so train on a `pool(Glyphs(), rng, classes=2000, examples=20)`.
     """
 
     size: int = 16
@@ -48,10 +48,10 @@ class Glyphs:
     def classes(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
         """New characters: the control points of their strokes (*shape, 3, 5, 2), x to the right and y down, in [-1, 1].
 
-        One to three strokes; those that a character lacks have all their points in one place, no length and no ink.
+        One to three strokes; a missing stroke has all its points in one place, no length and no ink.
         """
         rng, shape = validate.generator(rng), (*validate.shape(shape), STROKES)
-        # a stroke sets out in some direction and turns by about as much at every point; every third bends back
+        # a stroke starts in a random direction and turns by a similar angle at every point; every third bends back
         turn = rng.normal(0, 0.7, (*shape, 1)) + rng.normal(0, 0.3, (*shape, CONTROLS - 1))
         turn[..., CONTROLS // 2:] *= rng.choice([1, 1, -1], (*shape, 1))
         angle = rng.uniform(0, 2 * np.pi, (*shape, 1)) + turn.cumsum(-1)
@@ -69,27 +69,27 @@ class Glyphs:
         return (2 * strokes - low - high) / (high - low).max(-1, keepdims=True)
 
     def examples(self, rng: np.random.Generator, classes: np.ndarray, count: int, dtype: type = np.float64) -> np.ndarray:
-        """Each of the characters (..., 3, 5, 2) written `count` times: images (..., count, size * size)."""
+        """`count` examples of each of the characters (..., 3, 5, 2): images (..., count, size * size)."""
         rng, count, dtype = validate.generator(rng), validate.count("count", count), validate.precision(dtype)
         validate.rows("classes", classes, (STROKES, CONTROLS, 2))
         shape = (*classes.shape[:-3], count)
-        meant = np.broadcast_to(classes[..., None, :, :, :], (*shape, *classes.shape[-3:])).reshape(-1, *classes.shape[-3:])
-        images = np.empty((len(meant), self.size, self.size), dtype)
-        for start in range(0, len(meant), CHUNK):
-            points = self._written(rng, meant[start:start + CHUNK])
+        plain = np.broadcast_to(classes[..., None, :, :, :], (*shape, *classes.shape[-3:])).reshape(-1, *classes.shape[-3:])
+        images = np.empty((len(plain), self.size, self.size), dtype)
+        for start in range(0, len(plain), CHUNK):
+            points = self._distort(rng, plain[start:start + CHUNK])
             pen = 0.085 * np.exp(0.15 * rng.standard_normal((len(points), 1, 1)))
             images[start:start + CHUNK] = ink((CURVE @ points).astype(np.float32), pen.astype(np.float32), self.size)
         return images.reshape(*shape, -1)
 
-    def _written(self, rng: np.random.Generator, points: np.ndarray) -> np.ndarray:
-        """The control points (n, 3, 5, 2) as one writing of each character has them."""
+    def _distort(self, rng: np.random.Generator, points: np.ndarray) -> np.ndarray:
+        """A random distortion of the control points (n, 3, 5, 2) of each character."""
         n = len(points)
-        there = (points != points[:, :, :1]).any((2, 3), keepdims=True)  # a stroke without length stays without
-        points = points + self.jitter * there * rng.standard_normal(points.shape)
-        hand = np.zeros((n, 1, 2, 2))  # (x, y) becomes (stretch_x x - slant y, stretch_y y): y points down
-        hand[:, 0, [0, 1], [0, 1]] = np.exp(self.stretch * rng.standard_normal((n, 2)))
-        hand[:, 0, 1, 0] = -self.slant * rng.standard_normal(n)
-        return points @ hand + self.shift * rng.standard_normal((n, 1, 1, 2))
+        exists = (points != points[:, :, :1]).any((2, 3), keepdims=True)  # a missing stroke stays missing
+        points = points + self.jitter * exists * rng.standard_normal(points.shape)
+        linear = np.zeros((n, 1, 2, 2))  # (x, y) becomes (stretch_x x - slant y, stretch_y y): y points down
+        linear[:, 0, [0, 1], [0, 1]] = np.exp(self.stretch * rng.standard_normal((n, 2)))
+        linear[:, 0, 1, 0] = -self.slant * rng.standard_normal(n)
+        return points @ linear + self.shift * rng.standard_normal((n, 1, 1, 2))
 
 
 def ink(curves: np.ndarray, pen: np.ndarray, size: int) -> np.ndarray:
@@ -97,25 +97,25 @@ def ink(curves: np.ndarray, pen: np.ndarray, size: int) -> np.ndarray:
     n, pixels = len(curves), np.linspace(-EDGE, EDGE, size, dtype=curves.dtype)
     before, after = curves[:, :, :-1], curves[:, :, 1:]
     dots = ((before + after) / 2).reshape(n, -1, 2)
-    length = np.sqrt(((after - before) ** 2).sum(-1)).reshape(n, -1, 1)  # what each dot stands for, (n, dots, 1)
+    length = np.sqrt(((after - before) ** 2).sum(-1)).reshape(n, -1, 1)  # of curve a dot, (n, dots, 1)
 
     def profile(axis: int) -> np.ndarray:
         squared = ((dots[..., axis, None] - pixels) / pen) ** 2
         return np.exp(-0.5 * np.minimum(squared, 60))  # (n, dots, size); numbers near the smallest float are slow to multiply
 
     flow = (length / pen * profile(1)).swapaxes(1, 2) @ profile(0)  # (n, size, size), the sum over dots
-    return 1 - np.exp(-flow)  # ink on ink is not blacker than black
+    return 1 - np.exp(-flow)  # ink saturates
 
 
 def _catmull_rom(controls: int, dots: int) -> np.ndarray:
-    """The matrix (dots, controls) from control points to points of the smooth curve through all of them, end to end."""
+    """The matrix (dots, controls) from control points to points of the Catmull-Rom curve through them."""
     t = np.linspace(0, controls - 1, dots)
     piece = np.minimum(t.astype(int), controls - 2)
     u = t - piece
     cubics = np.stack([-u + 2 * u**2 - u**3, 2 - 5 * u**2 + 3 * u**3, u + 4 * u**2 - 3 * u**3, u**3 - u**2]) / 2
     matrix = np.zeros((dots, controls + 2))
     np.put_along_axis(matrix, piece[:, None] + np.arange(4), cubics.T, axis=1)
-    ends = np.eye(controls + 2)[:, 1:-1]  # the neighbour that an end lacks is the mirror image of the one it has
+    ends = np.eye(controls + 2)[:, 1:-1]  # the missing neighbour of an end is the mirror image of the other
     ends[0, :2], ends[-1, -2:] = (2, -1), (-1, 2)
     return matrix @ ends
 
@@ -125,11 +125,11 @@ CURVE = _catmull_rom(CONTROLS, DOTS)
 
 @lru_cache(maxsize=1)
 def _pools(seed: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """`classes` characters to train on and 500 others to test on, drawn once for each seed."""
+    """`classes` characters to train on and TEST_CLASSES others to test on, drawn once for each seed."""
     if not classes:
-        raise ValueError("classes is 0, expected a number, since there is no end of glyphs: ask for 2000")
+        raise ValueError("classes is 0, expected a number of glyphs to draw: ask for 2000")
     rng = rng_for(seed, "classes")
-    return split(rng, pool(Glyphs(), rng, classes=classes + NEW, examples=fewshot.EXAMPLES), classes)
+    return split(rng, pool(Glyphs(), rng, classes=classes + TEST_CLASSES, examples=fewshot.EXAMPLES), classes)
 
 
 def _training(settings: Settings) -> np.ndarray:
@@ -138,11 +138,11 @@ def _training(settings: Settings) -> np.ndarray:
 
 FAMILY = fewshot.classification(
     "glyphs",
-    "N-way K-shot classification of invented handwriting, 16 x 16 pixels",
+    "N-way K-shot classification of synthetic characters, 16 x 16 pixels",
     inputs=Glyphs.size**2,
     training=_training,
     testing=lambda settings: _pools(settings.seed, settings.options["classes"])[1],
     defaults={"iterations": 3000, "outer_lr": 0.003, "half_life": 1000, "hidden": (64, 64), "classes": 2000},
     options=fewshot.of_images(blocks=3),
-    pooled=lambda settings: settings.options["classes"] + NEW,
+    pooled=lambda settings: settings.options["classes"] + TEST_CLASSES,
 )

@@ -1,56 +1,55 @@
-"""Navigation in a plane: a task is a goal that is never shown, and is felt only through the cost of being away from it.
+"""Navigation in a plane: a task is an unobserved goal; the cost is the squared distance to it.
 
 A point starts near the origin and is steered by a linear-Gaussian policy, whose expected cost and its derivatives
-are in closed form (`rl/exact.py`): reinforcement learning with everything but its chance. The paper's own form of the task
+are in closed form (`rl/exact.py`): reinforcement learning with exact expectations. The paper's form of the task
 (section 5.3.1), with a neural policy and sampled episodes, is in `rl/sampled.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import adapt
 from tinymaml.rl.exact import DIM, LinearPolicy
 from tinymaml.settings import Option, PlotStyle
-from tinymaml.tasks.batch import TaskBatch, select
-from tinymaml.tasks.family import Baseline, Family
+from tinymaml.tasks.batch import TaskBatch, map_inputs, select
+from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric
 
 
 @dataclass(frozen=True)
 class Goal:
-    """The task of being at `place`, (2,) for one task or (T, 1, 2) for T, at the end of every one of `horizon` moves."""
+    """The task of being at `position`, (2,) for one task or (T, 1, 2) for T, after each of `horizon` moves."""
 
-    place: np.ndarray
+    position: np.ndarray
     horizon: int = LinearPolicy.horizon
 
     def __post_init__(self) -> None:
-        if validate.floats("place", self.place).shape[-1:] != (DIM,):
-            raise ValueError(f"place has shape {self.place.shape}, expected two numbers, (..., 2): a goal is a point of a plane")
-        validate.finite("place", self.place)
+        if validate.floats("position", self.position).shape[-1:] != (DIM,):
+            raise ValueError(f"position has shape {self.position.shape}, expected (..., 2): a goal is a point of a plane")
+        validate.finite("position", self.position)
         validate.count("horizon", self.horizon)
 
     def __getitem__(self, tasks: slice | int) -> Goal:
         """Some of the T tasks, or with an index the one task with its two numbers."""
-        return Goal(*select(tasks, self.place), self.horizon)
+        return Goal(*select(tasks, self.position), self.horizon)
 
 
 @dataclass(frozen=True)
 class Navigation:
-    """The distribution over tasks: goals uniform in [-reach, reach]^2, and starts uniform in [-near, near]^2."""
+    """The distribution over tasks: goals ~ U[-goal_range, goal_range]^2 and starts ~ U[-start_range, start_range]^2."""
 
-    reach: float = 0.5
-    near: float = 0.1
+    goal_range: float = 0.5
+    start_range: float = 0.1
     horizon: int = LinearPolicy.horizon
 
     def __post_init__(self) -> None:
-        validate.rate("reach", self.reach, 0.5)
-        validate.deviation("near", self.near)
+        validate.rate("goal_range", self.goal_range, 0.5)
+        validate.deviation("start_range", self.start_range)
         validate.count("horizon", self.horizon)
 
     def sample(
@@ -63,44 +62,41 @@ class Navigation:
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
         queries = validate.count("queries", queries)
-        goals = Goal(rng.uniform(-self.reach, self.reach, (tasks, 1, DIM)), self.horizon)
-        x = rng.uniform(-self.near, self.near, (tasks, shots + queries, DIM)).astype(dtype, copy=False)
-        y = np.repeat(goals.place.astype(dtype, copy=False), shots + queries, axis=1)
+        goals = Goal(rng.uniform(-self.goal_range, self.goal_range, (tasks, 1, DIM)), self.horizon)
+        x = rng.uniform(-self.start_range, self.start_range, (tasks, shots + queries, DIM)).astype(dtype, copy=False)
+        y = np.repeat(goals.position.astype(dtype, copy=False), shots + queries, axis=1)
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=goals)
 
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The oracle's view of these tasks: the goal stands behind the position, and x becomes (T, n, 4)."""
-    if not isinstance(batch.task_params, Goal):
-        raise TypeError(
-            f"task_params of the batch is {validate.brief(batch.task_params)}, "
-            "expected a Goal: use Navigation().sample"
-        )
-    beside = lambda x, y: np.concatenate([x, y], axis=-1)
-    return replace(
-        batch, x_support=beside(batch.x_support, batch.y_support), x_query=beside(batch.x_query, batch.y_query)
-    )  # fmt: skip
+    """The tasks with the goal appended to x, which becomes (T, n, 4): the inputs of the oracle."""
+
+    def append(x: np.ndarray) -> np.ndarray:
+        goals = np.broadcast_to(batch.task_params.position.astype(x.dtype), x.shape)
+        return np.concatenate([x, goals], axis=-1)
+
+    return map_inputs(batch, Goal, append)
 
 
-def best(batch: TaskBatch) -> np.ndarray:
-    """The least cost of an episode, (T,): each move ends at the goal but for its noise, 2 sigma^2."""
+def oracle_cost(batch: TaskBatch) -> np.ndarray:
+    """The least expected cost of an episode, (T,): every move ends at the goal up to its noise, 2 sigma^2."""
     return np.full(len(batch), 2 * LinearPolicy.noise**2 * batch.task_params.horizon)
 
 
-def best_unadapted(batch: TaskBatch) -> np.ndarray:
-    """The least cost that one policy for all goals can expect, (T,): each move ends at their mean, the origin."""
-    return best(batch) + batch.task_params.horizon * (batch.task_params.place**2).sum((1, 2))
+def unadapted_cost(batch: TaskBatch) -> np.ndarray:
+    """The least expected cost of one policy for all goals, (T,): every move ends at their mean, the origin."""
+    return oracle_cost(batch) + batch.task_params.horizon * (batch.task_params.position**2).sum((1, 2))
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a policy must fit: how many numbers it sees, and the horizon. It is linear, and no loss can be chosen."""
+    """The number of inputs of a linear policy and its horizon."""
 
     inputs: int
     horizon: int
 
     def network(self, hidden: tuple[int, ...], activation: str) -> LinearPolicy:
-        """The policy of these sizes, which has no hidden layers."""
+        """The policy, which has no hidden layers."""
         if hidden:
             raise ValueError(f"hidden is {hidden}, expected no hidden layers, (): this policy is linear")
         return LinearPolicy(self.inputs, self.horizon)
@@ -111,25 +107,20 @@ def source(settings: Any) -> Navigation:
     return Navigation(horizon=settings.options["horizon"])
 
 
-def figure(found: Any, tasks: int = 6) -> Any:
-    """The way to several new goals after 0 to 3 steps, without noise, for MAML and pre-training where both were compared."""
+def figure(comparison: Any, tasks: int = 6) -> Any:
+    """Noise-free trajectories to new goals after 0 to 3 steps."""
     from tinymaml.plot import policies as policy_plots
 
-    wanted = [name for name in ("maml", "pretraining") if name in found.starts] or list(found.starts)[:2]
-    ways = {}
-    for name in wanted:
-        start, batch = found.starts[name], found.batch[:tasks]
-        x, theta = batch.x_query[:, :1], start.theta
-        ways[name] = {0: start.model.rollout(theta, x)[:, :, 0]}
-        for k in (1, 2, 3):
-            adapted = adapt(start.model, theta, batch.x_support, batch.y_support, inner_lr=start.inner_lr, steps=k)
-            ways[name][k] = start.model.rollout(adapted, x)[:, :, 0]
-    return policy_plots.ways(ways, found.batch.task_params.place[:tasks, 0], found.styles) if ways else None
+    trajectories, goals = {}, comparison.batch.task_params.position[:tasks, 0]
+    for name, start in drawn_starts(comparison).items():
+        x, thetas = comparison.batch.x_query[:tasks, :1], adapted_by_steps(start, tasks, 0, 1, 2, 3)
+        trajectories[name] = {k: start.network.rollout(theta, x)[:, :, 0] for k, theta in thetas.items()}
+    return policy_plots.trajectories(trajectories, goals, comparison.styles) if trajectories else None
 
 
 FAMILY = Family(
     "navigation",
-    "reinforcement learning without its chance: a linear policy steers a point to a goal that it is not told",
+    "exact policy optimisation: steer a point to an unobserved goal",
     title=lambda settings: f"navigation, {settings.options['horizon']} moves",
     sizes=lambda settings: ModelSpec(DIM, settings.options["horizon"]),
     metric=Metric("minus the return", lambda here, y: here.cost, digits=3),
@@ -138,12 +129,12 @@ FAMILY = Family(
     test_tasks=1000,
     test_queries=20,
     report_steps=(0, 1, 2, 3, 10),
-    figures={"ways.png": figure},
+    figures={"trajectories.png": figure},
     defaults={"inner_lr": 0.1, "outer_lr": 0.01, "hidden": (), "tasks": 20, "iterations": 2000},
     options=(Option("horizon", LinearPolicy.horizon, "moves of an episode", partial(validate.count, most=1000)),),
     baselines=(
-        Baseline("noise-alone", PlotStyle("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), best),
-        Baseline("at-origin", PlotStyle("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), best_unadapted),
+        Baseline("noise-alone", PlotStyle("told the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), oracle_cost),
+        Baseline("at-origin", PlotStyle("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), unadapted_cost),
     ),
     with_task_params=with_task_params,
 )  # fmt: skip

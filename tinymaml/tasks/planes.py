@@ -1,9 +1,8 @@
-"""A toy worth meta-learning: classes that differ in a hidden plane only, among eight dimensions of noise.
+"""A toy distribution: classes that differ in a hidden plane only, among eight dimensions of noise.
 
-A class is a point of the *signal plane*. Its examples lie close to that point in the plane, and in eight *nuisance*
-dimensions they are noise. One fixed rotation hides which directions are which. In the ten dimensions of the input
-the noise outweighs the signal, so the nearest support example is mostly one of another class; but a learner that has
-found the plane, over many tasks, needs a single example of each class.
+A class is a point of the *signal plane*. Its examples lie close to that point in the plane; in eight *nuisance* dimensions
+they are noise. A fixed rotation mixes all ten dimensions. The noise outweighs the signal, so the nearest support example
+mostly has another class; a learner that has found the plane, over many tasks, needs a single example of each class.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool
 
 SIGNAL, NUISANCE = 2, 8  # dimensions
-LABELLED = 200  # classes to train one classifier on, where there is no end of them
+LABELLED = 200  # classes of a classifier of all classes, when tasks are drawn from an infinite number
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Planes:
         """R (10, 10), orthogonal: its first two rows span the signal plane, the others the noise."""
         size = SIGNAL + NUISANCE
         q, r = np.linalg.qr(np.random.default_rng(self.seed).standard_normal((size, size)))
-        return q * np.sign(np.diag(r))  # of the two signs of each column, the one that no library chooses
+        return q * np.sign(np.diag(r))  # fixes the signs, which depend on the LAPACK library
 
     def classes(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
         """New classes: their points m of the signal plane, (*shape, 2)."""
@@ -64,12 +63,12 @@ class Planes:
         return (x @ self.rotation).astype(dtype, copy=False)
 
     def inputs(self, points: np.ndarray) -> np.ndarray:
-        """The inputs (..., 10) of points (..., 2) of the signal plane, free of noise: what a figure of it asks a model for."""
+        """The noise-free inputs (..., 10) of points (..., 2) of the signal plane."""
         validate.rows("points", points, (SIGNAL,))
         return points @ self.rotation[:SIGNAL].astype(points.dtype)
 
     def plane(self, x: np.ndarray) -> np.ndarray:
-        """Where inputs (..., 10) lie in the signal plane, (..., 2): the inverse of `inputs`, blind to the noise."""
+        """The projection of inputs (..., 10) onto the signal plane, (..., 2): the inverse of `inputs`."""
         validate.rows("x", x, (SIGNAL + NUISANCE,))
         return x @ self.rotation[:SIGNAL].T.astype(x.dtype)
 
@@ -81,29 +80,28 @@ def _pool(seed: int, classes: int) -> np.ndarray:
 
 
 def _training(settings: Settings) -> Planes | np.ndarray:
-    """Classes without end, unless a number of them was asked."""
+    """An infinite number of classes, or a pool of `--classes` classes."""
     if settings.options["classes"]:
         return _pool(settings.seed, settings.options["classes"])
     if settings.options["fixed_labels"]:
-        raise ValueError("--fixed-labels needs classes that come back, and there is no end of planes: add --classes 5")
+        raise ValueError("--fixed-labels needs a finite number of classes, and planes are drawn anew: add --classes 5")
     return Planes()
 
 
-def figure(found: Any) -> Any:
-    """What a method makes of the signal plane before and after its first step, of the first that sees the inputs as they are."""
+def figure(comparison: Any) -> Any:
+    """The decision regions in the signal plane before and after a first step, of the first method that takes raw inputs."""
     from tinymaml.plot import classes as class_plots
 
-    raw = lambda start: np.shares_memory(start.batch.x_query, found.batch.x_query)
-    start = next((start for start in found.starts.values() if raw(start)), None)
+    raw = lambda start: np.shares_memory(start.batch.x_query, comparison.batch.x_query)
+    start, planes, batch = next(filter(raw, comparison.starts.values()), None), Planes(), comparison.batch
     if start is None:
         return None
-    planes = Planes()
-    points = planes.plane(found.batch.x_support[0]), planes.plane(found.batch.x_query[0])
     classify = {
-        name: lambda p, theta=theta: start.model.predict(theta, planes.inputs(p)).argmax(-1)
-        for name, theta in fewshot.steps(start).items()
+        name: lambda points, theta=theta: start.network.predict(theta, planes.inputs(points)).argmax(-1)
+        for name, theta in fewshot.before_and_after(start).items()
     }
-    return class_plots.regions(classify, points, fewshot.labels(found.batch))
+    points = planes.plane(batch.x_support[0]), planes.plane(batch.x_query[0])
+    return class_plots.regions(classify, points, fewshot.labels(batch))
 
 
 FAMILY = fewshot.classification(
@@ -115,6 +113,6 @@ FAMILY = fewshot.classification(
     classes=lambda settings: _pool(settings.seed, settings.options["classes"] or LABELLED),
     defaults={"iterations": 3000},
     figures={"episode.png": figure},
-    training_only=("classes", "fixed_labels"),  # new classes come without end
+    training_only=("classes", "fixed_labels"),  # new tasks have new classes in any case
     pooled=lambda settings: settings.options["classes"],
 )

@@ -1,30 +1,28 @@
-"""Sequences that an unknown filter makes of noise: y_t = w_0 x_t + w_1 x_{t-1} + w_2 x_{t-2}.
+"""Sequences filtered by an unknown filter: y_t = w_0 x_t + w_1 x_{t-1} + w_2 x_{t-2}, for a recurrent network.
 
-A task is a filter, to be found from a few sequences, and the memory that it needs is of two steps: small work for a
-recurrent network, which here learns to become any of these filters in one step of gradient descent.
+A task is a filter, to be identified from a few sequences. It needs a memory of two steps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import adapt
 from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
 from tinymaml.settings import PlotStyle
-from tinymaml.tasks.batch import TaskBatch, select
-from tinymaml.tasks.family import Baseline, Family
+from tinymaml.tasks.batch import TaskBatch, map_inputs, select
+from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
 TAPS = 3
 
 
 def delayed(x: np.ndarray) -> np.ndarray:
-    """x_t, x_{t-1} and x_{t-2} side by side, (..., steps, 3), for sequences x (..., steps); before the start all is 0."""
+    """x_t, x_{t-1} and x_{t-2} of sequences x (..., steps), padded with zeros: (..., steps, 3)."""
     if validate.floats("x", x).ndim == 0:
         raise ValueError("x is a single number, expected sequences (..., steps): use x[None] for a sequence of one step")
     padded = np.concatenate([np.zeros((*x.shape[:-1], TAPS - 1), x.dtype), x], axis=-1)
@@ -79,22 +77,17 @@ class Filters:
 
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The oracle's view of these tasks: the three taps stand beside x at every step, and x becomes (T, n, 4 steps)."""
-    if not isinstance(batch.task_params, Filter):
-        raise TypeError(
-            f"task_params of the batch is {validate.brief(batch.task_params)}, "
-            "expected a Filter: use Filters().sample"
-        )
+    """The tasks with the three taps appended to x at every step, which becomes (T, n, 4 steps): the inputs of the oracle."""
 
-    def with_task(x: np.ndarray) -> np.ndarray:
+    def append(x: np.ndarray) -> np.ndarray:
         taps = np.broadcast_to(batch.task_params.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
         return np.concatenate([x[..., None], taps], axis=-1).reshape(*x.shape[:2], -1)
 
-    return replace(batch, x_support=with_task(batch.x_support), x_query=with_task(batch.x_query))
+    return map_inputs(batch, Filter, append)
 
 
 def least_squares(batch: TaskBatch) -> Filter:
-    """The filters that explain the support sets best: three taps a task, from its shots * steps equations, by no network."""
+    """The least-squares filter of each support set: three taps from shots * steps equations."""
     rows, y = delayed(batch.x_support).astype(float), batch.y_support.astype(float)
     taps = [np.linalg.lstsq(a.reshape(-1, TAPS), b.ravel(), rcond=None)[0] for a, b in zip(rows, y, strict=True)]
     return Filter(np.stack(taps)[:, None])
@@ -102,37 +95,34 @@ def least_squares(batch: TaskBatch) -> Filter:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a network must fit: the width of its inputs and outputs, all steps counted, and the number of steps."""
+    """The numbers of inputs and outputs of a network, over all steps, and the number of steps."""
 
     inputs: int
     outputs: int
     steps: int
 
     def network(self, hidden: tuple[int, ...], activation: str) -> Network:
-        """The recurrent network of these sizes with as many units as `hidden`, one width, says."""
+        """The recurrent network with `hidden` units: one width."""
         if len(hidden) != 1:
             raise ValueError(f"hidden is {hidden}, expected one width: a recurrent network has one layer, of 20 units say")
         return RNN(self.inputs // self.steps, hidden[0], self.outputs // self.steps, self.steps, activation=activation)
 
 
-def figure(found: Any) -> Any:
-    """One sequence of the first new task before and after one step, for MAML and for pre-training where both were compared."""
+def figure(comparison: Any) -> Any:
+    """One sequence of the first new task before and after one step."""
     from tinymaml import plot
 
-    wanted = [name for name in ("maml", "pretraining") if name in found.starts] or list(found.starts)[:2]
     predictions = {}
-    for name in wanted:
-        start = found.starts[name]
-        one = start.batch[:1]
-        adapted = adapt(start.model, start.theta, one.x_support, one.y_support, inner_lr=start.inner_lr)
-        thetas = {0: start.theta, 1: adapted.task(0)}
-        predictions[name] = {k: start.model.predict(theta, one.x_query[0, :1])[0] for k, theta in thetas.items()}
-    return plot.sequence(found.batch.y_query[0, 0], predictions, found.styles) if predictions else None
+    for name, start in drawn_starts(comparison).items():
+        x = start.batch.x_query[:1, :1]
+        thetas = adapted_by_steps(start, 1, 0, 1)
+        predictions[name] = {k: start.network.predict(theta, x)[0, 0] for k, theta in thetas.items()}
+    return plot.sequence(comparison.batch.y_query[0, 0], predictions, comparison.styles) if predictions else None
 
 
 FAMILY = Family(
     "sequences",
-    "regression of sequences that an unknown filter of three taps has made, for a recurrent network",
+    "regression of sequences filtered by an unknown filter of three taps, for a recurrent network",
     title=lambda settings: f"{settings.shots}-shot sequences",
     sizes=lambda settings: ModelSpec(Filters().steps, Filters().steps, Filters().steps),
     metric=Metric("mean squared error a step", lambda here, y: loss(here, y) / y.shape[-1], digits=3),
@@ -150,7 +140,7 @@ FAMILY = Family(
             PlotStyle("least squares", "#882255", (0, (4, 3, 1, 3))),
             lambda batch: ((least_squares(batch)(batch.x_query) - batch.y_query) ** 2).mean((1, 2)),
         ),
-        Baseline(  # E[y | x], as the taps are of either sign alike: what pre-training converges to
+        Baseline(  # E[y | x], as the taps are symmetric about 0: the limit of pre-training
             "zero",
             PlotStyle("task-blind optimum: zero", "#999933", (0, (2, 5))),
             lambda batch: (batch.y_query**2).mean((1, 2)),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.maml import adapt
 from tinymaml.settings import PlotStyle
-from tinymaml.tasks.batch import TaskBatch, select
-from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published
+from tinymaml.tasks.batch import TaskBatch, map_inputs, select
+from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
-DRAWS = 100  # of query points that are support points, before there seem to be no others
+DRAWS = 100  # attempts to draw query points that are no support points
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Sinusoids:
 
 
 def _taken(x: np.ndarray, shots: int) -> np.ndarray:
-    """Which of the points x (T, n, 1) are query points that equal a support point of their task: in float32 it happens."""
+    """Where in x (T, n, 1) a query point equals a support point of its task, which happens in float32."""
     taken, in_order = np.zeros(x.shape, bool), np.sort(x[..., 0], axis=1)
     equal = in_order[:, 1:] == in_order[:, :-1]
     for t in np.flatnonzero(equal.any(1)):
@@ -101,26 +100,20 @@ def _taken(x: np.ndarray, shots: int) -> np.ndarray:
 
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The oracle's view of sinusoid tasks: amplitude and phase stand beside x, which becomes (T, n, 3)."""
+    """The tasks with amplitude and phase appended to x, which becomes (T, n, 3): the inputs of the oracle."""
 
-    if not isinstance(batch.task_params, Sinusoid):
-        raise TypeError(
-            f"task_params of the batch is {validate.brief(batch.task_params)}, "
-            "expected a Sinusoid: use Sinusoids().sample"
-        )
+    def append(x: np.ndarray) -> np.ndarray:
+        params = np.concatenate([batch.task_params.amplitude, batch.task_params.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
+        return np.concatenate([x, np.broadcast_to(params, (*x.shape[:2], 2))], axis=-1)
 
-    def with_task(x: np.ndarray) -> np.ndarray:
-        facts = np.concatenate([batch.task_params.amplitude, batch.task_params.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
-        return np.concatenate([x, np.broadcast_to(facts, (*x.shape[:2], 2))], axis=-1)
-
-    return replace(batch, x_support=with_task(batch.x_support), x_query=with_task(batch.x_query))
+    return map_inputs(batch, Sinusoid, append)
 
 
 def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
     """E[y | x], the best prediction without knowing the task: for the paper's ranges -(2/pi) E[A] cos x = -1.623 cos x.
 
     E[A sin(x - phi)] = E[A] (cos(x - phi_high) - cos(x - phi_low)) / (phi_high - phi_low), as A and phi are
-    independent and uniform. It is what pre-training converges to.
+    independent and uniform. Pre-training converges to it.
     """
     if not isinstance(tasks, Sinusoids):
         raise TypeError(f"tasks is {validate.brief(tasks)}, expected Sinusoids: pass Sinusoids()")
@@ -130,33 +123,27 @@ def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
     return np.mean(tasks.amplitude) * mean_wave
 
 
-def figure(found: Any, tasks: int = 3) -> Any:
-    """Single new sinusoids after 0, 1 and 10 steps, for MAML and for pre-training where both were compared."""
+def figure(comparison: Any, tasks: int = 3) -> Any:
+    """Fits of new sinusoids after 0, 1 and 10 steps."""
     from tinymaml import plot
 
-    wanted = [name for name in ("maml", "pretraining") if name in found.starts] or list(found.starts)[:2]
-    x = np.linspace(-5, 5, 200, dtype=found.batch.x_query.dtype)
+    batch = comparison.batch
+    x = np.linspace(-5, 5, 200, dtype=batch.x_query.dtype)
     panels = {}
-    for name in wanted:
-        start = found.starts[name]
-        net, batch = start.model, start.batch[:tasks]
-        fits = {0: np.repeat(net.predict(start.theta, x[:, None])[None], tasks, axis=0)}
-        for k in (1, 10):
-            adapted = adapt(net, start.theta, batch.x_support, batch.y_support, inner_lr=start.inner_lr, steps=k)
-            fits[k] = net.predict(adapted, np.broadcast_to(x[:, None], (tasks, len(x), 1)))
+    for name, start in drawn_starts(comparison).items():
+        points = np.broadcast_to(x[:, None], (len(start.batch[:tasks]), len(x), 1))
+        fits = {k: start.network.predict(theta, points) for k, theta in adapted_by_steps(start, tasks, 0, 1, 10).items()}
         panels[name] = [
-            (
-                x, batch.task_params[t](x), {k: fit[t, :, 0] for k, fit in fits.items()},
-                (batch.x_support[t, :, 0], batch.y_support[t, :, 0]),
-            )
-            for t in range(tasks)
+            (x, batch.task_params[t](x), {k: fit[t, :, 0] for k, fit in fits.items()},
+             (batch.x_support[t, :, 0], batch.y_support[t, :, 0]))
+            for t in range(len(points))
         ]  # fmt: skip
-    return plot.fits_of_tasks(panels, found.styles) if panels else None
+    return plot.fits_of_tasks(panels, comparison.styles) if panels else None
 
 
 FAMILY = Family(
     "sinusoids",
-    "regression of sine waves of unknown amplitude and phase, the paper's",
+    "regression of sine waves of unknown amplitude and phase, as in the paper",
     title=lambda settings: f"{settings.shots}-shot sinusoids",
     sizes=lambda settings: ModelSpec(1, 1, "squared_error"),
     metric=Metric("mean squared error", loss),

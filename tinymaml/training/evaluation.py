@@ -1,4 +1,4 @@
-"""How good an initialisation is after 0, 1, 2, ... steps on new tasks: means, intervals, medians, diverged tasks."""
+"""Evaluation after 0, 1, 2, ... steps on new tasks: means, intervals, medians, diverged tasks."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tinymaml.maml import adapt, at_step, represent
 from tinymaml.nn.layers import rows_out
 from tinymaml.parameters import Parameters
 
-CHUNK, CHUNK_BYTES = 100, 2**26  # tasks that are adapted at a time, at most, and the bytes that they make on their way
+CHUNK, CHUNK_BYTES = 100, 2**26  # the most tasks adapted at a time, and the most bytes of their activations
 DIVERGENCE_FACTOR = 10.0  # a task whose loss is this many times the loss before adaptation has diverged
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One number a task, after each number of steps: `values` (S + 1, T), from 0 to S steps.
+    """One number a task after 0 to S steps: `values` (S + 1, T).
 
-    diverged (S + 1, T) marks tasks whose loss is not finite, or worse than ten times what it was before adaptation.
-    They are counted, left out of the mean and its interval, and kept in the median, which they cannot spoil.
+    diverged (S + 1, T) marks tasks whose loss is not finite, or more than ten times the loss before adaptation. The mean and
+    its interval leave them out; the median, which is robust, does not.
     """
 
     values: np.ndarray
@@ -32,31 +32,31 @@ class Curve:
 
     @property
     def mean(self) -> np.ndarray:
-        """(S + 1,) over the tasks that have not diverged; NaN where none is left."""
+        """(S + 1,) over the tasks that have not diverged; NaN if all have."""
         return self._over_tasks(np.mean)
 
     @property
     def interval(self) -> np.ndarray:
-        """(S + 1,) half the 95 % interval of the mean: 1.96 standard errors."""
-        return self._over_tasks(lambda kept: 1.96 * np.std(kept, ddof=1) / np.sqrt(len(kept)) if len(kept) > 1 else np.nan)
+        """(S + 1,) half the width of the 95 % interval of the mean: 1.96 standard errors."""
+        return self._over_tasks(lambda row: 1.96 * np.std(row, ddof=1) / np.sqrt(len(row)) if len(row) > 1 else np.nan)
 
     @property
     def median(self) -> np.ndarray:
-        """(S + 1,) over all tasks; a value that is not finite counts as the worst."""
+        """(S + 1,) over all tasks; NaN counts as infinity."""
         return np.median(np.where(np.isfinite(self.values), self.values, np.inf), axis=1)
 
     @property
     def diverged_count(self) -> np.ndarray:
-        """(S + 1,) how many tasks have diverged."""
+        """(S + 1,) the number of diverged tasks."""
         return self.diverged.sum(1)
 
     def _over_tasks(self, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
         rows = zip(self.values, self.diverged, strict=True)
-        return np.array([statistic(row[~lost]) if not lost.all() else np.nan for row, lost in rows])
+        return np.array([statistic(row[~diverged]) if not diverged.all() else np.nan for row, diverged in rows])
 
 
 def format_number(value: float, digits: int = 3) -> str:
-    """A statistic as a table has it: with so many digits behind the point, or as 1.2e+34 where they would be a long row."""
+    """A number for a table: `digits` decimals, or 1.2e+34 if it is large."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"value is {validate.brief(value)}, expected a number: NaN and infinity are some too")
     digits = validate.count("digits", digits, least=0)
@@ -69,21 +69,21 @@ def loss(here: Any, y: np.ndarray) -> np.ndarray:
 
 
 def accuracy(here: Any, y: np.ndarray) -> np.ndarray:
-    """The part of each task's examples whose largest logit is that of their class, (T,); not finite is wrong."""
-    right = here.prediction.argmax(-1) == y.argmax(-1)
-    return (right & np.isfinite(here.prediction).all(-1)).mean(-1)
+    """The fraction of each task's examples whose largest logit is that of their class, (T,); not finite is wrong."""
+    correct = here.prediction.argmax(-1) == y.argmax(-1)
+    return (correct & np.isfinite(here.prediction).all(-1)).mean(-1)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What new tasks are judged by.
+    """A metric of new tasks.
 
     name        in tables, in figures and in results.json
-    value       value(here, y): one number for each task, (T,), from what the model sees on the query sets, and the targets
-    percent     whether tables show it times 100, as a percentage
-    digits      behind the point, in tables
-    diverges    whether a task can be lost: see `Curve`. An accuracy is a number from 0 to 1 whatever happens
-    log         whether a figure is best drawn on a log axis
+    value       value(here, y): one number for each task, (T,), from the model's surface on the query sets and the targets
+    percent     whether tables show a percentage
+    digits      the number of decimals in tables
+    diverges    whether tasks can diverge: see `Curve`. An accuracy cannot
+    log         whether figures use a log axis
     """
 
     name: str
@@ -103,8 +103,8 @@ def evaluate(
 ) -> Curve:
     """`metric` on every task's query set after 0..steps steps of `adapt` on its support set; batch is a `TaskBatch`.
 
-    inner_lr is whatever `adapt` takes for one. `chunk` tasks are adapted at a time, fewer of a large model by default, which
-    bounds the memory and changes no number.
+    inner_lr is that of `adapt`. `chunk` tasks are adapted at a time, by default fewer for a large model: it bounds the memory
+    and changes no number.
     """
     validate.parameters("theta", theta)
     steps, rows = validate.count("steps", steps), max(batch.x_support.shape[1], batch.x_query.shape[1])
@@ -112,7 +112,7 @@ def evaluate(
     if not isinstance(metric, Metric):
         raise TypeError(f"metric is {validate.brief(metric)}, expected a Metric: use LOSS or ACCURACY")
     columns = []
-    with np.errstate(all="ignore"):  # a task that overflows is counted
+    with np.errstate(all="ignore"):  # overflow is counted as divergence
         for start in range(0, len(batch), chunk):
             part = batch[start:start + chunk]
             theta_k = represent(model, theta, steps * part.x_support.shape[1])
@@ -127,7 +127,7 @@ def evaluate(
 
 
 def chunk_size(model: Any, rows: int, dtype: Any) -> int:
-    """How many tasks of so many examples to adapt at a time, so that memory does not grow with the size of the model."""
+    """The number of tasks to adapt at a time, of `rows` examples each: the memory does not grow with the model."""
     shapes = getattr(model, "shapes", {}).values()
     one = np.dtype(dtype).itemsize * (rows * width(model) + sum(map(math.prod, shapes)))
     return max(1, min(CHUNK, int(CHUNK_BYTES // max(1, one))))
@@ -147,7 +147,7 @@ def _flat(layers: Sequence[Any]) -> list[Any]:
 
 
 def curve(values: np.ndarray, *, diverges: bool = True) -> Curve:
-    """The curve of `values` (S + 1, T), losses if tasks can diverge; then those that have are marked."""
+    """The curve of `values` (S + 1, T), which are losses if tasks can diverge."""
     if validate.floats("values", values).ndim != 2 or not len(values):
         raise ValueError(f"values has shape {values.shape}, expected (steps + 1, tasks): one row for each number of steps")
     if not validate.flag("diverges", diverges):
@@ -156,6 +156,6 @@ def curve(values: np.ndarray, *, diverges: bool = True) -> Curve:
 
 
 def constant(values: np.ndarray, steps: int, *, diverges: bool = True) -> Curve:
-    """The curve of a predictor that does not adapt: the same `values` (T,) after any number of steps."""
+    """The curve of a predictor that does not adapt: the same `values` (T,) after every number of steps."""
     steps, values = validate.count("steps", steps, least=0), validate.floats("values", values)
     return curve(np.repeat(values[None], steps + 1, axis=0), diverges=diverges)

@@ -1,7 +1,7 @@
-"""How theta moves once its gradient is known: SGD and Adam.
+"""Optimisers of the outer loop: SGD and Adam.
 
-An optimiser is a pure function of what it is given: `state = optimizer.start(theta)`, then
-`theta, state = optimizer.step(theta, gradient, state)`. The state is a dict of vectors, ready for a file.
+An optimiser is a pure function: `state = optimizer.start(theta)`, then
+`theta, state = optimizer.step(theta, gradient, state)`. The state is a dict of arrays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ State = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class SGD:
-    """theta <- theta - lr * gradient (eq. 13 as it stands)."""
+    """theta <- theta - lr * gradient (eq. 13)."""
 
     lr: float
 
@@ -41,9 +41,8 @@ class SGD:
 class Adam:
     """Adam (Kingma and Ba 2015, algorithm 1): steps of about `lr` in every coordinate.
 
-    It works on one long vector in the order of theta's names, since it treats every coordinate alike. With a `half_life`
-    the rate falls to a half in every so many steps; it depends on the steps done, not on how many are planned, so a run
-    can always be prolonged.
+    It works on one flat vector in the order of theta's names. With a `half_life` the rate halves in every `half_life` steps;
+    it depends on the steps done, not on those planned, so a run can be prolonged.
     """
 
     lr: float = 0.001
