@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.nn.layers import derive
 
 
 class FixedLinear:
@@ -31,8 +32,8 @@ class FixedLinear:
 class Patches(FixedLinear):
     """Images (side, side, channels) to rows of `size` x `size` patches, one every `stride` pixels; outside the image is zero.
 
-    Input (..., n, side * side * channels), output (..., n * positions, size * size * channels). With the default values an
-    image of side s has ceil(s / 2) positions a side.
+    Input (..., n, side * side * channels), output (..., n * positions, size * size * channels) with positions = output_side^2;
+    with the default values output_side = ceil(side / 2).
     """
 
     side: int
@@ -50,6 +51,9 @@ class Patches(FixedLinear):
                 f"a patch of size {self.size} does not fit an image of side {self.side} with padding {self.padding}: "
                 "use smaller patches or larger images"
             )
+        output_side = (self.side + 2 * self.padding - self.size) // self.stride + 1
+        inputs, outputs = self.side**2 * self.channels, self.size**2 * self.channels
+        derive(self, output_side=output_side, positions=output_side**2, inputs=inputs, outputs=outputs)
 
     def forward(self, p, a):
         images = _with_zero(a.reshape(-1, self.side**2, self.channels))  # the last pixel, -1, is the zero outside
@@ -62,26 +66,6 @@ class Patches(FixedLinear):
         for copy in others:  # D of a pixel is the sum over all patches that contain it
             images += entries.take(copy, axis=1)
         return images.reshape(shape), {}
-
-    @cached_property
-    def inputs(self) -> int:
-        """The numbers of an image."""
-        return self.side**2 * self.channels
-
-    @cached_property
-    def outputs(self) -> int:
-        """The numbers of a patch."""
-        return self.size**2 * self.channels
-
-    @cached_property
-    def output_side(self) -> int:
-        """The positions along one side."""
-        return (self.side + 2 * self.padding - self.size) // self.stride + 1
-
-    @cached_property
-    def positions(self) -> int:
-        """The patches of an image."""
-        return self.output_side**2
 
     def rows_out(self, rows: int) -> int:
         """The number of output rows for `rows` input rows."""
@@ -112,6 +96,7 @@ class Flatten(FixedLinear):
     def __post_init__(self) -> None:
         validate.count("rows", self.rows)
         validate.count("inputs", self.inputs)
+        derive(self, outputs=self.rows * self.inputs)
 
     def forward(self, p, a):
         if a.shape[-2] % self.rows:
@@ -123,11 +108,6 @@ class Flatten(FixedLinear):
 
     def backward(self, p, shape, D):
         return D.reshape(shape), {}
-
-    @property
-    def outputs(self) -> int:
-        """The numbers of an example."""
-        return self.rows * self.inputs
 
     def rows_out(self, rows: int) -> int:
         """The number of output rows for `rows` input rows."""

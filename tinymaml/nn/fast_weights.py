@@ -31,7 +31,7 @@ class Factored:
 
     @property
     def concatenated(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """All factors as one tuple: left (T, m, d), right (T, m, d') and a scale. It replaces the list, so it is computed once."""
+        """All factors as one: left (T, m, d), right (T, m, d'), scale. They replace the list: computed once."""
         if len(self.factors) > 1:
             lefts, rights, scales = zip(*self.factors, strict=True)
             if len(set(scales)) > 1:

@@ -10,13 +10,12 @@ enters step t + 1, and the gradients of all steps are added.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.nn.layers import Chain, accumulate, parameter_names
+from tinymaml.nn.layers import Chain, accumulate, derive, parameter_names
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,14 @@ class Recurrent:
         validate.count("steps", self.steps)
         if not isinstance(self.cell, Chain):
             object.__setattr__(self, "cell", Chain([self.cell]))
-        if self.cell.inputs is None or self.cell.outputs is None or self.width < 1:
+        both, hidden = self.cell.inputs, self.cell.outputs
+        if both is None or hidden is None or both <= hidden:
             raise ValueError(
-                f"the cell has {self.cell.inputs} inputs and {self.cell.outputs} outputs, expected x and h side by side as "
-                "inputs and h as outputs: make its first layer as wide as both"
+                f"the cell has {both} inputs and {hidden} outputs, expected x and h side by side as inputs and h as outputs: "
+                "make its first layer as wide as both"
             )
+        derive(self, width=both - hidden, inputs=self.steps * (both - hidden), outputs=hidden)  # width: of x_t
+        derive(self, shapes=self.cell.shapes, owners=self.cell.owners, min_rows=self.cell.min_rows)
 
     def forward(self, p, a):
         x, h = self._split_steps(a, self.width), np.zeros((*a.shape[:-1], self.outputs), a.dtype)
@@ -80,39 +82,9 @@ class Recurrent:
             accumulate(gradient, own)
         return np.concatenate(RDx, axis=-1), gradient
 
-    @cached_property
-    def width(self) -> int:
-        """The width of x_t."""
-        return self.cell.inputs - self.cell.outputs
-
-    @cached_property
-    def inputs(self) -> int:
-        """The numbers of a sequence."""
-        return self.steps * self.width
-
-    @cached_property
-    def outputs(self) -> int:
-        """The width of h_t."""
-        return self.cell.outputs
-
-    @property
-    def min_rows(self) -> int:
-        """Those of the cell, which gets one row of each example."""
-        return self.cell.min_rows
-
     def rows_out(self, rows: int) -> int:
         """The number of output rows for `rows` input rows."""
         return rows * self.steps
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Those of the cell."""
-        return self.cell.shapes
-
-    @property
-    def owners(self) -> dict:
-        """Those of the cell."""
-        return self.cell.owners
 
     @property
     def names(self) -> dict[str, str]:
