@@ -56,16 +56,16 @@ class Patches(FixedLinear):
         derive(self, output_side=output_side, positions=output_side**2, inputs=inputs, outputs=outputs)
 
     def forward(self, p, a):
-        images = _with_zero(a.reshape(-1, self.side**2, self.channels))  # the last pixel, -1, is the zero outside
+        images = a.reshape(-1, self.side**2, self.channels)
+        images = np.concatenate([images, np.zeros_like(images[:, :1])], axis=1)  # the last pixel, -1, is the zero outside
         return images.take(self.pixels, axis=1).reshape(*a.shape[:-2], -1, self.outputs), a.shape
 
     def backward(self, p, shape, D):
-        entries = _with_zero(D.reshape(-1, len(self.pixels), self.channels))  # of all patches; the last, -1, is zero
-        first, *others = self.entries.T
-        images = entries.take(first, axis=1)
-        for copy in others:  # D of a pixel is the sum over all patches that contain it
-            images += entries.take(copy, axis=1)
-        return images.reshape(shape), {}
+        entries, (rank, columns) = D.reshape(-1, len(self.pixels), self.channels), self.entries
+        images = np.zeros((len(entries), self.side**2, self.channels), D.dtype)  # pixels by rank
+        for column in columns:  # D of a pixel is the sum over all patches that contain it
+            images[:, :len(column)] += entries.take(column, axis=1)
+        return images.take(rank, axis=1).reshape(shape), {}
 
     def rows_out(self, rows: int) -> int:
         """The number of output rows for `rows` input rows."""
@@ -79,11 +79,15 @@ class Patches(FixedLinear):
         return framed[rows[:, None, :, None], rows[None, :, None, :]].ravel()
 
     @cached_property
-    def entries(self) -> np.ndarray:
-        """The inverse of `pixels`: the patch entries of every pixel, (side * side, most), filled up with -1."""
+    def entries(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The inverse of `pixels`: the rank of each pixel, those in most patches first, and columns of patch entries.
+
+        Column k has the k-th entry of every pixel that is in more than k patches, in the order of the ranks.
+        """
         copies = [np.flatnonzero(self.pixels == pixel) for pixel in range(self.side**2)]
-        most = max(map(len, copies))
-        return np.array([np.pad(found, (0, most - len(found)), constant_values=-1) for found in copies])
+        order = sorted(range(self.side**2), key=lambda pixel: -len(copies[pixel]))
+        most = len(copies[order[0]])
+        return np.argsort(order), [np.array([copies[p][k] for p in order if len(copies[p]) > k]) for k in range(most)]
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,3 @@ class Flatten(FixedLinear):
     def rows_out(self, rows: int) -> int:
         """The number of output rows for `rows` input rows."""
         return rows // self.rows
-
-
-def _with_zero(rows: np.ndarray) -> np.ndarray:
-    """(n, m, channels) to (n, m + 1, channels): a row of zeros at index -1."""
-    return np.concatenate([rows, np.zeros_like(rows[:, :1])], axis=1)

@@ -83,8 +83,8 @@ class BatchNorm:
 class LayerNorm(BatchNorm):
     """The same with mean and sd over the features of each row: (T, m, 1).
 
-    With two features (as in batch norm with two rows) h is +-1 for every z, up to eps: in float32 the derivatives then have errors
-    of 1e-4, sometimes 1e-2; with three or more, 1e-7.
+    With two features (as in batch norm with two rows) h is +-1 for every z, up to eps: in float32 the
+    derivatives then have errors of 1e-4, sometimes 1e-2; with three or more, 1e-7.
     """
 
     min_rows: ClassVar[int] = 1
