@@ -10,15 +10,15 @@ import pytest
 from tinymaml import MLP, Parameters, adapt, meta_gradient, pretraining_gradient, tasks
 from tinymaml.check import Derivation, MetaDerivation, ModelRejected, Problem, WrongAnswer, compare
 from tinymaml.experiment.options import settings_for
-from tinymaml.nn.activations import ACTIVATIONS, Activation
+from tinymaml.nn.activations import Activation
 from tinymaml.nn.fast_weights import Factored
-from tinymaml.nn.losses import LOSSES, Loss
+from tinymaml.nn.losses import Loss
 from tinymaml.training.evaluation import ACCURACY, LOSS, evaluate
 from tinymaml.training.loop import Diverged, begin
 from tinymaml.training.optimizers import SGD, Adam
 
 WAYS = {
-    **{f"protocol {n}": lambda thing, n=n: pickle.loads(pickle.dumps(thing, n)) for n in range(pickle.HIGHEST_PROTOCOL + 1)},
+    **{f"protocol {n}": lambda thing, n=n: pickle.loads(pickle.dumps(thing, n)) for n in range(2, pickle.HIGHEST_PROTOCOL + 1)},
     "deepcopy": copy.deepcopy,
     "copy": copy.copy,
 }
@@ -91,12 +91,6 @@ def parts(thing) -> object:
 @pytest.mark.parametrize("name", THINGS)
 def test_it_comes_back_equal(name, way):
     assert parts(WAYS[way](THINGS[name])) == parts(THINGS[name])
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_activations_and_losses_of_ours_come_back_as_the_very_objects(way):
-    for thing in (*ACTIVATIONS.values(), *LOSSES.values()):
-        assert WAYS[way](thing) is thing
 
 
 @pytest.mark.parametrize("way", WAYS)
