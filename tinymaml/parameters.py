@@ -170,8 +170,9 @@ class Parameters(Mapping):
         """`flat` in the order of the names of `other`; ValueError unless names and shapes are the same."""
         validate.parameters("the other", other)
         mine, wanted = ({name: array.shape for name, array in each.items()} for each in (self, other))
-        if mine != wanted:
-            raise ValueError(f"the parameters are {mine}, expected {wanted}: use those of one model")
+        for name in {**wanted, **mine}:
+            if mine.get(name) != wanted.get(name):
+                raise ValueError(f"{name} has shape {mine.get(name)}, expected {wanted.get(name)}: use those of one model")
         return np.concatenate([_dense(self[name]).ravel() for name in other])
 
     def unflatten(self, vector: np.ndarray) -> Parameters:

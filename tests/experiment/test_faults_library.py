@@ -103,7 +103,6 @@ def targets() -> dict:
     derivation = check.Derivation(model, theta, x[0], y[0], v=theta)
     meta = check.MetaDerivation(model, theta, batch, **inner)
     f = sum_of_squares
-    made = (np.tanh, np.cos, np.sin)
     return {
         "MLP": (MLP, {"widths": [2, 3, 1], "activation": "tanh", "loss": "squared_error"}),
         "init": (model.init, {**generator, "dtype": np.float32}),
@@ -326,7 +325,7 @@ def test_the_initialisation_is_shared_and_the_state_is_of_this_theta():
     adam, smaller = Adam(), Parameters(W1=np.ones((1, 2)))
     with pytest.raises(ValueError, match=r"^m of the state has shape \(2,\), expected \(7,\): it is of another theta"):
         adam.step(theta, theta, adam.start(smaller))
-    with pytest.raises(ValueError, match=r"^the parameters are .*, expected"):
+    with pytest.raises(ValueError, match=r"^b1 has shape None, expected \(1, 2\)"):
         adam.step(theta, smaller, adam.start(theta))
     with pytest.raises(ValueError, match=r"^W1 has shape \(2, 1, 2\), expected \(1, 2\)"):
         adam.step(theta, own.dense(), adam.start(theta))
