@@ -14,8 +14,9 @@ class Parameters(Mapping):
     """A point, gradient or direction in parameter space: an immutable mapping from name to array.
 
     Sums, differences and multiples act on every array of the same name, so a step of gradient descent is
-    `theta - inner_lr * gradient`. A leading task axis is allowed: shared parameters (d, d') and parameters of T tasks
-    (T, d, d') can be added; there is no other broadcasting. An affine matrix may be `Factored` (eq. 14).
+    `theta - inner_lr * gradient`. A leading task axis is allowed: shared parameters (d, d') and parameters of
+    T tasks (T, d, d') can be added; there is no other broadcasting. An affine matrix may be `Factored` (eq.
+    14).
 
     >>> theta = Parameters(w=np.array([2.0, 3.0]), b=np.array([1.0]))
     >>> theta - 0.5 * theta

@@ -2,9 +2,10 @@
 
     Patches(28, 1), Affine(9, 16, 1), Elementwise("relu", 1), Flatten(14 * 14, 16)
 
-An image is one row of side * side * channels numbers: pixel by pixel, and channel by channel in each. `Patches` (im2col) makes
-one row per position; the affine layer's weights are the kernels, shared by all positions because positions are its rows;
-`Flatten` makes one row per image again. Both are fixed linear maps, so the R-rule of each is the map itself.
+An image is one row of side * side * channels numbers: pixel by pixel, and channel by channel in each.
+`Patches` (im2col) makes one row per position; the affine layer's weights are the kernels, shared by all
+positions because positions are its rows; `Flatten` makes one row per image again. Both are fixed linear maps,
+so the R-rule of each is the map itself.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class FixedLinear:
 class Patches(FixedLinear):
     """Images (side, side, channels) to rows of `size` x `size` patches, one every `stride` pixels; outside the image is zero.
 
-    Input (..., n, side * side * channels), output (..., n * positions, size * size * channels) with positions = output_side^2;
-    with the default values output_side = ceil(side / 2).
+    Input (..., n, side * side * channels), output (..., n * positions, size * size * channels) with positions
+    = output_side^2; with the default values output_side = ceil(side / 2).
     """
 
     side: int

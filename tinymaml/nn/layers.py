@@ -5,12 +5,14 @@
     R_forward   R of the output from Ra = R of the input, and a tape of R
     R_backward  R of both results of `backward`, from D and RD
 
-R f = d/dr f(theta + r v) at r = 0 (Pearlmutter 1994). p and v map parameter names to arrays, of theta and of the direction; rows
-are examples: (T, m, d), or (m, d) for one task. The rules run in this order: R_backward may rely on what `backward` with the same
-D left on the tape. In the first layer with parameters Ra is zero, passed as None, and `backward` is called with a last argument
-`needs_input_grad` = False: its dL/d(input) is not used. A layer that is never the first one, or has no parameters, can omit it.
+R f = d/dr f(theta + r v) at r = 0 (Pearlmutter 1994). p and v map parameter names to arrays, of theta and of
+the direction; rows are examples: (T, m, d), or (m, d) for one task. The rules run in this order: R_backward
+may rely on what `backward` with the same D left on the tape. In the first layer with parameters Ra is zero,
+passed as None, and `backward` is called with a last argument `needs_input_grad` = False: its dL/d(input) is
+not used. A layer that is never the first one, or has no parameters, can omit it.
 
-A layer with parameters also has `shapes` (name of each parameter to its shape) and `init(rng)`. All else is optional:
+A layer with parameters also has `shapes` (name of each parameter to its shape) and `init(rng)`. All else is
+optional:
     inputs, outputs    the widths of its rows, compared with those of the neighbours
     symbol, name       of its output in the text, as in z[2]; a chain numbers the layers of this package that have no name
     names              of its parameters in the text, as in {"W": "W2"}
@@ -53,8 +55,9 @@ class Layer(Protocol):
 class Affine:
     """z = a W + b, with W (inputs, outputs) and a row b (1, outputs), named by `name`: W1 and b1, or W and b without one.
 
-    W may be shared, each task's own (T, inputs, outputs), or factored (eq. 14). Both start uniform within +- 1 / sqrt(inputs),
-    the variance of LeCun et al. 1998; random biases spread the kinks of a relu network over the inputs.
+    W may be shared, each task's own (T, inputs, outputs), or factored (eq. 14). Both start uniform within +-
+    1 / sqrt(inputs), the variance of LeCun et al. 1998; random biases spread the kinks of a relu network over
+    the inputs.
     """
 
     inputs: int
@@ -139,10 +142,11 @@ class Tape:
 class Chain:
     """Layers one after another, which is a layer again.
 
-    An affine layer without a name gets its number, 1, 2, ..., any other layer without one that of the affine layer before it.
-    A layer that occurs twice shares its parameters; their gradients are added. ValueError if two layers have one name, or if
-    the width of a layer's output is not that of the next one's input. `shapes` are those of all layers, `inputs` and `outputs`
-    the widths at both ends (None if no layer has one), `owners` the layer of each parameter and output by its name in the text.
+    An affine layer without a name gets its number, 1, 2, ..., any other layer without one that of the affine
+    layer before it. A layer that occurs twice shares its parameters; their gradients are added. ValueError if
+    two layers have one name, or if the width of a layer's output is not that of the next one's input.
+    `shapes` are those of all layers, `inputs` and `outputs` the widths at both ends (None if no layer has
+    one), `owners` the layer of each parameter and output by its name in the text.
     """
 
     layers: tuple[Layer, ...]

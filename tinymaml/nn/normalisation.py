@@ -1,8 +1,9 @@
 """Normalisation: mean 0 and variance 1, then a scale and a shift that are learned (eq. 16).
 
-Batch norm takes mean and variance of every feature over the rows of a task (Ioffe and Szegedy 2015). It is transductive, as in
-the paper: support and query sets are normalised separately, in training and on new tasks, without running statistics.
-Layer norm takes them of every row over its features (Ba, Kiros and Hinton 2016): rows are independent.
+Batch norm takes mean and variance of every feature over the rows of a task (Ioffe and Szegedy 2015). It is
+transductive, as in the paper: support and query sets are normalised separately, in training and on new tasks,
+without running statistics. Layer norm takes them of every row over its features (Ba, Kiros and Hinton 2016):
+rows are independent.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     cell = Chain([Affine(1 + 20, 20, "h"), Elementwise("tanh", "h")])
     Recurrent(cell, steps=12), Affine(20, 1, "y"), Flatten(12, 1)
 
-A sequence is one row, step after step. The four rules are those of the cell, forward and backward in time: the state of step t
-enters step t + 1, and the gradients of all steps are added.
+A sequence is one row, step after step. The four rules are those of the cell, forward and backward in time:
+the state of step t enters step t + 1, and the gradients of all steps are added.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Recurrent:
     """h_t = cell([x_t, h_{t-1}]) from h_0 = 0, for rows (T, n, steps * width of x); the output is every h_t, a row each:
     (T, n * steps, width of h).
 
-    cell: a layer, most often a `Chain`, from rows [x_t, h_{t-1}] to rows h_t. Its tapes, one per step, are the tape.
+    cell: a layer, most often a `Chain`, from rows [x_t, h_{t-1}] to rows h_t. Its tapes, one per step, are
+    the tape.
     """
 
     cell: Chain
