@@ -1,6 +1,7 @@
 """Model-agnostic meta-learning, gradient by gradient: eqs. 11-13 and 20 (Finn, Abbeel, Levine 2017, arXiv 1703.03400).
 
-Model-agnostic: of a model only `at` is used, and of its result only `loss`, `gradient` and `hvp` (`Model` and `Surface` below).
+Model-agnostic: of a model only `at` is used, and of its result only `loss`, `gradient` and `hvp` (`Model` and
+`Surface` below).
 """
 
 from __future__ import annotations
@@ -41,21 +42,15 @@ class Model(Protocol):
 
 
 def adapt(
-    model: Model,
-    theta: Parameters,
-    x: np.ndarray,
-    y: np.ndarray,
-    *,
-    inner_lr: Rates,
-    steps: int = 1,
-    fast_weights: bool = False,
-) -> Parameters:
+    model: Model, theta: Parameters, x: np.ndarray, y: np.ndarray, *,
+    inner_lr: Rates, steps: int = 1, fast_weights: bool = False,
+) -> Parameters:  # fmt: skip
     """The inner loop: `steps` steps of gradient descent on every task's own examples (eq. 11; the paper's eq. 1).
 
-    x (T, n, ...) and y (T, n, ...) are support sets; theta is shared or one per task. `inner_lr` is alpha: a number, a mapping
-    from names to numbers (absent names stay fixed), or `Parameters` with a rate per entry, of either sign. Returns theta_K, one
-    per task; with `fast_weights`, as in `meta_gradient`, it holds factors in place of some arrays. ValueError for steps below 1
-    and for rates that do not fit theta.
+    x (T, n, ...) and y (T, n, ...) are support sets; theta is shared or one per task. `inner_lr` is alpha: a
+    number, a mapping from names to numbers (absent names stay fixed), or `Parameters` with a rate per entry,
+    of either sign. Returns theta_K, one per task; with `fast_weights`, as in `meta_gradient`, it holds
+    factors in place of some arrays. ValueError for steps below 1 and for rates that do not fit theta.
     """
     validate.parameters("theta", theta)
     alpha = validate.rates("inner_lr", inner_lr, theta)
@@ -111,24 +106,19 @@ class MetaGradient:
 
 
 def meta_gradient(
-    model: Model,
-    theta: Parameters,
-    batch: Any,
-    *,
-    inner_lr: Rates,
-    steps: int = 1,
-    first_order: bool = False,
-    fast_weights: bool = True,
-) -> MetaGradient:
+    model: Model, theta: Parameters, batch: Any, *,
+    inner_lr: Rates, steps: int = 1, first_order: bool = False, fast_weights: bool = True,
+) -> MetaGradient:  # fmt: skip
     """The gradient of the meta-loss with respect to the initialisation theta, exact or first-order (eqs. 11-13).
 
-    batch: x_support, y_support, x_query, y_query, each with a leading task axis. The gradient is taken at the adapted copies
-    theta_K; it updates the original theta. `inner_lr` is alpha, as in `adapt`. `first_order=True` drops every Hessian term of
-    eq. 12 (the paper's section 5.2). The memory grows with K: each inner step keeps all intermediates until the backward
-    recursion (eq. 12) has used them; first-order MAML keeps none.
+    batch: x_support, y_support, x_query, y_query, each with a leading task axis. The gradient is taken at the
+    adapted copies theta_K; it updates the original theta. `inner_lr` is alpha, as in `adapt`.
+    `first_order=True` drops every Hessian term of eq. 12 (the paper's section 5.2). The memory grows with K:
+    each inner step keeps all intermediates until the backward recursion (eq. 12) has used them; first-order
+    MAML keeps none.
 
-    `fast_weights` changes no result: adapted matrices are kept as factors where these are smaller (eqs. 14 and 15). Matrices
-    that are factored in theta stay so. With one rate per entry all are dense.
+    `fast_weights` changes no result: adapted matrices are kept as factors where these are smaller (eqs. 14
+    and 15). Matrices that are factored in theta stay so. With one rate per entry all are dense.
     """
     validate.parameters("theta", theta)
     validate.flag("first_order", first_order)
@@ -160,7 +150,8 @@ def represent(
 ) -> Parameters:
     """theta, dense or factored as its adapted copies will be: see `fast_weights` of `meta_gradient`.
 
-    examples: the support examples of a task, counted once per step. A model without `fast_weights` is always dense.
+    examples: the support examples of a task, counted once per step. A model without `fast_weights` is always
+    dense.
     """
     if isinstance(alpha, Parameters):
         return theta.dense()

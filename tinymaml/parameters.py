@@ -14,8 +14,9 @@ class Parameters(Mapping):
     """A point, gradient or direction in parameter space: an immutable mapping from name to array.
 
     Sums, differences and multiples act on every array of the same name, so a step of gradient descent is
-    `theta - inner_lr * gradient`. A leading task axis is allowed: shared parameters (d, d') and parameters of T tasks
-    (T, d, d') can be added; there is no other broadcasting. An affine matrix may be `Factored` (eq. 14).
+    `theta - inner_lr * gradient`. A leading task axis is allowed: shared parameters (d, d') and parameters of
+    T tasks (T, d, d') can be added; there is no other broadcasting. An affine matrix may be `Factored` (eq.
+    14).
 
     >>> theta = Parameters(w=np.array([2.0, 3.0]), b=np.array([1.0]))
     >>> theta - 0.5 * theta
@@ -170,8 +171,9 @@ class Parameters(Mapping):
         """`flat` in the order of the names of `other`; ValueError unless names and shapes are the same."""
         validate.parameters("the other", other)
         mine, wanted = ({name: array.shape for name, array in each.items()} for each in (self, other))
-        if mine != wanted:
-            raise ValueError(f"the parameters are {mine}, expected {wanted}: use those of one model")
+        for name in {**wanted, **mine}:
+            if mine.get(name) != wanted.get(name):
+                raise ValueError(f"{name} has shape {mine.get(name)}, expected {wanted.get(name)}: use those of one model")
         return np.concatenate([_dense(self[name]).ravel() for name in other])
 
     def unflatten(self, vector: np.ndarray) -> Parameters:

@@ -17,7 +17,6 @@ from tinymaml.methods.es import BlackBoxModel, es_meta_gradient
 from tinymaml.methods.imaml import Proximal, conjugate_gradients, implicit_gradient
 from tinymaml.methods.multi_step import multi_step_gradient
 from tinymaml.methods.reptile import reptile_gradient
-from tinymaml.nn.activations import Activation
 from tinymaml.nn.losses import Loss
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy, leave_one_out_baseline, with_noise
@@ -32,12 +31,12 @@ RIGHT = {
     "fast_weights examples": ("0",), "Parameters arrays": ("None", "dict"), "Parameters of w": ("0-d", "empty"),
     "task index": ("-1", "0"), "inner_lr": ("-1", "0", "1.5", "dict"), "fast_weights": ("True",), "first_order": ("True",),
     "diverges": ("True",), "constant steps": ("0",), "lr": ("1.5",), "SGD.step state": ("dict",), "half_life": ("0",),
-    "beta1": ("0",), "beta2": ("0",), "epsilon": ("1.5",), "Activation name": ("text",), "Loss name": ("text",),
-    "compare name": ("text",), "curved": ("True",), "Sinusoid amplitude": NUMBERS, "Sinusoid phase": NUMBERS,
+    "beta1": ("0",), "beta2": ("0",), "epsilon": ("1.5",),
+    "compare name": ("text",), "Sinusoid amplitude": NUMBERS, "Sinusoid phase": NUMBERS,
     "Sinusoid() x": NUMBERS, "Sinusoid[] tasks": ("0",), "task_blind x": ("0-d", "empty"), "shuffled": ("True",),
     "Goal[] tasks": ("0",), "start_range": POSITIVE, "sigma": ("1.5",), "normalised": ("True",), "climb": ("True",),
     "goal_range": ("1.5",), "noise": POSITIVE, "LinearPolicy.rollout e": ("None",),
-    "SampledPolicy noise": ("1.5",), "baseline": ("None",), "limit": ("None", "1.5"),
+    "SampledPolicy noise": ("1.5",), "baseline": ("None",), "max_step": ("None", "1.5"),
     "evaluation.format_number value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",), "chunk": ("None",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
@@ -99,7 +98,6 @@ def targets() -> dict:
     derivation = check.Derivation(model, theta, x[0], y[0], v=theta)
     meta = check.MetaDerivation(model, theta, batch, **inner)
     f = sum_of_squares
-    made = (np.tanh, np.cos, np.sin)
     return {
         "MLP": (MLP, {"widths": [2, 3, 1], "activation": "tanh", "loss": "squared_error"}),
         "init": (model.init, {**generator, "dtype": np.float32}),
@@ -114,7 +112,6 @@ def targets() -> dict:
         "Parameters": (lambda arrays: Parameters(arrays), {"arrays": {"w": np.ones(3)}}),
         "Parameters of": (lambda w: Parameters(w=w), {"w": np.ones(3)}),
         "Parameters[]": (theta.__getitem__, {"name": "W1"}),
-        "map": (theta.map, {"function": np.tanh}),
         "dot": (theta.dot, {"other": theta}),
         "task": (own.task, {"index": 1}),
         "flat_like": (theta.flat_like, {"other": theta}),
@@ -150,8 +147,6 @@ def targets() -> dict:
         "Adam": (Adam, {"lr": 0.1, "half_life": 10, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8}),
         "Adam.start": (adam.start, {"theta": theta}),
         "Adam.step": (adam.step, {"theta": theta, "gradient": theta, "state": adam.start(theta)}),
-        "Activation": (Activation, {"name": "s", **dict(zip(("value", "first", "second"), made, strict=True)), "curved": True}),
-        "Loss": (Loss, {"name": "l", **dict(zip(("value", "gradient", "hvp"), made, strict=True)), "check": np.isfinite}),
         "TaskBatch": (tasks.TaskBatch, {name: getattr(batch, name) for name in ("x_support", "y_support", "x_query", "y_query")}),
         "TaskBatch[]": (batch.__getitem__, {"tasks": slice(0, 1)}),
         "named": (tasks.named, {"name": "planes"}),
@@ -313,7 +308,7 @@ def test_the_initialisation_is_shared_and_the_state_is_of_this_theta():
     adam, smaller = Adam(), Parameters(W1=np.ones((1, 2)))
     with pytest.raises(ValueError, match=r"^m of the state has shape \(2,\), expected \(7,\): it is of another theta"):
         adam.step(theta, theta, adam.start(smaller))
-    with pytest.raises(ValueError, match=r"^there are parameters \['W1'\], expected"):
+    with pytest.raises(ValueError, match=r"^b1 has shape None, expected \(1, 2\)"):
         adam.step(theta, smaller, adam.start(theta))
     with pytest.raises(ValueError, match=r"^W1 has shape \(2, 1, 2\), expected \(1, 2\)"):
         adam.step(theta, own.dense(), adam.start(theta))

@@ -1,6 +1,6 @@
 """s, s' and s'': the activations, each with its first and second derivative.
 
-Each function takes z; the derivatives also take a = s(z), of which most are polynomials.
+Each function takes z; the derivatives also take a = s(z), and most are polynomials in it.
 All run unchanged on complex numbers: masks use the real part.
 """
 

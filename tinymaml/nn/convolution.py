@@ -2,9 +2,10 @@
 
     Patches(28, 1), Affine(9, 16, 1), Elementwise("relu", 1), Flatten(14 * 14, 16)
 
-An image is one row of side * side * channels numbers: pixel by pixel, and channel by channel in each. `Patches` (im2col) makes
-one row per position; the affine layer's weights are the kernels, shared by all positions because positions are its rows;
-`Flatten` makes one row per image again. Both are fixed linear maps, so the R-rule of each is the map itself.
+An image is one row of side * side * channels numbers: pixel by pixel, and channel by channel in each.
+`Patches` (im2col) makes one row per position; the affine layer's weights are the kernels, shared by all
+positions because positions are its rows; `Flatten` makes one row per image again. Both are fixed linear maps,
+so the R-rule of each is the map itself.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.nn.layers import derive
 
 
 class FixedLinear:
@@ -31,8 +33,8 @@ class FixedLinear:
 class Patches(FixedLinear):
     """Images (side, side, channels) to rows of `size` x `size` patches, one every `stride` pixels; outside the image is zero.
 
-    Input (..., n, side * side * channels), output (..., n * positions, size * size * channels). With the default values an
-    image of side s has ceil(s / 2) positions a side.
+    Input (..., n, side * side * channels), output (..., n * positions, size * size * channels) with positions
+    = output_side^2; with the default values output_side = ceil(side / 2).
     """
 
     side: int
@@ -50,38 +52,21 @@ class Patches(FixedLinear):
                 f"a patch of size {self.size} does not fit an image of side {self.side} with padding {self.padding}: "
                 "use smaller patches or larger images"
             )
+        output_side = (self.side + 2 * self.padding - self.size) // self.stride + 1
+        inputs, outputs = self.side**2 * self.channels, self.size**2 * self.channels
+        derive(self, output_side=output_side, positions=output_side**2, inputs=inputs, outputs=outputs)
 
     def forward(self, p, a):
-        images = _with_zero(a.reshape(-1, self.side**2, self.channels))  # the last pixel, -1, is the zero outside
+        images = a.reshape(-1, self.side**2, self.channels)
+        images = np.concatenate([images, np.zeros_like(images[:, :1])], axis=1)  # the last pixel, -1, is the zero outside
         return images.take(self.pixels, axis=1).reshape(*a.shape[:-2], -1, self.outputs), a.shape
 
     def backward(self, p, shape, D):
-        entries = _with_zero(D.reshape(-1, len(self.pixels), self.channels))  # of all patches; the last, -1, is zero
-        first, *others = self.entries.T
-        images = entries.take(first, axis=1)
-        for copy in others:  # D of a pixel is the sum over all patches that contain it
-            images += entries.take(copy, axis=1)
-        return images.reshape(shape), {}
-
-    @cached_property
-    def inputs(self) -> int:
-        """The numbers of an image."""
-        return self.side**2 * self.channels
-
-    @cached_property
-    def outputs(self) -> int:
-        """The numbers of a patch."""
-        return self.size**2 * self.channels
-
-    @cached_property
-    def output_side(self) -> int:
-        """The positions along one side."""
-        return (self.side + 2 * self.padding - self.size) // self.stride + 1
-
-    @cached_property
-    def positions(self) -> int:
-        """The patches of an image."""
-        return self.output_side**2
+        entries, (rank, columns) = D.reshape(-1, len(self.pixels), self.channels), self.entries
+        images = np.zeros((len(entries), self.side**2, self.channels), D.dtype)  # pixels by rank
+        for column in columns:  # D of a pixel is the sum over all patches that contain it
+            images[:, :len(column)] += entries.take(column, axis=1)
+        return images.take(rank, axis=1).reshape(shape), {}
 
     def rows_out(self, rows: int) -> int:
         """The number of output rows for `rows` input rows."""
@@ -95,11 +80,15 @@ class Patches(FixedLinear):
         return framed[rows[:, None, :, None], rows[None, :, None, :]].ravel()
 
     @cached_property
-    def entries(self) -> np.ndarray:
-        """The inverse of `pixels`: the patch entries of every pixel, (side * side, most), filled up with -1."""
+    def entries(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The inverse of `pixels`: the rank of each pixel, those in most patches first, and columns of patch entries.
+
+        Column k has the k-th entry of every pixel that is in more than k patches, in the order of the ranks.
+        """
         copies = [np.flatnonzero(self.pixels == pixel) for pixel in range(self.side**2)]
-        most = max(map(len, copies))
-        return np.array([np.pad(found, (0, most - len(found)), constant_values=-1) for found in copies])
+        order = sorted(range(self.side**2), key=lambda pixel: -len(copies[pixel]))
+        most = len(copies[order[0]])
+        return np.argsort(order), [np.array([copies[p][k] for p in order if len(copies[p]) > k]) for k in range(most)]
 
 
 @dataclass(frozen=True)
@@ -112,6 +101,7 @@ class Flatten(FixedLinear):
     def __post_init__(self) -> None:
         validate.count("rows", self.rows)
         validate.count("inputs", self.inputs)
+        derive(self, outputs=self.rows * self.inputs)
 
     def forward(self, p, a):
         if a.shape[-2] % self.rows:
@@ -124,16 +114,6 @@ class Flatten(FixedLinear):
     def backward(self, p, shape, D):
         return D.reshape(shape), {}
 
-    @property
-    def outputs(self) -> int:
-        """The numbers of an example."""
-        return self.rows * self.inputs
-
     def rows_out(self, rows: int) -> int:
         """The number of output rows for `rows` input rows."""
         return rows // self.rows
-
-
-def _with_zero(rows: np.ndarray) -> np.ndarray:
-    """(n, m, channels) to (n, m + 1, channels): a row of zeros at index -1."""
-    return np.concatenate([rows, np.zeros_like(rows[:, :1])], axis=1)

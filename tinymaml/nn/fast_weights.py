@@ -1,9 +1,10 @@
 """Fast weights as factors, and the products that layers need (eqs. 14 and 15).
 
-A gradient of a layer is a sum of outer products, one per example: dW = a^T D (eq. 3). An adapted layer is therefore the shared
-layer plus a few outer products, W' = W - alpha a^T D. A product with W' is a product with the shared W, of all T n rows at once,
-plus a short sum over the support examples. Gradients, directions and Hessian-vector products have this form too (eqs. 3 and 7).
-For wide layers and few examples this saves most of the memory traffic of T adapted matrices.
+A gradient of a layer is a sum of outer products, one per example: dW = a^T D (eq. 3). An adapted layer is
+therefore the shared layer plus a few outer products, W' = W - alpha a^T D. A product with W' is a product
+with the shared W, of all T n rows at once, plus a short sum over the support examples. Gradients, directions
+and Hessian-vector products have this form too (eqs. 3 and 7). For wide layers and few examples this saves
+most of the memory traffic of T adapted matrices.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ class Factored:
     shared (d, d') or None    the part that all tasks share
     factors                   tuples (left (T, m, d), right (T, m, d'), scale), a row per outer product; for one task without T
 
-    It has the operations that eqs. 2-8 and 11-13 apply to a matrix: `x @ W`, the transpose, sums, multiples and the sum over
-    tasks. Sums only collect factors, and the scales stay numbers: the factors are concatenated once, on the first product, and
-    not at each of the K steps. One pair of arrays in place of this list is 4 to 17 % slower at widths 128 to 1024.
+    It has the operations that eqs. 2-8 and 11-13 apply to a matrix: `x @ W`, the transpose, sums, multiples
+    and the sum over tasks. Sums only collect factors, and the scales stay numbers: the factors are
+    concatenated once, on the first product, and not at each of the K steps. One pair of arrays in place of
+    this list is 4 to 17 % slower at widths 128 to 1024.
     """
 
     __array_ufunc__ = None  # NumPy leaves `x @ W` to `__rmatmul__`
@@ -31,7 +33,7 @@ class Factored:
 
     @property
     def concatenated(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """All factors as one tuple, left (T, m, d), right (T, m, d') and a scale, computed once: it replaces the list."""
+        """All factors as one: left (T, m, d), right (T, m, d'), scale. They replace the list: computed once."""
         if len(self.factors) > 1:
             lefts, rights, scales = zip(*self.factors, strict=True)
             if len(set(scales)) > 1:
@@ -100,14 +102,10 @@ class Factored:
             left, right, scale = self.concatenated  # first: u and alpha o u of eq. 12 then share the arrays
         return Factored(shared, ((left, right, scale * scalar),) if self.factors else ())
 
-    def __radd__(self, other: np.ndarray) -> np.ndarray:
-        return other + self.dense()
+    __radd__, __rmul__ = __add__, __mul__
 
     def __rsub__(self, other: np.ndarray) -> np.ndarray:
         return other - self.dense()
-
-    def __rmul__(self, other: np.ndarray) -> np.ndarray:
-        return other * self.dense()
 
     def sum(self, axis: int = 0) -> np.ndarray:
         """The sum over tasks, dense: sum_t left_t^T right_t is ONE product of the stacked rows (eq. 15)."""
@@ -146,7 +144,8 @@ def sum_of_products(*pairs: tuple[np.ndarray | None, np.ndarray | Factored], bia
 def _stacked_product(pairs: tuple, bias: np.ndarray | None) -> np.ndarray:
     """`sum_of_products` if every a is one column: the one product [a_1, a_2, 1] @ [W_1; W_2; bias].
 
-    Broadcast products of columns and rows, added up, take several times as long; of a whole step this saves 6 to 19 %.
+    Broadcast products of columns and rows, added up, take several times as long; of a whole step this saves 6
+    to 19 %.
     """
     (a, W), columns = pairs[0], len(pairs) + 1
     dtype = np.result_type(*sum(pairs, ()), W if bias is None else bias)

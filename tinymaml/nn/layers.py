@@ -5,12 +5,14 @@
     R_forward   R of the output from Ra = R of the input, and a tape of R
     R_backward  R of both results of `backward`, from D and RD
 
-R f = d/dr f(theta + r v) at r = 0 (Pearlmutter 1994). p and v map parameter names to arrays, of theta and of the direction; rows
-are examples: (T, m, d), or (m, d) for one task. The rules run in this order: R_backward may rely on what `backward` with the same
-D left on the tape. In the first layer with parameters Ra is zero, passed as None, and `backward` is called with a last argument
-`needs_input_grad` = False: its dL/d(input) is not used. A layer that is never the first one, or has no parameters, can omit it.
+R f = d/dr f(theta + r v) at r = 0 (Pearlmutter 1994). p and v map parameter names to arrays, of theta and of
+the direction; rows are examples: (T, m, d), or (m, d) for one task. The rules run in this order: R_backward
+may rely on what `backward` with the same D left on the tape. In the first layer with parameters Ra is zero,
+passed as None, and `backward` is called with a last argument `needs_input_grad` = False: its dL/d(input) is
+not used. A layer that is never the first one, or has no parameters, can omit it.
 
-A layer with parameters also has `shapes` (name of each parameter to its shape) and `init(rng)`. All else is optional:
+A layer with parameters also has `shapes` (name of each parameter to its shape) and `init(rng)`. All else is
+optional:
     inputs, outputs    the widths of its rows, compared with those of the neighbours
     symbol, name       of its output in the text, as in z[2]; a chain numbers the layers of this package that have no name
     names              of its parameters in the text, as in {"W": "W2"}
@@ -24,7 +26,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -54,8 +55,9 @@ class Layer(Protocol):
 class Affine:
     """z = a W + b, with W (inputs, outputs) and a row b (1, outputs), named by `name`: W1 and b1, or W and b without one.
 
-    W may be shared, each task's own (T, inputs, outputs), or factored (eq. 14). Both start uniform within +- 1 / sqrt(inputs),
-    the variance of LeCun et al. 1998; random biases spread the kinks of a relu network over the inputs.
+    W may be shared, each task's own (T, inputs, outputs), or factored (eq. 14). Both start uniform within +-
+    1 / sqrt(inputs), the variance of LeCun et al. 1998; random biases spread the kinks of a relu network over
+    the inputs.
     """
 
     inputs: int
@@ -66,6 +68,9 @@ class Affine:
     def __post_init__(self) -> None:
         validate.count("inputs", self.inputs)
         validate.count("outputs", self.outputs)
+        W, b = f"W{self.name}", f"b{self.name}"
+        shapes = {W: (self.inputs, self.outputs), b: (1, self.outputs)}
+        derive(self, W=W, b=b, names={"W": W, "b": b}, shapes=shapes, factorable=(W,))
 
     def forward(self, p, a):
         z = sum_of_products((a, p[self.W]), bias=p[self.b])  # eq. 1   (T, m, d')
@@ -85,31 +90,6 @@ class Affine:
         RDa = None if Ra is None else sum_of_products((RD, transpose(W)), (D, transpose(V)))  # eq. 8   (T, m, d)
         return RDa, {self.W: outer((a, RD), (Ra, D), like=W), self.b: sum_rows(RD)}  # eq. 7
 
-    @cached_property
-    def W(self) -> str:
-        """The name of the weights."""
-        return f"W{self.name}"
-
-    @cached_property
-    def b(self) -> str:
-        """The name of the bias."""
-        return f"b{self.name}"
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The parameters by their symbols in the text."""
-        return {"W": self.W, "b": self.b}
-
-    @property
-    def factorable(self) -> tuple[str, ...]:
-        """The names of the matrices that may be kept as factors."""
-        return (self.W,)
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, int]]:
-        """The shape of each parameter."""
-        return {self.W: (self.inputs, self.outputs), self.b: (1, self.outputs)}
-
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         bound = self.inputs**-0.5
         return {name: rng.uniform(-bound, bound, shape) for name, shape in self.shapes.items()}
@@ -125,6 +105,11 @@ class Elementwise:
 
     def __post_init__(self) -> None:
         validate.one_of("activation", self.activation, ACTIVATIONS)
+
+    @property
+    def s(self) -> Activation:
+        """The activation with its derivatives."""
+        return ACTIVATIONS[self.activation]
 
     def forward(self, p, z):
         a = self.s.value(z)  # eq. 1   (T, m, d)
@@ -143,12 +128,6 @@ class Elementwise:
         RDz = RD * s1  # eq. 8, and where the activation is curved its last term
         return add_in_place(RDz, D * self.s.second(z, a) * Rz) if self.s.curved else RDz, {}
 
-    @property
-    def s(self) -> Activation:
-        """The activation with its derivatives."""
-        return ACTIVATIONS[self.activation]
-
-
 class Tape:
     """One sweep of a chain: the output and tape of each layer, and D at each output, which the backward sweep adds.
 
@@ -163,9 +142,11 @@ class Tape:
 class Chain:
     """Layers one after another, which is a layer again.
 
-    An affine layer without a name gets its number, 1, 2, ..., any other layer without one that of the affine layer before it.
-    A layer that occurs twice shares its parameters; their gradients are added. ValueError if two layers have one name, or if
-    the width of a layer's output is not that of the next one's input.
+    An affine layer without a name gets its number, 1, 2, ..., any other layer without one that of the affine
+    layer before it. A layer that occurs twice shares its parameters; their gradients are added. ValueError if
+    two layers have one name, or if the width of a layer's output is not that of the next one's input.
+    `shapes` are those of all layers, `inputs` and `outputs` the widths at both ends (None if no layer has
+    one), `owners` the layer of each parameter and output by its name in the text.
     """
 
     layers: tuple[Layer, ...]
@@ -178,9 +159,15 @@ class Chain:
             _check_rules(i, layer)
         if not layers:
             raise ValueError("a chain of no layers: put at least one in, for instance Affine(2, 1)")
-        object.__setattr__(self, "layers", _numbered(layers))
-        self._check_widths()
-        _ = self.owners
+        layers = _numbered(layers)
+        _check_widths(layers)
+        trainable = [i for i, layer in enumerate(layers) if _shapes(layer)]
+        derive(
+            self, layers=layers, owners=_owners_in(layers), first_trainable=min(trainable, default=len(layers)),
+            shapes={name: shape for layer in layers for name, shape in _shapes(layer).items()},
+            inputs=next((layer.inputs for layer in layers if hasattr(layer, "inputs")), None),
+            outputs=next((layer.outputs for layer in reversed(layers) if hasattr(layer, "outputs")), None),
+        )  # fmt: skip
 
     def forward(self, p, a):
         outputs, tapes = [], []
@@ -217,30 +204,8 @@ class Chain:
             accumulate(gradient, own)
         return RD, gradient
 
-    @cached_property
-    def first_trainable(self) -> int:
-        """The index of the first layer with parameters."""
-        return next((i for i, layer in enumerate(self.layers) if _shapes(layer)), len(self.layers))
-
-    @cached_property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each parameter."""
-        return {name: shape for layer in self.layers for name, shape in _shapes(layer).items()}
-
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return {name: array for layer in self.layers if _shapes(layer) for name, array in layer.init(rng).items()}
-
-    @cached_property
-    def owners(self) -> dict[str, Layer]:
-        """The layer that has each parameter and each output, by their names in the text."""
-        owners: dict[str, Layer] = {}
-        for layer in self.layers:
-            for name, owner in _owners(layer).items():
-                if owners.setdefault(name, owner) is not owner:
-                    raise ValueError(
-                        f"two layers have the name {name}: name one differently, or put the same layer in twice to share it"
-                    )
-        return owners
 
     def rows_out(self, rows: int) -> int:
         """The number of output rows for `rows` input rows."""
@@ -260,23 +225,10 @@ class Chain:
             rows = rows_out(layer, rows)
         return True
 
-    def _check_widths(self) -> None:
-        width = None
-        for i, layer in enumerate(self.layers, start=1):
-            wanted = getattr(layer, "inputs", None)
-            if None not in (width, wanted) and wanted != width:
-                raise ValueError(f"layer {i} of the chain is {layer!r} and gets rows of {width}: make the two numbers the same")
-            width = getattr(layer, "outputs", width if wanted is None else None)
 
-    @cached_property
-    def inputs(self) -> int | None:
-        """The width of the input rows, None if no layer has one."""
-        return next((layer.inputs for layer in self.layers if hasattr(layer, "inputs")), None)
-
-    @cached_property
-    def outputs(self) -> int | None:
-        """The width of the output rows, None if no layer has one."""
-        return next((layer.outputs for layer in reversed(self.layers) if hasattr(layer, "outputs")), None)
+def derive(layer: Layer, **fields: Any) -> None:
+    """Set fields of a frozen layer that follow from those it was made with."""
+    vars(layer).update(fields)
 
 
 def accumulate(total: dict[str, np.ndarray], more: Arrays) -> None:
@@ -311,6 +263,27 @@ def _shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
 def _owners(layer: Layer) -> dict[str, Layer]:
     inner = getattr(layer, "owners", None) or dict.fromkeys(_shapes(layer), layer)
     return inner | ({f"{layer.symbol}[{getattr(layer, 'name', '')}]": layer} if hasattr(layer, "symbol") else {})
+
+
+def _owners_in(layers: tuple[Layer, ...]) -> dict[str, Layer]:
+    """The layer that has each parameter and each output, by their names in the text."""
+    owners: dict[str, Layer] = {}
+    for layer in layers:
+        for name, owner in _owners(layer).items():
+            if owners.setdefault(name, owner) is not owner:
+                raise ValueError(
+                    f"two layers have the name {name}: name one differently, or put the same layer in twice to share it"
+                )
+    return owners
+
+
+def _check_widths(layers: tuple[Layer, ...]) -> None:
+    width = None
+    for i, layer in enumerate(layers, start=1):
+        wanted = getattr(layer, "inputs", None)
+        if None not in (width, wanted) and wanted != width:
+            raise ValueError(f"layer {i} of the chain is {layer!r} and gets rows of {width}: make the two numbers the same")
+        width = getattr(layer, "outputs", width if wanted is None else None)
 
 
 def _numbered(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

@@ -16,9 +16,9 @@ from tinymaml.nn.recurrent import Recurrent
 def MLP(widths: Sequence[int], activation: str = "relu", loss: str = "squared_error", norm: str = "none") -> Network:
     """A multilayer perceptron: a fully connected network of any depth.
 
-    widths: d_0..d_L, inputs first, outputs last. activation: relu, tanh, sigmoid or softplus, after every layer but
-    the last. loss: squared_error (eq. 9) or cross_entropy on logits (eq. 10). norm: batch or layer (eq. 16), before every
-    activation, or none.
+    widths: d_0..d_L, inputs first, outputs last. activation: relu, tanh, sigmoid or softplus, after every
+    layer but the last. loss: squared_error (eq. 9) or cross_entropy on logits (eq. 10). norm: batch or layer
+    (eq. 16), before every activation, or none.
 
     >>> MLP([1, 40, 40, 1])
     MLP  1 - 40 - 40 - 1  relu, squared_error
@@ -45,9 +45,9 @@ def MLP(widths: Sequence[int], activation: str = "relu", loss: str = "squared_er
 def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch", activation: str = "relu") -> Network:
     """A convolutional network for images of one channel, (T, n, side * side), as in the paper's section 5.2.
 
-    A block has `filters` 3 x 3 kernels with stride 2, a norm (batch, layer or none) and the activation; it halves the side.
-    After `blocks` blocks an affine layer computes `ways` logits, under the cross-entropy (eq. 10). ValueError if a block gets
-    an image of a single pixel.
+    A block has `filters` 3 x 3 kernels with stride 2, a norm (batch, layer or none) and the activation; it
+    halves the side. After `blocks` blocks an affine layer computes `ways` logits, under the cross-entropy
+    (eq. 10). ValueError if a block gets an image of a single pixel.
 
     >>> CNN(28, filters=32, blocks=4, ways=5, norm="none")
     CNN  28 x 28, 4 blocks of 32 filters  relu, cross_entropy
@@ -76,8 +76,8 @@ def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch",
 def RNN(inputs: int, hidden: int, outputs: int, steps: int, *, activation: str = "tanh") -> Network:
     """A recurrent network for sequences, x (T, n, steps * inputs) and y (T, n, steps * outputs), step after step.
 
-    h_t = s([x_t, h_{t-1}] Wh + bh) with `hidden` units, and an affine layer from h_t to the prediction of step t (eq. 18). The
-    loss is the squared error, summed over the steps of an example (eq. 9).
+    h_t = s([x_t, h_{t-1}] Wh + bh) with `hidden` units, and an affine layer from h_t to the prediction of
+    step t (eq. 18). The loss is the squared error, summed over the steps of an example (eq. 9).
 
     >>> RNN(1, 20, 1, steps=12)
     RNN  1 - 20 - 1, 12 steps  tanh, squared_error

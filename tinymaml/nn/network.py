@@ -1,9 +1,11 @@
 """A network: a chain of layers under a loss, and its loss surface at one point theta (eqs. 1-10).
 
-    here = Network(Chain([Affine(1, 40, 1), Elementwise("tanh", 1), Affine(40, 1, 2)]), "squared_error").at(theta, x, y)
+    network = Network([Affine(1, 40), Elementwise("tanh"), Affine(40, 1)], "squared_error")
+    here = network.at(theta, x, y)
     here.loss, here.prediction, here.gradient, here.hvp(v)
 
-Every intermediate of the derivation has a name and a layer: here.z[2], here.D[2], here.dW[1], here.along(v).Rz[2].
+Every intermediate of the derivation has a name and a layer: here.z[2], here.D[2], here.dW[1],
+here.along(v).Rz[2].
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def _quantity(symbol: str, doc: str) -> property:
 class Network:
     """A chain of layers and a loss of its last output, averaged over the rows.
 
-    body: a `Chain`, or a list of layers. loss: squared_error (eq. 9), cross_entropy on logits (eq. 10), or a `Loss` of your own.
+    body: a `Chain`, or a list of layers. loss: squared_error (eq. 9), cross_entropy on logits (eq. 10), or a
+    `Loss` of your own.
     """
 
     body: Chain
@@ -104,8 +107,8 @@ class Network:
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss surface seen from theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
 
-        It copies the arrays, so later changes in place do not affect it. TypeError for integer or object arrays and for mixed
-        precision, ValueError for shapes that do not fit and for NaN or infinite data.
+        It copies the arrays, so later changes in place do not affect it. TypeError for integer or object
+        arrays and for mixed precision, ValueError for shapes that do not fit and for NaN or infinite data.
         """
         if self.example_loss is LOSSES["cross_entropy"]:
             validate.one_hot("y", y, self.outputs)
@@ -130,8 +133,8 @@ class Network:
     def fast_weights(self, theta: Parameters, examples: int = 0) -> Parameters:
         """The same theta with the matrices of affine layers as `Factored`, to be adapted as factors (eqs. 14 and 15).
 
-        Given the number of `examples` of a task, counted once per step, only those whose factors are smaller than the matrix:
-        rows (d + d') < d d', where an example may be several rows of a layer.
+        Given the number of `examples` of a task, counted once per step, only those whose factors are smaller
+        than the matrix: rows (d + d') < d d', where an example may be several rows of a layer.
         """
         validate.parameters("theta", theta)
         arrays, rows = dict(theta.items()), validate.count("examples", examples, least=0)
@@ -151,8 +154,8 @@ class Surface:
     D, da     dL/dz[l] and dL/da[l] (eqs. 2 and 4)
     dW, db    dL/dW_l and dL/db_l (eq. 3)
     s1, s2    s'(z[l]) and s''(z[l]) of the elementwise layers
-    `quantities` has all but s1 and s2, and those of other layers, as "z[1]", "dW[1]". The backward sweep runs once, on the
-    first use of its results. With a task axis every quantity has it, `loss` too.
+    `quantities` has all but s1 and s2, and those of other layers, as "z[1]", "dW[1]". The backward sweep runs
+    once, on the first use of its results. With a task axis every quantity has it, `loss` too.
     """
 
     def __init__(self, network: Network, theta: Parameters, x: np.ndarray, y: np.ndarray):

@@ -1,20 +1,21 @@
 """Normalisation: mean 0 and variance 1, then a scale and a shift that are learned (eq. 16).
 
-Batch norm takes mean and variance of every feature over the rows of a task (Ioffe and Szegedy 2015). It is transductive, as in
-the paper: support and query sets are normalised separately, in training and on new tasks, without running statistics.
-Layer norm takes them of every row over its features (Ba, Kiros and Hinton 2016): rows are independent.
+Batch norm takes mean and variance of every feature over the rows of a task (Ioffe and Szegedy 2015). It is
+transductive, as in the paper: support and query sets are normalised separately, in training and on new tasks,
+without running statistics. Layer norm takes them of every row over its features (Ba, Kiros and Hinton 2016):
+rows are independent.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from tinymaml import validate
 from tinymaml.nn.fast_weights import sum_rows
+from tinymaml.nn.layers import derive
 
 EPS = 1e-5  # added to the variance
 
@@ -32,7 +33,10 @@ class BatchNorm:
     min_rows: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        validate.count("width", self.width)
+        validate.count("width", self.width, least=2 if isinstance(self, LayerNorm) else 1)  # the variance of one feature is 0
+        gamma, beta, shape = f"gamma{self.name}", f"beta{self.name}", (1, self.width)
+        derive(self, gamma=gamma, beta=beta, names={"gamma": gamma, "beta": beta}, shapes={gamma: shape, beta: shape})
+        derive(self, inputs=self.width, outputs=self.width)
 
     def forward(self, p, z):
         if z.shape[-2] < self.min_rows:
@@ -63,33 +67,6 @@ class BatchNorm:
         RDz = (RG - mean(RG) - Rh * Gh - h * mean(RG * h + G * Rh) - Dz * Rsd) / sd
         return RDz, {self.gamma: sum_rows(RD * h + D * Rh), self.beta: sum_rows(RD)}
 
-    @property
-    def inputs(self) -> int:
-        """The features of a row, before and after."""
-        return self.width
-
-    outputs = inputs
-
-    @cached_property
-    def gamma(self) -> str:
-        """The name of the scale."""
-        return f"gamma{self.name}"
-
-    @cached_property
-    def beta(self) -> str:
-        """The name of the shift."""
-        return f"beta{self.name}"
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The parameters by their symbols in the text."""
-        return {"gamma": self.gamma, "beta": self.beta}
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, int]]:
-        """The shape of each parameter."""
-        return {self.gamma: (1, self.width), self.beta: (1, self.width)}
-
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return {self.gamma: np.ones((1, self.width)), self.beta: np.zeros((1, self.width))}
 
@@ -98,7 +75,7 @@ class BatchNorm:
         return sum_rows(array) / array.shape[-2]
 
     def centred(self, z: np.ndarray) -> np.ndarray:
-        """z - mean z. The mean is subtracted twice: rounding of the first may be large relative to c if z is far from 0."""
+        """z - mean z. The mean is subtracted twice: far from 0 the rounding of the first may exceed c."""
         c = z - self.mean(z)
         c -= self.mean(c)
         return c
@@ -107,14 +84,11 @@ class BatchNorm:
 class LayerNorm(BatchNorm):
     """The same with mean and sd over the features of each row: (T, m, 1).
 
-    With two features (as in batch norm with two rows) h is +-1 for every z, up to eps: in float32 the derivatives then have errors
-    of 1e-4, sometimes 1e-2; with three or more, 1e-7.
+    With two features (as in batch norm with two rows) h is +-1 for every z, up to eps: in float32 the
+    derivatives then have errors of 1e-4, sometimes 1e-2; with three or more, 1e-7.
     """
 
     min_rows: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        validate.count("width", self.width, least=2)  # the variance of one feature is zero
 
     def mean(self, array: np.ndarray) -> np.ndarray:
         return array.mean(-1, keepdims=True)

@@ -3,20 +3,19 @@
     cell = Chain([Affine(1 + 20, 20, "h"), Elementwise("tanh", "h")])
     Recurrent(cell, steps=12), Affine(20, 1, "y"), Flatten(12, 1)
 
-A sequence is one row, step after step. The four rules are those of the cell, forward and backward in time: the state of step t
-enters step t + 1, and the gradients of all steps are added.
+A sequence is one row, step after step. The four rules are those of the cell, forward and backward in time:
+the state of step t enters step t + 1, and the gradients of all steps are added.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.nn.layers import Chain, accumulate, parameter_names
+from tinymaml.nn.layers import Chain, accumulate, derive, parameter_names
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,8 @@ class Recurrent:
     """h_t = cell([x_t, h_{t-1}]) from h_0 = 0, for rows (T, n, steps * width of x); the output is every h_t, a row each:
     (T, n * steps, width of h).
 
-    cell: a layer, most often a `Chain`, from rows [x_t, h_{t-1}] to rows h_t. Its tapes, one per step, are the tape.
+    cell: a layer, most often a `Chain`, from rows [x_t, h_{t-1}] to rows h_t. Its tapes, one per step, are
+    the tape.
     """
 
     cell: Chain
@@ -36,11 +36,14 @@ class Recurrent:
         validate.count("steps", self.steps)
         if not isinstance(self.cell, Chain):
             object.__setattr__(self, "cell", Chain([self.cell]))
-        if self.cell.inputs is None or self.cell.outputs is None or self.width < 1:
+        both, hidden = self.cell.inputs, self.cell.outputs
+        if both is None or hidden is None or both <= hidden:
             raise ValueError(
-                f"the cell has {self.cell.inputs} inputs and {self.cell.outputs} outputs, expected x and h side by side as "
-                "inputs and h as outputs: make its first layer as wide as both"
+                f"the cell has {both} inputs and {hidden} outputs, expected x and h side by side as inputs and h as outputs: "
+                "make its first layer as wide as both"
             )
+        derive(self, width=both - hidden, inputs=self.steps * (both - hidden), outputs=hidden)  # width: of x_t
+        derive(self, shapes=self.cell.shapes, owners=self.cell.owners, min_rows=self.cell.min_rows)
 
     def forward(self, p, a):
         x, h = self._split_steps(a, self.width), np.zeros((*a.shape[:-1], self.outputs), a.dtype)
@@ -80,39 +83,9 @@ class Recurrent:
             accumulate(gradient, own)
         return np.concatenate(RDx, axis=-1), gradient
 
-    @cached_property
-    def width(self) -> int:
-        """The width of x_t."""
-        return self.cell.inputs - self.cell.outputs
-
-    @cached_property
-    def inputs(self) -> int:
-        """The numbers of a sequence."""
-        return self.steps * self.width
-
-    @cached_property
-    def outputs(self) -> int:
-        """The width of h_t."""
-        return self.cell.outputs
-
-    @property
-    def min_rows(self) -> int:
-        """Those of the cell, which gets one row of each example."""
-        return self.cell.min_rows
-
     def rows_out(self, rows: int) -> int:
         """The number of output rows for `rows` input rows."""
         return rows * self.steps
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Those of the cell."""
-        return self.cell.shapes
-
-    @property
-    def owners(self) -> dict:
-        """Those of the cell."""
-        return self.cell.owners
 
     @property
     def names(self) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Exact policy optimisation: a linear-Gaussian policy steers a point, the expected cost in closed form (eqs. 23 and 24).
 
-The state s has two coordinates; `horizon` times s' = s + a with a = A [x; 1] + sigma e, e ~ N(0, I). The observation x is s,
-optionally followed by constants. The cost after every move is the squared distance to the goal y. Dynamics are linear and the
-cost quadratic, so the expected cost depends only on the second moments of z = [x; 1; y], which F = I + E A propagates.
+The state s has two coordinates; `horizon` times s' = s + a with a = A [x; 1] + sigma e, e ~ N(0, I). The
+observation x is s, optionally followed by constants. The cost after every move is the squared distance to the
+goal y. Dynamics are linear and the cost quadratic, so the expected cost depends only on the second moments of
+z = [x; 1; y], which F = I + E A propagates.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ class LinearPolicy:
     horizon     moves of an episode
     noise       sigma, the standard deviation of each coordinate of a move
     discount    g: the cost after move t has the weight g^(t-1)
-    The loss is the expected cost of an episode divided by the horizon; with discount 1, the mean over its moves. It is computed
-    from second moments of positions: in float32 keep starts and goals near the origin (at 100 the error of the cost is 1e-3).
+    The loss is the expected cost of an episode divided by the horizon; with discount 1, the mean over its
+    moves. It is computed from second moments of positions: in float32 keep starts and goals near the origin
+    (at 100 the error of the cost is 1e-3).
     """
 
     inputs: int = DIM

@@ -1,8 +1,9 @@
 """REINFORCE gradients from sampled episodes, and several published Hessian estimators (eq. 25).
 
-A Gaussian policy moves a point in the plane; its mean is a network of the position, a = mu(s) + sigma e. The environment is not
-differentiated: only log pi(a | s) = -|a - mu(s)|^2 / (2 sigma^2) has a gradient. The noise e is part of x, so every theta draws
-its own episodes from the same noise and a run can be repeated: `maml.py` trains this policy without changes.
+A Gaussian policy moves a point in the plane; its mean is a network of the position, a = mu(s) + sigma e. The
+environment is not differentiated: only log pi(a | s) = -|a - mu(s)|^2 / (2 sigma^2) has a gradient. The noise
+e is part of x, so every theta draws its own episodes from the same noise and a run can be repeated: `maml.py`
+trains this policy without changes.
 
 Three surrogate losses have this gradient and differ in their Hessians:
     surrogate   log-probabilities times the cost to go, common in code (Finn 2017); it ignores that the sampling distribution
@@ -86,7 +87,8 @@ class SampledPolicy:
     discount    g: the cost after move t has the weight g^(t-1)
     hessian     one of HESSIAN_ESTIMATORS
     baseline    baseline(C, observations, y) is subtracted from the cost to go C (T, n, horizon) of the move made at each of the
-                observations (T, n, horizon, 2); it changes no mean if it is independent of the move. None: none
+                observations (T, n, horizon, 2); it changes no mean if it is independent of the move. None:
+                none
     max_step    each coordinate of a move is clipped to +- this by the environment. None: not clipped
     cost        of the distance to the goal, one of COSTS: squared as in `LinearPolicy`, the distance, or saturated at 4 above 2
     """
