@@ -61,9 +61,9 @@ class Settings:
     outer_lr: float = _setting(0.001, validate.rate, "learning rate of the outer loop (Adam), beta")
     half_life: int = _setting(0, partial(validate.count, least=0), "iterations that halve the outer learning rate (0: constant)")
     hidden: tuple[int, ...] = _setting((40, 40), _widths, "units in every hidden layer, or filters in every block")
-    activation: str = _setting("relu", one_of(*ACTIVATIONS), f"after every hidden layer: {', '.join(ACTIVATIONS)}")
+    activation: str = _setting("relu", one_of(*ACTIVATIONS), f"activation after every hidden layer: {', '.join(ACTIVATIONS)}")
     iterations: int = _setting(15_000, validate.count, "steps of the outer loop, in total")
-    seed: int = _setting(0, partial(validate.count, least=0), "of the initialisation, the classes and the tasks")
+    seed: int = _setting(0, partial(validate.count, least=0), "seed of the initialisation, the classes and the tasks")
     dtype: str = _setting("float64", one_of("float64", "float32"), "precision: float64 or float32")
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"check": _options})
 

@@ -83,7 +83,7 @@ def test_a_new_method_is_trained_judged_shown_and_can_be_set(tmp_path, monkeypat
     assert main(["compare", "--methods", "maml", "--zeal", "0.5"]) == 2
     assert "--zeal is for lazy, not for maml" in capsys.readouterr().err
     assert main([*argv, "--zeal", "0.5", "--resume"]) == 2
-    assert "was trained with zeal 0.75, asked for was 0.5" in capsys.readouterr().err
+    assert "was trained with zeal 0.75, not 0.5" in capsys.readouterr().err
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     length = command.add_mutually_exclusive_group()
     for each in fields(Settings):
         if each.name == "hidden":
-            command.add_argument("--width", dest="hidden", type=int, help=each.metadata["help"])
+            command.add_argument("--width", dest="hidden", metavar="WIDTH", type=int, help=each.metadata["help"])
         elif each.name in FIELDS:
             where = length if each.name == "iterations" else command
             where.add_argument(_flag(each.name), type=type(each.default), help=each.metadata["help"])

@@ -107,20 +107,18 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from tinymaml.training.evaluation import format_number
 
     state, settings = load_run(arguments.checkpoint, arguments.data)
-    changes = {name: getattr(arguments, name) for name in ("shots", "inner_lr")}
-    test = replace(settings, **{name: value for name, value in changes.items() if value is not None})  # of new tasks
-    count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
-    family, method = tasks.named(test.family), methods.named(test.method)
+    family, method = tasks.named(settings.family), methods.named(settings.method)
     if arguments.inner_lr is not None and not method.uses_inner_lr(settings):
         how = "adapts at rates of its own" if method.adapts else "does not adapt"
         raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} {how}: leave it out")
+    given = {name: value for name in ("shots", "inner_lr") if (value := getattr(arguments, name)) is not None}
+    test = replace(settings, **given)  # of the new tasks; the training classes depend on the settings of the run
+    count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
     batch = new_tasks(test, count, family.test_queries, arguments.seed)
-    adapted = replace(settings, inner_lr=test.inner_lr)  # with the classes of its training
-    curve = evaluate_method(adapted, state.theta, batch, steps)
-    trained = f"{method.style.label}, {state.iteration:,} iterations"
-    own = "rates of its own" if method.adapts else "no adaptation"
-    rate = f"inner_lr {test.inner_lr:g}" if method.uses_inner_lr(settings) else own
-    print(f"{trained}; {count} new tasks, {family.title(test)}, {rate}")
+    curve = evaluate_method(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)
+    rate = "rates of its own" if method.adapts else "no adaptation"
+    rate = f"inner_lr {test.inner_lr:g}" if method.uses_inner_lr(settings) else rate
+    print(f"{method.style.label}, {state.iteration:,} iterations; {count} new tasks, {family.title(test)}, {rate}")
     print(f"{'steps':>5}  {family.metric.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
         mean = f"{format_number(curve.mean[k])} +- {format_number(curve.interval[k])}"

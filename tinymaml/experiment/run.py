@@ -19,13 +19,13 @@ from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings, as_dict, differences, rng_for
 from tinymaml.tasks import TaskBatch
 from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate, width
-from tinymaml.training.loop import Diverged, TrainingState, initial_state, train
+from tinymaml.training.loop import Diverged, TrainingState, train
 from tinymaml.training.optimizers import Adam
 
 THETAS = 6  # theta, its gradient, Adam's two moments, and the temporaries of one step of Adam
 FORMED = 3  # the copy, its gradient, and its gradient on the way back
 
-# -- what the settings mean ----------------------------------------------------------------------------------
+# -- from settings ----------------------------------------------------------------------------------
 
 
 def model(settings: Settings) -> Network:
@@ -122,14 +122,14 @@ def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, ste
     metric, adapts = tasks.named(settings.family).metric, methods.named(settings.method).adapts
     chunk = chunk_size(model(settings), max(batch.x_support.shape[1], batch.x_query.shape[1]), settings.dtype)
 
-    def judged(part: TaskBatch) -> np.ndarray:
-        begun = adaptation_setup(settings, theta, part)
+    def values_of(part: TaskBatch) -> np.ndarray:
+        setup = adaptation_setup(settings, theta, part)
         if adapts:
-            return evaluate(begun.model, begun.theta, begun.batch, inner_lr=begun.inner_lr, steps=steps, metric=metric).values
-        here = begun.model.at(begun.theta, begun.batch.x_query, begun.batch.y_query)
-        return constant(metric.value(here, begun.batch.y_query), steps).values
+            return evaluate(setup.model, setup.theta, setup.batch, inner_lr=setup.inner_lr, steps=steps, metric=metric).values
+        here = setup.model.at(setup.theta, setup.batch.x_query, setup.batch.y_query)
+        return constant(metric.value(here, setup.batch.y_query), steps).values
 
-    values = [judged(batch[first:first + chunk]) for first in range(0, len(batch), chunk)]
+    values = [values_of(batch[first:first + chunk]) for first in range(0, len(batch), chunk)]
     return curve(np.concatenate(values, axis=1), diverges=metric.diverges)
 
 
@@ -142,42 +142,31 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
     ValueError if the checkpoint has other settings; Diverged says which rate to lower. An existing checkpoint is never
     overwritten by a run that does not resume it, and the folder is locked against other processes.
     """
-    settings = resolve(settings)
+    settings, path = resolve(settings), Path(path)
     fits(settings)
-    with locked(Path(path).parent):
-        return _run(settings, path, resume, progress)
+    method, optimizer = methods.named(settings.method), Adam(settings.outer_lr, settings.half_life)
+    method_gradient = gradient(settings)
+    with locked(path.parent):
+        if path.exists():
+            if not resume:
+                raise ValueError(f"{path} holds an earlier run: resume it (resume=True, or --resume), or choose another folder")
+            state = _resumed(path, settings)
+        else:
+            state = initial_state(initialisation(settings), optimizer, rng_for(settings.seed, "training tasks"))
+        kept = asdict(stored(settings))
 
+        def save(state: TrainingState) -> None:
+            with defer_signals():
+                checkpoint.save(path, state, kept)
 
-def _run(settings: Settings, path: Path, resume: bool, progress: bool) -> TrainingState:
-    """`run`, in a locked folder."""
-    path, method = Path(path), methods.named(settings.method)
-    optimizer, moves = Adam(settings.outer_lr, settings.half_life), gradient(settings)
-    if path.exists():
-        if not resume:
-            raise ValueError(f"{path} holds an earlier run: resume it (resume=True, or --resume), or choose another folder")
-        state = _restore(path, settings)
-    else:
-        state = initial_state(initialisation(settings), optimizer, rng_for(settings.seed, "training tasks"))
-    kept = asdict(stored(settings))
-
-    def save(state: TrainingState) -> None:
-        with defer_signals():
-            checkpoint.save(path, state, kept)
-
-    try:
-        return train(
-            moves,
-            sampler(settings),
-            state,
-            optimizer=optimizer,
-            iterations=settings.iterations,
-            save=save,
-            label=method.style.label if progress else None,
-        )
-    except Diverged as error:
-        rate = as_dict(settings)[method.lr_to_lower]
-        hint = f"{error.what} with {method.lr_to_lower} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
-        raise Diverged(error.iteration, hint) from error
+        label = method.style.label if progress else None
+        schedule = {"optimizer": optimizer, "iterations": settings.iterations, "save": save, "label": label}
+        try:
+            return train(method_gradient, sampler(settings), state, **schedule)
+        except Diverged as error:
+            rate = as_dict(settings)[method.lr_to_lower]
+            hint = f"{error.what} with {method.lr_to_lower} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
+            raise Diverged(error.iteration, hint) from error
 
 
 def stored(settings: Settings) -> Settings:
@@ -212,12 +201,10 @@ def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settin
     return state, settings
 
 
-def _restore(path: Path, settings: Settings) -> TrainingState:
+def _resumed(path: Path, settings: Settings) -> TrainingState:
     """The state in `path`, which must have the same settings, except for the number of iterations."""
     state, had = load_run(path, settings.options.get("data"))
     for name in differences(replace(had, iterations=settings.iterations), settings):
-        was, asked = (as_dict(each).get(name) for each in (had, settings))
-        raise ValueError(
-            f"{path} was trained with {name} {was}, asked for was {asked}: ask for the same, or choose another folder"
-        )
+        was, now = (as_dict(each).get(name) for each in (had, settings))
+        raise ValueError(f"{path} was trained with {name} {was}, not {now}: ask for the same, or choose another folder")
     return state
