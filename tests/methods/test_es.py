@@ -1,4 +1,4 @@
-"""Evolution strategies: eq. 26 is exact where it can be, adaptation by trying never makes it worse, a run can be resumed."""
+"""Evolution strategies: eq. 26 is exact for quadratic losses, hill climbing never raises the loss, a run can be resumed."""
 
 import sys
 from dataclasses import replace
@@ -93,7 +93,7 @@ def test_an_estimate_is_of_the_arrays_as_they_were(climb):
 
 
 @pytest.mark.parametrize("climb", [False, True])
-def test_a_blind_model_is_adapted_by_the_same_lines(climb):
+def test_a_black_box_model_is_adapted_by_adapt(climb):
     """Seeds 0 to 9: after three steps the loss of every task is below 0.7 of what it was."""
     rng, policy = np.random.default_rng(0), LinearPolicy(horizon=5)
     theta, batch = policy.init(rng), Navigation(horizon=5, start_range=0.01).sample(rng, tasks=6)
@@ -148,7 +148,7 @@ def test_every_inner_step_tries_new_directions(climb, seed):
 
 
 @pytest.mark.parametrize(("climb", "seed"), DIRECTIONS)
-def test_the_directions_of_a_task_are_its_own_whatever_stands_beside_it(climb, seed):
+def test_the_perturbations_of_a_task_do_not_depend_on_other_tasks(climb, seed):
     """The numbers of a task depend on no other task, on no order, and not on how many are evaluated at a time."""
     rng, policy = np.random.default_rng(seed), LinearPolicy(horizon=5)
     theta, batch = policy.init(rng), Navigation(horizon=5).sample(rng, tasks=7)
@@ -165,14 +165,14 @@ def test_the_directions_of_a_task_are_its_own_whatever_stands_beside_it(climb, s
     assert (other[1:] != whole[1:]).all(1).all()
 
 
-def test_first_order_maml_of_several_steps_sees_the_same_directions_as_adaptation():
+def test_first_order_maml_of_several_steps_uses_the_perturbations_of_adaptation():
     rng, policy = np.random.default_rng(0), LinearPolicy(horizon=5)
     theta, batch, blind = policy.init(rng), Navigation(horizon=5).sample(rng, tasks=3), BlackBoxModel(policy, 5, 0.1)
     meta = meta_gradient(blind, theta, batch, inner_lr=0.05, steps=3, first_order=True)
     np.testing.assert_allclose(meta.losses, evaluate(blind, theta, batch, inner_lr=0.05, steps=3).values[-1], rtol=1e-12)
 
 
-def test_climbing_takes_what_is_better_of_each_task():
+def test_hill_climbing_keeps_the_better_point_of_each_task():
     one, other = (Parameters(w=np.full((3, 2, 1), value)) for value in (1.0, 2.0))
     np.testing.assert_array_equal(where(np.array([True, False, True]), one, other)["w"][:, 0, 0], [1, 2, 1])
 
@@ -230,7 +230,7 @@ def test_a_run_that_is_resumed_is_bit_for_bit_the_run_that_was_not(tmp_path, ins
         (lambda: settings_for("sinusoids", "maml", pairs=3), ValueError, "--pairs is for es, not for"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(call, error, sentence):
+def test_wrong_arguments_are_refused(call, error, sentence):
     with pytest.raises(error, match=f"^{sentence}"):
         call()
 

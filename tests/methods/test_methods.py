@@ -28,7 +28,7 @@ def test_no_two_methods_or_references_look_alike():
         assert len({str(getattr(style, place)) for style in styles}) == len(styles)
 
 
-def test_names_are_unique_and_every_method_says_what_it_is():
+def test_names_are_unique_and_every_method_has_a_description():
     assert len({method.name for method in methods.METHODS}) == len(methods.METHODS)
     assert all(len(method.help.split()) > 4 for method in methods.METHODS)
     assert methods.named("maml") is methods.METHODS[0]
@@ -36,7 +36,7 @@ def test_names_are_unique_and_every_method_says_what_it_is():
         methods.named("magic")
 
 
-def test_whether_a_method_applies_is_decided_by_what_the_family_has():
+def test_a_method_supports_families_that_have_what_it_needs():
     bare = replace(tasks.named("sinusoids"), with_task_params=None)
     for name, hook in (("oracle", "with_task_params"), ("transfer", "classes")):
         method = methods.named(name)
@@ -70,7 +70,7 @@ def test_steps_are_steps_of_the_inner_loop():
     assert gradient(three)(theta, batch, 0).loss != gradient(one)(theta, batch, 0).loss
 
 
-def test_a_new_head_stands_on_what_the_trained_network_makes_of_the_inputs():
+def test_a_new_head_takes_the_features_of_the_trained_network():
     settings = small("planes", "transfer", classes=9)
     net, theta, batch = model(settings), initialisation(settings), new_tasks(settings, 2, 2)
     assert (net.inputs, net.outputs, net.shapes["W2"]) == (10, 9, (6, 6))
@@ -81,7 +81,7 @@ def test_a_new_head_stands_on_what_the_trained_network_makes_of_the_inputs():
     np.testing.assert_allclose(logits, net.predict(theta, batch.x_query), rtol=1e-5)
 
 
-def test_transfer_is_shown_labelled_examples_of_all_training_classes():
+def test_transfer_is_trained_on_labelled_examples_of_all_training_classes():
     settings = small("planes", "transfer", classes=9, ways=4)
     batch = sampler(settings)(np.random.default_rng(0))
     assert batch.x_support.shape == batch.x_query.shape == (1, 12, 10) and batch.y_support.shape == (1, 12, 9)
@@ -90,7 +90,7 @@ def test_transfer_is_shown_labelled_examples_of_all_training_classes():
         assert y.sum() == 1 and (pool[y.argmax()] == x).all(-1).any()
 
 
-def test_the_oracle_is_told_its_task_in_training_and_on_new_tasks():
+def test_the_oracle_has_its_task_params_in_training_and_on_new_tasks():
     settings = small("sinusoids", "oracle")
     assert (model(settings).inputs, model(settings).outputs) == (3, 1)
     shown, plain = (sampler(each)(np.random.default_rng(1)) for each in (settings, small("sinusoids", "maml")))
@@ -100,7 +100,7 @@ def test_the_oracle_is_told_its_task_in_training_and_on_new_tasks():
     np.testing.assert_array_equal(begun.batch.x_query, with_task_params(batch).x_query)
 
 
-def test_what_is_not_trained_cannot_be_and_starts_where_training_would():
+def test_scratch_cannot_be_trained_and_starts_at_the_initialisation():
     settings = small("sinusoids", "scratch")
     with pytest.raises(ValueError, match="scratch is not trained: choose one of maml"):
         gradient(settings)
@@ -248,7 +248,7 @@ def test_a_run_trains_parameters_and_rates_and_nothing_else(method):
 
 
 @pytest.mark.parametrize("method", [each for each in methods.METHODS if each.gradient], ids=lambda each: each.name)
-def test_every_method_is_shown_the_same_stream_of_tasks(method):
+def test_every_method_is_trained_on_the_same_stream_of_tasks(method):
     """Several batches long; the oracle sees more of each, transfer other batches of the same classes."""
     if method.name == "transfer":
         pytest.skip("it is shown labelled examples, no tasks")
@@ -267,7 +267,7 @@ def test_a_query_loss_after_one_step_is_maml():
     compare("gradient", Parameters({name: mine.gradient[name] for name in other.gradient}), other.gradient)
 
 
-def test_the_spring_holds_on_new_tasks_as_in_training():
+def test_new_tasks_have_the_proximal_term_of_training():
     settings = small("sinusoids", "imaml", strength=50.0)
     theta, batch = initialisation(settings), new_tasks(settings, 3, 2)
     far = []

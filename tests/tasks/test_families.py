@@ -32,7 +32,7 @@ def small(family, method="maml", **more):
     return settings_for(family, method, tasks=3, queries=2, hidden=(6,) * layers, **few, **more)
 
 
-def test_names_are_unique_and_every_family_says_what_it_is():
+def test_names_are_unique_and_every_family_has_a_description():
     assert len({family.name for family in tasks.FAMILIES}) == len(tasks.FAMILIES)
     assert all(len(family.help.split()) > 4 for family in tasks.FAMILIES)
     with pytest.raises(ValueError, match="unknown family 'chess': choose one of sinusoids, planes, sequences, navigation"):
@@ -52,7 +52,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("family", [family for family in tasks.FAMILIES if family.paper], ids=lambda family: family.name)
-def test_what_the_paper_reports_is_of_this_task_network_and_method_and_of_no_other(family):
+def test_published_results_apply_to_their_own_settings_only(family):
     tried = [*OTHERS.items(), ("ways", 5), ("ways", 20), ("shots", 1), ("shots", 5), ("model", "mlp"), ("model", "cnn")]
     shared = {"family": family.name, "seed": 3, "dtype": "float32", "iterations": 2}
     for each in family.paper:

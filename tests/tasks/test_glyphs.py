@@ -89,7 +89,7 @@ def test_a_steady_hand_writes_the_same_each_time_but_for_the_pen():
 
 
 @pytest.mark.parametrize("name", ["jitter", "shift", "slant", "stretch"])
-def test_each_unsteadiness_by_itself(name):
+def test_each_distortion_by_itself(name):
     steady = {"jitter": 0, "shift": 0, "slant": 0, "stretch": 0}
     rng = np.random.default_rng(0)
     meant = rng.standard_normal((3, 5, 2))

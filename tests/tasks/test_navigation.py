@@ -20,7 +20,7 @@ few = st.integers(1, 5)
 
 @quick
 @given(seed=seeds, count=few, shots=few, queries=few, dtype=st.sampled_from(["f8", "f4"]))
-def test_a_batch_holds_starts_and_beside_each_its_goal(seed, count, shots, queries, dtype):
+def test_a_batch_holds_starts_and_the_goal_of_each(seed, count, shots, queries, dtype):
     draw = lambda: Navigation().sample(np.random.default_rng(seed), tasks=count, shots=shots, queries=queries, dtype=dtype)
     batch, again = draw(), draw()
     assert batch.x_support.shape == batch.y_support.shape == (count, shots, 2)
@@ -44,7 +44,7 @@ def test_a_slice_keeps_its_goals_and_one_goal_cannot_be_cut():
         batch.task_params[5]
 
 
-def test_the_oracle_sees_the_goal_and_the_references_are_what_can_be_had():
+def test_the_oracle_has_the_goal_and_the_baselines_are_lower_bounds():
     """No policy is better than told and at the goal in one move, and none that is not told better than at the mean goal."""
     batch = new_tasks(settings_for("navigation", horizon=4), 500, 3)
     told, blind = navigation.with_task_params(batch), model(settings_for("navigation", horizon=4))
@@ -83,7 +83,7 @@ def at_once(inputs):
         (lambda: model(settings_for("navigation", hidden=(40,))), ValueError, r"hidden is \(40,\), expected no hidden layers"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(call, error, sentence):
+def test_wrong_arguments_are_refused(call, error, sentence):
     with pytest.raises(error, match=f"^{sentence}"):
         call()
 

@@ -128,7 +128,7 @@ def test_every_way_to_give_the_archives(tmp_path):
     np.testing.assert_array_equal(both.characters, np.concatenate([expected(), expected(first=500)]))
 
 
-def test_what_a_computer_adds_to_an_archive_is_passed_over(tmp_path):
+def test_extra_files_in_an_archive_are_ignored(tmp_path):
     junk = {"__MACOSX/images_background/Greek/character01/._0001_01.png": b"x", "images_background/.DS_Store": b"x"}
     zipped(tmp_path, files() | junk)
     np.testing.assert_array_equal(load(tmp_path, complete=False).background, expected())
@@ -161,7 +161,7 @@ def test_another_archive_under_the_same_name_is_read_anew(tmp_path, make):
     np.testing.assert_array_equal(load(tmp_path, complete=False).background, expected(first=100))
 
 
-def test_what_another_version_kept_is_not_used(tmp_path, monkeypatch):
+def test_the_cache_of_another_version_is_not_used(tmp_path, monkeypatch):
     zipped(tmp_path, files())
     monkeypatch.setattr(omniglot, "FORMAT", "an older one")
     monkeypatch.setattr(omniglot, "shrink", lambda image: np.zeros((28, 28), np.uint8))
@@ -189,7 +189,7 @@ def test_a_damaged_cache_is_made_again(tmp_path, only_once):
         assert len(only_once) == times and cache.read_bytes() == whole
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_gives_a_warning(tmp_path, monkeypatch):
     zipped(tmp_path, files())
     monkeypatch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     with pytest.warns(UserWarning, match=r"cannot be kept in .* \(Perm.*: put the data into a folder") as said:
@@ -243,7 +243,7 @@ def test_an_archive_cut_short(tmp_path, part):
 
 
 @pytest.mark.parametrize("error", [ValueError("negative seek value -1860"), zlib.error("invalid"), struct.error("short")])
-def test_whatever_the_zip_module_raises_is_told_with_the_place(tmp_path, error, monkeypatch):
+def test_every_error_of_the_zip_module_names_the_archive(tmp_path, error, monkeypatch):
     zipped(tmp_path, files())
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: (_ for _ in ()).throw(error))
     refused(tmp_path, ValueError, rf"images_background.zip is not a whole zip file \({error}\): .* download it again")
@@ -352,7 +352,7 @@ def test_rotations_are_further_classes():
 # -- the family ----------------------------------------------------------------------------------------------
 
 
-def test_every_method_is_compared_on_what_was_loaded(tmp_path, monkeypatch):
+def test_every_method_is_compared_on_the_loaded_images(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (12, 20, 784), dtype=np.uint8)
     monkeypatch.setattr(omniglot, "load", lambda folder: Omniglot(images, None) if folder == str(tmp_path) else None)
     few = replace(omniglot.FAMILY, test_tasks=3, test_queries=2)
@@ -431,7 +431,7 @@ def test_a_run_is_evaluated_and_resumed_from_wherever_its_data_are(trained, tmp_
     assert settings == same
 
 
-def test_what_a_run_writes_says_what_its_data_are_and_not_where(trained, tmp_path, monkeypatch):
+def test_a_run_stores_a_digest_of_its_data_and_no_path(trained, tmp_path, monkeypatch):
     assert "archives" not in str(checkpoint.load(trained)[1])
     monkeypatch.setattr(tasks, "FAMILIES", (replace(omniglot.FAMILY, test_tasks=3),))
     argv = ["compare", "omniglot", "--methods", "maml,transfer", "--iterations", "1", *FEW, "--out"]

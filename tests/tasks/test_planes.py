@@ -43,7 +43,7 @@ def test_an_example_lies_near_its_class_in_the_plane_and_anywhere_beside_it(seed
     assert (np.linalg.norm(beside, axis=-1) > 0.01).all()  # eight normal numbers as small as that: 1e-17
 
 
-def test_the_spreads_are_what_they_are_said_to_be():
+def test_the_standard_deviations_are_as_documented():
     planes, rng = Planes(between=2.0, within=0.3, nuisance=0.7), np.random.default_rng(0)
     classes = planes.classes(rng, 20_000)
     noise = planes.examples(rng, classes, 1)[:, 0] @ planes.rotation.T

@@ -32,7 +32,7 @@ def by_hand(taps, x):
 
 @quick
 @given(seed=seeds, count=few, shots=few, queries=few, steps=few, dtype=st.sampled_from(["f8", "f4"]))
-def test_a_batch_holds_what_each_filter_makes_of_its_sequences(seed, count, shots, queries, steps, dtype):
+def test_a_batch_holds_the_filtered_sequences(seed, count, shots, queries, steps, dtype):
     batch = Filters(steps).sample(np.random.default_rng(seed), tasks=count, shots=shots, queries=queries, dtype=dtype)
     assert batch.x_support.shape == batch.y_support.shape == (count, shots, steps)
     assert batch.x_query.shape == batch.y_query.shape == (count, queries, steps)
@@ -86,13 +86,13 @@ def test_least_squares_finds_the_taps_exactly(seed, shots, dtype):
     np.testing.assert_allclose(value["zero"](batch), (batch.y_query.astype(float) ** 2).mean((1, 2)), rtol=1e-5)
 
 
-def test_least_squares_sees_the_support_set_only():
+def test_least_squares_uses_the_support_set_only():
     batch = Filters().sample(np.random.default_rng(0), tasks=3, shots=2)
     other = replace(batch, x_query=batch.x_query + 1, y_query=0 * batch.y_query, task_params=None)
     np.testing.assert_array_equal(sequences.least_squares(other).taps, sequences.least_squares(batch).taps)
 
 
-def test_the_oracle_is_told_the_taps_of_its_own_task_at_every_step():
+def test_the_oracle_has_the_taps_of_its_task_at_every_step():
     batch = Filters().sample(np.random.default_rng(3), tasks=5, shots=4, queries=3, dtype=np.float32)
     seen = sequences.with_task_params(batch)
     assert seen.x_support.shape == (5, 4, 48) and seen.x_query.shape == (5, 3, 48) and seen.x_query.dtype == np.float32
@@ -120,7 +120,7 @@ def test_the_oracle_is_told_the_taps_of_its_own_task_at_every_step():
         (lambda: settings_model(hidden=()), ValueError, r"hidden is \(\), expected one width"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(call, error, sentence):
+def test_wrong_arguments_are_refused(call, error, sentence):
     with pytest.raises(error, match=f"^{sentence}"):
         call()
 
@@ -175,7 +175,7 @@ def script(monkeypatch):
     sys.modules.pop("memory", None)
 
 
-def test_a_step_is_told_the_answer_of_the_step_before(script):
+def test_a_step_has_the_target_of_the_step_before_as_input(script):
     x, y = script.points(np.random.default_rng(0), tasks=3)
     rows, targets = script.told_late(np.random.default_rng(0), tasks=3)
     steps = rows.reshape(3, script.POINTS, 2)

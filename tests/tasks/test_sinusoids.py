@@ -14,7 +14,7 @@ few = st.integers(1, 12)
 
 
 @given(seed=seeds, tasks=few, shots=few, queries=few, dtype=st.sampled_from(["f8", "f4"]))
-def test_a_batch_is_what_the_paper_says(seed, tasks, shots, queries, dtype):
+def test_a_batch_is_drawn_as_in_the_paper(seed, tasks, shots, queries, dtype):
     batch = Sinusoids().sample(np.random.default_rng(seed), tasks=tasks, shots=shots, queries=queries, dtype=dtype)
     assert len(batch) == tasks
     assert batch.x_support.shape == batch.y_support.shape == (tasks, shots, 1)
@@ -109,7 +109,7 @@ def test_with_phases_around_the_whole_circle_it_is_zero():
     np.testing.assert_allclose(task_blind(Sinusoids(phase=(1.0, 1.0)), x), 2.55 * np.sin(x - 1.0))
 
 
-def test_the_oracle_is_told_amplitude_and_phase_of_its_own_task():
+def test_the_oracle_has_amplitude_and_phase_of_its_task():
     batch = Sinusoids().sample(np.random.default_rng(3), tasks=5, shots=4, queries=3, dtype=np.float32)
     seen = with_task_params(batch)
     assert seen.x_support.shape == (5, 4, 3) and seen.x_query.shape == (5, 3, 3)

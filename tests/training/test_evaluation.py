@@ -90,6 +90,6 @@ def test_zero_steps_are_refused():
         evaluate(model, theta, batch, inner_lr=0.1, steps=0)
 
 
-def test_a_statistic_is_told_in_a_few_characters_whatever_it_is():
+def test_every_number_is_formatted_in_a_few_characters():
     assert [format_number(value, 2) for value in (0.126, 99999.0, np.nan, np.inf)] == ["0.13", "99999.00", "nan", "inf"]
     assert [format_number(value) for value in (1e5, 1.26e44)] == ["1.0e+05", "1.3e+44"]

@@ -79,7 +79,7 @@ def test_it_saves_by_time_where_iterations_are_long(monkeypatch):
 @pytest.mark.parametrize(("loss", "scale", "sentence"), [
     (np.nan, 1, "the loss is nan"), (1.0, np.inf, "the gradient is not finite"), (1.0, 1e200, "the gradient is not finite, or"),
 ])
-def test_it_never_steps_along_what_is_not_finite(loss, scale, sentence):
+def test_it_never_steps_along_a_gradient_that_is_not_finite(loss, scale, sentence):
     saved = []
 
     def gradient(theta, batch, iteration):

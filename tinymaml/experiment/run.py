@@ -19,7 +19,7 @@ from tinymaml.parameters import Parameters
 from tinymaml.settings import Settings, as_dict, differences, rng_for
 from tinymaml.tasks import TaskBatch
 from tinymaml.training.evaluation import Curve, chunk_size, constant, curve, evaluate, width
-from tinymaml.training.loop import Diverged, TrainingState, train
+from tinymaml.training.loop import Diverged, TrainingState, initial_state, train
 from tinymaml.training.optimizers import Adam
 
 THETAS = 6  # theta, its gradient, Adam's two moments, and the temporaries of one step of Adam

@@ -1,7 +1,7 @@
 """ES-MAML: evolution strategies in place of gradients, eq. 26 (Song et al. 2020, arXiv 1910.01215).
 
 The loss after adaptation is evaluated at antithetic pairs theta + sigma e and theta - sigma e; the differences of the two
-values weight the perturbations e. All points of all tasks are one batch, of which only the loss is computed.
+values weight the perturbations e. All points of all tasks are one batch; only its loss is computed.
 """
 
 from __future__ import annotations

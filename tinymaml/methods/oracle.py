@@ -32,7 +32,7 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
 METHOD = Method(
     "oracle",
     "one network with the task parameters as further inputs; it does not adapt",
-    PlotStyle("oracle (told the task)", "#009E73", (0, (5, 1)), "D"),
+    PlotStyle("oracle (knows the task)", "#009E73", (0, (5, 1)), "D"),
     gradient,
     sizes=sizes,
     sampler=sampler,

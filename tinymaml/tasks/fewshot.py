@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import isqrt
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings, one_of
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour
-from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published, adapted_by_steps
+from tinymaml.tasks.family import Baseline, Family, ModelSpec, adapted_by_steps
 from tinymaml.training.evaluation import ACCURACY
 
 EXAMPLES = 20  # of each class in a pool, as in Omniglot
@@ -117,9 +116,6 @@ def filters(comparison: Any) -> Any:
     return class_plots.filters(kernels | {"ten times the step": 10 * (after - before)})
 
 
-FIGURES = MappingProxyType({"episode.png": episode, "filters.png": filters})
-
-
 def classification(
     name: str,
     help: str,
@@ -127,22 +123,20 @@ def classification(
     inputs: int,
     training: Callable[[Settings], Any],
     testing: Callable[[Settings], Any],
-    classes: Callable[[Settings], np.ndarray] | None = None,
     defaults: Mapping[str, Any],
     options: tuple[Option, ...] = (),
-    shots: tuple[int, ...] = (1, 5),
-    figures: Mapping[str, Callable[[Any], Any]] = FIGURES,
-    paper: tuple[Published, ...] = (),
-    report_steps: tuple[int, ...] = Family.report_steps,
-    training_only: tuple[str, ...] = ("fixed_labels",),
     pooled: Callable[[Settings], int] = lambda settings: 0,
-    content: Callable[[Settings], str] | None = None,
+    **more: Any,
 ) -> Family:
     """The family of N-way tasks whose classes come from `training(settings)` and, new ones, from `testing(settings)`.
 
-    Both are sources for `Episodes`; `inputs` is the width of an example. classes(settings) is an array of training classes, by
-    default that of `training`. pooled(settings) is the number of classes that are drawn at once and cached.
+    Both are sources for `Episodes`; `inputs` is the width of an example, pooled(settings) the number of classes that are drawn
+    at once and cached. `more` are further fields of `Family`; the training classes are by default those of `training`.
     """
+    shared = {
+        "classes": training, "shots": (1, 5), "figures": {"episode.png": episode, "filters.png": filters},
+        "training_only": ("fixed_labels",),
+    }  # fmt: skip
     return Family(
         name,
         help,
@@ -155,18 +149,12 @@ def classification(
         testing=lambda s: Episodes(_enough(testing(s), s, "test"), s.options["ways"]),
         test_tasks=600,
         test_queries=15,
-        figures=figures,
         defaults={"shots": 1, "queries": 5, "inner_lr": 0.4, "activation": "tanh", "dtype": "float32"} | defaults,
-        shots=shots,
         options=(*OPTIONS, *options),
-        training_only=training_only,
         baselines=BASELINES,
-        paper=paper,
-        report_steps=report_steps,
         scratch=lambda s, tasks, queries: max(
             pooled(s) * EXAMPLES * inputs * 8,  # a pool in float32 and a second copy while it is drawn
             4 * s.options["ways"] ** 2,  # the targets of one task
         ),
-        classes=classes or training,
-        content=content,
+        **shared | more,
     )
