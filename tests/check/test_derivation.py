@@ -360,7 +360,7 @@ def test_a_rate_on_the_wrong_side_of_the_hessian_is_named():
     derivation = MetaDerivation(TASKS.model, TASKS.theta, TASKS.batch, inner_lr=rates, steps=2)
     parts = lambda *slips: outer_loop(TASKS.model, TASKS.theta, TASKS.batch, rates, 2, slips)["gradient"]
     derivation.check("gradient", parts())
-    with pytest.raises(WrongAnswer, match=r"alpha stands outside the product: eq. 12 has H \(alpha o u\)"):
+    with pytest.raises(WrongAnswer, match=r"alpha is outside the product: eq. 12 has H \(alpha o u\)"):
         derivation.check("gradient", parts("outside"))
 
 

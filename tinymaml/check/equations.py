@@ -227,7 +227,7 @@ def equation_errors(problem: Problem, steps: int = 3) -> dict[str, float]:
         near = replace(of, inner_lr=1 / strength, steps=15, strength=strength, rates=None, weights=None)
         try:
             found["implicit gradient, eq. 22"] = _library_error(22, near)
-        except ValueError:  # theta* stands on a kink
+        except ValueError:  # theta* is on a kink
             found["implicit gradient, eq. 22"] = 0.0
     return found
 

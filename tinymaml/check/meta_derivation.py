@@ -27,7 +27,7 @@ MISTAKES = {
     "sign": "the curvature term has the wrong sign: eq. 12 subtracts it",
     "added": "the curvature term has the wrong sign: eq. 12 subtracts it",
     "alpha": "the inner learning rate is missing before the curvature term (eq. 12)",
-    "outside": "alpha stands outside the product: eq. 12 has H (alpha o u), which is not alpha o (H u)",
+    "outside": "alpha is outside the product: eq. 12 has H (alpha o u), which is not alpha o (H u)",
     "at theta": "the gradient is taken at theta, not at theta'",
     "support": "this is the support gradient: u_K is the gradient of the query loss (eq. 12)",
     "H of query": "the Hessian is that of the query loss: eq. 12 has the support loss",

@@ -156,17 +156,17 @@ def _slope(slope: Callable) -> Rules:
 
 
 def _R_forward(*, p: Callable = lambda p, layer: p, v: Callable = lambda v, layer: v) -> Rules:
-    """Eq. 5 of an affine layer with something else for theta or for the direction."""
+    """Eq. 5 of an affine layer with another theta or direction."""
     return {Affine: {"R_forward": lambda right, layer, P, V, a, Ra: right(p(P, layer), v(V, layer), a, Ra)}}
 
 
 def _R_backward(change: Callable) -> Rules:
-    """Eqs. 7 and 8 of an affine layer with something else for what it is given: change(layer, p, v, a, Ra)."""
+    """Eqs. 7 and 8 of an affine layer with other arguments: change(layer, p, v, a, Ra)."""
     return {Affine: {"R_backward": lambda right, layer, p, v, a, Ra, D, RD: right(*change(layer, p, v, a, Ra), D, RD)}}
 
 
 def _loss(*names: str, factor: Callable) -> Rules:
-    """A loss with a factor too many in some of its three formulas."""
+    """A loss with an extra factor in some of its three formulas."""
     return {Loss: {name: times(factor) for name in names}}
 
 
