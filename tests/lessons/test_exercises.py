@@ -96,6 +96,7 @@ def test_what_is_wrong_in_every_exercise_is_refused_by_the_guard(answer, words):
     rng, model = np.random.default_rng(0), MLP([1, 2, 1])
     batch = Sinusoids().sample(rng, tasks=2)
     here = model.at(model.init(rng), batch.x_support[0], batch.y_support[0])
+    _ = here.z  # both sweeps are done, and all arrays are there
     given = rng.standard_normal(3), Parameters(w=rng.standard_normal(2)), batch, here
     before = [array.copy() for _, array in arrays_in(given)]
     with pytest.raises(exercises.WrongAnswer) as caught:
