@@ -1,7 +1,7 @@
 """Model-agnostic meta-learning, gradient by gradient: eqs. 11-13 and 20 (Finn, Abbeel, Levine 2017, arXiv 1703.03400).
 
-Model-agnostic: this module calls only `model.at`, and uses only `loss`, `gradient` and `hvp` of the result (see
-`Model` and `Surface` below).
+Model-agnostic: this module calls only `model.at`, and uses only `loss`, `gradient` and `hvp` of the result
+(see `Model` and `Surface` below).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.parameters import Parameters
 
-Rates = float | Mapping[str, float] | Parameters  # alpha: one number, one per parameter name, or one per entry
+Rates = float | Mapping[str, float] | Parameters  # alpha: one number, one per name, or one per entry
 
 
 class Surface(Protocol):
@@ -38,19 +38,20 @@ class Model(Protocol):
     """A model that can be meta-trained."""
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
-        """The loss surface of T tasks at theta, for x (T, n, ...) and y (T, n, ...); theta is shared or one per task."""
+        """The loss surface of T tasks at theta, shared or one per task; x (T, n, ...) and y (T, n, ...)."""
 
 
 def adapt(
     model: Model, theta: Parameters, x: np.ndarray, y: np.ndarray, *,
     inner_lr: Rates, steps: int = 1, fast_weights: bool = False,
 ) -> Parameters:  # fmt: skip
-    """The inner loop: `steps` steps of gradient descent on the examples of each task (eq. 11; the paper's eq. 1).
+    """The inner loop: `steps` steps of gradient descent on each task's examples (eq. 11; the paper's eq. 1).
 
-    x (T, n, ...) and y (T, n, ...) are the support sets; theta is shared or one per task. `inner_lr` is alpha: a
-    number, a mapping from parameter names to numbers (absent names stay fixed), or `Parameters` with a rate per
-    entry; rates may be negative. Returns theta_K, one per task; with `fast_weights`, some of its matrices are
-    factored, as in `meta_gradient`. ValueError for steps below 1 and for rates that do not fit theta.
+    x (T, n, ...) and y (T, n, ...) are the support sets; theta is shared or one per task. `inner_lr` is
+    alpha: a number, a mapping from parameter names to numbers (absent names stay fixed), or `Parameters` with
+    a rate per entry; rates may be negative. Returns theta_K, one per task; with `fast_weights`, some of its
+    matrices are factored, as in `meta_gradient`. ValueError for steps below 1 and for rates that do not fit
+    theta.
     """
     validate.parameters("theta", theta)
     alpha = validate.rates("inner_lr", inner_lr, theta)
@@ -68,7 +69,7 @@ class MetaGradient:
 
     losses               the query loss of each task at its adapted parameters, (T,)
     u                    u_0..u_K of eq. 12, one per task; first-order MAML has only u_K and uses it as u_0
-    curvature_terms      H_S(theta_k) (alpha o u_{k+1}) for k = 0..K-1, subtracted in eq. 12; None if first-order
+    curvature_terms      H_S(theta_k) (alpha o u_{k+1}) for k = 0..K-1, see eq. 12; None if first-order
     support_gradients    grad L_S(theta_k) for k = 0..K-1; None if first-order
     """
 
@@ -99,7 +100,7 @@ class MetaGradient:
 
     @cached_property
     def rates_gradient(self) -> Parameters | None:
-        """d loss / d alpha for each entry (eq. 20): minus the mean over tasks of sum_k u_{k+1} o grad L_S(theta_k).
+        """d loss / d alpha per entry: minus the mean over tasks of sum_k u_{k+1} o grad L_S(theta_k) (eq. 20).
 
         None if first-order.
         """
@@ -114,15 +115,15 @@ def meta_gradient(
 ) -> MetaGradient:  # fmt: skip
     """The gradient of the meta-loss with respect to the initialisation theta, exact or first-order (eqs. 11-13).
 
-    batch: x_support, y_support, x_query, y_query, each with a leading task axis. The query losses are evaluated
-    at the adapted parameters theta_K; the meta-gradient updates the original theta. `inner_lr` is alpha, as in
-    `adapt`. `first_order=True` drops every Hessian term of eq. 12 (the paper's section 5.2). Memory grows with
-    K: the intermediates of each inner step are kept until the backward recursion (eq. 12) has used them;
-    first-order MAML keeps none.
+    batch: x_support, y_support, x_query, y_query, each with a leading task axis. The query losses are
+    evaluated at the adapted parameters theta_K; the meta-gradient updates the original theta. `inner_lr` is
+    alpha, as in `adapt`. `first_order=True` drops every Hessian term of eq. 12 (the paper's section 5.2).
+    Memory grows with K: the intermediates of each inner step are kept until the backward recursion (eq. 12)
+    has used them; first-order MAML keeps none.
 
     `fast_weights` does not change the result: adapted matrices are stored as factors where the factors are
-    smaller (eqs. 14 and 15). Matrices that are already factored in theta stay factored. With one rate per entry
-    all matrices are dense.
+    smaller (eqs. 14 and 15). Matrices that are already factored in theta stay factored. With one rate per
+    entry all matrices are dense.
     """
     validate.parameters("theta", theta)
     validate.flag("first_order", first_order)

@@ -170,7 +170,7 @@ class Parameters(Mapping):
 
     @property
     def flat(self) -> np.ndarray:
-        """All entries in one new vector of shape (size,): the arrays concatenated in the order of their names."""
+        """All entries in a new vector (size,): the arrays concatenated in the order of their names."""
         return np.concatenate([_dense(array).ravel() for array in self._arrays.values()])
 
     def flat_like(self, other: Parameters) -> np.ndarray:
@@ -185,7 +185,7 @@ class Parameters(Mapping):
         return np.concatenate([_dense(self[name]).ravel() for name in other])
 
     def unflatten(self, vector: np.ndarray) -> Parameters:
-        """The inverse of `flat`: the entries of `vector` with the names, order and shapes of self (views, not copies).
+        """The inverse of `flat`: views of `vector` with the names, order and shapes of self.
 
         If the vector comes from Parameters with another order of names, make it with `flat_like`.
         """

@@ -4,8 +4,8 @@
 
 An image is a row of side * side * channels numbers, pixel by pixel; the channels of a pixel are adjacent.
 `Patches` (im2col) makes one row per position. The weights of the affine layer are the kernels; all positions
-share them because each position is a row. `Flatten` makes one row per image again. `Patches` and `Flatten` are
-fixed linear maps, so the R-rule of each is the map itself.
+share them because each position is a row. `Flatten` makes one row per image again. `Patches` and `Flatten`
+are fixed linear maps, so the R-rule of each is the map itself.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Patches(FixedLinear):
 
     def forward(self, p, a):
         images = a.reshape(-1, self.side**2, self.channels)
-        images = np.concatenate([images, np.zeros_like(images[:, :1])], axis=1)  # the last pixel, -1, is the zero padding
+        images = np.concatenate([images, np.zeros_like(images[:, :1])], axis=1)  # pixel -1: zero padding
         return images.take(self.pixels, axis=1).reshape(*a.shape[:-2], -1, self.outputs), a.shape
 
     def backward(self, p, shape, D):

@@ -18,13 +18,13 @@ class Factored:
     """The matrices W_t = shared + sum_i scale_i left_i[t]^T right_i[t] of T tasks, kept as factors.
 
     shared (d, d') or None    the part that all tasks share
-    factors                   tuples (left (T, m, d), right (T, m, d'), scale), one row per outer product; no T for
-                              one task
+    factors                   tuples (left (T, m, d), right (T, m, d'), scale), one row per outer product;
+                              one task has no T
 
-    It supports the operations that eqs. 2-8 and 11-13 apply to a matrix: `x @ W`, the transpose, sums, multiples
-    and the sum over tasks. Sums only append to the list of factors, and scales stay numbers: the factors are
-    concatenated once, on the first product, and not at each of the K steps. Keeping a single pair of arrays
-    instead of the list is 4 to 17 % slower at widths 128 to 1024.
+    It supports the operations that eqs. 2-8 and 11-13 apply to a matrix: `x @ W`, the transpose, sums,
+    multiples and the sum over tasks. Sums only append to the list of factors, and scales stay numbers: the
+    factors are concatenated once, on the first product, and not at each of the K steps. Keeping a single pair
+    of arrays instead of the list is 4 to 17 % slower at widths 128 to 1024.
     """
 
     __array_ufunc__ = None  # NumPy arrays then defer `x @ W` to `__rmatmul__`
@@ -34,7 +34,7 @@ class Factored:
 
     @property
     def concatenated(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """All factors as one: left (T, m, d), right (T, m, d'), scale. Computed once; it replaces the list."""
+        """All factors as one: left (T, m, d), right (T, m, d'), scale. Computed once: replaces the list."""
         if len(self.factors) > 1:
             lefts, rights, scales = zip(*self.factors, strict=True)
             if len(set(scales)) > 1:
@@ -100,7 +100,7 @@ class Factored:
             return self.dense() * scalar
         shared = None if self.shared is None else self.shared * scalar
         if self.factors:
-            left, right, scale = self.concatenated  # before scaling: u and alpha o u of eq. 12 then share arrays
+            left, right, scale = self.concatenated  # first: u and alpha o u of eq. 12 share arrays
         return Factored(shared, ((left, right, scale * scalar),) if self.factors else ())
 
     __radd__, __rmul__ = __add__, __mul__
@@ -127,9 +127,10 @@ def _times(scale: float, array: np.ndarray) -> np.ndarray:
 
 
 def sum_of_products(*pairs: tuple[np.ndarray | None, np.ndarray | Factored], bias: np.ndarray | None = None) -> np.ndarray:
-    """The sum of a @ W over the pairs (a, W), plus a bias.   a (T, n, d), W (d, d') or (T, d, d'), bias (1, d') or (T, 1, d')
+    """The sum of a @ W over the pairs (a, W), plus a bias.
 
-    In the first pair a may be None, which means zero.
+    a (T, n, d), W (d, d') or (T, d, d'), bias (1, d') or (T, 1, d'). In the first pair a may be None, meaning
+    zero.
     """
     if pairs[0][0] is None:
         pairs = pairs[1:]
@@ -172,7 +173,7 @@ def outer(*pairs: tuple[np.ndarray | None, np.ndarray], like: np.ndarray | Facto
 
 
 def sum_rows(D: np.ndarray) -> np.ndarray:
-    """1^T D, the sum over the rows of each task, (T, 1, d); the product is faster than `sum` over a middle axis."""
+    """1^T D, the sum over the rows of each task, (T, 1, d). Faster than `sum` over a middle axis."""
     return _ones(D.shape[-2], D.dtype) @ D
 
 

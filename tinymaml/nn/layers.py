@@ -5,16 +5,16 @@
     R_forward   from Ra = R of the input: returns R of the output, and a tape of R
     R_backward  from D and RD: returns R of both results of `backward`
 
-R f = d/dr f(theta + r v) at r = 0 (Pearlmutter 1994). p and v map parameter names to the arrays of theta and of
-the direction. Rows are examples: (T, m, d), or (m, d) for one task. The rules run in this order, and R_backward
-may use values that `backward` stored on the tape for the same D. In the first layer with parameters Ra is zero
-and passed as None, and `backward` gets a last argument `needs_input_grad` = False: its dL/d(input) is not used.
-A layer without parameters, or one that is never the first, can omit this argument.
+R f = d/dr f(theta + r v) at r = 0 (Pearlmutter 1994). p and v map parameter names to the arrays of theta and
+of the direction. Rows are examples: (T, m, d), or (m, d) for one task. The rules run in this order, and
+R_backward may use values that `backward` stored on the tape for the same D. In the first layer with
+parameters Ra is zero and passed as None, and `backward` gets a last argument `needs_input_grad` = False: its
+dL/d(input) is not used. A layer without parameters, or one that is never the first, can omit this argument.
 
-A layer with parameters also has `shapes` (from parameter names to shapes) and `init(rng)`. These attributes are
-optional:
+A layer with parameters also has `shapes` (from parameter names to shapes) and `init(rng)`. These attributes
+are optional:
     inputs, outputs    the widths of the input and output rows; a chain checks that adjacent widths match
-    symbol, name       the label of the output, as in z[2]; `Chain` numbers unnamed layers
+    symbol, name       the label of the output, as in z[2]; `Chain` numbers layers whose name is ""
     names              from symbols to parameter names, as in {"W": "W2"}
     rows_out(rows)     the number of output rows, if it differs from the number of input rows
     min_rows           the minimum number of rows per task, if more than one
@@ -55,9 +55,9 @@ class Layer(Protocol):
 class Affine:
     """z = a W + b, with W (inputs, outputs) and a row b (1, outputs); with name 1 they are called W1 and b1.
 
-    W may be shared by the tasks, one per task (T, inputs, outputs), or factored (eq. 14). Both are initialised
-    uniformly within +- 1 / sqrt(inputs), as in PyTorch; random biases spread the kinks of a relu network over
-    the inputs.
+    W may be shared by the tasks, one per task (T, inputs, outputs), or factored (eq. 14). Both are
+    initialised uniformly within +- 1 / sqrt(inputs), as in PyTorch; random biases spread the kinks of a relu
+    network over the inputs.
     """
 
     inputs: int
@@ -97,7 +97,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Elementwise:
-    """a = s(z), entry by entry; `activation` is the name of one in ACTIVATIONS. The tape holds z, a and s'(z)."""
+    """a = s(z), entry by entry; `activation` is the name of one in ACTIVATIONS. The tape is z, a, s'(z)."""
 
     activation: str
     name: int | str = ""
@@ -129,7 +129,7 @@ class Elementwise:
         return add_in_place(RDz, D * self.s.second(z, a) * Rz) if self.s.curved else RDz, {}
 
 class Tape:
-    """One sweep of a chain: the output and tape of each layer, and D of each output, set by the backward sweep.
+    """One sweep of a chain: output and tape of each layer, and D of each output, set by the backward sweep.
 
     first: the index of the first layer with a gradient, or with a nonzero R.
     """
@@ -143,8 +143,8 @@ class Chain:
     """Layers in sequence; a chain is itself a layer.
 
     Unnamed affine layers are numbered 1, 2, ...; any other unnamed layer gets the number of the affine layer
-    before it. A layer that occurs twice shares its parameters, and their gradients are added. ValueError if two
-    layers have the same name, or if the output width of a layer differs from the input width of the next.
+    before it. A layer that occurs twice shares its parameters, and their gradients are added. ValueError if
+    two layers have the same name, or if the output width of a layer differs from the input width of the next.
     `shapes` has the parameters of all layers, `inputs` and `outputs` are the widths at both ends (None if no
     layer has a width), `owners` maps each parameter name and output label to its layer.
     """
@@ -252,7 +252,8 @@ def _check_rules(i: int, layer: Layer) -> None:
     needed = ("forward", "backward", "R_forward", "R_backward", *["init"] * bool(_shapes(layer)))
     lacking = [rule for rule in needed if isinstance(layer, type) or not hasattr(layer, rule)]
     if lacking:
-        hint = "use its body" if hasattr(layer, "body") else "see layers.py, and Elementwise for an activation"
+        other = "see layers.py, and Elementwise for an activation"
+        hint = "use its body" if hasattr(layer, "body") else other
         raise TypeError(
             f"layer {i} of the chain is {validate.brief(layer)}, expected a layer with {', '.join(lacking)}: {hint}"
         )

@@ -1,7 +1,7 @@
 """Losses l of one example, with gradient dl/dz and Hessian-vector product (d2l/dz2) r.
 
-z are the predictions and y the targets, both (..., n, d); the losses of n examples are (..., n). The network takes
-the mean over examples (eq. 2). All functions also work on complex numbers.
+z are the predictions and y the targets, both (..., n, d); the losses of n examples are (..., n). The network
+takes the mean over examples (eq. 2). All functions also work on complex numbers.
 """
 
 from collections.abc import Callable
@@ -58,8 +58,8 @@ def _check_probabilities(y: np.ndarray) -> None:
         raise ValueError("the rows of y are not probabilities: cross_entropy expects one-hot targets, np.eye(ways)[labels]")
 
 
-# eq. 10: y holds class probabilities, usually one-hot; their sum, 1 up to rounding, stays in the formulas, so that
-# the derivatives are exact
+# eq. 10: y holds class probabilities, usually one-hot; their sum, 1 up to rounding, stays in the formulas to make
+# the derivatives exact
 cross_entropy = Loss(
     "cross_entropy",
     value=_cross_entropy,

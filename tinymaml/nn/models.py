@@ -46,8 +46,8 @@ def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch",
     """A convolutional network for one-channel images, (T, n, side * side), as in the paper's section 5.2.
 
     A block has `filters` 3 x 3 kernels with stride 2, a norm (batch, layer or none) and the activation; it
-    halves the side. After `blocks` blocks an affine layer computes `ways` logits. The loss is the cross-entropy
-    (eq. 10). ValueError if a block gets a single-pixel image.
+    halves the side. After `blocks` blocks an affine layer computes `ways` logits. The loss is the
+    cross-entropy (eq. 10). ValueError if a block gets a single-pixel image.
 
     >>> CNN(28, filters=32, blocks=4, ways=5, norm="none")
     CNN  28 x 28, 4 blocks of 32 filters  relu, cross_entropy
@@ -74,7 +74,7 @@ def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch",
 
 
 def RNN(inputs: int, hidden: int, outputs: int, steps: int, *, activation: str = "tanh") -> Network:
-    """A recurrent network for sequences: x (T, n, steps * inputs) and y (T, n, steps * outputs), in time order.
+    """A recurrent network for sequences in time order, x (T, n, steps * inputs) and y (T, n, steps * outputs).
 
     h_t = s([x_t, h_{t-1}] Wh + bh) with `hidden` units; an affine layer maps h_t to the prediction of step t
     (eq. 18). The loss is the squared error, summed over the steps of an example (eq. 9).

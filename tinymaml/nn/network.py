@@ -108,7 +108,8 @@ class Network:
         """The loss surface at theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
 
         The arrays are copied, so later in-place changes do not affect the surface. TypeError for integer or
-        object arrays and for mixed precision, ValueError for shapes that do not fit and for NaN or infinite data.
+        object arrays and for mixed precision, ValueError for shapes that do not fit and for NaN or infinite
+        data.
         """
         if self.example_loss is LOSSES["cross_entropy"]:
             validate.one_hot("y", y, self.outputs)
@@ -133,8 +134,9 @@ class Network:
     def fast_weights(self, theta: Parameters, examples: int = 0) -> Parameters:
         """theta with the matrices of affine layers as `Factored`, to be adapted as factors (eqs. 14 and 15).
 
-        examples: the number of support examples per task times the number of steps. Only matrices whose factors
-        are smaller than the matrix are factored: rows (d + d') < d d', where an example can be several rows. With 0 all are.
+        examples: the number of support examples per task times the number of steps. Only matrices whose
+        factors are smaller than the matrix are factored: rows (d + d') < d d', where an example can be
+        several rows. With examples = 0 all are factored.
         """
         validate.parameters("theta", theta)
         arrays, rows = dict(theta.items()), validate.count("examples", examples, least=0)
@@ -154,8 +156,9 @@ class Surface:
     D, da     dL/dz[l] and dL/da[l] (eqs. 2 and 4)
     dW, db    dL/dW_l and dL/db_l (eq. 3)
     s1, s2    s'(z[l]) and s''(z[l]) of the elementwise layers
-    `quantities` holds all except s1 and s2, by names such as "z[1]" and "dW[1]", and those of other layers. The
-    backward sweep runs once, on first use. If x has a task axis, every quantity has it, and so has `loss`.
+    `quantities` holds all except s1 and s2, by names such as "z[1]" and "dW[1]", and those of other layers.
+    The backward sweep runs once, on first use. If x has a task axis, every quantity has it, and so has
+    `loss`.
     """
 
     def __init__(self, network: Network, theta: Parameters, x: np.ndarray, y: np.ndarray):

@@ -2,8 +2,8 @@
 
 Batch norm computes mean and variance of every feature over the rows of a task (Ioffe and Szegedy 2015). It is
 transductive, as in the paper: support and query sets are normalised separately, in training and on new tasks,
-without running statistics. Layer norm computes them over the features of every row (Ba, Kiros and Hinton 2016):
-rows are independent.
+without running statistics. Layer norm computes them over the features of every row (Ba, Kiros and Hinton
+2016): rows are independent.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class BatchNorm:
         return sum_rows(array) / array.shape[-2]
 
     def centred(self, z: np.ndarray) -> np.ndarray:
-        """c = z - mean z. The mean is subtracted twice: far from 0 the rounding error of the first may exceed c."""
+        """c = z - mean z. The mean is subtracted twice: far from 0 the first rounding error may exceed c."""
         c = z - self.mean(z)
         c -= self.mean(c)
         return c

@@ -3,8 +3,8 @@
     cell = Chain([Affine(1 + 20, 20, "h"), Elementwise("tanh", "h")])
     Recurrent(cell, steps=12), Affine(20, 1, "y"), Flatten(12, 1)
 
-A sequence is one row, in time order. The four rules apply those of the cell at every step, forward or backward in
-time: the state of step t is an input of step t + 1, and the gradients of all steps are added.
+A sequence is one row, in time order. The four rules apply those of the cell at every step, forward or
+backward in time: the state of step t is an input of step t + 1, and the gradients of all steps are added.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Recurrent:
         gradient, Dx = {}, [None] * self.steps
         D, Dh_next = self._split_steps(D, self.outputs), 0
         for t in reversed(range(self.steps)):
-            D_xh, own = self.cell.backward(p, tapes[t], D[t] + Dh_next)  # from the layers above and from step t + 1
+            D_xh, own = self.cell.backward(p, tapes[t], D[t] + Dh_next)  # from above and from step t + 1
             Dx[t], Dh_next = D_xh[..., :self.width], D_xh[..., self.width:]
             accumulate(gradient, own)
         return np.concatenate(Dx, axis=-1), gradient
@@ -99,7 +99,7 @@ class Recurrent:
         return self.cell.init(rng)
 
     def _split_steps(self, rows: np.ndarray, width: int) -> np.ndarray:
-        """(steps, T, n, width), from one row per sequence (T, n, steps * width) or per step (T, n * steps, width)."""
+        """(steps, T, n, width) from a row per sequence (T, n, steps * width) or step (T, n * steps, width)."""
         return np.moveaxis(rows.reshape(*rows.shape[:-2], -1, self.steps, width), -2, 0)
 
 
