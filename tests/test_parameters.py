@@ -101,5 +101,5 @@ def test_parameters_cannot_be_assigned_to():
 
 
 def test_a_number_is_not_spread_over_a_row():
-    with pytest.raises(ValueError, match="leading task axis only"):
+    with pytest.raises(ValueError, match="only by a leading task axis"):
         Parameters(b=np.zeros((1, 3))) - Parameters(b=np.array(2.0))

@@ -1,7 +1,7 @@
 """Model-agnostic meta-learning, gradient by gradient: eqs. 11-13 and 20 (Finn, Abbeel, Levine 2017, arXiv 1703.03400).
 
-Model-agnostic: of a model only `at` is used, and of its result only `loss`, `gradient` and `hvp` (`Model` and
-`Surface` below).
+Model-agnostic: this module calls only `model.at`, and uses only `loss`, `gradient` and `hvp` of the result
+(see `Model` and `Surface` below).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.parameters import Parameters
 
-Rates = float | Mapping[str, float] | Parameters  # alpha: a number, one a name, or one an entry
+Rates = float | Mapping[str, float] | Parameters  # alpha: one number, one per name, or one per entry
 
 
 class Surface(Protocol):
-    """The losses of T tasks at one point theta, and their derivatives."""
+    """The losses of T tasks at theta, and their derivatives."""
 
     @property
     def loss(self) -> np.ndarray:
@@ -38,19 +38,20 @@ class Model(Protocol):
     """A model that can be meta-trained."""
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
-        """The loss surface of T tasks, x (T, n, ...) and y (T, n, ...), seen from theta, which is shared or each task's own."""
+        """The loss surface of T tasks at theta, shared or one per task; x (T, n, ...) and y (T, n, ...)."""
 
 
 def adapt(
     model: Model, theta: Parameters, x: np.ndarray, y: np.ndarray, *,
     inner_lr: Rates, steps: int = 1, fast_weights: bool = False,
 ) -> Parameters:  # fmt: skip
-    """The inner loop: `steps` steps of gradient descent on every task's own examples (eq. 11; the paper's eq. 1).
+    """The inner loop: `steps` steps of gradient descent on each task's examples (eq. 11; the paper's eq. 1).
 
-    x (T, n, ...) and y (T, n, ...) are support sets; theta is shared or one per task. `inner_lr` is alpha: a
-    number, a mapping from names to numbers (absent names stay fixed), or `Parameters` with a rate per entry,
-    of either sign. Returns theta_K, one per task; with `fast_weights`, as in `meta_gradient`, it holds
-    factors in place of some arrays. ValueError for steps below 1 and for rates that do not fit theta.
+    x (T, n, ...) and y (T, n, ...) are the support sets; theta is shared or one per task. `inner_lr` is
+    alpha: a number, a mapping from parameter names to numbers (absent names stay fixed), or `Parameters` with
+    a rate per entry; rates may be negative. Returns theta_K, one per task; with `fast_weights`, some of its
+    matrices are factored, as in `meta_gradient`. ValueError for steps below 1 and for rates that do not fit
+    theta.
     """
     validate.parameters("theta", theta)
     alpha = validate.rates("inner_lr", inner_lr, theta)
@@ -67,9 +68,9 @@ class MetaGradient:
     """The meta-gradient of one batch and its parts.
 
     losses               the query loss of each task at its adapted parameters, (T,)
-    u                    u_0..u_K of eq. 12, each task's own; in first-order MAML u_K only, which stands for u_0
-    curvature_terms      H_S(theta_k) (alpha o u_{k+1}) for k = 0..K-1, which eq. 12 subtracts; None without Hessians
-    support_gradients    grad L_S(theta_k) for k = 0..K-1; None without Hessians
+    u                    u_0..u_K of eq. 12, one per task; first-order MAML has only u_K and uses it as u_0
+    curvature_terms      H_S(theta_k) (alpha o u_{k+1}) for k = 0..K-1, see eq. 12; None if first-order
+    support_gradients    grad L_S(theta_k) for k = 0..K-1; None if first-order
     """
 
     losses: np.ndarray
@@ -89,17 +90,20 @@ class MetaGradient:
 
     @cached_property
     def first_order(self) -> Parameters:
-        """The mean over tasks of u_K = grad L_Q(theta_K), the gradient at the adapted copy."""
+        """The mean over tasks of u_K = grad L_Q(theta_K), the gradient at the adapted parameters."""
         return self.u[-1].mean()
 
     @cached_property
     def curvature(self) -> Parameters | None:
-        """The mean over tasks of the sum of the curvature terms; None in first-order MAML."""
+        """The mean over tasks of the sum of the curvature terms; None if first-order."""
         return None if self.curvature_terms is None else _sum(self.curvature_terms).mean()
 
     @cached_property
     def rates_gradient(self) -> Parameters | None:
-        """d loss / d alpha, entry by entry: minus the mean over tasks of sum_k u_{k+1} o grad L_S(theta_k) (eq. 20)."""
+        """d loss / d alpha per entry: minus the mean over tasks of sum_k u_{k+1} o grad L_S(theta_k) (eq. 20).
+
+        None if first-order.
+        """
         if self.support_gradients is None:
             return None
         return -_sum([u.dense() * g.dense() for u, g in zip(self.u[1:], self.support_gradients, strict=True)]).mean()
@@ -111,14 +115,15 @@ def meta_gradient(
 ) -> MetaGradient:  # fmt: skip
     """The gradient of the meta-loss with respect to the initialisation theta, exact or first-order (eqs. 11-13).
 
-    batch: x_support, y_support, x_query, y_query, each with a leading task axis. The gradient is taken at the
-    adapted copies theta_K; it updates the original theta. `inner_lr` is alpha, as in `adapt`.
-    `first_order=True` drops every Hessian term of eq. 12 (the paper's section 5.2). The memory grows with K:
-    each inner step keeps all intermediates until the backward recursion (eq. 12) has used them; first-order
-    MAML keeps none.
+    batch: x_support, y_support, x_query, y_query, each with a leading task axis. The query losses are
+    evaluated at the adapted parameters theta_K; the meta-gradient updates the original theta. `inner_lr` is
+    alpha, as in `adapt`. `first_order=True` drops every Hessian term of eq. 12 (the paper's section 5.2).
+    Memory grows with K: the intermediates of each inner step are kept until the backward recursion (eq. 12)
+    has used them; first-order MAML keeps none.
 
-    `fast_weights` changes no result: adapted matrices are kept as factors where these are smaller (eqs. 14
-    and 15). Matrices that are factored in theta stay so. With one rate per entry all are dense.
+    `fast_weights` does not change the result: adapted matrices are stored as factors where the factors are
+    smaller (eqs. 14 and 15). Matrices that are already factored in theta stay factored. With one rate per
+    entry all matrices are dense.
     """
     validate.parameters("theta", theta)
     validate.flag("first_order", first_order)
@@ -136,7 +141,7 @@ def meta_gradient(
     validate.shared(theta, u[0])
     if first_order:
         return MetaGradient(losses, tuple(u))
-    del query, here, theta_k  # frees the memory of these sweeps
+    del query, here, theta_k  # frees their memory
 
     support_gradients, curvature_terms = [here.gradient for here in surfaces], []
     while surfaces:  # k = K-1..0
@@ -148,10 +153,10 @@ def meta_gradient(
 def represent(
     model: Model, theta: Parameters, examples: int, fast_weights: bool = True, alpha: Rates = 1.0
 ) -> Parameters:
-    """theta, dense or factored as its adapted copies will be: see `fast_weights` of `meta_gradient`.
+    """theta with its matrices dense or factored, as in the inner loop: see `fast_weights` of `meta_gradient`.
 
-    examples: the support examples of a task, counted once per step. A model without `fast_weights` is always
-    dense.
+    examples: the number of support examples per task times the number of steps. For a model without a method
+    `fast_weights` theta is returned unchanged.
     """
     if isinstance(alpha, Parameters):
         return theta.dense()

@@ -13,10 +13,10 @@ from tinymaml import validate
 class Parameters(Mapping):
     """A point, gradient or direction in parameter space: an immutable mapping from name to array.
 
-    Sums, differences and multiples act on every array of the same name, so a step of gradient descent is
-    `theta - inner_lr * gradient`. A leading task axis is allowed: shared parameters (d, d') and parameters of
-    T tasks (T, d, d') can be added; there is no other broadcasting. An affine matrix may be `Factored` (eq.
-    14).
+    Sums and differences combine arrays of the same name, multiples scale each array, so a step of gradient
+    descent is `theta - inner_lr * gradient`. A leading task axis is allowed: shared parameters (d, d') and
+    parameters of T tasks (T, d, d') can be added; there is no other broadcasting. An affine matrix may be
+    `Factored` (eq. 14).
 
     >>> theta = Parameters(w=np.array([2.0, 3.0]), b=np.array([1.0]))
     >>> theta - 0.5 * theta
@@ -24,20 +24,20 @@ class Parameters(Mapping):
     """
 
     __slots__ = ("_arrays",)
-    __array_ufunc__ = None  # NumPy leaves arithmetic with its scalars and arrays to this class
+    __array_ufunc__ = None  # NumPy scalars and arrays then defer arithmetic to this class
 
     def __init__(self, arrays: Mapping[str, np.ndarray] | None = None, /, **named: np.ndarray):
-        """From a mapping, from keywords, or both. TypeError for an integer or object array."""
+        """Build from a mapping, from keywords, or both. TypeError for integer and object arrays."""
         if not (arrays is None or isinstance(arrays, Mapping)):
             raise TypeError(f"Parameters got {validate.brief(arrays)}, expected names and arrays: pass a dict")
         both = {**(arrays or {}), **named}
         if unnamed := [name for name in both if not isinstance(name, str)]:
-            raise TypeError(f"a name is {validate.brief(unnamed[0])}, expected a str: name it, for instance 'W1'")
+            raise TypeError(f"a parameter name is {validate.brief(unnamed[0])}, expected a str: for instance 'W1'")
         self._arrays = {name: validate.floats(name, array) for name, array in both.items()}
 
     @classmethod
     def unchecked(cls, arrays: dict) -> Parameters:
-        """From a dict of names and arrays, without checks or copies."""
+        """Build from a dict of names and arrays, without checks or copies."""
         self = object.__new__(cls)
         self._arrays = arrays
         return self
@@ -56,7 +56,7 @@ class Parameters(Mapping):
     def __len__(self) -> int:
         return len(self._arrays)
 
-    def keys(self) -> KeysView:  # keys and items as in Mapping, but as fast as those of a dict
+    def keys(self) -> KeysView:  # keys and items override those of Mapping for speed
         return self._arrays.keys()
 
     def items(self) -> ItemsView:
@@ -69,15 +69,15 @@ class Parameters(Mapping):
     # -- a vector
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Parameters:
-        """`function` of every array."""
+        """Apply `function` to every array."""
         return Parameters.unchecked({name: function(array) for name, array in self._arrays.items()})
 
     def copy(self) -> Parameters:
-        """Copies of all arrays."""
+        """The same parameters with every array copied."""
         return self.map(lambda array: array.copy())
 
     def _matching(self, other: Parameters) -> dict[str, np.ndarray]:
-        """The arrays of the other by name, in any order; ValueError if names or shapes differ."""
+        """The arrays of `other` by name, in any order; ValueError if names or shapes do not match."""
         mine, yours = self._arrays, other._arrays
         if mine.keys() != yours.keys():
             raise ValueError(f"parameters {list(mine)} cannot be combined with {list(yours)}: the names differ")
@@ -85,7 +85,8 @@ class Parameters(Mapping):
             one, two = array.shape, yours[name].shape
             if one != two and one[1:] != two and one != two[1:]:
                 raise ValueError(
-                    f"{name} has shape {one} on the left and {two} on the right: they may differ by a leading task axis only"
+                    f"{name} has shape {one} on the left and {two} on the right: they may differ only by a leading "
+                    "task axis"
                 )
         return yours
 
@@ -102,7 +103,10 @@ class Parameters(Mapping):
         return Parameters.unchecked({name: mine - yours[name] for name, mine in self._arrays.items()})
 
     def __mul__(self, factor: complex | Mapping) -> Parameters:
-        """Times a number, one number per name (factored matrices stay so), or `Parameters` entry by entry: the o of eq. 11."""
+        """Multiply by a number, by one number per name, or entry by entry by `Parameters`: the o of eq. 11.
+
+        Factored matrices stay factored when multiplied by numbers.
+        """
         if np.isscalar(factor):
             return self.map(lambda array: array * factor)
         if not isinstance(factor, Mapping):
@@ -125,7 +129,7 @@ class Parameters(Mapping):
 
     def dot(self, other: Parameters) -> complex:
         """The inner product: the sum over all entries of all arrays (no complex conjugate)."""
-        validate.parameters("the other", other)
+        validate.parameters("other", other)
         yours = self._matching(other)
         return sum((mine * yours[name]).sum() for name, mine in self._arrays.items())
 
@@ -140,21 +144,23 @@ class Parameters(Mapping):
         return self.map(mean)
 
     def dense(self) -> Parameters:
-        """The same with factored matrices (eq. 14) multiplied out."""
+        """The same parameters with factored matrices (eq. 14) multiplied out."""
         return self.map(_dense)
 
     def task(self, index: int) -> Parameters:
         """The parameters of one task, dense: (T, d, d') becomes (d, d')."""
         tasks = min((array.shape[0] if array.shape else 0 for array in self._arrays.values()), default=0)
         if not isinstance(index, numbers.Integral) or isinstance(index, bool) or not -tasks <= index < tasks:
-            raise IndexError(f"task is {validate.brief(index)}, expected a whole number: there are {tasks}, counted from 0")
+            raise IndexError(
+                f"task is {validate.brief(index)}, expected a whole number: there are {tasks} tasks, counted from 0"
+            )
         return self.dense().map(lambda array: array[index])
 
     # -- one flat vector, for optimisers and files
 
     @property
     def size(self) -> int:
-        """The number of entries of all arrays."""
+        """The total number of entries."""
         return sum(array.size for array in self._arrays.values())
 
     @property
@@ -164,25 +170,27 @@ class Parameters(Mapping):
 
     @property
     def flat(self) -> np.ndarray:
-        """All entries in one new vector of shape (size,), array after array in the order of the names."""
+        """All entries in a new vector (size,): the arrays concatenated in the order of their names."""
         return np.concatenate([_dense(array).ravel() for array in self._arrays.values()])
 
     def flat_like(self, other: Parameters) -> np.ndarray:
         """`flat` in the order of the names of `other`; ValueError unless names and shapes are the same."""
-        validate.parameters("the other", other)
+        validate.parameters("other", other)
         mine, wanted = ({name: array.shape for name, array in each.items()} for each in (self, other))
         for name in {**wanted, **mine}:
             if mine.get(name) != wanted.get(name):
-                raise ValueError(f"{name} has shape {mine.get(name)}, expected {wanted.get(name)}: use those of one model")
+                raise ValueError(
+                    f"{name} has shape {mine.get(name)}, expected {wanted.get(name)}: use parameters of the same model"
+                )
         return np.concatenate([_dense(self[name]).ravel() for name in other])
 
     def unflatten(self, vector: np.ndarray) -> Parameters:
-        """The inverse of `flat`: the entries of `vector` under these names, in their order and shapes (views, not copies).
+        """The inverse of `flat`: views of `vector` with the names, order and shapes of self.
 
-        For Parameters whose names have another order, make the vector with `flat_like`.
+        If the vector comes from Parameters with another order of names, make it with `flat_like`.
         """
         if validate.floats("the vector", vector).shape != (self.size,):
-            raise ValueError(f"the vector has shape {vector.shape}, expected ({self.size},): one entry a parameter")
+            raise ValueError(f"the vector has shape {vector.shape}, expected ({self.size},): one entry per parameter")
         arrays, start = {}, 0
         for name, array in self._arrays.items():
             arrays[name] = vector[start:start + array.size].reshape(array.shape)
@@ -190,7 +198,7 @@ class Parameters(Mapping):
         return Parameters.unchecked(arrays)
 
     def astype(self, dtype: np.dtype) -> Parameters:
-        """The same numbers in another precision."""
+        """The same parameters in another precision, dense."""
         dtype = validate.precision(dtype)
         return self.dense().map(lambda array: array.astype(dtype))
 

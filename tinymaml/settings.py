@@ -1,4 +1,4 @@
-"""How a training run is declared: its settings, the options of families and methods, plot styles, random generators."""
+"""Declaration of a training run: settings, options of families and methods, plot styles, random generators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinymaml.nn.activations import ACTIVATIONS
 
 
 def one_of(*known: str) -> Callable[[str, Any], str]:
-    """A check that accepts these values."""
+    """Make a check that accepts only these values."""
 
     def check(name: str, value: Any) -> str:
         validate.one_of(name, value, known)
@@ -36,7 +36,7 @@ def _options(name: str, value: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A NumPy number, string or flag as one of Python's, which JSON can store."""
+    """A NumPy scalar as a Python number, string or bool, which JSON can store."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -46,24 +46,26 @@ def _setting(default: Any, check: Callable[[str, Any], Any], help: str) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """One training run. The defaults are the paper's for sinusoids, except for a shorter training.
+    """The settings of one training run. The defaults are the paper's for sinusoids, with fewer iterations.
 
-    Each field has a line of help, which is also that of the command line, and a check. `options` are the settings that
+    Each field has a check, and a line of help that the command line prints. `options` holds the settings that
     only some families or methods have; `settings_for` (experiment/options.py) fills in the defaults of both.
     """
 
     family: str
     method: str
-    shots: int = _setting(5, validate.count, "support examples of a task, or of each of its classes, K")
-    queries: int = _setting(10, validate.count, "query examples in training, of a task or of each of its classes")
-    tasks: int = _setting(25, validate.count, "tasks in a meta-batch: one batch is one outer step")
+    shots: int = _setting(5, validate.count, "K, the number of support examples per task, or per class")
+    queries: int = _setting(10, validate.count, "number of query examples per task, or per class, in training")
+    tasks: int = _setting(25, validate.count, "number of tasks in a meta-batch (one outer step)")
     inner_lr: float = _setting(0.01, validate.rate, "learning rate of the inner loop, alpha")
     outer_lr: float = _setting(0.001, validate.rate, "learning rate of the outer loop (Adam), beta")
-    half_life: int = _setting(0, partial(validate.count, least=0), "iterations that halve the outer learning rate (0: constant)")
-    hidden: tuple[int, ...] = _setting((40, 40), _widths, "units in every hidden layer, or filters in every block")
+    half_life: int = _setting(
+        0, partial(validate.count, least=0), "iterations in which the outer learning rate halves (0: constant)"
+    )
+    hidden: tuple[int, ...] = _setting((40, 40), _widths, "number of units per hidden layer, or of filters per block")
     activation: str = _setting("relu", one_of(*ACTIVATIONS), f"activation after every hidden layer: {', '.join(ACTIVATIONS)}")
-    iterations: int = _setting(15_000, validate.count, "steps of the outer loop, in total")
-    seed: int = _setting(0, partial(validate.count, least=0), "seed of the initialisation, the classes and the tasks")
+    iterations: int = _setting(15_000, validate.count, "total number of outer steps")
+    seed: int = _setting(0, partial(validate.count, least=0), "random seed of initialisation, classes and tasks")
     dtype: str = _setting("float64", one_of("float64", "float32"), "precision: float64 or float32")
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"check": _options})
 
@@ -77,24 +79,24 @@ FIELDS = tuple(each.name for each in fields(Settings) if each.name not in ("fami
 
 
 def as_dict(settings: Settings) -> dict[str, Any]:
-    """All settings by name, with the options among them."""
+    """All settings by name, including the options."""
     return {each.name: getattr(settings, each.name) for each in fields(Settings) if each.name != "options"} | settings.options
 
 
 def differences(one: Settings, other: Settings) -> list[str]:
-    """The names of the settings in which two runs differ."""
+    """The names of the settings that differ between two runs."""
     one, other = as_dict(one), as_dict(other)
     return [name for name in one | other if one.get(name) != other.get(name)]
 
 
 @dataclass(frozen=True)
 class Option:
-    """A setting that only some families or methods have; on the command line it is --name, a flag if its default is False.
+    """A setting that only some families or methods have: --name, which is a flag if the default is False.
 
-    default             its type is the type of every value
+    default             every value has its type
     help                one line
-    check               check(name, value) returns the value, or raises a ValueError or TypeError that says what is expected
-    implied_defaults    {value: {name: default}}: defaults of other settings that come with a value of this one
+    check               check(name, value) returns the value, or raises ValueError or TypeError with a message
+    implied_defaults    {value: {name: default}}: defaults of other settings implied by a value
     """
 
     name: str
@@ -105,7 +107,7 @@ class Option:
 
 
 class PlotStyle(NamedTuple):
-    """How a method is drawn: label, colour (safe for the colour-blind), line style and marker, as matplotlib names them."""
+    """The style of a method in plots: label, colour-blind-safe colour, matplotlib line style and marker."""
 
     label: str
     colour: str
@@ -117,5 +119,5 @@ PURPOSES = ("initialisation", "training tasks", "testing tasks", "classes", "per
 
 
 def rng_for(seed: int, purpose: str, *iteration: int) -> np.random.Generator:
-    """The generator for one purpose, or for one iteration of it: with the same seed every method gets the same tasks."""
+    """The generator for a purpose, or an iteration of it: with the same seed all methods get the same tasks."""
     return np.random.default_rng([seed, PURPOSES.index(purpose), *iteration])

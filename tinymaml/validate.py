@@ -1,7 +1,7 @@
 """Checks of arguments that would go wrong silently: shapes, integers, precisions, ranges, names, NaN.
 
-Every message says what was given, what is expected, and what to do. Where Python or NumPy raises a clear error by itself,
-there is no check.
+Every message states the given value, the expected one, and the remedy. Errors that Python or NumPy already
+reports clearly are not checked here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def count(name: str, value: object, *, least: int = 1, most: float = math.inf) -
 
 
 def _finite_number(expected: str, such: float | str, fits: Callable[[float], bool]) -> Callable[..., float]:
-    """A check that returns a real number as a Python float; TypeError, or ValueError outside the range."""
+    """Make a check that returns a real number as a float; TypeError, or ValueError outside the range."""
 
     def check(name: str, value: object, such: float | str = such, *, least: float = -math.inf, most: float = math.inf) -> float:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -74,16 +74,17 @@ def interval(name: str, value: object) -> None:
 
 
 def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | Mapping:
-    """Learning rates to multiply a gradient of theta by: a number; one number a name; `Parameters`, one an entry.
+    """Learning rates for a gradient of theta: a number, one number per name, or `Parameters`, one per entry.
 
-    Any finite number is valid, since learned rates may be negative. A mapping of numbers becomes a dict with every name of
-    theta, 0 for missing ones. TypeError or ValueError for names, shapes, precisions or values that do not fit.
+    Any finite number is valid, since learned rates may be negative. A mapping of numbers becomes a dict with
+    every name of theta, 0 for missing ones. TypeError or ValueError for names, shapes, precisions or values
+    that do not fit theta.
     """
     if not isinstance(value, Mapping):
         return number(name, value)
     if unknown := [key for key in value if key not in theta]:
         raise ValueError(f"{name} has a rate for {unknown[0]!r}, expected names of theta: choose among {', '.join(theta)}")
-    if not hasattr(value, "unflatten"):  # what makes a mapping Parameters
+    if not hasattr(value, "unflatten"):  # not Parameters
         for key, each in value.items():
             if isinstance(each, bool) or not isinstance(each, numbers.Number) or not np.isfinite(each):
                 raise ValueError(f"{name} of {key} is {brief(each)}, expected a finite number: pass a float such as 0.01, or 0")
@@ -91,16 +92,18 @@ def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | 
         return {key: plain(value[key]) if key in value else 0.0 for key in theta}
     for key, array in theta.items():
         if key not in value:
-            raise ValueError(f"{name} has no rates for {key}: Parameters hold one rate an entry, 0 where theta does not move")
+            raise ValueError(f"{name} has no rates for {key}: give one rate per entry, 0 where theta is fixed")
         if value[key].shape not in (array.shape, array.shape[1:]):
-            raise ValueError(f"{name} of {key} has shape {value[key].shape}, expected {array.shape}: one rate an entry")
+            raise ValueError(
+                f"{name} of {key} has shape {value[key].shape}, expected {array.shape}: give one rate per entry"
+            )
         finite(f"{name} of {key}", value[key])
         _one_precision(f"{name} of {key}", value[key], array, "theta")
     return value
 
 
 def weights(name: str, value: object) -> list[float]:
-    """Numbers of zero or above whose sum is 1, one at least, as a list; else TypeError or ValueError."""
+    """A non-empty list of numbers of zero or above whose sum is 1; else TypeError or ValueError."""
     if not isinstance(value, list | tuple):
         raise TypeError(f"{name} is {brief(value)}, expected one number for each step: pass a list such as [0.5, 0.5]")
     if not value or min(found := [number(name, each, 0.5) for each in value]) < 0 or abs(sum(found) - 1) > 1e-9:
@@ -135,20 +138,20 @@ def precision(dtype: object) -> np.dtype:
         found = np.dtype(dtype) if isinstance(dtype, str | type | np.dtype) else None
     except TypeError:  # a name that NumPy does not know
         found = None
-    if found is None or found not in PRECISIONS:  # to NumPy None is float64 too
+    if found is None or found not in PRECISIONS:  # np.dtype(None) would be float64
         raise TypeError(f"dtype is {brief(dtype)}, expected float32 or float64: use np.float64")
     return found
 
 
 def shape(value: object) -> tuple[int, ...]:
-    """A shape as a tuple, from one length or several; else TypeError or ValueError."""
+    """A shape as a tuple, from one length or a sequence of lengths; else TypeError or ValueError."""
     return tuple(count("shape", length) for length in (value if isinstance(value, tuple | list) else (value,)))
 
 
 def rows(name: str, value: object, last: tuple[int, ...]) -> None:
-    """That `value` is an array of floats (..., *last); else TypeError or ValueError."""
+    """TypeError or ValueError unless `value` is an array of floats (..., *last)."""
     if floats(name, value).shape[-len(last):] != last:
-        raise ValueError(f"{name} has shape {value.shape}, expected its last axes to be {last}: one row for each")
+        raise ValueError(f"{name} has shape {value.shape}, expected its last axes to be {last}")
 
 
 def function(name: str, value: object) -> None:
@@ -158,31 +161,33 @@ def function(name: str, value: object) -> None:
 
 
 def model(value: object) -> None:
-    """TypeError unless `value` has the method of a model: for objects that keep a model without calling it."""
+    """TypeError unless `value` has a method `at`; for objects that store a model without calling it."""
     if not hasattr(value, "at"):
-        raise TypeError(f"model is {brief(value)}, which has no at: pass a model such as MLP([1, 40, 40, 1])")
+        raise TypeError(
+            f"model is {brief(value)}, which has no method `at`: pass a model such as MLP([1, 40, 40, 1])"
+        )
 
 
 def parameters(what: str, value: object) -> None:
     """TypeError unless `value` is a `Parameters`."""
-    if not hasattr(value, "unflatten"):  # what makes a mapping Parameters
+    if not hasattr(value, "unflatten"):  # only Parameters has it; the class cannot be imported here
         raise TypeError(f"{what} is a {type(value).__name__}, expected Parameters: use Parameters({what})")
 
 
 def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) -> None:
-    """ValueError unless the gradient has a task axis in front of each array of theta, which is shared by the tasks."""
-    of_tasks = dict(gradient.items())
+    """ValueError unless every array of the gradient has the shape of theta with a leading task axis."""
+    gradients = dict(gradient.items())
     for name, array in theta.items():
-        if name not in of_tasks or of_tasks[name].shape[1:] != array.shape:
-            got = of_tasks[name].shape if name in of_tasks else "none"
+        if name not in gradients or gradients[name].shape[1:] != array.shape:
+            got = gradients[name].shape if name in gradients else "none"
             raise ValueError(
-                f"{name} of theta has shape {array.shape} and its gradient {got}, expected one with a task axis more: "
-                "theta is shared by the tasks, so take one of them with theta.task(0) if it is not"
+                f"{name} of theta has shape {array.shape} and its gradient {got}, expected a leading task axis in "
+                "the gradient only: theta is shared by the tasks; if it has one copy per task, use theta.task(0)"
             )
 
 
 def brief(value: object) -> str:
-    """The value for a message: its repr if that is short, else its type or shape."""
+    """A short description of the value for a message: its repr if that is short, else its type or shape."""
     plain = value.item() if isinstance(value, np.generic) else value
     written = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(plain)
     return written if len(written) <= 60 and "\n" not in written else f"a {type(value).__name__}"
@@ -197,13 +202,15 @@ def named(what: str, name: object, known: Iterable[Any]) -> Any:
 
 
 def floats(name: str, value: object) -> np.ndarray:
-    """`value` itself if it is a float32, float64 or complex array; else TypeError, for masked arrays and matrices too."""
+    """`value` itself if it is a float or complex array, not masked or a matrix; else TypeError."""
     if type(value) is np.ndarray and value.dtype.char in "fdFD":  # called often
         return value
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a MaskedArray, whose mask would be lost: leave those entries out, or use {name}.filled(0)")
+        raise TypeError(
+            f"{name} is a MaskedArray, whose mask would be lost: drop the masked entries, or use {name}.filled(0)"
+        )
     if isinstance(value, np.matrix):
-        raise TypeError(f"{name} is a matrix, whose products are others than an array's: use np.asarray({name})")
+        raise TypeError(f"{name} is a matrix, in which * is the matrix product: use np.asarray({name})")
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} is a {type(value).__name__}, expected a NumPy array: use np.asarray({name}, float)")
     if value.dtype.char not in "fdFD":
@@ -223,7 +230,7 @@ def finite(name: str, value: np.ndarray) -> np.ndarray:
 
 
 def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> None:
-    """That x (..., n, d) and, if there are targets, y (..., n, d_out) are finite floats, row for row."""
+    """TypeError or ValueError unless x (..., n, d) and, if given, y (..., n, d_out) are finite floats that fit."""
     finite("x", floats("x", x))
     if x.ndim < 2 or x.shape[-1] != d or x.size == 0:
         raise ValueError(f"x has shape {x.shape}, expected (n, {d}) or (tasks, n, {d}): {_mend('x', x, d)}")
@@ -235,7 +242,7 @@ def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> Non
 
 
 def one_hot(name: str, value: object, ways: int) -> None:
-    """ValueError for class labels, integers or (n,) or (..., 1), in place of one-hot rows."""
+    """ValueError for class labels, as integers or of shape (n,) or (..., 1), instead of one-hot rows."""
     if isinstance(value, np.ndarray) and (value.dtype.kind in "iub" or value.ndim < 2 or value.shape[-1] != ways):
         raise ValueError(
             f"{name} has shape {value.shape} and dtype {value.dtype}, expected one-hot rows (..., {ways}) of floats: "
@@ -244,7 +251,10 @@ def one_hot(name: str, value: object, ways: int) -> None:
 
 
 def fitting(what: str, theta: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], x: np.ndarray) -> None:
-    """That theta, or a direction, has the names and shapes of a model and the precision of x; a task axis is that of x."""
+    """TypeError or ValueError unless theta, or a direction, fits a model and x.
+
+    It must have the names and shapes of the model, the precision of x, and either no task axis or that of x.
+    """
     parameters(what, theta)
     if theta.keys() != shapes.keys():
         raise ValueError(f"{what} holds {list(theta)}, expected {list(shapes)}: make it with model.init(rng)")
@@ -261,7 +271,7 @@ def fitting(what: str, theta: Mapping[str, np.ndarray], shapes: Mapping[str, tup
 
 
 def _mend(name: str, array: np.ndarray, width: int) -> str:
-    return f"use {name}[:, None]" if array.ndim == 1 and width == 1 else "rows are examples, columns are what each has"
+    return f"use {name}[:, None]" if array.ndim == 1 and width == 1 else "rows are examples"
 
 
 def _one_precision(name: str, array: np.ndarray, x: np.ndarray, of: str = "x") -> None:

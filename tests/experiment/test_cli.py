@@ -159,7 +159,7 @@ def test_an_earlier_run_is_kept(tmp_path, capsys):
     before = (tmp_path / "maml.npz").read_bytes()
     refused(capsys, ["train", "--iterations", "3", *TINY, *out], "--resume")
     refused(capsys, ["train", "--iterations", "5", *TINY, *out, "--resume", "--width", "6"], "hidden")
-    refused(capsys, ["train", "--iterations", "2", *TINY, *out, "--resume"], "3 iterations are done already")
+    refused(capsys, ["train", "--iterations", "2", *TINY, *out, "--resume"], "but 3 are already done")
     assert (tmp_path / "maml.npz").read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == [".lock", "maml.npz"]
 

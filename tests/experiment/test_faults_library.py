@@ -306,7 +306,7 @@ def test_the_initialisation_is_shared_and_the_state_is_of_this_theta():
         with pytest.raises(ValueError, match=r"^W1 of theta has shape \(2, 1, 2\) and its gradient .*: theta is shared"):
             meta_gradient(model, own, batch, inner_lr=0.1, fast_weights=fast_weights)
     adam, smaller = Adam(), Parameters(W1=np.ones((1, 2)))
-    with pytest.raises(ValueError, match=r"^m of the state has shape \(2,\), expected \(7,\): it is of another theta"):
+    with pytest.raises(ValueError, match=r"^m of the state has shape \(2,\), expected \(7,\): it belongs to another theta"):
         adam.step(theta, theta, adam.start(smaller))
     with pytest.raises(ValueError, match=r"^b1 has shape None, expected \(1, 2\)"):
         adam.step(theta, smaller, adam.start(theta))

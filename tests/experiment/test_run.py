@@ -180,7 +180,7 @@ def test_an_earlier_run_is_never_overwritten(tmp_path):
     for change in ({"seed": 1}, {"hidden": (7, 6)}, {"inner_lr": 0.02}, {"method": "first-order"}, {"steps": 2}):
         with pytest.raises(ValueError, match=f"{path} was trained with {next(iter(change))} .*: ask for the same"):
             run(settings_for(**TINY | change), path, resume=True, progress=False)
-    with pytest.raises(ValueError, match="12 iterations are done already"):
+    with pytest.raises(ValueError, match="but 12 are already done"):
         run(replace(SMALL, iterations=3), path, resume=True, progress=False)
     assert same(first, checkpoint.load(path)[0])
 

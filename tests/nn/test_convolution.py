@@ -114,7 +114,7 @@ def test_what_cannot_be(make, error, sentence):
 def test_a_network_makes_one_row_of_each_example(last):
     network = Network([Patches(4, 1), Affine(9, 2, 1), *last])
     theta = network.init(np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"the network makes (12|4) rows of 3 examples, expected one of each: end it"):
+    with pytest.raises(ValueError, match=r"the network's output has (12|4) rows for 3 examples, expected one row per"):
         network.at(theta, np.ones((3, 16)), np.ones((3, network.outputs)))
 
 

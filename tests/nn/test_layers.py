@@ -157,9 +157,9 @@ def test_below_the_first_layer_that_learns_nothing_is_computed():
 @pytest.mark.parametrize(
     ("layers", "sentence"),
     [
-        ([], "a chain of no layers"),
-        ([Affine(2, 3, 1), Affine(4, 1, 2)], r"layer 2 of the chain is Affine\(inputs=4, .*\) and gets rows of 3: make the two"),
-        ([Affine(2, 3, 1), Elementwise("tanh"), Affine(4, 1, 2)], r"layer 3 of the chain is .* gets rows of 3"),
+        ([], "a chain has no layers"),
+        ([Affine(2, 3, 1), Affine(4, 1, 2)], r"layer 2 of the chain is Affine\(inputs=4, .*\) and gets rows of width 3: make"),
+        ([Affine(2, 3, 1), Elementwise("tanh"), Affine(4, 1, 2)], r"layer 3 of the chain is .* gets rows of width 3"),
         ([Affine(2, 3, 1), Affine(3, 1, 1)], "two layers have the name W1: name one differently, or put the same layer in twice"),
     ],
 )

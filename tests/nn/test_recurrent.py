@@ -121,11 +121,11 @@ def test_a_cell_of_one_layer():
 @pytest.mark.parametrize(
     ("make", "error", "sentence"),
     [
-        (lambda: Recurrent(Affine(3, 3), 2), ValueError, "the cell has 3 inputs and 3 outputs, expected x and h side"),
+        (lambda: Recurrent(Affine(3, 3), 2), ValueError, r"the cell has 3 inputs and 3 outputs, expected inputs \[x, h\]"),
         (lambda: Recurrent(Chain([Elementwise("tanh")]), 2), ValueError, "the cell has None inputs and None outputs"),
         (lambda: Recurrent(cell(1, 2), 0), ValueError, "steps is 0, expected at least 1"),
         (lambda: Recurrent(cell(1, 2), 2.5), TypeError, "steps is 2.5, expected a whole number"),
-        (lambda: Chain([Recurrent(cell(1, 2), 3), Affine(3, 1)]), ValueError, "layer 2 of the chain is .* gets rows of 2"),
+        (lambda: Chain([Recurrent(cell(1, 2), 3), Affine(3, 1)]), ValueError, "layer 2 of the chain is .* gets rows of width 2"),
     ],
 )
 def test_what_cannot_be(make, error, sentence):

@@ -92,5 +92,5 @@ def test_it_never_steps_along_a_gradient_that_is_not_finite(loss, scale, sentenc
 
 def test_fewer_iterations_than_are_done_are_refused():
     done = descend(lambda theta, batch, iteration: Found(theta))
-    with pytest.raises(ValueError, match="5 iterations are done already, 3 were asked: ask for more"):
+    with pytest.raises(ValueError, match="iterations is 3, but 5 are already done: ask for more"):
         train(None, None, done, optimizer=SGD(0.1), iterations=3)

@@ -1,7 +1,7 @@
-"""s, s' and s'': the activations, each with its first and second derivative.
+"""Activations s, each with its first and second derivative, s' and s''.
 
-Each function takes z; the derivatives also take a = s(z), and most are polynomials in it.
-All run unchanged on complex numbers: masks use the real part.
+Every function takes z; the derivatives also take a = s(z), and most are polynomials in a. All functions also
+work on complex numbers: masks use the real part.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import numpy as np
 class Activation:
     """An elementwise nonlinearity: `value(z)` = s(z), `first(z, a)` = s'(z), `second(z, a)` = s''(z).
 
-    `curved` is False if s'' is zero everywhere: eq. 8 then skips its s'' term.
+    `curved` is False if s'' is zero everywhere; the s'' term of eq. 8 is then skipped.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Activation:
 
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:
-    t = np.exp(np.where(z.real > 0, -z, z))  # never above 1: no overflow
+    t = np.exp(np.where(z.real > 0, -z, z))  # at most 1: no overflow
     return np.where(z.real > 0, 1, t) / (1 + t)
 
 
@@ -34,7 +34,7 @@ def _softplus(z: np.ndarray) -> np.ndarray:
 
 
 # s = max(z, 0), with s' = 0 at the kink z = 0, as in most libraries;
-# complex numbers by a mask of the real part, which np.maximum would not use
+# for complex numbers a mask of the real part, since np.maximum compares in another way
 relu = Activation(
     "relu",
     value=lambda z: np.maximum(z, 0) if z.dtype.kind == "f" else z * (z.real > 0),

@@ -1,11 +1,11 @@
-"""Convolution in three steps: im2col, one affine map of every patch, and a flattening (eq. 17).
+"""Convolution in three steps: im2col, an affine map of every patch, and flattening (eq. 17).
 
     Patches(28, 1), Affine(9, 16, 1), Elementwise("relu", 1), Flatten(14 * 14, 16)
 
-An image is one row of side * side * channels numbers: pixel by pixel, and channel by channel in each.
-`Patches` (im2col) makes one row per position; the affine layer's weights are the kernels, shared by all
-positions because positions are its rows; `Flatten` makes one row per image again. Both are fixed linear maps,
-so the R-rule of each is the map itself.
+An image is a row of side * side * channels numbers, pixel by pixel; the channels of a pixel are adjacent.
+`Patches` (im2col) makes one row per position. The weights of the affine layer are the kernels; all positions
+share them because each position is a row. `Flatten` makes one row per image again. `Patches` and `Flatten`
+are fixed linear maps, so the R-rule of each is the map itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tinymaml.nn.layers import derive
 
 
 class FixedLinear:
-    """The R-rules of a linear layer without parameters: the same map of Ra, and of RD (eq. 17)."""
+    """The R-rules of a linear layer without parameters: its own maps, applied to Ra and RD (eq. 17)."""
 
     def R_forward(self, p, v, tape, Ra):
         return self.forward(p, Ra)
@@ -31,10 +31,10 @@ class FixedLinear:
 
 @dataclass(frozen=True)
 class Patches(FixedLinear):
-    """Images (side, side, channels) to rows of `size` x `size` patches, one every `stride` pixels; outside the image is zero.
+    """im2col: from images (side, side, channels) to one row per `size` x `size` patch, with zero padding.
 
     Input (..., n, side * side * channels), output (..., n * positions, size * size * channels) with positions
-    = output_side^2; with the default values output_side = ceil(side / 2).
+    = output_side^2. With the default size, stride and padding output_side = ceil(side / 2).
     """
 
     side: int
@@ -58,12 +58,12 @@ class Patches(FixedLinear):
 
     def forward(self, p, a):
         images = a.reshape(-1, self.side**2, self.channels)
-        images = np.concatenate([images, np.zeros_like(images[:, :1])], axis=1)  # the last pixel, -1, is the zero outside
+        images = np.concatenate([images, np.zeros_like(images[:, :1])], axis=1)  # pixel -1: zero padding
         return images.take(self.pixels, axis=1).reshape(*a.shape[:-2], -1, self.outputs), a.shape
 
     def backward(self, p, shape, D):
         entries, (rank, columns) = D.reshape(-1, len(self.pixels), self.channels), self.entries
-        images = np.zeros((len(entries), self.side**2, self.channels), D.dtype)  # pixels by rank
+        images = np.zeros((len(entries), self.side**2, self.channels), D.dtype)  # pixels in the order of their ranks
         for column in columns:  # D of a pixel is the sum over all patches that contain it
             images[:, :len(column)] += entries.take(column, axis=1)
         return images.take(rank, axis=1).reshape(shape), {}
@@ -74,16 +74,17 @@ class Patches(FixedLinear):
 
     @cached_property
     def pixels(self) -> np.ndarray:
-        """The pixel of every patch entry, (positions * size * size,); -1 outside the image."""
+        """The pixel index of every patch entry, (positions * size * size,); -1 is the padding."""
         framed = np.pad(np.arange(self.side**2).reshape(self.side, self.side), self.padding, constant_values=-1)
         rows = self.stride * np.arange(self.output_side)[:, None] + np.arange(self.size)  # (output_side, size), and columns
         return framed[rows[:, None, :, None], rows[None, :, None, :]].ravel()
 
     @cached_property
     def entries(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """The inverse of `pixels`: the rank of each pixel, those in most patches first, and columns of patch entries.
+        """The inverse of `pixels`: the rank of each pixel, and columns of patch entries.
 
-        Column k has the k-th entry of every pixel that is in more than k patches, in the order of the ranks.
+        Pixels are ranked by the number of patches that contain them, most first. Column k has the k-th patch
+        entry of every pixel with more than k of them, in the order of the ranks.
         """
         copies = [np.flatnonzero(self.pixels == pixel) for pixel in range(self.side**2)]
         order = sorted(range(self.side**2), key=lambda pixel: -len(copies[pixel]))
@@ -93,7 +94,7 @@ class Patches(FixedLinear):
 
 @dataclass(frozen=True)
 class Flatten(FixedLinear):
-    """The `rows` rows of an example, such as its positions or its time steps, side by side in one row."""
+    """Joins the `rows` rows of an example, such as its positions or time steps, into one row."""
 
     rows: int
     inputs: int

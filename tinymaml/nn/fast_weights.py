@@ -1,4 +1,4 @@
-"""Fast weights as factors, and the products that layers need (eqs. 14 and 15).
+"""Fast weights as factors, and the matrix products used by layers (eqs. 14 and 15).
 
 A gradient of a layer is a sum of outer products, one per example: dW = a^T D (eq. 3). An adapted layer is
 therefore the shared layer plus a few outer products, W' = W - alpha a^T D. A product with W' is a product
@@ -18,22 +18,23 @@ class Factored:
     """The matrices W_t = shared + sum_i scale_i left_i[t]^T right_i[t] of T tasks, kept as factors.
 
     shared (d, d') or None    the part that all tasks share
-    factors                   tuples (left (T, m, d), right (T, m, d'), scale), a row per outer product; for one task without T
+    factors                   tuples (left (T, m, d), right (T, m, d'), scale), one row per outer product;
+                              one task has no T
 
-    It has the operations that eqs. 2-8 and 11-13 apply to a matrix: `x @ W`, the transpose, sums, multiples
-    and the sum over tasks. Sums only collect factors, and the scales stay numbers: the factors are
-    concatenated once, on the first product, and not at each of the K steps. One pair of arrays in place of
-    this list is 4 to 17 % slower at widths 128 to 1024.
+    It supports the operations that eqs. 2-8 and 11-13 apply to a matrix: `x @ W`, the transpose, sums,
+    multiples and the sum over tasks. Sums only append to the list of factors, and scales stay numbers: the
+    factors are concatenated once, on the first product, and not at each of the K steps. Keeping a single pair
+    of arrays instead of the list is 4 to 17 % slower at widths 128 to 1024.
     """
 
-    __array_ufunc__ = None  # NumPy leaves `x @ W` to `__rmatmul__`
+    __array_ufunc__ = None  # NumPy arrays then defer `x @ W` to `__rmatmul__`
 
     def __init__(self, shared: np.ndarray | None, factors: tuple[tuple[np.ndarray, np.ndarray, float], ...] = ()):
         self.shared, self.factors = shared, factors
 
     @property
     def concatenated(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """All factors as one: left (T, m, d), right (T, m, d'), scale. They replace the list: computed once."""
+        """All factors as one: left (T, m, d), right (T, m, d'), scale. Computed once: replaces the list."""
         if len(self.factors) > 1:
             lefts, rights, scales = zip(*self.factors, strict=True)
             if len(set(scales)) > 1:
@@ -43,7 +44,7 @@ class Factored:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(d, d') while the tasks share it, then (T, d, d'), or (d, d') for one task without a task axis."""
+        """(d, d') as long as the tasks share the matrix or without a task axis, else (T, d, d')."""
         if not self.factors:
             return self.shared.shape
         left, right, _ = self.factors[0]
@@ -58,7 +59,7 @@ class Factored:
         return int(np.prod(self.shape))
 
     def copy(self) -> Factored:
-        """Itself: nothing changes its arrays."""
+        """Returns self: its arrays are never modified."""
         return self
 
     def __rmatmul__(self, x: np.ndarray) -> np.ndarray:
@@ -74,7 +75,7 @@ class Factored:
         return product
 
     def swapaxes(self, first: int, second: int) -> Factored:
-        """The transpose, `swapaxes(-1, -2)`: left and right change places."""
+        """The transpose, as `swapaxes(-1, -2)`: left and right are swapped."""
         if self.factors:
             left, right, scale = self.concatenated
         factors = ((right, left, scale),) if self.factors else ()
@@ -82,7 +83,7 @@ class Factored:
 
     def __add__(self, other: Factored | np.ndarray) -> Factored | np.ndarray:
         if not isinstance(other, Factored):
-            return self.dense() + other  # with a dense operand the result is dense, here and below
+            return self.dense() + other  # with a dense operand the result is dense, also below
         shared = self.shared if other.shared is None else other.shared if self.shared is None else self.shared + other.shared
         return Factored(shared, self.factors + other.factors)
 
@@ -99,7 +100,7 @@ class Factored:
             return self.dense() * scalar
         shared = None if self.shared is None else self.shared * scalar
         if self.factors:
-            left, right, scale = self.concatenated  # first: u and alpha o u of eq. 12 then share the arrays
+            left, right, scale = self.concatenated  # first: u and alpha o u of eq. 12 share arrays
         return Factored(shared, ((left, right, scale * scalar),) if self.factors else ())
 
     __radd__, __rmul__ = __add__, __mul__
@@ -114,7 +115,7 @@ class Factored:
         return total if self.shared is None else total + self.shared * self.shape[0]
 
     def dense(self) -> np.ndarray:
-        """The matrices multiplied out: (T, d, d'), or (d, d') while the tasks share it."""
+        """The matrices multiplied out: (T, d, d'), or (d, d') if the tasks share one matrix."""
         if not self.factors:
             return self.shared
         left, right, scale = self.concatenated
@@ -126,9 +127,10 @@ def _times(scale: float, array: np.ndarray) -> np.ndarray:
 
 
 def sum_of_products(*pairs: tuple[np.ndarray | None, np.ndarray | Factored], bias: np.ndarray | None = None) -> np.ndarray:
-    """The sum of a @ W over the pairs (a, W), plus a bias: a (T, n, d), W (d, d') or (T, d, d'), bias (1, d') or (T, 1, d').
+    """The sum of a @ W over the pairs (a, W), plus a bias.
 
-    A first pair whose a is None, which stands for zero, is skipped.
+    a (T, n, d), W (d, d') or (T, d, d'), bias (1, d') or (T, 1, d'). In the first pair a may be None, meaning
+    zero.
     """
     if pairs[0][0] is None:
         pairs = pairs[1:]
@@ -142,10 +144,10 @@ def sum_of_products(*pairs: tuple[np.ndarray | None, np.ndarray | Factored], bia
 
 
 def _stacked_product(pairs: tuple, bias: np.ndarray | None) -> np.ndarray:
-    """`sum_of_products` if every a is one column: the one product [a_1, a_2, 1] @ [W_1; W_2; bias].
+    """`sum_of_products` where every a is a single column: one product [a_1, a_2, 1] @ [W_1; W_2; bias].
 
-    Broadcast products of columns and rows, added up, take several times as long; of a whole step this saves 6
-    to 19 %.
+    Summing broadcast products of columns and rows takes several times as long; the single product saves 6 to
+    19 % of a whole step.
     """
     (a, W), columns = pairs[0], len(pairs) + 1
     dtype = np.result_type(*sum(pairs, ()), W if bias is None else bias)
@@ -158,7 +160,7 @@ def _stacked_product(pairs: tuple, bias: np.ndarray | None) -> np.ndarray:
 
 
 def add_in_place(total: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """total + more, in the memory of `total` unless only `more` is complex: `total` must be a temporary."""
+    """total + more, computed in place unless the dtypes differ: `total` must be a temporary."""
     return np.add(total, more, out=total if total.dtype is more.dtype else None)
 
 
@@ -171,7 +173,7 @@ def outer(*pairs: tuple[np.ndarray | None, np.ndarray], like: np.ndarray | Facto
 
 
 def sum_rows(D: np.ndarray) -> np.ndarray:
-    """1^T D, the sum over the rows of each task, (T, 1, d): a matrix product is faster than `sum` over a middle axis."""
+    """1^T D, the sum over the rows of each task, (T, 1, d). Faster than `sum` over a middle axis."""
     return _ones(D.shape[-2], D.dtype) @ D
 
 

@@ -1,24 +1,24 @@
-"""Layers: four rules directly under one another; networks are made of nothing else (eqs. 1-8).
+"""Layers: four rules directly under one another; networks consist of layers only (eqs. 1-8).
 
-    forward     the output, and a tape for the other rules
-    backward    from D = dL/d(output): dL/d(input), and the gradient of the layer's own parameters
-    R_forward   R of the output from Ra = R of the input, and a tape of R
-    R_backward  R of both results of `backward`, from D and RD
+    forward     returns the output, and a tape for the other rules
+    backward    from D = dL/d(output): returns dL/d(input), and the gradient of the layer's parameters
+    R_forward   from Ra = R of the input: returns R of the output, and a tape of R
+    R_backward  from D and RD: returns R of both results of `backward`
 
-R f = d/dr f(theta + r v) at r = 0 (Pearlmutter 1994). p and v map parameter names to arrays, of theta and of
-the direction; rows are examples: (T, m, d), or (m, d) for one task. The rules run in this order: R_backward
-may rely on what `backward` with the same D left on the tape. In the first layer with parameters Ra is zero,
-passed as None, and `backward` is called with a last argument `needs_input_grad` = False: its dL/d(input) is
-not used. A layer that is never the first one, or has no parameters, can omit it.
+R f = d/dr f(theta + r v) at r = 0 (Pearlmutter 1994). p and v map parameter names to the arrays of theta and
+of the direction. Rows are examples: (T, m, d), or (m, d) for one task. The rules run in this order, and
+R_backward may use values that `backward` stored on the tape for the same D. In the first layer with
+parameters Ra is zero and passed as None, and `backward` gets a last argument `needs_input_grad` = False: its
+dL/d(input) is not used. A layer without parameters, or one that is never the first, can omit this argument.
 
-A layer with parameters also has `shapes` (name of each parameter to its shape) and `init(rng)`. All else is
-optional:
-    inputs, outputs    the widths of its rows, compared with those of the neighbours
-    symbol, name       of its output in the text, as in z[2]; a chain numbers the layers of this package that have no name
-    names              of its parameters in the text, as in {"W": "W2"}
-    rows_out(rows)     the number of output rows, if it is another than that of the input rows
-    min_rows           the fewest rows of a task, if more than one
-    factorable         the names of the matrices that may be kept as factors (eq. 14)
+A layer with parameters also has `shapes` (from parameter names to shapes) and `init(rng)`. These attributes
+are optional:
+    inputs, outputs    the widths of the input and output rows; a chain checks that adjacent widths match
+    symbol, name       the label of the output, as in z[2]; `Chain` numbers layers whose name is ""
+    names              from symbols to parameter names, as in {"W": "W2"}
+    rows_out(rows)     the number of output rows, if it differs from the number of input rows
+    min_rows           the minimum number of rows per task, if more than one
+    factorable         the names of the matrices that may be factored (eq. 14)
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class Layer(Protocol):
-    """The four rules, in code."""
+    """The signatures of the four rules."""
 
     def forward(self, p: Arrays, a: np.ndarray) -> tuple[np.ndarray, Any]: ...
 
@@ -53,11 +53,11 @@ class Layer(Protocol):
 
 @dataclass(frozen=True)
 class Affine:
-    """z = a W + b, with W (inputs, outputs) and a row b (1, outputs), named by `name`: W1 and b1, or W and b without one.
+    """z = a W + b, with W (inputs, outputs) and a row b (1, outputs); with name 1 they are called W1 and b1.
 
-    W may be shared, each task's own (T, inputs, outputs), or factored (eq. 14). Both start uniform within +-
-    1 / sqrt(inputs), the variance of LeCun et al. 1998; random biases spread the kinks of a relu network over
-    the inputs.
+    W may be shared by the tasks, one per task (T, inputs, outputs), or factored (eq. 14). Both are
+    initialised uniformly within +- 1 / sqrt(inputs), as in PyTorch; random biases spread the kinks of a relu
+    network over the inputs.
     """
 
     inputs: int
@@ -97,7 +97,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Elementwise:
-    """a = s(z), entry by entry, for one of the activations by name; s' is on the tape."""
+    """a = s(z), entry by entry; `activation` is the name of one in ACTIVATIONS. The tape is z, a, s'(z)."""
 
     activation: str
     name: int | str = ""
@@ -125,13 +125,13 @@ class Elementwise:
 
     def R_backward(self, p, v, tape, Rz, D, RD):
         z, a, s1 = tape
-        RDz = RD * s1  # eq. 8, and where the activation is curved its last term
+        RDz = RD * s1  # eq. 8; its last term is zero unless the activation is curved
         return add_in_place(RDz, D * self.s.second(z, a) * Rz) if self.s.curved else RDz, {}
 
 class Tape:
-    """One sweep of a chain: the output and tape of each layer, and D at each output, which the backward sweep adds.
+    """One sweep of a chain: output and tape of each layer, and D of each output, set by the backward sweep.
 
-    first: the index of the first layer with a gradient, or with an R that is not zero.
+    first: the index of the first layer with a gradient, or with a nonzero R.
     """
 
     def __init__(self, first: int, outputs: list, caches: list):
@@ -140,13 +140,13 @@ class Tape:
 
 @dataclass(frozen=True)
 class Chain:
-    """Layers one after another, which is a layer again.
+    """Layers in sequence; a chain is itself a layer.
 
-    An affine layer without a name gets its number, 1, 2, ..., any other layer without one that of the affine
-    layer before it. A layer that occurs twice shares its parameters; their gradients are added. ValueError if
-    two layers have one name, or if the width of a layer's output is not that of the next one's input.
-    `shapes` are those of all layers, `inputs` and `outputs` the widths at both ends (None if no layer has
-    one), `owners` the layer of each parameter and output by its name in the text.
+    Unnamed affine layers are numbered 1, 2, ...; any other unnamed layer gets the number of the affine layer
+    before it. A layer that occurs twice shares its parameters, and their gradients are added. ValueError if
+    two layers have the same name, or if the output width of a layer differs from the input width of the next.
+    `shapes` has the parameters of all layers, `inputs` and `outputs` are the widths at both ends (None if no
+    layer has a width), `owners` maps each parameter name and output label to its layer.
     """
 
     layers: tuple[Layer, ...]
@@ -158,7 +158,7 @@ class Chain:
         for i, layer in enumerate(layers, start=1):
             _check_rules(i, layer)
         if not layers:
-            raise ValueError("a chain of no layers: put at least one in, for instance Affine(2, 1)")
+            raise ValueError("a chain has no layers, expected at least one: for instance Affine(2, 1)")
         layers = _numbered(layers)
         _check_widths(layers)
         trainable = [i for i, layer in enumerate(layers) if _shapes(layer)]
@@ -215,7 +215,7 @@ class Chain:
 
     @property
     def min_rows(self) -> int:
-        """The fewest rows of a task: more than one where a batch norm gets a single row of each example."""
+        """The minimum number of rows per task: more than one if a batch norm gets one row per example."""
         return next(rows for rows in itertools.count(1) if self._has_enough(rows))
 
     def _has_enough(self, rows: int) -> bool:
@@ -227,12 +227,12 @@ class Chain:
 
 
 def derive(layer: Layer, **fields: Any) -> None:
-    """Set fields of a frozen layer that follow from those it was made with."""
+    """Set derived fields of a frozen layer: those that follow from its constructor arguments."""
     vars(layer).update(fields)
 
 
 def accumulate(total: dict[str, np.ndarray], more: Arrays) -> None:
-    """Add the gradients `more` to those of the same names in `total`."""
+    """Add the gradients in `more` to those of the same name in `total`, in place."""
     for name, array in more.items():
         total[name] = total[name] + array if name in total else array
 
@@ -243,17 +243,20 @@ def rows_out(layer: Layer, rows: int) -> int:
 
 
 def parameter_names(layer: Layer) -> dict[str, str]:
-    """The layer's parameters by their symbols in the text: {"W": "W1", "b": "b1"}."""
+    """The names of a layer's parameters by symbol: {"W": "W1", "b": "b1"}."""
     return getattr(layer, "names", {name: name for name in _shapes(layer)})
 
 
 def _check_rules(i: int, layer: Layer) -> None:
-    """TypeError unless the object has the four rules, and `init` if it has parameters."""
+    """TypeError unless `layer` has the four rules, and `init` if it has parameters."""
     needed = ("forward", "backward", "R_forward", "R_backward", *["init"] * bool(_shapes(layer)))
     lacking = [rule for rule in needed if isinstance(layer, type) or not hasattr(layer, rule)]
     if lacking:
-        what = "use its body" if hasattr(layer, "body") else "see layers.py, and Elementwise for an activation"
-        raise TypeError(f"layer {i} of the chain is {validate.brief(layer)}, expected a layer with {', '.join(lacking)}: {what}")
+        other = "see layers.py, and Elementwise for an activation"
+        hint = "use its body" if hasattr(layer, "body") else other
+        raise TypeError(
+            f"layer {i} of the chain is {validate.brief(layer)}, expected a layer with {', '.join(lacking)}: {hint}"
+        )
 
 
 def _shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
@@ -266,7 +269,7 @@ def _owners(layer: Layer) -> dict[str, Layer]:
 
 
 def _owners_in(layers: tuple[Layer, ...]) -> dict[str, Layer]:
-    """The layer that has each parameter and each output, by their names in the text."""
+    """The layer of each parameter and each output, by parameter name or label of the output."""
     owners: dict[str, Layer] = {}
     for layer in layers:
         for name, owner in _owners(layer).items():
@@ -282,12 +285,14 @@ def _check_widths(layers: tuple[Layer, ...]) -> None:
     for i, layer in enumerate(layers, start=1):
         wanted = getattr(layer, "inputs", None)
         if None not in (width, wanted) and wanted != width:
-            raise ValueError(f"layer {i} of the chain is {layer!r} and gets rows of {width}: make the two numbers the same")
+            raise ValueError(
+                f"layer {i} of the chain is {layer!r} and gets rows of width {width}: make the two widths the same"
+            )
         width = getattr(layer, "outputs", width if wanted is None else None)
 
 
 def _numbered(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """The layers with names filled in, as `Chain` says; a layer that occurs twice stays one."""
+    """The layers with missing names filled in, see `Chain`; a layer that occurs twice stays one object."""
     depth, name, renamed, result = 0, 0, {}, []
     for layer in layers:
         affine = getattr(layer, "symbol", "") == "z"

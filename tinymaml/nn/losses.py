@@ -1,7 +1,7 @@
-"""l, dl/dz and (d2l/dz2) r: the losses of one example, with gradient and Hessian-vector product.
+"""Losses l of one example, with gradient dl/dz and Hessian-vector product (d2l/dz2) r.
 
-z are the predictions and y the targets, both (..., n, d); a loss of n examples is (..., n). The mean over the
-examples is taken by the model (eq. 2). All run unchanged on complex numbers.
+z are the predictions and y the targets, both (..., n, d); the losses of n examples are (..., n). The network
+takes the mean over examples (eq. 2). All functions also work on complex numbers.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def _any_targets(y: np.ndarray) -> None:
-    """The default check; a function with a name, so that a loss can be pickled."""
+    """The default check, which accepts all targets; a named function, so that losses can be pickled."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ squared_error = Loss(
 
 
 def softmax(z: np.ndarray) -> np.ndarray:
-    """p = e^z / sum e^z over the last axis, shifted so that nothing overflows."""
+    """p = e^z / sum e^z over the last axis; z is shifted to avoid overflow."""
     e = np.exp(z - z.real.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
 
@@ -54,11 +54,12 @@ def _cross_entropy_hvp(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarra
 
 
 def _check_probabilities(y: np.ndarray) -> None:
-    if not ((y.real >= 0).all() and (np.abs(y.sum(-1) - 1) <= 1e-4).all()):  # NaN is neither
+    if not ((y.real >= 0).all() and (np.abs(y.sum(-1) - 1) <= 1e-4).all()):  # also refuses NaN
         raise ValueError("the rows of y are not probabilities: cross_entropy expects one-hot targets, np.eye(ways)[labels]")
 
 
-# eq. 10: y holds class probabilities, usually one-hot; their sum, 1 up to rounding, is kept so that derivatives are exact
+# eq. 10: y holds class probabilities, usually one-hot; their sum, 1 up to rounding, stays in the formulas to make
+# the derivatives exact
 cross_entropy = Loss(
     "cross_entropy",
     value=_cross_entropy,

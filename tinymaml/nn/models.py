@@ -1,4 +1,4 @@
-"""Networks as one line of code: MLP, CNN and RNN."""
+"""Functions that build a network: MLP, CNN and RNN."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def MLP(widths: Sequence[int], activation: str = "relu", loss: str = "squared_er
     widths = tuple(validate.count(f"width {i}", d) for i, d in enumerate(widths))
     if len(widths) < 2:
         raise ValueError(f"widths are {widths}, expected inputs and outputs at least: for instance [1, 40, 40, 1]")
-    validate.one_of("activation", activation, ACTIVATIONS)  # also without a hidden layer, which has neither
+    validate.one_of("activation", activation, ACTIVATIONS)  # also if there is no hidden layer to use it
     validate.one_of("norm", norm, NORMS)
     layers = []
     for l in range(1, len(widths) - 1):
@@ -43,11 +43,11 @@ def MLP(widths: Sequence[int], activation: str = "relu", loss: str = "squared_er
 
 
 def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch", activation: str = "relu") -> Network:
-    """A convolutional network for images of one channel, (T, n, side * side), as in the paper's section 5.2.
+    """A convolutional network for one-channel images, (T, n, side * side), as in the paper's section 5.2.
 
     A block has `filters` 3 x 3 kernels with stride 2, a norm (batch, layer or none) and the activation; it
-    halves the side. After `blocks` blocks an affine layer computes `ways` logits, under the cross-entropy
-    (eq. 10). ValueError if a block gets an image of a single pixel.
+    halves the side. After `blocks` blocks an affine layer computes `ways` logits. The loss is the
+    cross-entropy (eq. 10). ValueError if a block gets a single-pixel image.
 
     >>> CNN(28, filters=32, blocks=4, ways=5, norm="none")
     CNN  28 x 28, 4 blocks of 32 filters  relu, cross_entropy
@@ -74,10 +74,10 @@ def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch",
 
 
 def RNN(inputs: int, hidden: int, outputs: int, steps: int, *, activation: str = "tanh") -> Network:
-    """A recurrent network for sequences, x (T, n, steps * inputs) and y (T, n, steps * outputs), step after step.
+    """A recurrent network for sequences in time order, x (T, n, steps * inputs) and y (T, n, steps * outputs).
 
-    h_t = s([x_t, h_{t-1}] Wh + bh) with `hidden` units, and an affine layer from h_t to the prediction of
-    step t (eq. 18). The loss is the squared error, summed over the steps of an example (eq. 9).
+    h_t = s([x_t, h_{t-1}] Wh + bh) with `hidden` units; an affine layer maps h_t to the prediction of step t
+    (eq. 18). The loss is the squared error, summed over the steps of an example (eq. 9).
 
     >>> RNN(1, 20, 1, steps=12)
     RNN  1 - 20 - 1, 12 steps  tanh, squared_error

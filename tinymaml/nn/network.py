@@ -4,7 +4,7 @@
     here = network.at(theta, x, y)
     here.loss, here.prediction, here.gradient, here.hvp(v)
 
-Every intermediate of the derivation has a name and a layer: here.z[2], here.D[2], here.dW[1],
+Every intermediate of the derivation is available by symbol and layer: here.z[2], here.D[2], here.dW[1],
 here.along(v).Rz[2].
 """
 
@@ -24,16 +24,16 @@ from tinymaml.parameters import Parameters
 
 
 def _quantity(symbol: str, doc: str) -> property:
-    """A property: the intermediates of one symbol by layer."""
+    """A property that returns the intermediates of one symbol by layer."""
     return property(lambda self: self.by_symbol.get(symbol, {}), doc=doc)
 
 
 @dataclass(frozen=True, repr=False)
 class Network:
-    """A chain of layers and a loss of its last output, averaged over the rows.
+    """A chain of layers and a loss of its output, averaged over the examples.
 
     body: a `Chain`, or a list of layers. loss: squared_error (eq. 9), cross_entropy on logits (eq. 10), or a
-    `Loss` of your own.
+    custom `Loss`.
     """
 
     body: Chain
@@ -47,7 +47,7 @@ class Network:
             validate.one_of("loss", self.loss, LOSSES)
         for end in ("inputs", "outputs"):
             if getattr(self.body, end, None) is None:
-                raise ValueError(f"no layer of the network has `{end}`, the width of its rows: give it one, as Affine has")
+                raise ValueError(f"no layer of the network has `{end}`, the width of its rows: define it, as in Affine")
 
     @property
     def example_loss(self) -> Loss:
@@ -60,12 +60,12 @@ class Network:
 
     @property
     def inputs(self) -> int:
-        """d_0, the numbers in a row of x."""
+        """d_0, the width of a row of x."""
         return self.body.inputs
 
     @property
     def outputs(self) -> int:
-        """d_L, the numbers in a row of y and of the prediction."""
+        """d_L, the width of a row of y and of the prediction."""
         return self.body.outputs
 
     @property
@@ -75,7 +75,7 @@ class Network:
 
     @property
     def min_examples(self) -> int:
-        """The fewest examples of a task: more than one where a batch norm gets a single row of each."""
+        """The minimum number of examples per task: more than one if a batch norm gets one row per example."""
         return self.body.min_rows
 
     @property
@@ -84,7 +84,7 @@ class Network:
         return self.body.shapes
 
     def __repr__(self) -> str:
-        """A table: a row for each layer with parameters, and their shapes."""
+        """A table of the layers with parameters, with the shape of each parameter."""
         rows: dict[str, dict[str, str]] = {}  # parameter names by layer and symbol
         for layer in self.layers:
             if own := parameter_names(layer):
@@ -105,10 +105,11 @@ class Network:
         return Parameters.unchecked({name: array.astype(dtype) for name, array in self.body.init(rng).items()})
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
-        """The loss surface seen from theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
+        """The loss surface at theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
 
-        It copies the arrays, so later changes in place do not affect it. TypeError for integer or object
-        arrays and for mixed precision, ValueError for shapes that do not fit and for NaN or infinite data.
+        The arrays are copied, so later in-place changes do not affect the surface. TypeError for integer or
+        object arrays and for mixed precision, ValueError for shapes that do not fit and for NaN or infinite
+        data.
         """
         if self.example_loss is LOSSES["cross_entropy"]:
             validate.one_hot("y", y, self.outputs)
@@ -118,7 +119,7 @@ class Network:
         return Surface(self, theta.copy(), x.copy(), y.copy())
 
     def predict(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
-        """The last output for inputs x (..., n, d_0), without targets: (..., n, d_L)."""
+        """The prediction (..., n, d_L) for inputs x (..., n, d_0)."""
         return self._forward(self.body, theta, x)
 
     def features(self, theta: Parameters, x: np.ndarray) -> np.ndarray:
@@ -131,10 +132,11 @@ class Network:
         return body.forward(theta, x)[0]
 
     def fast_weights(self, theta: Parameters, examples: int = 0) -> Parameters:
-        """The same theta with the matrices of affine layers as `Factored`, to be adapted as factors (eqs. 14 and 15).
+        """theta with the matrices of affine layers as `Factored`, to be adapted as factors (eqs. 14 and 15).
 
-        Given the number of `examples` of a task, counted once per step, only those whose factors are smaller
-        than the matrix: rows (d + d') < d d', where an example may be several rows of a layer.
+        examples: the number of support examples per task times the number of steps. Only matrices whose
+        factors are smaller than the matrix are factored: rows (d + d') < d d', where an example can be
+        several rows. With examples = 0 all are factored.
         """
         validate.parameters("theta", theta)
         arrays, rows = dict(theta.items()), validate.count("examples", examples, least=0)
@@ -150,12 +152,13 @@ class Network:
 class Surface:
     """The loss of one network at (theta, x, y), with every intermediate by name and layer.
 
-    z, a      outputs, forward (eq. 1): z[l] of an affine layer, a[l] of the activation or flattening after it, a[0] = x
+    z, a      forward (eq. 1): z[l] is the output of an affine layer, a[l] of its activation, a[0] = x
     D, da     dL/dz[l] and dL/da[l] (eqs. 2 and 4)
     dW, db    dL/dW_l and dL/db_l (eq. 3)
     s1, s2    s'(z[l]) and s''(z[l]) of the elementwise layers
-    `quantities` has all but s1 and s2, and those of other layers, as "z[1]", "dW[1]". The backward sweep runs
-    once, on the first use of its results. With a task axis every quantity has it, `loss` too.
+    `quantities` holds all except s1 and s2, by names such as "z[1]" and "dW[1]", and those of other layers.
+    The backward sweep runs once, on first use. If x has a task axis, every quantity has it, and so has
+    `loss`.
     """
 
     def __init__(self, network: Network, theta: Parameters, x: np.ndarray, y: np.ndarray):
@@ -164,13 +167,13 @@ class Surface:
         self.prediction, self.tape = network.body.forward(self.p, x)  # (T, n, d_L): values, or logits
         if self.prediction.shape[-2] != self.n:
             raise ValueError(
-                f"the network makes {self.prediction.shape[-2]} rows of {self.n} examples, expected one of each: "
-                "end it with Flatten(positions, width), which lays the rows of an example side by side"
+                f"the network's output has {self.prediction.shape[-2]} rows for {self.n} examples, expected one row "
+                "per example: end it with Flatten(positions, width), which joins the rows of an example into one"
             )
 
     @cached_property
     def loss(self) -> np.ndarray:
-        """The mean over the n examples of the loss of each: (T,), a scalar for one task."""
+        """The loss of each task, the mean over its n examples: (T,), a scalar for one task."""
         return self.network.example_loss.value(self.prediction, self.y).sum(-1) / self.n
 
     @cached_property
@@ -180,11 +183,11 @@ class Surface:
 
     @cached_property
     def gradient(self) -> Parameters:
-        """dL/dtheta, each task's own: (T, ...) for every parameter."""
+        """dL/dtheta of each task: (T, ...) for every parameter."""
         return _in_order(self.network, self.network.body.backward(self.p, self.tape, self.output_gradient, False)[1])
 
     def along(self, v: Parameters) -> RSurface:
-        """The same surface differentiated along the direction v: every R-quantity by name."""
+        """The derivatives of all intermediates along the direction v, by Pearlmutter's R-operator."""
         validate.fitting("v", v, self.network.shapes, self.x)
         return RSurface(self, v)
 
@@ -194,13 +197,13 @@ class Surface:
 
     @cached_property
     def by_symbol(self) -> dict[str, dict[int | str, np.ndarray]]:
-        """Every intermediate by its symbol and layer: {"z": {1: ...}, "D": ..., "dW": ...}."""
-        gradient = self.gradient  # runs the backward sweep, which leaves every D on the tape
+        """Every intermediate by symbol and layer: {"z": {1: ...}, "D": ..., "dW": ...}."""
+        gradient = self.gradient  # runs the backward sweep, which stores every D on the tape
         return _by_symbol(self.network, self.tape, gradient)
 
     @property
     def quantities(self) -> dict[str, np.ndarray]:
-        """Every intermediate by its name in the text, as "z[1]"."""
+        """Every intermediate by label, as "z[1]"."""
         return _by_name(self.by_symbol)
 
     z = _quantity("z", "Outputs of the affine layers, eq. 1.")
@@ -211,7 +214,7 @@ class Surface:
 
     @property
     def a(self) -> dict[int | str, np.ndarray]:
-        """The inputs a[0] and the activations, eq. 1."""
+        """The input a[0] and the activations, eq. 1."""
         return {0: self.x, **self.by_symbol.get("a", {})}
 
     @property
@@ -252,12 +255,12 @@ class RSurface:
 
     @cached_property
     def by_symbol(self) -> dict[str, dict[int | str, np.ndarray]]:
-        """Every intermediate by its symbol and layer: {"Rz": {1: ...}, "RD": ..., "RdW": ...}."""
+        """Every intermediate by symbol and layer: {"Rz": {1: ...}, "RD": ..., "RdW": ...}."""
         return {f"R{symbol}": arrays for symbol, arrays in _by_symbol(self.network, self.tape, self.hvp).items()}
 
     @property
     def quantities(self) -> dict[str, np.ndarray]:
-        """Every intermediate by its name in the text, as "Rz[1]"."""
+        """Every intermediate by label, as "Rz[1]"."""
         return _by_name(self.by_symbol)
 
     Rz = _quantity("Rz", "R of the outputs of the affine layers, eq. 5.")
@@ -273,7 +276,7 @@ def _in_order(network: Network, arrays: dict[str, np.ndarray]) -> Parameters:
 
 
 def _by_symbol(network: Network, tape: Tape, gradient: Parameters) -> dict[str, dict[int | str, np.ndarray]]:
-    """The outputs, the D of each and the gradients, by symbol and layer."""
+    """The outputs, their D and the gradients, by symbol and layer."""
     found: dict[str, dict[int | str, np.ndarray]] = {}
     for layer, output, D in zip(network.layers, tape.outputs, tape.D, strict=True):
         symbol, name = getattr(layer, "symbol", ""), getattr(layer, "name", "")
@@ -290,5 +293,5 @@ def _by_name(by_symbol: dict[str, dict[int | str, np.ndarray]]) -> dict[str, np.
 
 
 def gradient_symbol(symbol: str) -> str:
-    """The symbol of dL/d(symbol) in the text: D for z, da for a."""
+    """The symbol of dL/d(symbol): D for z, da for a."""
     return "D" if symbol == "z" else f"d{symbol}"

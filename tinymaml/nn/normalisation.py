@@ -1,9 +1,9 @@
-"""Normalisation: mean 0 and variance 1, then a scale and a shift that are learned (eq. 16).
+"""Normalisation to mean 0 and variance 1, followed by a learned scale and shift (eq. 16).
 
-Batch norm takes mean and variance of every feature over the rows of a task (Ioffe and Szegedy 2015). It is
+Batch norm computes mean and variance of every feature over the rows of a task (Ioffe and Szegedy 2015). It is
 transductive, as in the paper: support and query sets are normalised separately, in training and on new tasks,
-without running statistics. Layer norm takes them of every row over its features (Ba, Kiros and Hinton 2016):
-rows are independent.
+without running statistics. Layer norm computes them over the features of every row (Ba, Kiros and Hinton
+2016): rows are independent.
 """
 
 from __future__ import annotations
@@ -33,14 +33,17 @@ class BatchNorm:
     min_rows: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        validate.count("width", self.width, least=2 if isinstance(self, LayerNorm) else 1)  # the variance of one feature is 0
+        least = 2 if isinstance(self, LayerNorm) else 1  # a single feature has variance 0
+        validate.count("width", self.width, least=least)
         gamma, beta, shape = f"gamma{self.name}", f"beta{self.name}", (1, self.width)
         derive(self, gamma=gamma, beta=beta, names={"gamma": gamma, "beta": beta}, shapes={gamma: shape, beta: shape})
         derive(self, inputs=self.width, outputs=self.width)
 
     def forward(self, p, z):
         if z.shape[-2] < self.min_rows:
-            raise ValueError("batch norm got a single row of a task, expected two or more: give more examples, or use layer norm")
+            raise ValueError(
+                "batch norm got a single row of a task, expected two or more: give more examples, or use layer norm"
+            )
         c = self.centred(z)
         sd = np.sqrt(self.mean(c * c) + EPS)
         h = c / sd  # eq. 16   (T, m, d)
@@ -71,21 +74,21 @@ class BatchNorm:
         return {self.gamma: np.ones((1, self.width)), self.beta: np.zeros((1, self.width))}
 
     def mean(self, array: np.ndarray) -> np.ndarray:
-        """Over the rows of each task, (T, 1, d)."""
+        """The mean over the rows of each task, (T, 1, d)."""
         return sum_rows(array) / array.shape[-2]
 
     def centred(self, z: np.ndarray) -> np.ndarray:
-        """z - mean z. The mean is subtracted twice: far from 0 the rounding of the first may exceed c."""
+        """c = z - mean z. The mean is subtracted twice: far from 0 the first rounding error may exceed c."""
         c = z - self.mean(z)
         c -= self.mean(c)
         return c
 
 
 class LayerNorm(BatchNorm):
-    """The same with mean and sd over the features of each row: (T, m, 1).
+    """Like `BatchNorm`, with mean and sd over the features of each row: (T, m, 1).
 
-    With two features (as in batch norm with two rows) h is +-1 for every z, up to eps: in float32 the
-    derivatives then have errors of 1e-4, sometimes 1e-2; with three or more, 1e-7.
+    With two features (and in batch norm with two rows) h is +-1 for every z, up to eps: in float32 the
+    derivatives then have errors of 1e-4, sometimes 1e-2; with three or more features, 1e-7.
     """
 
     min_rows: ClassVar[int] = 1

@@ -3,8 +3,8 @@
     cell = Chain([Affine(1 + 20, 20, "h"), Elementwise("tanh", "h")])
     Recurrent(cell, steps=12), Affine(20, 1, "y"), Flatten(12, 1)
 
-A sequence is one row, step after step. The four rules are those of the cell, forward and backward in time:
-the state of step t enters step t + 1, and the gradients of all steps are added.
+A sequence is one row, in time order. The four rules apply those of the cell at every step, forward or
+backward in time: the state of step t is an input of step t + 1, and the gradients of all steps are added.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from tinymaml.nn.layers import Chain, accumulate, derive, parameter_names
 
 @dataclass(frozen=True)
 class Recurrent:
-    """h_t = cell([x_t, h_{t-1}]) from h_0 = 0, for rows (T, n, steps * width of x); the output is every h_t, a row each:
-    (T, n * steps, width of h).
+    """h_t = cell([x_t, h_{t-1}]) with h_0 = 0.
 
-    cell: a layer, most often a `Chain`, from rows [x_t, h_{t-1}] to rows h_t. Its tapes, one per step, are
-    the tape.
+    Input (T, n, steps * width of x), output (T, n * steps, width of h): one row per h_t.
+
+    cell: a layer, usually a `Chain`, from rows [x_t, h_{t-1}] to rows h_t. The tape is a list of the tapes of
+    the cell, one per step.
     """
 
     cell: Chain
@@ -39,10 +40,10 @@ class Recurrent:
         both, hidden = self.cell.inputs, self.cell.outputs
         if both is None or hidden is None or both <= hidden:
             raise ValueError(
-                f"the cell has {both} inputs and {hidden} outputs, expected x and h side by side as inputs and h as outputs: "
-                "make its first layer as wide as both"
+                f"the cell has {both} inputs and {hidden} outputs, expected inputs [x, h] and outputs h: make the width "
+                "of its first layer the sum of both"
             )
-        derive(self, width=both - hidden, inputs=self.steps * (both - hidden), outputs=hidden)  # width: of x_t
+        derive(self, width=both - hidden, inputs=self.steps * (both - hidden), outputs=hidden)  # width of x_t
         derive(self, shapes=self.cell.shapes, owners=self.cell.owners, min_rows=self.cell.min_rows)
 
     def forward(self, p, a):
@@ -58,7 +59,7 @@ class Recurrent:
         gradient, Dx = {}, [None] * self.steps
         D, Dh_next = self._split_steps(D, self.outputs), 0
         for t in reversed(range(self.steps)):
-            D_xh, own = self.cell.backward(p, tapes[t], D[t] + Dh_next)  # from the layers above, and from step t + 1
+            D_xh, own = self.cell.backward(p, tapes[t], D[t] + Dh_next)  # from above and from step t + 1
             Dx[t], Dh_next = D_xh[..., :self.width], D_xh[..., self.width:]
             accumulate(gradient, own)
         return np.concatenate(Dx, axis=-1), gradient
@@ -77,7 +78,7 @@ class Recurrent:
         gradient, RDx = {}, [None] * self.steps
         RD, RDh_next = self._split_steps(RD, self.outputs), 0
         for t in reversed(range(self.steps)):
-            D_t = tapes[t].D[-1]  # dL/dh_t from `backward`, with all later steps
+            D_t = tapes[t].D[-1]  # dL/dh_t from `backward`, including all later steps
             RD_xh, own = self.cell.R_backward(p, v, tapes[t], Rtapes[t], D_t, RD[t] + RDh_next)
             RDx[t], RDh_next = RD_xh[..., :self.width], RD_xh[..., self.width:]
             accumulate(gradient, own)
@@ -89,7 +90,7 @@ class Recurrent:
 
     @property
     def names(self) -> dict[str, str]:
-        """{"W": "Wh", "b": "bh"}; parameters of the cell that share a symbol appear under their full names."""
+        """{"W": "Wh", "b": "bh"}; if parameters of the cell share a symbol, their full names are the keys."""
         own = dict.fromkeys(named for layer in self.cell.layers for named in parameter_names(layer).items())
         symbols = [symbol for symbol, _ in own]
         return {symbol if symbols.count(symbol) == 1 else name: name for symbol, name in own}
@@ -98,11 +99,11 @@ class Recurrent:
         return self.cell.init(rng)
 
     def _split_steps(self, rows: np.ndarray, width: int) -> np.ndarray:
-        """(steps, T, n, width), from rows of whole sequences (T, n, steps * width) or of single steps (T, n * steps, width)."""
+        """(steps, T, n, width) from a row per sequence (T, n, steps * width) or step (T, n * steps, width)."""
         return np.moveaxis(rows.reshape(*rows.shape[:-2], -1, self.steps, width), -2, 0)
 
 
 def _join_steps(outputs: list[np.ndarray]) -> np.ndarray:
-    """A row for each step of each example, (T, n * steps, d)."""
+    """One row per step of each example, (T, n * steps, d)."""
     stacked = np.stack(outputs, axis=-2)
     return stacked.reshape(*stacked.shape[:-3], -1, stacked.shape[-1])

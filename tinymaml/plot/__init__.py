@@ -1,4 +1,4 @@
-"""Figures of all families: colour-blind-safe, readable in grey.
+"""Figures for all families: colour-blind-safe, readable in grey.
 
 Functions that draw one panel take `ax=None` and return the axes; those that draw several return the figure. None calls show.
 """
@@ -18,24 +18,24 @@ from matplotlib.ticker import LogLocator
 from tinymaml.settings import PlotStyle
 from tinymaml.training.evaluation import Curve
 
-BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito's set
+BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # from the palette of Okabe and Ito
 ORANGE, PURPLE, GREY = "#E69F00", "#CC79A7", "#777777"
 
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
-STEP_LOOKS = {  # teal, darker with every step; no method and no baseline uses it
+STEP_LOOKS = {  # by number of steps: teal, darker with more steps; no method or baseline uses it
     0: ("#999999", ":"), 1: ("#44AA99", "--"), 5: ("#2F7F78", "-."), 10: ("#17534F", "-"),
 }
 
-ROUNDING = 1e-12  # a smaller mean error is rounding, in float32 too
+ROUNDING = 1e-12  # a smaller mean error is only rounding, also in float32
 
 
 def get_axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
-    """`ax`, or new axes of this size in inches."""
+    """`ax`, or new axes in a figure of this size in inches if it is None."""
     return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 
 def log_axis(ax: Axes) -> None:
-    """A log axis with plain numbers."""
+    """Make the y axis logarithmic, with plain numbers as labels."""
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -43,7 +43,7 @@ def log_axis(ax: Axes) -> None:
 
 
 def finish(ax: Axes, legend: bool = True) -> None:
-    """A light grid, and the legend to the right of the panel."""
+    """Add a light grid, and a legend to the right of the panel."""
     ax.grid(alpha=0.3)
     if legend:
         ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
@@ -52,7 +52,7 @@ def finish(ax: Axes, legend: bool = True) -> None:
 def fit(
     x: np.ndarray, truth: np.ndarray, fits: Mapping[int, np.ndarray], support: tuple | None = None, ax: Axes | None = None
 ) -> Axes:
-    """One task: the truth, the predictions by number of steps, and the support points (x, y); all arrays are flat."""
+    """One task: truth, predictions by number of steps, and support points (x, y). All arrays are 1-D."""
     ax = get_axes(ax)
     ax.plot(x, truth, color="black", linewidth=1, label="truth")
     for steps, prediction in fits.items():
@@ -65,7 +65,7 @@ def fit(
 
 
 def fits_of_tasks(panels: Mapping[str, list[tuple]], styles: Mapping[str, PlotStyle]) -> Figure:
-    """One row a method, one column a task; each panel a tuple (x, truth, fits, support) for `fit`."""
+    """One row per method, one column per task; a panel is a tuple (x, truth, fits, support) for `fit`."""
     columns = max(len(row) for row in panels.values())
     figure, grid = plt.subplots(
         len(panels), columns, figsize=(3.2 * columns, 2.4 * len(panels) + 0.5), sharex=True, sharey=True,
@@ -84,7 +84,7 @@ def fits_of_tasks(panels: Mapping[str, list[tuple]], styles: Mapping[str, PlotSt
 
 
 def sequence(truth: np.ndarray, predictions: Mapping[str, Mapping[int, np.ndarray]], styles: Mapping[str, PlotStyle]) -> Figure:
-    """One sequence (steps,), one panel a method, with its predictions by number of gradient steps."""
+    """One sequence (steps,): one panel per method, with its predictions by number of gradient steps."""
     figure, panels = plt.subplots(
         1, len(predictions), figsize=(4.2 * len(predictions), 3.2), sharey=True, squeeze=False, layout="constrained"
     )
@@ -108,12 +108,15 @@ def curves(
     ylabel: str = "mean squared error",
     log: bool = True,
 ) -> Axes:
-    """The mean over tasks against adaptation steps, with its 95 % interval; one line a method, styled as in `methods.STYLES`."""
+    """The mean over tasks against adaptation steps, with 95 % confidence intervals; one line per method.
+
+    styles maps the keys of `by_method` to plot styles, as `methods.STYLES` does.
+    """
     ax = get_axes(ax)
     for key, curve in by_method.items():
         label, colour, style, marker = styles[key]
         steps = np.arange(len(curve.mean))
-        if log and (curve.mean < ROUNDING).all():  # a log axis cannot show it
+        if log and (curve.mean < ROUNDING).all():  # a log axis cannot show zero
             ax.plot([], [], color=colour, linestyle=style, marker=marker, label=f"{label}: no error")
             continue
         ax.plot(steps, curve.mean, color=colour, linestyle=style, marker=marker, markersize=5, label=label)
@@ -128,13 +131,13 @@ def curves(
 
 
 def training(by_method: Mapping[str, np.ndarray], styles: Mapping[str, PlotStyle], *, ax: Axes | None = None) -> Axes:
-    """The loss of every batch against iterations, smoothed over windows of about a hundredth of the run."""
+    """The training loss against iterations, averaged over windows of about a hundredth of the run."""
     ax = get_axes(ax)
     for key, losses in by_method.items():
         label, colour, style, _ = styles[key]
         window = max(1, len(losses) // 100)
-        whole = losses[:len(losses) // window * window].reshape(-1, window).mean(1)
-        ax.plot(window * (np.arange(len(whole)) + 0.5), whole, color=colour, linestyle=style, label=label)
+        smoothed = losses[:len(losses) // window * window].reshape(-1, window).mean(1)
+        ax.plot(window * (np.arange(len(smoothed)) + 0.5), smoothed, color=colour, linestyle=style, label=label)
     log_axis(ax)
     ax.set_xlabel("iterations")
     ax.set_ylabel("training loss")
@@ -143,7 +146,7 @@ def training(by_method: Mapping[str, np.ndarray], styles: Mapping[str, PlotStyle
 
 
 def save(drawn: Figure | Axes, path: str | Path) -> None:
-    """Write a figure atomically, by a temporary file, and close it."""
+    """Save a figure atomically, through a temporary file, and close it."""
     figure, path = drawn if isinstance(drawn, Figure) else drawn.figure, Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:

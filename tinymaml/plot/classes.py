@@ -1,4 +1,4 @@
-"""Figures of classification tasks: decision regions, an episode of images, the first filters of a CNN."""
+"""Figures for classification tasks: decision regions, an episode of images, the first filters of a CNN."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tinymaml.plot import CLASS_COLOURS
 
 
 def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> Figure:
-    """Decision regions in a plane, one panel a classifier: `classify[name](points (P, 2))` are labels (P,).
+    """Decision regions, one panel per classifier: `classify[name]` maps points (P, 2) to labels (P,).
 
-    points and labels: of the support set, drawn large, and of the query set, drawn small.
+    points and labels: pairs, for the support set, drawn large, and for the query set, drawn small.
     """
     figure, panels = plt.subplots(
         1, len(classify), figsize=(4 * len(classify), 4), sharex=True, sharey=True, squeeze=False, layout="constrained"
@@ -24,13 +24,14 @@ def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> F
     side = np.linspace(-limit, limit, 200, dtype=points[0].dtype)
     grid = np.stack(np.meshgrid(side, side), axis=-1)
     colours = ListedColormap([CLASS_COLOURS[i % len(CLASS_COLOURS)] for i in range(labels[0].max() + 1)])
-    look = {"cmap": colours, "vmin": 0, "vmax": colours.N - 1}
-    for ax, (name, label) in zip(panels[0], classify.items(), strict=True):
-        where = label(grid.reshape(-1, 2)).reshape(grid.shape[:2])
-        ax.imshow(where, extent=(-limit, limit, -limit, limit), origin="lower", alpha=0.3, interpolation="nearest", **look)
-        ax.scatter(*points[1].T, c=labels[1], s=14, edgecolors="none", label="query", **look)
-        ax.scatter(*points[0].T, c=labels[0], s=90, marker="*", edgecolors="black", label="support", **look)
-        accuracy = (label(points[1]) == labels[1]).mean()
+    style = {"cmap": colours, "vmin": 0, "vmax": colours.N - 1}
+    for ax, (name, predict) in zip(panels[0], classify.items(), strict=True):
+        predicted = predict(grid.reshape(-1, 2)).reshape(grid.shape[:2])
+        extent = (-limit, limit, -limit, limit)
+        ax.imshow(predicted, extent=extent, origin="lower", alpha=0.3, interpolation="nearest", **style)
+        ax.scatter(*points[1].T, c=labels[1], s=14, edgecolors="none", label="query", **style)
+        ax.scatter(*points[0].T, c=labels[0], s=90, marker="*", edgecolors="black", label="support", **style)
+        accuracy = (predict(points[1]) == labels[1]).mean()
         ax.set_title(f"{name}: {accuracy:.0%} of the noise-free query points correct", fontsize="small")
         ax.set_xlabel("first signal dimension")
     panels[0, 0].set_ylabel("second signal dimension")
@@ -39,10 +40,10 @@ def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> F
 
 
 def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], queries: int = 5) -> Figure:
-    """One episode of square images: a row a class, with a support example, then query examples and their predictions.
+    """One episode of square images, one row per class: a support example, then predicted query examples.
 
-    images and labels: of the support and of the query set, (n, d * d) and (n,). predicted: labels (n,) by name, such
-    as before and after adaptation; a wrong one is printed in brackets.
+    images and labels: pairs, for the support set and the query set, of arrays (n, d * d) and (n,). predicted
+    maps names, such as before and after adaptation, to labels (n,); wrong ones are printed in brackets.
     """
     ways, side = labels[0].max() + 1, round(images[0].shape[1] ** 0.5)
     figure, grid = plt.subplots(ways, queries + 1, figsize=(1.3 * (queries + 1), 1.5 * ways), squeeze=False, layout="constrained")
@@ -64,7 +65,7 @@ def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], q
 
 
 def filters(kernels: Mapping[str, np.ndarray]) -> Figure:
-    """Square kernels (d * d, filters) of images of one channel: a row a name, a column a filter, one symmetric scale."""
+    """Square kernels (d * d, filters) for one-channel images; one row per name, one column per filter."""
     side = round(len(next(iter(kernels.values()))) ** 0.5)
     columns, limit = next(iter(kernels.values())).shape[1], max(np.abs(matrix).max() for matrix in kernels.values())
     figure, grid = plt.subplots(

@@ -1,4 +1,4 @@
-"""Figures of policies: their trajectories."""
+"""Figures of the trajectories of policies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tinymaml.settings import PlotStyle
 def trajectories(
     by_method: Mapping[str, Mapping[int, np.ndarray]], goals: np.ndarray, styles: Mapping[str, PlotStyle], limit: float = 0.6
 ) -> Figure:
-    """Trajectories (times, tasks, 2) by number of gradient steps; a row a method, a column a number; goals (tasks, 2)."""
+    """Trajectories (times, tasks, 2), a row per method, a column per number of steps; goals (tasks, 2)."""
     columns = next(list(each) for each in by_method.values())
     figure, grid = plt.subplots(
         len(by_method), len(columns), figsize=(2.6 * len(columns), 2.7 * len(by_method) + 0.3), sharex=True, sharey=True,
@@ -33,7 +33,7 @@ def trajectories(
         row[0].set_ylabel(styles[key].label)
     for ax, steps in zip(grid[0], columns, strict=True):
         ax.set_title("before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}", fontsize="medium")
-    grid[0, 0].set_xlim(-limit, limit)  # a trajectory that runs off may leave the figure
+    grid[0, 0].set_xlim(-limit, limit)  # a diverging trajectory may leave the figure
     grid[0, 0].set_ylim(-limit, limit)
     figure.suptitle("stars: goals, unobserved; dots: final positions", fontsize="small")
     return figure

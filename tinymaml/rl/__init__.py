@@ -1,1 +1,1 @@
-"""Policies whose loss is a cost-to-go, exact and sampled (eqs. 23-25)."""
+"""Policies whose loss is a cost to go, exact and sampled (eqs. 23-25)."""

@@ -1,9 +1,9 @@
-"""Exact policy optimisation: a linear-Gaussian policy steers a point, the expected cost in closed form (eqs. 23 and 24).
+"""Exact policy optimisation: a linear-Gaussian policy and its expected cost in closed form (eqs. 23 and 24).
 
-The state s has two coordinates; `horizon` times s' = s + a with a = A [x; 1] + sigma e, e ~ N(0, I). The
-observation x is s, optionally followed by constants. The cost after every move is the squared distance to the
-goal y. Dynamics are linear and the cost quadratic, so the expected cost depends only on the second moments of
-z = [x; 1; y], which F = I + E A propagates.
+The policy steers a point; the state s is its position in the plane. An episode has `horizon` moves s' = s + a
+with a = A [x; 1] + sigma e, e ~ N(0, I). The observation x is s, optionally followed by constants. The cost
+after every move is the squared distance to the goal y. The dynamics are linear and the cost is quadratic, so
+the expected cost depends only on the second moments of z = [x; 1; y], which F = I + E A propagates.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from tinymaml import validate
 from tinymaml.nn.fast_weights import transpose
 from tinymaml.parameters import Parameters
 
-DIM = 2  # of s, of a and of a goal
+DIM = 2  # the dimension of s, of a and of a goal
 
 
 @dataclass(frozen=True)
 class LinearPolicy:
-    """theta is W1 (inputs, 2) and b1 (1, 2), those of `MLP([inputs, 2])`: A = [W1^T, b1^T].
+    """theta is W1 (inputs, 2) and b1 (1, 2), as in `MLP([inputs, 2])`: A = [W1^T, b1^T].
 
-    inputs      the dimension of an observation: 2, the position, or more
-    horizon     moves of an episode
+    inputs      the dimension of an observation: 2 for the position, plus the number of constants
+    horizon     the number of moves in an episode
     noise       sigma, the standard deviation of each coordinate of a move
     discount    g: the cost after move t has the weight g^(t-1)
-    The loss is the expected cost of an episode divided by the horizon; with discount 1, the mean over its
-    moves. It is computed from second moments of positions: in float32 keep starts and goals near the origin
+    The loss is the expected cost of an episode divided by the horizon: with discount 1, the mean cost per
+    move. It is computed from second moments of positions: in float32 keep starts and goals near the origin
     (at 100 the error of the cost is 1e-3).
     """
 
@@ -84,26 +84,29 @@ class LinearPolicy:
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
-        """The shape of each parameter."""
+        """The shape of every parameter by name."""
         return {"W1": (self.inputs, DIM), "b1": (1, DIM)}
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
-        """Near W1 = -I, the policy that returns to the origin in one move: F must be stable, and with a random A it is not."""
+        """A random theta near W1 = -I, the policy that returns to the origin in one move.
+
+        F must be stable, and with a purely random A it is not.
+        """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         origin = {"W1": -np.eye(self.inputs, DIM), "b1": np.zeros((1, DIM))}
         return Parameters({name: (array + rng.uniform(-0.1, 0.1, array.shape)).astype(dtype) for name, array in origin.items()})
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
-        """The loss surface seen from theta, for starts x (..., n, inputs) and goals y (..., n, 2), one per row.
+        """The loss surface at theta, for starts x (..., n, inputs) and goals y (..., n, 2), one per row.
 
-        TypeError or ValueError if they do not fit, or are not finite floats.
+        TypeError or ValueError if shapes or precisions do not fit, or if x or y are not finite floats.
         """
         validate.examples(x, validate.floats("y", y), self.inputs, DIM)
         validate.fitting("theta", theta, self.shapes, x)
         return Surface(self, theta, x, y)
 
     def rollout(self, theta: Parameters, x: np.ndarray, e: np.ndarray | None = None) -> np.ndarray:
-        """The positions of an episode, (horizon + 1, ..., n, 2): with the noise e (horizon, ..., n, 2), or without."""
+        """The positions in an episode (horizon + 1, ..., n, 2), with or without noise e (horizon, ..., n, 2)."""
         validate.examples(x, None, self.inputs)
         validate.fitting("theta", theta, self.shapes, x)
         wanted = (self.horizon, *x.shape[:-1], DIM)
@@ -120,8 +123,8 @@ class LinearPolicy:
 class Surface:
     """The expected cost of one policy at (theta, x, y), and its derivatives.
 
-    M (horizon + 1, T, d, d)    second moments of z = [x; 1; y] at every time, mean over the rows of a task
-    P (horizon, T, d, d)        cost to go from every time but the start
+    M (horizon + 1, T, d, d)    second moments of z = [x; 1; y] at every time, averaged over a task's rows
+    P (horizon, T, d, d)        quadratic cost to go at every time except the start
     """
 
     def __init__(self, policy: LinearPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray):
@@ -136,13 +139,13 @@ class Surface:
 
     @cached_property
     def loss(self) -> np.ndarray:
-        """The cost of an episode divided by the horizon: the mean over a task's rows, (T,)."""
+        """The expected cost of an episode divided by the horizon, averaged over the rows of a task: (T,)."""
         costs = (self.C * self.M[1:]).sum((-2, -1))  # tr(C M_t)   (horizon, T)
         return sum(self.policy.discount**t * cost for t, cost in enumerate(costs))  # eq. 23
 
     @property
     def cost(self) -> np.ndarray:
-        """The expected cost of an episode, minus the return: (T,)."""
+        """The expected cost of an episode, which is minus the return: (T,)."""
         return self.policy.horizon * self.loss
 
     @cached_property
@@ -167,7 +170,7 @@ class Surface:
         return self._named(self.policy.R_backward(self.F, RF, self.M, RM, self.P, self.E))
 
     def _closed_loop(self, p: Parameters) -> np.ndarray:
-        """E A, (T, d, d), with zero columns for the goal, which A does not observe."""
+        """E A, (T, d, d), with zero columns for the goal, which the policy does not observe."""
         A = transpose(np.concatenate([p["W1"], p["b1"]], axis=-2))  # (T, 2, inputs + 1), or one for all
         A = A.reshape(*[1] * (self.y.ndim - A.ndim), *A.shape)
         return self.E @ A @ self.I[:A.shape[-1]]

@@ -2,14 +2,14 @@
 
 A Gaussian policy moves a point in the plane; its mean is a network of the position, a = mu(s) + sigma e. The
 environment is not differentiated: only log pi(a | s) = -|a - mu(s)|^2 / (2 sigma^2) has a gradient. The noise
-e is part of x, so every theta draws its own episodes from the same noise and a run can be repeated: `maml.py`
+e is part of x, so every theta gets its own episodes from the same noise, runs are reproducible, and `maml.py`
 trains this policy without changes.
 
 Three surrogate losses have this gradient and differ in their Hessians:
-    surrogate   log-probabilities times the cost to go, common in code (Finn 2017); it ignores that the sampling distribution
-                depends on theta, and has no term S S^T
-    lvc         low variance curvature (Rothfuss 2019): that term for single moves only
-    dice        the whole term (Foerster 2018): the only unbiased estimator of the Hessian of the expected cost
+    surrogate   log-probabilities times the cost to go, common in code (Finn 2017); it ignores that the sampling
+                distribution depends on theta, so the term S S^T of the Hessian is missing
+    lvc         low variance curvature (Rothfuss 2019): only the part of S S^T within single moves
+    dice        all of S S^T (Foerster 2018): the only unbiased estimator of the Hessian of the expected cost
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.rl.exact import DIM
 
-# -- the weight of the score of each move in H v, beside the Hessians of the log-probabilities; all arrays (T, n, horizon):
-#    c the cost after the move, C the cost to go, b the baseline, q = v . grad log pi of the move
+# -- the weight of each move's score in H v (the term S S^T); `hvp` adds the Hessians of the log-probabilities
+#    c the cost after the move, C the cost to go, b the baseline, q = v . grad log pi; all (T, n, horizon)
 
 
 def surrogate(c: np.ndarray, C: np.ndarray, b: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """No such term (Finn 2017)."""
+    """Zero: the term is missing (Finn 2017)."""
     return 0 * q
 
 
@@ -62,7 +62,7 @@ def cost_to_go(c: np.ndarray) -> np.ndarray:
 
 
 def leave_one_out_baseline(C: np.ndarray, observations: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The mean cost to go of the task's other episodes at the same time: independent of the episode's own actions."""
+    """The mean cost to go of the other episodes at the same time: independent of an episode's actions."""
     n = C.shape[-2]
     if n < 2:
         raise ValueError("there is 1 episode per task, expected 2 or more: the baseline is the mean of the others")
@@ -70,9 +70,10 @@ def leave_one_out_baseline(C: np.ndarray, observations: np.ndarray, y: np.ndarra
 
 
 def _couples_rows(network: Network) -> bool:
-    """Whether the predictions for 16 rows change when 16 others are added."""
+    """Whether predictions depend on other rows: those for 16 rows change when 16 others are added."""
     rng = np.random.default_rng(0)
-    theta = network.init(rng).map(lambda array: array + 0.1 * rng.standard_normal(array.shape))  # a head may start at zero
+    perturbed = lambda array: array + 0.1 * rng.standard_normal(array.shape)  # the last layer may start at zero
+    theta = network.init(rng).map(perturbed)
     x = rng.standard_normal((32, DIM))
     return not np.allclose(network.predict(theta, x)[:16], network.predict(theta, x[:16]))
 
@@ -81,16 +82,17 @@ def _couples_rows(network: Network) -> bool:
 class SampledPolicy:
     """A Gaussian policy whose mean is a network; its loss is the mean cost of sampled episodes.
 
-    network     from a position to the mean of a move, 2 numbers each; rows independent, so no batch norm
-    horizon     moves of an episode
-    noise       sigma
+    network     from a position to the mean of a move, 2 numbers each; rows must be independent: no batch norm
+    horizon     the number of moves in an episode
+    noise       sigma, the standard deviation of each coordinate of a move
     discount    g: the cost after move t has the weight g^(t-1)
     hessian     one of HESSIAN_ESTIMATORS
-    baseline    baseline(C, observations, y) is subtracted from the cost to go C (T, n, horizon) of the move made at each of the
-                observations (T, n, horizon, 2); it changes no mean if it is independent of the move. None:
-                none
-    max_step    each coordinate of a move is clipped to +- this by the environment. None: not clipped
-    cost        of the distance to the goal, one of COSTS: squared as in `LinearPolicy`, the distance, or saturated at 4 above 2
+    baseline    baseline(C, observations, y), (T, n, horizon), is subtracted from the cost to go C (T, n, horizon) of
+                the moves made at the observations (T, n, horizon, 2); it leaves expectations unchanged if it
+                is independent of the move. None for no baseline
+    max_step    the environment clips each coordinate of a move to +- max_step. None for no clipping
+    cost        the cost of a move, one of COSTS: the squared distance to the goal as in `LinearPolicy`, the
+                distance, or "saturated": the distance up to 2, and 4 beyond
     """
 
     network: Network
@@ -123,34 +125,34 @@ class SampledPolicy:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Those of the network."""
+        """The shape of every parameter by name."""
         return self.network.shapes
 
     @property
     def inputs(self) -> int:
-        """The numbers in a row of x: a start and the noise of an episode."""
+        """The width of a row of x: a start and the noise of an episode."""
         return DIM * (1 + self.horizon)
 
     @property
     def min_examples(self) -> int:
-        """The fewest episodes of a task."""
+        """The minimum number of episodes per task."""
         return 1 if self.baseline is None else 2
 
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
-        """The network's own random theta."""
+        """A random theta, from the `init` of the network."""
         return self.network.init(rng, dtype)
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
-        """The loss surface seen from theta, for rows x = [start, noise of an episode], (..., n, 2 + 2 horizon), and goals y."""
+        """The loss surface at theta, for x = [start, noise] (..., n, 2 + 2 horizon) and goals y (..., n, 2)."""
         validate.examples(x, validate.floats("y", y), self.inputs, DIM)
         validate.fitting("theta", theta, self.shapes, x)
         return Surface(self, theta.copy(), x.copy(), y.copy())
 
 
 class Surface:
-    """Sampled episodes at one theta: estimates of the expected cost and its derivatives.
+    """Sampled episodes at theta: estimates of the expected cost and its derivatives.
 
-    positions (T, n, horizon + 1, 2)    of the point
+    positions (T, n, horizon + 1, 2)    the positions of the point
     e (T, n, horizon, 2)                the noise, (move - mean) / sigma before clipping
     c, C, b (T, n, horizon)             the discounted cost after each move, the cost to go, and the baseline
     """
@@ -165,7 +167,7 @@ class Surface:
         self.loss = self.c.sum(-1).mean(-1) / policy.horizon  # (T,)
 
     def _rollout(self, position: np.ndarray) -> np.ndarray:
-        """All episodes at once, move by move."""
+        """The positions in all episodes, (T, n, horizon + 1, 2); one move of all episodes at a time."""
         policy, positions = self.policy, [position]
         for t in range(policy.horizon):
             move = policy.network.body.forward(self.p, position)[0] + policy.noise * self.e[..., t, :]
@@ -175,7 +177,7 @@ class Surface:
 
     @property
     def cost(self) -> np.ndarray:
-        """The mean cost of an episode, minus the return: (T,)."""
+        """The mean cost of an episode, which is minus the return: (T,)."""
         return self.policy.horizon * self.loss
 
     @cached_property
@@ -205,7 +207,7 @@ class Surface:
         return self._in_order(self.policy.network.body.backward(self.p, self.tape, self.D, False)[1])
 
     def hvp(self, v: Parameters) -> Parameters:
-        """H v by the policy's estimator: every term in one R-sweep, since R of the gradient is linear in RD."""
+        """H v by the policy's estimator, in one R-sweep for all terms: R of the gradient is linear in RD."""
         validate.fitting("v", v, self.policy.shapes, self.y)
         body, p, v, noise = self.policy.network.body, self.p, dict(v.items()), self.policy.noise
         Rmu, Rtape = body.R_forward(p, v, self.tape, None)
@@ -225,7 +227,7 @@ class Surface:
         return self.e.shape[-3] * self.policy.horizon  # the loss is a mean over episodes and moves
 
     def _rows(self, array: np.ndarray) -> np.ndarray:
-        """Every move of every episode as a row: (T, n horizon, 2)."""
+        """One row per move and episode: (T, n horizon, 2)."""
         return array.reshape(*array.shape[:-3], -1, DIM)
 
     def _in_order(self, arrays: dict[str, np.ndarray]) -> Parameters:
@@ -233,7 +235,7 @@ class Surface:
 
 
 def with_noise(batch: Any, rng: np.random.Generator, horizon: int) -> Any:
-    """The same tasks with the noise of an episode after every start: x becomes (T, n, 2 + 2 horizon)."""
+    """The same tasks with episode noise appended to every start: x becomes (T, n, 2 + 2 horizon)."""
     validate.generator(rng)
     validate.count("horizon", horizon)
 

@@ -1,4 +1,4 @@
-"""Evaluation after 0, 1, 2, ... steps on new tasks: means, intervals, medians, diverged tasks."""
+"""Evaluation on new tasks after 0, 1, 2, ... steps: means, confidence intervals, medians, diverged tasks."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tinymaml.maml import adapt, at_step, represent
 from tinymaml.nn.layers import rows_out
 from tinymaml.parameters import Parameters
 
-CHUNK, CHUNK_BYTES = 100, 2**26  # the most tasks adapted at a time, and the most bytes of their activations
+CHUNK, CHUNK_BYTES = 100, 2**26  # the maximum number of tasks adapted at a time, and of bytes for them
 DIVERGENCE_FACTOR = 10.0  # a task whose loss is this many times the loss before adaptation has diverged
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One number a task after 0 to S steps: `values` (S + 1, T).
+    """One number per task after 0 to S steps: `values` (S + 1, T).
 
-    diverged (S + 1, T) marks tasks whose loss is not finite, or more than ten times the loss before adaptation. The mean and
-    its interval leave them out; the median, which is robust, does not.
+    diverged (S + 1, T) marks tasks whose loss is not finite, or more than ten times the loss before
+    adaptation. The mean and its interval exclude them; the median, which is robust, includes them.
     """
 
     values: np.ndarray
@@ -37,7 +37,7 @@ class Curve:
 
     @property
     def interval(self) -> np.ndarray:
-        """(S + 1,) half the width of the 95 % interval of the mean: 1.96 standard errors."""
+        """(S + 1,) half the width of the 95 % confidence interval of the mean: 1.96 standard errors."""
         return self._over_tasks(lambda row: 1.96 * np.std(row, ddof=1) / np.sqrt(len(row)) if len(row) > 1 else np.nan)
 
     @property
@@ -58,7 +58,7 @@ class Curve:
 def format_number(value: float, digits: int = 3) -> str:
     """A number for a table: `digits` decimals, or 1.2e+34 if it is large."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"value is {validate.brief(value)}, expected a number: NaN and infinity are some too")
+        raise TypeError(f"value is {validate.brief(value)}, expected a number: NaN and infinity are allowed")
     digits = validate.count("digits", digits, least=0)
     return f"{value:.1e}" if 1e5 <= value < np.inf else f"{value:.{digits}f}"
 
@@ -69,20 +69,20 @@ def loss(here: Any, y: np.ndarray) -> np.ndarray:
 
 
 def accuracy(here: Any, y: np.ndarray) -> np.ndarray:
-    """The fraction of each task's examples whose largest logit is that of their class, (T,); not finite is wrong."""
+    """The fraction of correctly classified examples of each task, (T,); NaN and infinite logits are wrong."""
     correct = here.prediction.argmax(-1) == y.argmax(-1)
     return (correct & np.isfinite(here.prediction).all(-1)).mean(-1)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of new tasks.
+    """A metric for evaluation on new tasks.
 
-    name        in tables, in figures and in results.json
-    value       value(here, y): one number for each task, (T,), from the model's surface on the query sets and the targets
+    name        its name in tables, figures and results.json
+    value       value(here, y): one number per task, (T,), from the loss surface and targets of the query sets
     percent     whether tables show a percentage
     digits      the number of decimals in tables
-    diverges    whether tasks can diverge: see `Curve`. An accuracy cannot
+    diverges    whether tasks can diverge, see `Curve`; False for an accuracy
     log         whether figures use a log axis
     """
 
@@ -101,10 +101,10 @@ ACCURACY = Metric("accuracy", accuracy, percent=True, digits=1, diverges=False, 
 def evaluate(
     model: Any, theta: Parameters, batch: Any, *, inner_lr: Any, steps: int, metric: Metric = LOSS, chunk: int | None = None
 ) -> Curve:
-    """`metric` on every task's query set after 0..steps steps of `adapt` on its support set; batch is a `TaskBatch`.
+    """`metric` on the query set of every task after 0..steps steps of `adapt` on its support set.
 
-    inner_lr is that of `adapt`. `chunk` tasks are adapted at a time, by default fewer for a large model: it bounds the memory
-    and changes no number.
+    batch is a `TaskBatch`; inner_lr is as in `adapt`. `chunk` tasks are adapted at a time, by default fewer
+    for a larger model: this bounds the memory and does not change the result.
     """
     validate.parameters("theta", theta)
     steps, rows = validate.count("steps", steps), max(batch.x_support.shape[1], batch.x_query.shape[1])
@@ -127,14 +127,14 @@ def evaluate(
 
 
 def chunk_size(model: Any, rows: int, dtype: Any) -> int:
-    """The number of tasks to adapt at a time, of `rows` examples each: the memory does not grow with the model."""
+    """The number of tasks, of `rows` examples each, to adapt at a time: memory stays bounded."""
     shapes = getattr(model, "shapes", {}).values()
     one = np.dtype(dtype).itemsize * (rows * width(model) + sum(map(math.prod, shapes)))
     return max(1, min(CHUNK, int(CHUNK_BYTES // max(1, one))))
 
 
 def width(model: Any) -> float:
-    """The numbers that all layers together make of one row, 0 for a model without layers."""
+    """The total number of outputs of all layers for one row of x; 0 for a model without layers."""
     total, outputs, rows = 0, getattr(model, "inputs", 0), 1
     for layer in _flat(getattr(model, "layers", ())):
         outputs, rows = getattr(layer, "outputs", None) or outputs, rows_out(layer, rows)
@@ -147,7 +147,7 @@ def _flat(layers: Sequence[Any]) -> list[Any]:
 
 
 def curve(values: np.ndarray, *, diverges: bool = True) -> Curve:
-    """The curve of `values` (S + 1, T), which are losses if tasks can diverge."""
+    """The curve of `values` (S + 1, T); with `diverges` these are losses, and diverged tasks are marked."""
     if validate.floats("values", values).ndim != 2 or not len(values):
         raise ValueError(f"values has shape {values.shape}, expected (steps + 1, tasks): one row for each number of steps")
     if not validate.flag("diverges", diverges):

@@ -1,4 +1,4 @@
-"""The outer loop: one batch of tasks, one gradient, one step of theta; with progress, a history and resumable states."""
+"""The outer loop: one batch, one gradient and one step per iteration; progress, history, resumable states."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Diverged(ArithmeticError):
         self.iteration, self.what = iteration, what
 
     def __reduce__(self) -> tuple:
-        return Diverged, (self.iteration, self.what)  # for pickle: a process pool hands exceptions back
+        return Diverged, (self.iteration, self.what)  # for pickle: process pools return exceptions
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """The state after `iteration` whole iterations: all that the rest of a run depends on.
+    """The state after `iteration` complete iterations: everything that the rest of the run depends on.
 
-    optimizer    the optimiser's state, a dict of arrays
-    generator    `rng.bit_generator.state` of the stream of tasks
-    losses       (iteration,) the history: the meta-loss of every batch, before its step
-    seconds      the time of all these iterations; nothing depends on it
+    optimizer    the state of the optimiser, a dict of arrays
+    generator    `rng.bit_generator.state` of the generator that samples the tasks
+    losses       (iteration,) the history: the loss of every batch, before the step on it
+    seconds      the total time of these iterations, for information only
     """
 
     iteration: int
@@ -64,34 +64,37 @@ def train(
     save_seconds: float = 30.0,
     label: str | None = None,
 ) -> TrainingState:
-    """Train from `state` until `iterations` iterations are done in all, and return the state then.
+    """Train from `state` to a total of `iterations` iterations, and return the final state.
 
-    gradient(theta, batch, iteration)    an object with `loss` and `gradient`; `iteration` is the number of whole iterations
-                     done before, from 0: `lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=0.01)`.
-                     Its `diagnosis`, if it has one, is added to the message of Diverged, and to a warning at the end
-    sample(rng)      the next batch of tasks
-    save(state)      called every `save_every` iterations, `save_seconds` after the last time, at the end, and before an
-                     exception is raised
-    label            the label of a progress bar, or of lines in a log; None shows no progress
+    gradient(theta, batch, iteration)
+                     returns an object with `loss` and `gradient`; `iteration` counts from 0, for example
+                     `lambda theta, batch, iteration: meta_gradient(model, theta, batch, inner_lr=0.01)`.
+                     If it has a `diagnosis`, that is added to the message of Diverged and to a warning at the
+                     end
+    sample(rng)      returns the next batch of tasks
+    save(state)      is called every `save_every` iterations, `save_seconds` after the last call, at the end, and
+                     before an exception is raised
+    label            the label of the progress bar, or of the lines in a log; None shows no progress
 
-    A run that is resumed from a saved state equals bit for bit a run that was never stopped.
-    Raises Diverged, with the last finite state saved; theta never takes a step that is not finite.
+    A run resumed from a saved state equals an uninterrupted run bit for bit.
+    Raises Diverged if a loss or gradient is not finite; the last finite state is saved first.
     """
     iterations, save_every = validate.count("iterations", iterations), validate.count("save_every", save_every)
     if state.iteration > iterations:
-        raise ValueError(f"{state.iteration} iterations are done already, {iterations} were asked: ask for more")
+        raise ValueError(f"iterations is {iterations}, but {state.iteration} are already done: ask for more")
     rng = np.random.default_rng()
     rng.bit_generator.state = state.generator
     losses = np.concatenate([state.losses, np.empty(iterations - state.iteration)])
     start = saved = time.monotonic()
-    done = (state.iteration, state.theta, state.optimizer, state.generator)  # replaced whole, so never half-finished
+    # always consistent, since one assignment replaces all of it
+    done = (state.iteration, state.theta, state.optimizer, state.generator)
 
     def current() -> TrainingState:
         return TrainingState(*done, losses[:done[0]].copy(), state.seconds + time.monotonic() - start)
 
     bar, doubtful, doubt = _progress_bar(label, iterations, state.iteration), 0, ""
     try:
-        with np.errstate(all="ignore"):  # overflow is looked for, and reported, below
+        with np.errstate(all="ignore"):  # overflow is detected and reported below
             for i in range(state.iteration, iterations):
                 _, theta, moments, _ = done
                 result = gradient(theta, sample(rng), i)
@@ -117,7 +120,7 @@ def train(
         bar.close()
     if doubtful:
         which = f"{doubtful} of {iterations - state.iteration} iterations"
-        warnings.warn(f"the gradient is in doubt in {which}, the last of them{doubt}", stacklevel=2)
+        warnings.warn(f"the gradient may be inaccurate in {which}, most recently{doubt}", stacklevel=2)
     return current()
 
 
@@ -127,11 +130,11 @@ def _diagnosis(result: Any) -> str:
 
 
 class _Bar(tqdm):
-    monitor_interval = 0  # no thread
+    monitor_interval = 0  # starts no monitor thread
 
 
 class _Log:
-    """Standard error as a log: tqdm overwrites its line by a carriage return; here every state is a line."""
+    """Standard error as a log: each update of tqdm is a new line, where a bar would overwrite its line."""
 
     def write(self, text: str) -> None:
         if text.strip():
@@ -142,7 +145,7 @@ class _Log:
 
 
 def _progress_bar(label: str | None, total: int, done: int) -> tqdm:
-    """A bar in a terminal or a notebook, a line every 30 s and at the end in a log, nothing without a label."""
+    """A bar in a terminal or notebook, a line every 30 s and at the end in a log, nothing without a label."""
     more = {"dynamic_ncols": True}
     notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
     if not (sys.stderr.isatty() or notebook):

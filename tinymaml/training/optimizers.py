@@ -41,8 +41,8 @@ class SGD:
 class Adam:
     """Adam (Kingma and Ba 2015, algorithm 1): steps of about `lr` in every coordinate.
 
-    It works on one flat vector in the order of theta's names. With a `half_life` the rate halves in every `half_life` steps;
-    it depends on the steps done, not on those planned, so a run can be prolonged.
+    The state holds flat vectors in the order of theta's names. With a `half_life` the learning rate halves
+    every `half_life` steps; it depends only on the number of steps done, so a run can be extended.
     """
 
     lr: float = 0.001
@@ -69,8 +69,8 @@ class Adam:
         g, vector = gradient.flat_like(theta), theta.flat
         _check(state, vector)
         t = int(state["t"]) + 1
-        m = self.beta1 * state["m"] + (1 - self.beta1) * g  # mean of the gradient
-        v = self.beta2 * state["v"] + (1 - self.beta2) * g * g  # mean of its square
+        m = self.beta1 * state["m"] + (1 - self.beta1) * g  # moving average of the gradient
+        v = self.beta2 * state["v"] + (1 - self.beta2) * g * g  # moving average of its square
         m_hat = m / (1 - self.beta1**t)
         v_hat = v / (1 - self.beta2**t)
         lr = self.lr * 0.5 ** (t / self.half_life) if self.half_life else self.lr
@@ -79,9 +79,11 @@ class Adam:
 
 
 def _check(state: State, vector: np.ndarray) -> None:
-    """ValueError unless this is a state of Adam for this theta."""
+    """ValueError unless `state` is a state of Adam for a theta with this flat vector."""
     if not isinstance(state, dict) or state.keys() != {"t", "m", "v"}:
         raise ValueError(f"state is {validate.brief(state)}, expected one of Adam, with t, m and v: use adam.start(theta)")
     for name, shape in (("t", ()), ("m", vector.shape), ("v", vector.shape)):
         if (got := getattr(state[name], "shape", None)) != shape:
-            raise ValueError(f"{name} of the state has shape {got}, expected {shape}: it is of another theta, use adam.start")
+            raise ValueError(
+                f"{name} of the state has shape {got}, expected {shape}: it belongs to another theta, use adam.start"
+            )
