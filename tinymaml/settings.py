@@ -54,18 +54,16 @@ class Settings:
 
     family: str
     method: str
-    shots: int = _setting(5, validate.count, "K, the number of support examples per task, or per class")
-    queries: int = _setting(10, validate.count, "number of query examples per task, or per class, in training")
-    tasks: int = _setting(25, validate.count, "number of tasks in a meta-batch (one outer step)")
-    inner_lr: float = _setting(0.01, validate.rate, "learning rate of the inner loop, alpha")
-    outer_lr: float = _setting(0.001, validate.rate, "learning rate of the outer loop (Adam), beta")
-    half_life: int = _setting(
-        0, partial(validate.count, least=0), "iterations in which the outer learning rate halves (0: constant)"
-    )
-    hidden: tuple[int, ...] = _setting((40, 40), _widths, "number of units per hidden layer, or of filters per block")
+    shots: int = _setting(5, validate.count, "support examples per task, or per class of a task (K)")
+    queries: int = _setting(10, validate.count, "query examples per training task, or per class of a task")
+    tasks: int = _setting(25, validate.count, "tasks per meta-batch; each outer step uses one meta-batch")
+    inner_lr: float = _setting(0.01, validate.rate, "inner-loop learning rate, alpha")
+    outer_lr: float = _setting(0.001, validate.rate, "outer-loop learning rate (Adam), beta")
+    half_life: int = _setting(0, partial(validate.count, least=0), "half-life of outer-lr in iterations (0: constant)")
+    hidden: tuple[int, ...] = _setting((40, 40), _widths, "units per hidden layer, or filters per convolutional block")
     activation: str = _setting("relu", one_of(*ACTIVATIONS), f"activation after every hidden layer: {', '.join(ACTIVATIONS)}")
     iterations: int = _setting(15_000, validate.count, "total number of outer steps")
-    seed: int = _setting(0, partial(validate.count, least=0), "random seed of initialisation, classes and tasks")
+    seed: int = _setting(0, partial(validate.count, least=0), "random seed for the initialisation, the classes and the tasks")
     dtype: str = _setting("float64", one_of("float64", "float32"), "precision: float64 or float32")
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"check": _options})
 

@@ -147,7 +147,7 @@ def test_the_family_is_compared_and_its_picture_drawn(tmp_path, monkeypatch):
     silent = found.starts["maml"].theta * 0.0
     here = net.at(silent, found.batch.x_query, found.batch.y_query)
     np.testing.assert_allclose(small.metric.value(here, found.batch.y_query), zero, rtol=1e-5)
-    assert "5-shot sequences: mean squared error a step" in table(found) and "least squares" in table(found)
+    assert "5-shot sequences: mean squared error per step" in table(found) and "least squares" in table(found)
     panels = drawn["sequence.png"].axes
     assert [ax.get_title() for ax in panels] == ["MAML", "pre-trained"]
     assert [line.get_label() for line in panels[0].lines] == ["truth", "before", "after 1 step"]

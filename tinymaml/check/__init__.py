@@ -1,4 +1,4 @@
-"""How anyone can tell that a derivative is right: every check a student can run, line by line or all at once."""
+"""Checks of derivatives: a derivation line by line, a whole model, the meta-gradient, and numerical derivatives."""
 
 from tinymaml.check.battery import ModelRejected, check_model
 from tinymaml.check.compare import Line, WrongAnswer, compare, relative_error

@@ -1,9 +1,9 @@
-"""A battery of checks for any model that `maml.py` can train, in the spirit of scikit-learn's check_estimator.
+"""A battery of checks for any model that `maml.py` can train, similar to scikit-learn's check_estimator.
 
-    check_model(model, rng)                     # a network of layers: data are made for it
-    check_model(model, rng, batch=batch)        # any model with `init` and `at`: on your own tasks
+    check_model(model, rng)                     # a network of layers: random data are generated
+    check_model(model, rng, batch=batch)        # any model with `init` and `at`, on your own tasks
 
-Every check runs on examples of growing size and stops at the smallest that fails; every failure is reported.
+Every check runs on cases of growing size and stops at the smallest one that fails; every failure is reported.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ ESTIMATE = (
     "gradient and hvp are estimates, not derivatives of the loss of a sample. They were checked as derivatives of the "
     "surrogate loss of these episodes (eq. 25). The meta-gradient was checked against eq. 12 alone."
 )
-SIZES = ((1, 1), (1, 2), (2, 3), (3, 4))  # at most so many tasks, and examples in the support and in the query set
+SIZES = ((1, 1), (1, 2), (2, 3), (3, 4))  # maximum numbers of tasks, and of examples per support and per query set
 
 
 class ModelRejected(AssertionError):
-    """Some checks failed; `failures` maps the name of each to its message."""
+    """Some checks failed; `failures` is {name of the check: message}."""
 
     def __init__(self, report: str, failures: dict[str, str]):
         super().__init__(report)
         self.failures = failures
 
     def __reduce__(self) -> tuple:
-        return ModelRejected, (*self.args, self.failures)  # for pickle: a process pool hands exceptions back
+        return ModelRejected, (*self.args, self.failures)  # for pickle, which a process pool uses
 
 
 def check_model(
@@ -59,12 +59,12 @@ def check_model(
     """Run every check on `model`; prints and returns the report, or raises `ModelRejected` with every failure.
 
     model     has `at(theta, x, y)` with loss, gradient and hvp, and `init(rng)` unless theta is given
-    batch     the tasks on which it is checked; a `Network` does not need them
-    inner_lr  of the meta-gradients
+    batch     the tasks to check it on; a `Network` does not need them
+    inner_lr  the inner learning rate of the meta-gradients
 
     Derivatives are taken by complex step (to 1e-9) if the model accepts complex numbers, else by differences (to 1e-6).
-    If theta is on a kink of the loss, a point nearby is taken; if the inner loop diverges, a smaller inner_lr; for a
-    `SampledPolicy` the surrogate loss is differentiated. The report says which. TypeError without theta or data.
+    If theta is on a kink of the loss, a point nearby is checked; if the inner loop diverges, a smaller inner_lr is used; for
+    a `SampledPolicy` the surrogate loss is differentiated. A note in the report says so. TypeError without theta or data.
     """
     if batch is None and not isinstance(model, Network):
         raise TypeError(f"there is no data for a {type(model).__name__}: pass batch=TaskBatch(...) of your own tasks")
@@ -78,7 +78,7 @@ def check_model(
     if failures:
         alike = {message: [name for name in failures if failures[name] == message] for message in failures.values()}
         others = lambda names: f", and {len(names) - 1} others" * (len(names) > 1)
-        details = "".join(f"\n\n{names[0]}{others(names)}: {message}" for message, names in alike.items())  # each fault once
+        details = "".join(f"\n\n{names[0]}{others(names)}: {message}" for message, names in alike.items())  # each message once
         raise ModelRejected(f"{len(failures)} of {len(results)} checks failed\n{report}{details}", failures)
     print(report)
     return Line(report)
@@ -86,7 +86,7 @@ def check_model(
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The largest error of one check on all its examples, and the message of its failure, "" if it passed."""
+    """The largest error of one check over all cases, and the message of its failure, "" if it passed."""
 
     error: float
     failure: str = ""
@@ -101,7 +101,7 @@ def run_checks(
     inner_lr: float = 0.05,
     tolerance: float = 1e-9,
 ) -> tuple[dict[str, CheckResult], str]:
-    """The result of each check by name, and a note: by differences, near a kink, of an estimate."""
+    """{name: result} of all checks, and a note on the use of differences, a point near a kink or a smaller rate."""
     validate.generator(rng)
     validate.rate("inner_lr", inner_lr)
     if theta is not None:
@@ -145,7 +145,7 @@ def _run(check: Callable[[Case], float], cases: list[Case]) -> CheckResult:
 def _cases(
     model: Any, rng: np.random.Generator, theta: Parameters | None, batch: TaskBatch | None, inner_lr: float
 ) -> Iterator[Case]:
-    """Examples of growing size; without a theta of the caller's, each has a new one."""
+    """Cases of growing size; each has a new random theta unless the caller passes one."""
     batch = random_batch(model, rng, tasks=3, shots=4, queries=4) if batch is None else batch
     cuts = []
     for tasks, n in SIZES:
@@ -160,7 +160,7 @@ def _cases(
 
 
 def _on_a_kink(case: Case) -> bool:
-    """Whether a loss, of the support or of the query set, or its gradient has a kink at theta along v."""
+    """Whether the support loss, the query loss or a gradient of one of them has a kink at theta along v."""
     query = lambda theta: case.model.at(theta, case.batch.x_query, case.batch.y_query)
     both = [lambda theta, at=at, what=what: getattr(at(theta), what) for at in (case.at, query) for what in ("loss", "gradient")]
     try:
@@ -174,7 +174,7 @@ def _with_stable_rate(case: Case) -> Case:
     for _ in range(10):
         try:
             with np.errstate(all="ignore"):
-                fast = 3 * case.inner_lr  # rates per entry are as large
+                fast = 3 * case.inner_lr  # rates per entry can be this large
                 theta = adapt(case.model, case.theta, case.x, case.y, inner_lr=fast, steps=3)
                 loss = np.max(np.abs(case.at(theta).loss))
                 if loss < 1e6 * max(1.0, np.max(np.abs(case.here.loss))):
@@ -186,7 +186,7 @@ def _with_stable_rate(case: Case) -> Case:
 
 
 def _choose_derivative(cases: list[Case]) -> tuple[list[Case], str]:
-    """Complex step, unless a difference contradicts it: an abs or a cast to float makes it meaningless."""
+    """Complex step, unless a difference contradicts it: an abs or a cast to float invalidates it."""
     differences = [replace(case, derivative=adaptive_difference, tolerance=1e-6) for case in cases]
     case = cases[0]
     try:

@@ -12,7 +12,7 @@ from tinymaml.parameters import Parameters
 
 FLOOR = 1e-3  # the smallest norm that an error is relative to: 1e-16 in place of 0 is rounding, not an error
 TOLERANCE = 1e-10
-FEW_DIGITS = 1e-5  # below this error the formula is right and digits were lost
+FEW_DIGITS = 1e-5  # below this error the formula is right but digits were lost
 
 
 class WrongAnswer(AssertionError):
@@ -26,7 +26,7 @@ class WrongAnswer(AssertionError):
         self.name, self.error, self.diagnosis, self.line = name, error, diagnosis, line
 
     def __reduce__(self) -> tuple:
-        return Exception.__new__, (WrongAnswer, *self.args), self.__dict__  # for pickle: a pool hands exceptions back
+        return Exception.__new__, (WrongAnswer, *self.args), self.__dict__  # for pickle, which a process pool uses
 
     def _render_traceback_(self) -> list[str]:
         """IPython shows this in place of a traceback."""
@@ -34,7 +34,7 @@ class WrongAnswer(AssertionError):
 
 
 class Line(str):
-    """A line that is already printed: a notebook does not show it again as the value of the cell."""
+    """A printed line; a notebook does not show it again as the value of the cell."""
 
     def _ipython_display_(self) -> None:
         """Show nothing."""
@@ -49,11 +49,11 @@ def compare(
     floor: float = FLOOR,
     diagnosis: Callable[[float], str] = lambda closeness: "",
 ) -> Line:
-    """Print one aligned line about `mine` against `reference`: name, shape, relative error, verdict; and return it.
+    """Compare `mine` with `reference`; print and return one aligned line: name, shape, relative error, verdict.
 
-    Both are numbers, arrays or `Parameters`; mine may be a dict of arrays. `WrongAnswer` beyond the tolerance, for
-    another shape (nothing is broadcast), for missing names, and for NaN. For a wrong answer `diagnosis(closeness)`
-    returns a sentence that names the mistake whose numbers are within `closeness` of mine, or "".
+    Both are numbers, arrays or `Parameters`; mine may be a dict of arrays. `WrongAnswer` for an error beyond the
+    tolerance, another shape (nothing is broadcast), missing names, or NaN. For a wrong answer `diagnosis(closeness)`
+    returns a sentence that names a mistake whose result is within `closeness` of mine, or "".
 
     >>> line = compare("dW[1]", np.array([[1.0, 2.0]]), np.array([[1.0, 2.0]]))
     dW[1]         (1, 2)        relative error 0.0e+00   right
@@ -94,12 +94,12 @@ def relative_error(mine: object, reference: object, *, floor: float = FLOOR) -> 
     a, b = flatten(mine), flatten(reference)
     if a.shape != b.shape:
         raise ValueError(f"mine holds {a.size} numbers and reference {b.size}: compare as many with as many")
-    with np.errstate(all="ignore"):  # the result shows what is not finite
+    with np.errstate(all="ignore"):  # the result is NaN or infinite then
         return float(np.linalg.norm(a - b) / max(np.linalg.norm(a), np.linalg.norm(b), floor))
 
 
 def flatten(value: object) -> np.ndarray:
-    """All numbers of a number, an array, or arrays by name (in the order of the sorted names), in one row."""
+    """One row with all entries of a number, an array, or a mapping of arrays (in the order of the sorted names)."""
     if isinstance(value, Mapping):
         return np.concatenate([np.ravel(value[name]) for name in sorted(value)])
     return np.ravel(np.asarray(value))
@@ -116,7 +116,7 @@ def close(mine: object, reference: object, tolerance: float = 1e-6) -> bool:
 
 
 def tolerance_for(mine: object, tolerance: float) -> float:
-    """The tolerance for this answer: 1e-4 at least if it is in float32."""
+    """The tolerance for this answer: at least 1e-4 if it is in float32."""
     arrays = formed(mine).values() if isinstance(mine, Mapping) else [mine]
     single = any(np.asarray(array).dtype.char in "fF" for array in arrays)
     return max(tolerance, 1e-4 if single else 0)
@@ -133,7 +133,7 @@ def _numeric(value: object) -> bool:
 
 
 def mismatch(mine: object, reference: object) -> str:
-    """The sentence that says why two answers cannot be compared number by number; "" if they can."""
+    """A sentence that says why the answer cannot be compared with the reference entry by entry; "" if it can."""
     if isinstance(reference, Parameters):
         if not isinstance(mine, Mapping):
             return f"the answer is a {type(mine).__name__}, expected Parameters or a dict with {', '.join(reference)}"
@@ -158,7 +158,7 @@ def mismatch(mine: object, reference: object) -> str:
 
 
 def _shape_hint(mine: np.ndarray, reference: object) -> str:
-    """How an answer of another shape becomes the reference; "" if it does not."""
+    """A sentence that says how the answer must change shape to equal the reference; "" if it cannot."""
     got, wanted = mine.shape, np.shape(reference)
     if got == wanted[::-1] and close(mine.T, reference):
         return "it is transposed"
@@ -179,10 +179,10 @@ def _shape_hint(mine: np.ndarray, reference: object) -> str:
 
 
 def diagnose(mine: object, reference: object, *groups: Iterable[tuple[str, object]], tolerance: float) -> str:
-    """The sentences of those candidates (sentence, wrong answer) whose numbers are `mine`; "" if there are none.
+    """The sentences of those candidates (sentence, wrong answer) whose wrong answer equals `mine`; "" if there are none.
 
     The groups are tried in order until one explains the answer; a wrong sign, a missing transpose and a constant factor
-    are tried too. A candidate that agrees with the reference here explains nothing and is skipped.
+    are tried too. A candidate that equals the reference on these data explains nothing and is skipped.
     """
     mine = formed(mine)
     first, *others = groups or [()]
@@ -193,7 +193,7 @@ def diagnose(mine: object, reference: object, *groups: Iterable[tuple[str, objec
             if not mismatch(mine, value) and close(mine, value, tolerance) and not close(value, reference, tolerance)
         ]
         if sentences:
-            return "; or ".join(dict.fromkeys(sentences))  # each once
+            return "; or ".join(dict.fromkeys(sentences))  # without repetitions
     return ""
 
 
@@ -213,23 +213,23 @@ def _scaled(mine: object, reference: object) -> Iterator[tuple[str, object]]:
 
 
 def constant_factor(mine: object, reference: object) -> float:
-    """The number f, not near 1, with mine = f * reference up to rounding; 0 if there is none."""
+    """The factor f, not near 1, for which mine = f * reference up to rounding; 0 if there is none."""
     a, b = flatten(mine), flatten(reference)
     if a.shape != b.shape or not (np.isrealobj(a) and np.isrealobj(b)) or not b @ b > 0:
         return 0.0
     factor = float(a @ b / (b @ b))
-    near_one = abs(factor - 1) < 1e-4  # digits are lost
+    near_one = abs(factor - 1) < 1e-4  # then digits are lost
     return factor if abs(factor) > 1e-6 and not near_one and relative_error(a, factor * b) < 1e-6 else 0.0
 
 
 def _simple(factor: float) -> bool:
-    """Whether a factor is n, 1/n or p/q with q up to 10: any wrong number is some multiple of the right one."""
+    """Whether a factor is n, 1/n or p/q with q up to 10; other factors can be a coincidence."""
     whole = lambda number: 0.5 < abs(number) < 1e4 and abs(number - round(number)) < 1e-6 * abs(number)
     return whole(1 / factor) or any(whole(q * factor) for q in range(1, 11))
 
 
 def _worst(mine: object, reference: object) -> str:
-    """The name of the array with the largest error, of several."""
+    """A clause that names the array with the largest error; "" for a single array."""
     if not isinstance(reference, Parameters) or len(reference) < 2:
         return ""
     errors = {name: relative_error(mine[name], reference[name]) for name in reference}

@@ -1,11 +1,11 @@
-"""A derivation, checked line by line: the true value of every intermediate derivative by its name.
+"""A derivation, checked line by line: the reference value of every intermediate derivative by its name.
 
     derivation = Derivation(model, theta, x, y, v=v)
     derivation.check("D[2]", mine)      # prints one line, or raises with the mistake's name
 
-The true value never comes from eqs. 2-8. The intermediate itself is perturbed, entry by entry, and the layers after it
-are run forward again: `D[l]` is the complex step of the loss in z_l. So it works for any chain of layers, and trusts only
-their `forward`: the network's own gradient is used only where values of the loss confirm it.
+References never come from eqs. 2-8. The intermediate value is perturbed entry by entry, and the layers after it run
+forward again: `D[l]` is the complex-step derivative of the loss with respect to z_l. This works for any chain of layers and
+relies only on their `forward`; the network's own gradient is used only where values of the loss confirm it.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from tinymaml.tasks import TaskBatch
 class Derivation:
     """The quantities of eqs. 1-8 and 12 for one network and one task, x (n, d_0) and y (n, d_L), by name.
 
-    loss, z[l], a[l]                            forward, eq. 1; outputs of other layers by their symbols
+    loss, z[l], a[l]                            forward, eq. 1; outputs of other layers have their symbols
     D[l], da[l], dW[l], db[l], gradient         dL/dz_l, dL/da_l, dL/dW_l, dL/db_l, eqs. 2-4
     Rz[l], Ra[l]                                derivatives along v, eq. 5
     RD[l], Rda[l], RdW[l], Rdb[l], hvp          eqs. 6-8
     u[0]..u[K]                                  eq. 12; needs `query=(xq, yq)`, `inner_lr` and `steps` = K
 
-    `gradient`, `hvp` and `u[k]` are `Parameters`. References are computed in float64: up to rounding for eqs. 1-5, to a
-    relative 1e-10 or better for eqs. 6-8 and 12, where one of the two derivatives is an 8-point difference.
+    `gradient`, `hvp` and `u[k]` are `Parameters`. References are computed in float64, exact up to rounding for eqs. 1-5, with
+    a relative error of at most 1e-10 for eqs. 6-8 and 12, where one of the two derivatives is an 8-point difference.
     ValueError for a task axis and for an unknown name.
     """
 
@@ -81,7 +81,7 @@ class Derivation:
         return [f"u[{k}]" for k in range(self._meta.steps + 1)] if self._meta else []
 
     def reference(self, name: str) -> Any:
-        """The true value of one quantity: an array, or `Parameters`."""
+        """The reference value of one quantity: an array, or `Parameters`."""
         if validate.text("name", name) not in self.names:
             needs = "" if self.v else "; R-quantities need a direction, v=..."
             needs += "" if self._meta else "; u[k] needs query=(xq, yq) and inner_lr=..."
@@ -91,7 +91,7 @@ class Derivation:
         return self._known[name]
 
     def check(self, name: str, mine: Any, *, tolerance: float | None = None) -> Line:
-        """Print and return the line of a right answer; `WrongAnswer` with error and diagnosis for a wrong one.
+        """Compare `mine` with the reference; print and return the line. `WrongAnswer`, with a diagnosis, if it is wrong.
 
         The default tolerance is 1e-10 for a first derivative (eqs. 1-5), 1e-8 for a second, 1e-4 for an answer in float32.
         """
@@ -102,7 +102,7 @@ class Derivation:
         second = name == "hvp" or name in self._through_steps or (name[0] == "R" and not output_R)
         tolerance = tolerance_for(mine, tolerance or (1e-8 if second else TOLERANCE))
         diagnosis = lambda closeness: self._diagnosis(name, mine, closeness)
-        of_theta = name.removeprefix("R") in self._parameters  # an array may be zero up to rounding: a bias before a norm
+        of_theta = name.removeprefix("R") in self._parameters  # one array may be zero, as for a bias before a norm
         size = np.linalg.norm(self.reference("hvp" if name[0] == "R" else "gradient").flat) if of_theta else 0
         return compare(name, mine, reference, tolerance=tolerance, floor=FLOOR * max(1, size), diagnosis=diagnosis)
 
@@ -120,23 +120,23 @@ class Derivation:
         one, two = mistakes.one_mistake(name, *problem), mistakes.two_mistakes(name, *problem)
         return diagnose(mine, self.reference(name), one, others, two, tolerance=closeness)
 
-    # -- references: perturb one thing, and run the rest forward ----------------------------------------
+    # -- references: perturb one value, and run the layers after it --------------------------------------
 
     @cached_property
     def _outputs(self) -> dict[str, int]:
-        """The outputs by name, and how many layers come before each: {"z[1]": 1, "a[1]": 2, ...}."""
+        """{name of an output: number of layers up to it}: {"z[1]": 1, "a[1]": 2, ...}."""
         named = ((layer, i) for i, layer in enumerate(self.model.layers, start=1) if getattr(layer, "symbol", ""))
         return {f"{layer.symbol}[{layer.name}]": i for layer, i in named}
 
     @cached_property
     def _output_gradients(self) -> dict[str, int]:
-        """The same for the derivatives of the loss in the outputs: {"D[1]": 1, "da[1]": 2, ...}."""
+        """The same for derivatives of the loss with respect to the outputs: {"D[1]": 1, "da[1]": 2, ...}."""
         parts = ((output.split("["), i) for output, i in self._outputs.items())
         return {f"{gradient_symbol(symbol)}[{layer}": i for (symbol, layer), i in parts}
 
     @cached_property
     def _parameters(self) -> dict[str, str]:
-        """The derivatives in one array of theta by name: {"dW[1]": "W1", ...}."""
+        """{derivative with respect to one array of theta: name of the array}: {"dW[1]": "W1", ...}."""
         own = ((layer, symbol, name) for layer in self.model.layers for symbol, name in parameter_names(layer).items())
         return {f"d{symbol}[{getattr(layer, 'name', '')}]": name for layer, symbol, name in own}
 
@@ -167,7 +167,7 @@ class Derivation:
         return self.model.example_loss.value(prediction, self.y).mean(-1)
 
     def _run(self, value: np.ndarray, theta: Mapping[str, np.ndarray], first: int, last: int | None = None) -> np.ndarray:
-        """Layers first..last-1 applied to `value`; copies of value or of theta are along a leading axis."""
+        """Layers first..last-1 applied to `value`; several copies of value or of theta have a leading axis."""
         leading = max((array.shape[:-2] for array in theta.values()), key=len)
         if value.ndim == 2:
             value = np.broadcast_to(value, leading + value.shape)
@@ -177,7 +177,7 @@ class Derivation:
 
     @cached_property
     def _layers(self) -> list:
-        """The layers; each relu is frozen in the linear region of theta, whatever the step of a difference."""
+        """The layers; each relu is frozen in the linear region of theta, so that no step of a difference leaves it."""
         value, layers = self.x, []
         for layer in self.model.layers:
             kinked = isinstance(layer, Elementwise) and not layer.s.curved
@@ -188,7 +188,7 @@ class Derivation:
 
 @dataclass(frozen=True)
 class FrozenRelu:
-    """A relu whose units stay on or off. kink: whether one of its inputs is zero."""
+    """A relu with a fixed set of active units `on`; `kink` says whether one of its inputs is zero."""
 
     on: np.ndarray
     kink: bool

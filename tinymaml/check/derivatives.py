@@ -1,11 +1,11 @@
 """Derivatives from function values alone: complex step and central differences.
 
-    complex_step(f, point, v)          Im f(point + i h v) / h, exact up to rounding: nothing is subtracted
-    central_difference(f, point, v)    weighted differences of f(point +- k h v): for an f that refuses complex numbers
+    complex_step(f, point, v)          Im f(point + i h v) / h, exact up to rounding, since nothing is subtracted
+    central_difference(f, point, v)    weighted differences of f(point +- k h v), for an f that rejects complex numbers
 
 Both differentiate along a direction v and use no rule of differentiation, so they can check every rule. `point` and
-`v` are arrays of one shape, or both `Parameters`; the derivative has the form of f's value, a number, an array or
-`Parameters`.
+`v` are arrays of the same shape, or both `Parameters`; the derivative has the form of the value of f: a number, an array
+or `Parameters`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tinymaml.parameters import Parameters
 Point = TypeVar("Point", np.ndarray, Parameters)
 Value = float | np.ndarray | Parameters
 
-MOST = 4000  # entries that are perturbed one by one: their directions are MOST^2 numbers
-STEP = 1e-30  # its square is lost against 1 in any precision: the complex step has no truncation error
+MOST = 4000  # the maximum number of entries perturbed one by one: their directions are MOST^2 numbers
+STEP = 1e-30  # its square is negligible in any precision: the complex step has no truncation error
 # weights of f(+kh) - f(-kh), k = 1, 2, ..: the error is of the order h^2, h^4, h^6, h^8
 STENCILS = {2: (1 / 2,), 4: (2 / 3, -1 / 12), 6: (3 / 4, -3 / 20, 1 / 60), 8: (4 / 5, -1 / 5, 4 / 105, -1 / 280)}
 
@@ -31,8 +31,8 @@ STENCILS = {2: (1 / 2,), 4: (2 / 3, -1 / 12), 6: (3 / 4, -3 / 20, 1 / 60), 8: (4
 def complex_step(f: Callable[[Point], Value], point: Point, v: Point, *, h: float = STEP) -> Value:
     """d/dr f(point + r v) at r = 0, as Im f(point + i h v) / h (Squire and Trapp 1998).
 
-    f must be made of analytic operations: no abs, conj, max or .real on the way from point to value. TypeError if
-    the answer is real, since then the imaginary part was dropped on the way; ValueError if the shapes differ.
+    f must consist of analytic operations, without abs, conj, max or .real. TypeError if the value of f is real, since
+    then an operation has dropped the imaginary part; ValueError if the shapes differ.
 
     >>> complex_step(np.exp, np.array([0.0, 1.0]), np.array([1.0, 0.0]))
     array([1., 0.])
@@ -45,7 +45,7 @@ def complex_step(f: Callable[[Point], Value], point: Point, v: Point, *, h: floa
 def central_difference(f: Callable[[Point], Value], point: Point, v: Point, *, h: float = 1e-5, points: int = 2) -> Value:
     """d/dr f(point + r v) at r = 0, from `points` values of f: 2, 4, 6 or 8, with an error of the order h^points.
 
-    Too large an h truncates, too small an h cancels; f may be complex. ValueError if the shapes of point and v differ.
+    A large h causes a truncation error, a small h cancellation; f may be complex. ValueError if point and v differ in shape.
 
     >>> round(float(central_difference(np.sin, np.array(0.0), np.array(1.0))), 9)
     1.0
@@ -72,8 +72,8 @@ def adaptive_difference(f: Callable[[Point], Value], point: Point, v: Point) -> 
 def adaptive_step(difference: Callable[[float], Value], largest: float = 2.0**-5) -> float:
     """The step h = largest, largest/2, ... at which halving h changes `difference(h)` least.
 
-    Within one linear region of a ReLU network f is a polynomial and an 8-point difference is exact. How far away the
-    next kink is cannot be known in advance, so this searches. It stops as soon as the change is rounding.
+    Within one linear region of a ReLU network f is a polynomial and an 8-point difference is exact. The distance to the
+    next kink is not known in advance, so the step is searched for. The search stops when the change is only rounding.
     """
     h, before = largest, flatten(difference(largest))
     best, least = h, np.inf
@@ -91,8 +91,8 @@ def adaptive_step(difference: Callable[[float], Value], largest: float = 2.0**-5
 def on_a_kink(f: Callable[[Point], Value], point: Point, v: Point) -> bool:
     """Whether the one-sided derivatives of f along v differ at the point, so that there is no derivative.
 
-    The slopes at distance h on the two sides differ by h f'' where f is smooth, by rounding / h where that is more, and
-    on a kink by a number that does not depend on h.
+    Where f is smooth, the slopes over a distance h on the two sides differ by h f'', or by rounding / h if that is more; on a
+    kink they differ by a number that does not depend on h.
     """
     length, here = _length(v), flatten(f(point))
     slope = lambda h: (flatten(f(_shifted(point, h / length, v))) - here) / h
@@ -102,7 +102,7 @@ def on_a_kink(f: Callable[[Point], Value], point: Point, v: Point) -> bool:
 
 
 def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative: Callable = complex_step) -> Point:
-    """The whole gradient of a scalar f, one entry of `point` after another, by either derivative of this module."""
+    """The gradient of a scalar f, one entry of `point` at a time, by a directional derivative of this module."""
     validate.function("f", f)
     validate.function("derivative", derivative)
     _check_form("point", point)
@@ -112,9 +112,9 @@ def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative
 
 
 def complex_step_gradient(f: Callable[[Point], np.ndarray], point: Point, *, h: float = STEP) -> Point:
-    """The whole gradient of a scalar function by complex step, all entries in one call.
+    """The gradient of a scalar function by complex step, all entries in one call.
 
-    f gets one copy of `point` for each of its P entries, along a new leading axis, and returns P values: (P,).
+    f gets P copies of `point` along a new leading axis, one for each of its P entries, and returns P values, (P,).
     """
     validate.function("f", f)
     validate.rate("h", h, STEP)

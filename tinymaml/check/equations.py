@@ -2,8 +2,8 @@
 
     check_equation(21, mine, model, theta, batch, inner_lr=0.1, weights=[0.5, 0.5])
 
-The reference of eq. 19 uses only values of the loss. Those of eqs. 20 to 22 differentiate the method's objective by complex
-step through the inner loop (eq. 22: through its minimum): they trust the model's gradient, but not its Hessian.
+The reference of eq. 19 uses only values of the loss. Those of eqs. 20 to 22 differentiate the objective of the method by
+complex step through the inner loop (eq. 22: through its minimum): they rely on the model's gradient, but not on its Hessian.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from tinymaml.tasks import TaskBatch
 class Given:
     """The problem on which an equation is checked.
 
-    rates       of eqs. 20 and 21, one an entry; without them every rate is `inner_lr`
-    weights     w_1..w_K of eq. 21; without them 1/K each, K = `steps`
+    rates       the rates of eqs. 20 and 21, one per entry of theta; by default every rate is `inner_lr`
+    weights     w_1..w_K of eq. 21; by default 1/K each, K = `steps`
     strength    lambda of eq. 22
-    steps       of the inner loop; eq. 22 is checked at theta*, the end of the loop, whatever the number of steps
+    steps       the number of inner steps; eq. 22 is checked at theta*, the limit of the inner loop, for any number
     """
 
     model: Any
@@ -65,11 +65,11 @@ class Given:
         return self.batch.x_support, self.batch.y_support
 
 
-# -- eq. 19: theta less the mean of theta_K ----------------------------------------------------------------------
+# -- eq. 19: theta minus the mean of theta_K ---------------------------------------------------------------------
 
 
 def _reptile(of: Given) -> Parameters:
-    """Eq. 19 as it is written, with every gradient from values of the loss."""
+    """Eq. 19 literally, with all gradients from values of the loss."""
     x, y = all_points(of.batch)
     ends = []
     for t in range(len(of.batch)):
@@ -80,7 +80,7 @@ def _reptile(of: Given) -> Parameters:
     return of.theta - sum(ends[1:], start=ends[0]) / len(ends)
 
 
-# -- eq. 20: the derivative of the meta-loss in the rates -----------------------------------------------------------
+# -- eq. 20: the derivative with respect to the rates ----------------------------------------------------------------
 
 
 def _rates(of: Given) -> Parameters:
@@ -147,7 +147,7 @@ def minimum(of: Given) -> tuple[Parameters, np.ndarray]:
 
 
 def _implicit(of: Given) -> Parameters:
-    """theta* as a function of theta: at a complex theta, Newton's method starts from the real theta*."""
+    """Eq. 22 through theta* as a function of theta: at a complex theta, Newton's method starts from the real theta*."""
     star, H = minimum(of)
 
     def at_the_end(thetas: Parameters, batch: TaskBatch) -> np.ndarray:
@@ -163,7 +163,7 @@ def _implicit(of: Given) -> Parameters:
 
 @dataclass(frozen=True)
 class Equation:
-    """mine(given) is the library's answer, reference(given) the true value."""
+    """mine(given) is the gradient of the library, reference(given) the reference."""
 
     name: str
     mine: Callable[[Given], Parameters]
@@ -176,7 +176,7 @@ def _library_implicit(of: Given) -> Parameters:
 
 
 EQUATIONS = {
-    19: Equation("way to theta_K", lambda of: reptile_gradient(
+    19: Equation("Reptile", lambda of: reptile_gradient(
         of.model, of.theta, of.batch, inner_lr=of.inner_lr, steps=of.steps).gradient, _reptile),
     20: Equation("rates", lambda of: meta_gradient(
         of.model, of.theta, of.batch, inner_lr=of.rates, steps=of.steps).rates_gradient, _rates),
@@ -200,9 +200,9 @@ def check_equation(
     strength: float = 2.0,
     tolerance: float = 1e-8,
 ) -> Line:
-    """Print and return the line of a right answer to one of eqs. 19 to 22; `WrongAnswer` for a wrong one.
+    """Compare `mine` with the reference of one of eqs. 19 to 22; print and return the line. `WrongAnswer` if it is wrong.
 
-    mine: `Parameters`, a mean over tasks. rates, weights and strength are as in `Given`. For small models.
+    `mine` is a mean over tasks, `Parameters`; rates, weights and strength are as in `Given`. For small models.
     """
     if not isinstance(number, int) or number not in EQUATIONS:
         raise ValueError(f"there is no equation {validate.brief(number)} here: choose one of {', '.join(map(str, EQUATIONS))}")
@@ -214,7 +214,7 @@ def check_equation(
 
 
 def equation_errors(problem: Problem, steps: int = 3) -> dict[str, float]:
-    """The relative error of the library in each of the four equations."""
+    """The relative errors of the library in eqs. 19 to 22."""
     own = (problem.model, problem.theta, problem.batch)
     weights = [k / (steps * (steps + 1) / 2) for k in range(1, steps + 1)]
     of = Given(*own, problem.inner_lr, steps, problem.inner_lr * problem.v, weights)

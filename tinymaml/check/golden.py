@@ -1,7 +1,7 @@
-"""Fixtures in whole numbers, on the smallest model there is, to be followed with pencil and paper.
+"""Golden fixtures: integer examples on a minimal model, which can be worked by hand and must match exactly.
 
-The model is linear without bias and the loss 1/2 (x.w - y)^2, so its Hessian is x x^T. It shares no code with the networks:
-that `maml.py` gives these integers shows that it is model-agnostic. (It does not test the curvature of activations.)
+The model is linear without bias and the loss is 1/2 (x.w - y)^2, so its Hessian is x x^T. It shares no code with the
+networks: `maml.py` is model-agnostic if it gives these integers. (They do not test the curvature of activations.)
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ W, SUPPORT, QUERY = [2, 3, 5], [1, 2, 3], [4, 5, 6]
 # one step with alpha = 0.5 from w, both losses 1/2 (w.x)^2
 ONE_STEP_RATE = 0.5
 ONE_STEP_ADAPTED = [-9.5, -20, -29.5]
-ONE_STEP_FIRST_ORDER = [-1260, -1575, -1890]  # the exact one points the other way
+ONE_STEP_FIRST_ORDER = [-1260, -1575, -1890]  # the exact meta-gradient has the opposite sign
 ONE_STEP_META_GRADIENT = [3780, 8505, 13230]
 
 # three steps with alpha = 1, query loss w'''.x
@@ -68,7 +68,7 @@ THREE_STEP_META_GRADIENT = [-5020, -10043, -15066]
 
 
 def fixtures() -> Iterator[tuple[str, np.ndarray, list]]:
-    """(name, the result of `maml.py`, the expected whole numbers), to be compared with ==."""
+    """(name, the result of `maml.py`, the expected integers), to compare with ==."""
     model, theta = Linear(), Parameters(w=np.array(W, float)[:, None])
     row = lambda numbers: np.array(numbers, float).reshape(1, 1, -1)  # one task, one example
     zero, flat = row([0]), lambda parameters: parameters["w"].ravel()
@@ -79,7 +79,7 @@ def fixtures() -> Iterator[tuple[str, np.ndarray, list]]:
     yield "one step: first-order", flat(meta.first_order), ONE_STEP_FIRST_ORDER
     yield "one step: meta-gradient", flat(meta.gradient), ONE_STEP_META_GRADIENT
 
-    # with the target one below the prediction, the gradient of 1/2 (w.x - y)^2 is that of w.x: it is x
+    # with a target of prediction - 1, the gradient of 1/2 (w.x - y)^2 is x
     inner = {"inner_lr": THREE_STEP_RATE, "steps": 3}
     adapted = adapt(model, theta, row(SUPPORT), zero, **inner)
     value = row(QUERY) @ adapted["w"]

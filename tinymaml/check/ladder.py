@@ -1,7 +1,7 @@
 """The whole ladder of checks, from s' to the meta-gradient: `python -m tinymaml check`.
 
-Every rung is compared with values of the rung below only: s' with s, the gradient of a loss with the loss, the rules of a
-layer with its forward rule. The upper rungs are the battery, `check_model`, on random networks.
+Every rung is compared only with values of the rung below: s' with s, the gradient of a loss with the loss, the rules of a
+layer with its forward rule. The upper rungs are the battery of `check_model` on random networks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tinymaml.rl.exact import LinearPolicy
 
 SAME = Affine(3, 3, 1)
 CELL = Chain([Affine(2 + 3, 3, "h"), Elementwise("tanh", "h")])
-# every kind of layer, alone and in chains, and the width of its input rows
+# every kind of layer, alone and in chains, with the width of its input rows
 LAYERS: dict[str, tuple[Layer, int]] = {
     "affine layer": (Affine(3, 4), 3),
     "affine layer of one column": (Affine(1, 4), 1),
@@ -54,12 +54,12 @@ LAYERS: dict[str, tuple[Layer, int]] = {
     "recurrence and its head": (Chain([Recurrent(CELL, steps=3), Affine(3, 2, "y"), Flatten(3, 2)]), 6),
 }  # fmt: skip
 POLICIES = (LinearPolicy(2, 1, 0.3), LinearPolicy(2, 3, 0.3, 0.8), LinearPolicy(4, 2, 0.3, 0.5))
-UNUSUAL = {"float32 stays float32": ("float32", 1e-3)}  # precision and tolerance, where not the usual
+UNUSUAL = {"float32 stays float32": ("float32", 1e-3)}  # precision and tolerance of exceptional rows
 
 
 @dataclass(frozen=True)
 class Row:
-    """One rung: the largest relative error in `cases` comparisons, and the tolerance."""
+    """One row of the table: the largest relative error of `cases` comparisons, and the tolerance."""
 
     name: str
     error: float
@@ -73,7 +73,7 @@ class Row:
 
 
 def run(seed: int = 0, networks: int = 50) -> int:
-    """Print the table; the exit status: 0 if every row is right, else 1."""
+    """Print the table; returns the exit status, 0 if every row is right, else 1."""
     began = time.perf_counter()
     rows = ladder(seed, networks)
     print(table(rows))
@@ -84,7 +84,7 @@ def run(seed: int = 0, networks: int = 50) -> int:
 
 
 def table(rows: list[Row]) -> str:
-    """The rows, aligned."""
+    """The rows as an aligned table."""
     lines = [f"{'checked against complex step':<44}precision  largest error  allowed  verdict"]
     for row in rows:
         verdict = "right" if row.right else "WRONG"
@@ -93,13 +93,13 @@ def table(rows: list[Row]) -> str:
 
 
 def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> list[Row]:
-    """Every rung on `networks` random networks, of all activations and losses in turn."""
+    """The rows of all rungs, on `networks` random networks with the activations in turn and random losses."""
     validate.count("networks", networks)
     rng = np.random.default_rng(validate.count("seed", seed, least=0))
     rows = []
 
     def add(prefix: str, found: list[dict[str, float]]) -> None:
-        """A row for each name of the errors, with its largest error in all of `found`."""
+        """Add a row for each name in `found`, a list of {name: error}, with its largest error."""
         for name in found[0]:
             precision, allowed = UNUSUAL.get(name, ("float64", tolerance))
             error = float(np.max([errors[name] for errors in found]))  # NaN if any is NaN

@@ -1,10 +1,11 @@
-"""One layer, or a chain of them, alone: each of its four rules against the complex step of another.
+"""Checks of a single layer or chain: each derived rule against the complex-step derivative of another rule.
 
     layer_errors(Affine(3, 4), rng, width=3)      # {"R_forward": 1e-16, "backward": ..., "R_backward": ...}
 
-`forward` defines the layer. R_forward must be its derivative along (Ra, v); backward the transpose of that, so that
-D . R(out) = dL/d(in) . Ra + gradient . v in every direction; R_backward the derivative of backward along (Ra, v, RD).
-A layer with parameters is also checked as the lowest of a network: there Ra is None, and `needs_input_grad` is False.
+`forward` defines the layer. R_forward must be its derivative along (Ra, v); backward must be the transpose of that, so that
+D . R(out) = dL/d(in) . Ra + gradient . v in every direction; R_backward must be the derivative of backward along
+(Ra, v, RD). A layer with parameters is also checked as the first such layer of a network: there Ra is None, and
+`needs_input_grad` is False.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def layer_errors(
 ) -> dict[str, float]:
     """The relative error of each derived rule, at random parameters and inputs (tasks, rows, width).
 
-    lowest: whether a layer with parameters is also checked as the lowest of a network, where Ra is None.
+    lowest: whether a layer with parameters is also checked as the first such layer of a network, where Ra is None.
     """
     validate.generator(rng)
     own = layer.init(rng) if getattr(layer, "shapes", {}) else {}
@@ -44,9 +45,9 @@ def layer_errors(
 def rule_errors(
     layer: Layer, p: Arrays, a: np.ndarray, rng: np.random.Generator, moves: Sequence[bool] = (True, True, True)
 ) -> dict[str, float]:
-    """The same at these parameters and inputs (T, rows, width), once for each of `moves`: whether the inputs move.
+    """The same at parameters p and inputs a (T, rows, width), once per entry of `moves`: whether the inputs are perturbed.
 
-    The transpose is tested in random directions, in which a wrong rule disagrees with probability one.
+    The transpose is tested in random directions, where a wrong rule fails with probability one.
     """
     normal = lambda array: rng.standard_normal(array.shape)
     out, tape = layer.forward(p, a)
@@ -71,9 +72,9 @@ def rule_errors(
 
 
 def wrong_rules(network: Network, theta: Parameters, x: np.ndarray, y: np.ndarray, tolerance: float = 1e-6) -> Iterator[str]:
-    """A sentence for each rule of a layer or of the loss that is not the derivative of another, for one task.
+    """A sentence for each wrong rule of a layer or of the loss, on the data of one task, x (n, d_0) and y (n, d_L).
 
-    R_backward depends on the other rules, so it is named only where they are right.
+    R_backward depends on the other rules, so it is reported only if they are right.
     """
     rng, lowest = np.random.default_rng(0), True
 
@@ -87,7 +88,7 @@ def wrong_rules(network: Network, theta: Parameters, x: np.ndarray, y: np.ndarra
                 lowest, h_0 = False, np.zeros((len(a), layer.outputs), a.dtype)
                 inner = list(of_layers(layer.cell.layers, np.concatenate([a[:, :layer.width], h_0], axis=1), f"{place}{i}."))
             yield from inner
-            if not inner and (p or inputs_move):  # below the lowest layer with parameters nothing is used
+            if not inner and (p or inputs_move):  # derivatives below the first layer with parameters are not used
                 errors = rule_errors(layer, p, a[None], rng, [inputs_move] * 3)
                 wrong = [rule for rule, error in errors.items() if not error <= tolerance]
                 for rule in [rule for rule in wrong if rule != "R_backward"] or wrong:

@@ -1,10 +1,10 @@
-"""The meta-gradient of any model, checked part by part: eqs. 11-13, and the known mistakes in them.
+"""The meta-gradient of any model, checked part by part: eqs. 11-13, and known mistakes in them.
 
     derivation = MetaDerivation(model, theta, batch, inner_lr=0.1, steps=2)
     derivation.check("gradient", mine)
 
-The references come from values of the loss (`references.py`): the model's own gradient is used only where they confirm
-it. Its Hessian is used only to find the mistake that gives a wrong answer's numbers.
+References come from values of the loss (`references.py`): the model's own gradient is used only where these confirm it. Its
+Hessian is used only to find a mistake that explains a wrong answer.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class MetaDerivation:
     theta[0]..theta[K], u[0]..u[K]                   for each task (T, ...), eqs. 11 and 12
     loss, gradient, first_order, curvature           means over the tasks, as in `MetaGradient`, eq. 13
 
-    References are computed in float64, to a relative 1e-10 or better.
+    References are computed in float64, with a relative error of at most 1e-10.
     """
 
     def __init__(self, model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1):
@@ -68,7 +68,7 @@ class MetaDerivation:
         return [*of_tasks, "loss", "gradient", "first_order", "curvature"]
 
     def reference(self, name: str) -> Any:
-        """The true value of one quantity: a number, or `Parameters`."""
+        """The reference value of one quantity: a number, or `Parameters`."""
         if validate.text("name", name) not in self.names:
             raise ValueError(f"there is no quantity {name!r}: choose one of {', '.join(self.names)}")
         if name not in self._known:
@@ -76,13 +76,13 @@ class MetaDerivation:
         return self._known[name]
 
     def check(self, name: str, mine: Any, *, tolerance: float = 1e-8) -> Line:
-        """Print and return the line of a right answer; `WrongAnswer` with error and diagnosis for a wrong one."""
+        """Compare `mine` with the reference; print and return the line. `WrongAnswer`, with a diagnosis, if it is wrong."""
         validate.tolerance("tolerance", tolerance)
         diagnosis = lambda closeness: self.diagnosis(name, mine, closeness)
         return compare(name, mine, self.reference(name), tolerance=tolerance_for(mine, tolerance), diagnosis=diagnosis)
 
     def diagnosis(self, name: str, mine: Any, tolerance: float, *, one_task: bool = False) -> str:
-        """The known mistake that gives these numbers, as a sentence; "" if none does."""
+        """The sentence of a known mistake that leads to `mine`; "" if there is none."""
         pick = lambda value: value.task(0) if one_task else value
         problem = self.model, self.theta, self.batch, self.inner_lr, self.steps
         wrong = lambda keys: pick(outer_loop(*problem, keys)[name])

@@ -1,9 +1,9 @@
-"""The known mistakes in eqs. 1-10: each is a wrong rule that replaces the right one in a layer or a loss.
+"""Known mistakes in eqs. 1-10: each is a wrong rule that replaces the right one in a layer or a loss.
 
     with_mistakes(network, ["s'"]).at(theta, x, y).gradient      # the gradient without s' in eq. 4
 
-A wrong answer gets the name of the mistake that gives its numbers. Each mistake, put into the library itself, must be rejected by
-every check (tests/check/test_mutants.py). None of them is used to decide whether an answer is right.
+A wrong answer gets the name of the mistake that leads to it. The checks must reject the library with any of these mistakes
+(tests/check/test_mutants.py). Mistakes are never used to decide whether an answer is right.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Rules = Mapping[type, Mapping[str, Callable]]
 
 @dataclass(frozen=True)
 class Mistake:
-    """`sentence` names it; `rules` maps a kind of layer, or `Loss`, to {rule: wrong(right, layer, ...)}.
+    """`sentence` describes it; `rules` is {type of layer, or `Loss`: {rule: wrong(right, layer, ...)}}.
 
-    right   the right rule, bound to its layer: most wrong rules call it with something else, as with the bias zero
-    loss    the only loss with which the mistake can be made; "" for any
+    right   the right rule, bound to its layer: most wrong rules call it with changed arguments, such as a zero bias
+    loss    the name of the only loss in which the mistake is possible; "" for any
     """
 
     sentence: str
@@ -46,7 +46,7 @@ def with_rules(layer: Any, rules: Mapping[str, Callable]) -> Any:
 
 
 def mutated(network: Network, mistake: Mistake, at: int | str | None = None) -> Network:
-    """The network with the mistake, in the layers with the name `at` or, with None, in every layer of its kinds."""
+    """The network with the mistake, in the layers named `at` or, for None, in every layer of these types."""
     loss = network.example_loss
     if mistake.loss not in ("", loss.name):
         return network
@@ -66,19 +66,19 @@ def mutated(network: Network, mistake: Mistake, at: int | str | None = None) -> 
 
 
 def with_mistakes(network: Network, keys: Iterable[str], at: int | str | None = None) -> Network:
-    """The network with the mistakes of these keys of `MISTAKES`, in the layers with the name `at`, or in all."""
+    """The network with the mistakes with these keys of `MISTAKES`, in the layers named `at`, or in all for None."""
     for key in keys:
         network = mutated(network, MISTAKES[key], at)
     return network
 
 
 def applicable(network: Network) -> list[str]:
-    """The keys of the mistakes that can be made with the loss of this network."""
+    """The keys of the mistakes that are possible with the loss of this network."""
     return [key for key, mistake in MISTAKES.items() if mistake.loss in ("", network.example_loss.name)]
 
 
 def one_mistake(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
-    """(sentence, value of the quantity `name`) for each mistake, made in all layers and then in each alone."""
+    """(sentence, wrong value of the quantity `name`) for each mistake, in all layers and then in each layer alone."""
     network = problem[0]
     for at in (None, *dict.fromkeys(layer.name for layer in network.layers if hasattr(layer, "name"))):
         for key in applicable(network):
@@ -86,14 +86,14 @@ def one_mistake(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
 
 
 def two_mistakes(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
-    """The same for every two mistakes."""
+    """The same for every pair of mistakes, in all layers."""
     for both in combinations(applicable(problem[0]), 2):
         sentence = "; and ".join(MISTAKES[key].sentence for key in both)
         yield sentence, quantity(name, with_mistakes(problem[0], both), *problem[1:])
 
 
 def quantity(name: str, network: Network, theta: Any, x: np.ndarray, y: np.ndarray, v: Any) -> Any:
-    """One quantity of eqs. 1-8 by its name in the text, as `network` computes it."""
+    """One quantity of eqs. 1-8 by its name, such as "dW[1]", as `network` computes it."""
     here = network.at(theta, x, y)
     if name in ("loss", "gradient"):
         return getattr(here, name)
@@ -102,19 +102,19 @@ def quantity(name: str, network: Network, theta: Any, x: np.ndarray, y: np.ndarr
     return (here.along(v) if name.startswith("R") else here).quantities[name]
 
 
-# -- wrong rules, by the change to the right one ----------------------------------------------------------------
+# -- wrong rules, as changes of the right ones ------------------------------------------------------------------
 
 times = lambda factor: lambda right, loss, z, y, *r: factor(z, y) * right(z, y, *r)
 rows = lambda z, y: z.shape[-2]
 
 
 def without(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """The arrays with one of them zero."""
+    """The arrays with the one of this name set to zero."""
     return {**arrays, name: 0 * arrays[name]}
 
 
 def transposed(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """The arrays with one matrix transposed, where it is square."""
+    """The arrays with the matrix of this name transposed, if it is square."""
     W = arrays[name]
     return {**arrays, name: W.swapaxes(-1, -2) if W.shape[-1] == W.shape[-2] else W}
 
@@ -136,7 +136,7 @@ def _mean_over_rows(right: Callable, layer: Affine, *given: Any) -> tuple:
 
 
 def _W_not_transposed(right: Callable, layer: Affine, p: Any, *given: Any) -> tuple:
-    """Eqs. 4 and 8 with W for W^T; the gradient stays."""
+    """Eqs. 4 and 8 with W in place of W^T; the gradient is unchanged."""
     return right(transposed(p, layer.W), *given)[0], right(p, *given)[1]
 
 

@@ -1,6 +1,6 @@
-"""The checks of the battery: each function returns the error of one check, or raises AssertionError with a sentence.
+"""The checks of the battery: each function returns its error, or raises AssertionError with a sentence.
 
-The reference is a derivative of the model's own values, by complex step or by differences.
+References are derivatives of the model's own loss or gradient, by complex step or by differences.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Case:
 
     @cached_property
     def loss(self) -> Callable[[Parameters], np.ndarray]:
-        """The loss (T,) that gradient and hvp differentiate: for a sampled policy, the surrogate loss of fixed episodes."""
+        """The loss (T,) whose derivatives are gradient and hvp: for a sampled policy, the surrogate loss of fixed episodes."""
         if isinstance(self.model, SampledPolicy):
             return surrogate_loss(self.model, self.theta, self.x, self.y)
         return lambda theta: self.at(theta).loss
@@ -62,7 +62,7 @@ class Case:
 
     @property
     def directions(self) -> dict[str, Parameters]:
-        """The direction v restricted to each name: every other array is zero."""
+        """{name: v with all other arrays zero} for each array of theta."""
         only = lambda name: Parameters({other: array if other == name else 0 * array for other, array in self.v.items()})
         return {name: only(name) for name in self.theta}
 
@@ -103,7 +103,7 @@ def _gradient(case: Case) -> float:
 
 def _hvp(case: Case) -> float:
     mine = case.here.hvp(case.v)
-    if isinstance(case.model, SampledPolicy):  # its gradient is that of new episodes: differentiate the surrogate loss twice
+    if isinstance(case.model, SampledPolicy):  # its gradient has new episodes: differentiate the surrogate loss twice
         first = lambda theta: case.slopes(case.loss, theta)
         reference = adaptive_difference(first, case.theta, case.v)
         sentence = "hvp is not the second derivative of the surrogate loss"
@@ -138,7 +138,7 @@ def _values(model: Any, theta: Parameters, v: Parameters, x: np.ndarray, y: np.n
 
 
 def _tasks(case: Case) -> float:
-    """A batch of tasks gives what each task gives alone, for a shared theta and for one theta per task."""
+    """A batch of tasks gives the results of each task alone, for a shared theta and for one theta per task."""
     own = case.theta.map(lambda array: np.stack([array * (1 + 0.1 * t) for t in range(len(case.batch))]))
     pick = lambda value, t: value.task(t) if isinstance(value, Parameters) else value[t]
     errors = []
@@ -180,12 +180,12 @@ def _inputs(case: Case) -> float:
 
 
 def _precision(case: Case) -> float:
-    """float32 against float64 at the same numbers, which float32 represents exactly."""
+    """float32 results against float64 results for the same inputs, which float32 represents exactly."""
     low = [thing.astype(np.float32) for thing in (case.theta, case.v, case.x, case.y)]
     single, double = (_values(case.model, *(thing.astype(dtype) for thing in low)) for dtype in (np.float32, np.float64))
     for what, value in single.items():
         assert value.dtype == np.float32, f"from float32 the {what} comes out as {value.dtype}: a cast or an array in float64?"
-    size = max(0.1, np.max(np.abs(case.here.loss)))  # terms may cancel, but their rounding stays
+    size = max(0.1, np.max(np.abs(case.here.loss)))  # terms may cancel, but their rounding errors remain
     floors = {"loss": size, "gradient": size, "hvp": size * np.linalg.norm(case.v.flat)}
     sentence = "in float32 the {} is far from its value in float64"
     return max(_same(single[what], double[what], sentence.format(what), SINGLE, floor) for what, floor in floors.items())
@@ -217,7 +217,7 @@ def _meta(steps: int, rates: str = "one rate") -> Callable[[Case], float]:
 
 
 def _rates(case: Case) -> float:
-    """Eq. 20: the derivative of the meta-loss in the rates."""
+    """Eq. 20: the derivative of the meta-loss with respect to the rates."""
     rates = RATES["one rate an entry"](case)
     mine = meta_gradient(case.model, case.theta, case.batch, inner_lr=rates, steps=2).rates_gradient
     reference = case.slopes(lambda rates: _meta_loss(case, case.theta, rates, 2), rates)
@@ -225,7 +225,7 @@ def _rates(case: Case) -> float:
 
 
 def _fast_weights(case: Case) -> float:
-    """Factored against dense weights, where a model has both (eqs. 14 and 15)."""
+    """Factored against dense weights, if the model has both (eqs. 14 and 15)."""
     if not hasattr(case.model, "fast_weights"):
         return 0.0
     errors = []
@@ -240,7 +240,7 @@ def _fast_weights(case: Case) -> float:
 
 
 def _first_order(case: Case) -> float:
-    """Eq. 12 once more, one step at a time: K = 2."""
+    """The meta-gradient against eq. 12 written out for K = 2."""
     options = {"inner_lr": case.inner_lr, "steps": 2}
     exact = meta_gradient(case.model, case.theta, case.batch, **options)
     first = meta_gradient(case.model, case.theta, case.batch, **options, first_order=True).gradient
@@ -280,7 +280,7 @@ OF_META_LOSS = [name for name in CHECKS if name.startswith(("meta-gradient", "on
 
 
 class Off(AssertionError):
-    """Wrong numbers: their error, the tolerance, and the difference number by number."""
+    """A result is wrong: its relative error, the tolerance, and the difference entry by entry."""
 
     def __init__(self, sentence: str, error: float, tolerance: float, difference: np.ndarray):
         super().__init__(sentence)
@@ -288,9 +288,9 @@ class Off(AssertionError):
 
 
 def is_rounding(off: Off, check: Callable[[Case], float], case: Case) -> bool:
-    """Whether the difference changes under a tiny change of theta: a mistake depends on theta smoothly, rounding does not.
+    """Whether a tiny change of theta changes the difference: a mistake depends smoothly on theta, rounding does not.
 
-    Some models amplify rounding: the layer norm of a few features by 10^4 and more.
+    Some models amplify rounding, such as the layer norm of a few features by 10^4 and more.
     """
     single = off.tolerance >= SINGLE
     rng = np.random.default_rng(0)
@@ -310,7 +310,7 @@ def is_rounding(off: Off, check: Callable[[Case], float], case: Case) -> bool:
 
 
 def _same(mine: object, reference: object, sentence: str, tolerance: float = 1e-9, floor: float = FLOOR) -> float:
-    """The relative error, or `Off` with the sentence if it is beyond the tolerance."""
+    """The relative error; `Off` with the sentence if it exceeds the tolerance."""
     error = relative_error(mine, reference, floor=floor)
     if not error <= tolerance:
         raise Off(f"{sentence}: relative error {error:.1e}", error, tolerance, flatten(mine) - flatten(reference))
@@ -318,14 +318,14 @@ def _same(mine: object, reference: object, sentence: str, tolerance: float = 1e-
 
 
 def _wrong_rules(case: Case) -> str:
-    """The rules that are wrong in a network of layers; "" for any other model."""
+    """Sentences about the wrong rules of a network of layers; "" for any other model."""
     if not isinstance(case.model, Network) or case.derivative is not complex_step:
         return ""
     return "; ".join(wrong_rules(case.model, case.theta, case.x[0], case.y[0]))
 
 
 def _judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, hint: str = "") -> float:
-    """The relative error; or `Off` with the sentence, the error and its cause, unless mine is right."""
+    """The relative error; `Off` with the sentence, the error and its cause if it exceeds the tolerance."""
     error = relative_error(mine, reference)
     if error <= case.tolerance:
         return error

@@ -1,12 +1,12 @@
-"""Policies checked by enumerating all episodes, and by complex step. No randomness is left in the references.
+"""Checks of policies by enumerating all episodes, and by complex step. The references involve no random sampling.
 
     policy_errors(LinearPolicy(), rng)      # {"cost": 1e-16, "gradient": ..., "hvp": ...}
     sample_errors(rng)                      # {"gradient": 1e-16, "dice": ..., ...}
 
 A quadratic cost has the same mean for normal noise e and for e = +1 or -1 with equal probability (Rademacher noise), since
-mean and variance agree: the mean over all sign patterns is the expected cost, without any moments. A sampled Hessian is of
-the fourth degree in each e, so its mean is exact for the 6 equally likely values 0, 0, 0, 0, sqrt 3, -sqrt 3, whose first
-five moments are those of a normal number (Gauss-Hermite quadrature).
+mean and variance agree: the mean over all sign patterns is the expected cost, without moments. A sampled Hessian is a
+polynomial of degree four in each e, so its mean is exact for the 6 equally likely values 0, 0, 0, 0, sqrt 3, -sqrt 3, whose
+first five moments are those of a standard normal variable (Gauss-Hermite quadrature).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ QUADRATURE = (0.0, 0.0, 0.0, 0.0, 3**0.5, -(3**0.5))
 
 
 def rademacher_noise(horizon: int, like: np.ndarray) -> np.ndarray:
-    """All sign patterns of the noise of an episode, the same for all n rows of `like`: (horizon, patterns, n, 2)."""
+    """All sign patterns of the noise of an episode, repeated for the n rows of `like`: (horizon, patterns, n, 2)."""
     e = np.array(list(product((1.0, -1.0), repeat=horizon * DIM))).reshape(-1, horizon, 1, DIM)
     return np.repeat(e, len(like), axis=2).swapaxes(0, 1)
 
@@ -38,9 +38,9 @@ def expected_cost(policy: LinearPolicy, theta: Parameters, x: np.ndarray, y: np.
     """The loss of one task, x (n, inputs) and y (n, 2), as the mean over all sign patterns of the noise."""
     e = rademacher_noise(policy.horizon, x)
     many = lambda array: np.broadcast_to(array, (e.shape[1], *array.shape))
-    off = policy.rollout(theta, many(x), e)[1:] - y
-    of_times = (off * off).sum(-1).mean((1, 2))  # (horizon,)
-    return sum(policy.discount ** (t - 1) * cost for t, cost in enumerate(of_times, start=1)) / policy.horizon
+    error = policy.rollout(theta, many(x), e)[1:] - y
+    costs = (error * error).sum(-1).mean((1, 2))  # (horizon,)
+    return sum(policy.discount ** (t - 1) * cost for t, cost in enumerate(costs, start=1)) / policy.horizon
 
 
 def policy_errors(policy: LinearPolicy, rng: np.random.Generator, rows: int = 2) -> dict[str, float]:
@@ -59,10 +59,11 @@ def policy_errors(policy: LinearPolicy, rng: np.random.Generator, rows: int = 2)
 
 
 def surrogate_loss(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Callable[[Parameters], np.ndarray]:
-    """The surrogate loss (T,) whose derivatives at theta are the estimates of `policy`, as a function of other parameters.
+    """The surrogate loss (T,), a function of other parameters; its derivatives at theta are the estimates of `policy`.
 
-    The episodes drawn at theta stay fixed. Each move is weighted by its probability ratio, under the other parameters to
-    under theta: by the logarithm of the ratio (surrogate), the ratio (lvc), or the product of all so far (dice).
+    The episodes drawn at theta are fixed. The weight of a move depends on the ratio of its probabilities under the other
+    parameters and under theta: the logarithm of the ratio (surrogate), the ratio (lvc), or the product of the ratios up to
+    this move (dice).
     """
     here = policy.at(theta, x, y)
     seen = here.positions[..., :-1, :]
@@ -82,7 +83,7 @@ def surrogate_loss(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: n
 
 
 def quadrature_points(horizon: int, start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x (1, 36^horizon, 2 + 2 horizon) and y (1, ..., 2) for a `SampledPolicy`: one task, every value of the noise once."""
+    """x (1, 36^horizon, 2 + 2 horizon) and y (1, ..., 2) for a `SampledPolicy`: one task, each combination of noise once."""
     noise = np.array(list(product(QUADRATURE, repeat=horizon * DIM)))
     many = lambda place: np.broadcast_to(place, (len(noise), DIM))
     return np.concatenate([many(start), noise], axis=-1)[None], np.array(many(goal))[None]

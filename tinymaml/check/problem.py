@@ -1,4 +1,4 @@
-"""Small random networks with data, on which the checks are run; each is made from a few numbers."""
+"""Small random networks with data, as problems for the checks; a few numbers determine each problem."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Problem:
 
 
 def random_batch(model: Network, rng: np.random.Generator, *, tasks: int, shots: int, queries: int) -> TaskBatch:
-    """Data that a network accepts: x (tasks, shots, d_0), y (tasks, shots, d_L) and the same for the queries."""
+    """Random data for a network: x (tasks, shots, d_0), y (tasks, shots, d_L), and query sets likewise."""
 
     def examples(n: int) -> tuple[np.ndarray, np.ndarray]:
         d, d_out = model.inputs, model.outputs

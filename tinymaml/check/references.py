@@ -1,7 +1,7 @@
 """Gradients of a task, of a query loss through the inner loop and of the meta-loss, from values of the loss alone.
 
-They call `model.at(theta, x, y).loss` with a task axis and complex theta, and trust none of the model's derivatives
-(`meta_gradient_by_complex_step` alone trusts its gradient). Those that perturb every entry cost P^2 for P parameters.
+They call `model.at(theta, x, y).loss` with a task axis and complex theta, and rely on none of the model's derivatives
+(only `meta_gradient_by_complex_step` relies on its gradient). Perturbing every entry costs P^2 for P parameters.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def losses(model: Model, thetas: Parameters, x: np.ndarray, y: np.ndarray) -> np
 
 
 def loss_gradient(model: Model, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Parameters:
-    """The gradient of one task's loss by complex step, to rounding."""
+    """The gradient of the loss of one task by complex step, exact up to rounding."""
     validate.parameters("theta", theta)
     for name, array in (("x", x), ("y", y)):
         validate.floats(name, array)
@@ -39,7 +39,7 @@ Slope = Callable[[Parameters], Parameters]
 
 
 def certified(mine: Callable[[], Parameters], along: Loss, by_entries: Callable[[], Parameters]) -> Parameters:
-    """`mine()` if its product with three random directions r is `along(r)`, to 1e-7; else `by_entries()`.
+    """`mine()` if its products with three random directions r equal `along(r)` to 1e-7; else `by_entries()`.
 
     So a model's own derivative is used only if values of its loss confirm it, at a cost independent of P.
     """
@@ -104,8 +104,8 @@ def meta_gradient_by_complex_step(
 ) -> Parameters:
     """The gradient of the meta-loss by complex step, all entries of theta at once: eq. 13 up to rounding.
 
-    It differentiates through `adapt`, and so trusts the model's gradient (check that first), but no Hessian and no part
-    of eq. 12. theta must be shared by the tasks.
+    It differentiates through `adapt`, and so relies on the model's gradient (check that first), but not on a Hessian or on
+    eq. 12. theta must be shared by the tasks.
     """
     validate.parameters("theta", theta)
 
@@ -119,7 +119,7 @@ def meta_gradient_by_complex_step(
 def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Parameters, batch: TaskBatch) -> Parameters:
     """The gradient of the mean over tasks of f, by complex step, every entry of theta at once.
 
-    f gets P T thetas, each task's own, and as many tasks, and returns a number for each. theta must be shared by the T tasks.
+    f gets P T tasks and one theta for each, and returns one number per task. theta must be shared by the T tasks.
     """
     P, T = theta.size, len(batch)
     copies = (tile(theta) + (1j * STEP) * basis(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)

@@ -19,7 +19,7 @@ PAPER_ITERATIONS = 70_000
 
 
 def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
-    """The parser; `commands` has the function of each command."""
+    """The parser of the command line; `commands` maps each command to its function."""
     top = argparse.ArgumentParser(prog="tinymaml", description="Model-Agnostic Meta-Learning in NumPy, gradient by gradient.")
     known = top.add_subparsers(required=True, metavar="COMMAND")
 
@@ -27,7 +27,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         text = _wrapped(f"{help[0].upper()}{help[1:]}. {more}")
         made = known.add_parser(name, help=help, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
         made.set_defaults(command=commands[name])
-        threads = "threads of a matrix product: more than one pays off on idle cores with wide layers (default: 1)"
+        threads = "threads per matrix product; more than one helps only with wide layers on idle cores (default: 1)"
         made.add_argument("--threads", type=int, metavar="N", help=threads)
         return made
 
@@ -40,13 +40,14 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
 
     compare = command(
         "compare", "compare MAML with other methods and with baselines that do not adapt",
-        "All methods train on the same sequence of tasks and adapt to the same new tasks. Prints a table, with the paper's "
-        "numbers where there are any, and writes figures, results.json and checkpoints into a folder.",
+        "All methods train on the same sequence of tasks and are evaluated on the same new tasks. The command prints a "
+        "table, with the paper's results where available, and writes figures, results.json and checkpoints into a folder.",
     )  # fmt: skip
     compare.add_argument("family", nargs="?", **source)
     compare.add_argument(
-        "--methods", metavar="A,B,...", help=f"methods to compare, with commas (default: of {compared}, those that apply)"
-    )
+        "--methods", metavar="A,B,...",
+        help=f"comma-separated methods (default: all of {compared} that support the family)",
+    )  # fmt: skip
     _add_settings(compare)
 
     train = command("train", "train one initialisation and save it as a checkpoint, to resume or to evaluate")
@@ -57,28 +58,31 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     _add_settings(train)
 
     evaluate = command("evaluate", "adapt the initialisation in CHECKPOINT to new tasks and evaluate it after every step")
-    evaluate.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="the .npz file that train or compare wrote")
+    evaluate.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .npz file written by train or compare")
     evaluate.add_argument("--steps", type=int, default=10, help="gradient steps on each support set (default: 10)")
     evaluate.add_argument("--tasks", type=int, default=1000, help="number of new tasks (default: 1000)")
-    evaluate.add_argument("--shots", type=int, help="support examples, K (default: as in training)")
-    evaluate.add_argument("--inner-lr", type=float, help="inner learning rate (default: as in training; another often diverges)")
-    evaluate.add_argument("--seed", type=int, help="seed of the new tasks (default: the seed of training)")
-    evaluate.add_argument("--data", metavar="FOLDER", help="the folder of the files that it was trained on, if any")
+    evaluate.add_argument("--shots", type=int, help="support examples per task or per class, K (default: as in training)")
+    inner_lr = "inner-loop learning rate (default: as in training; other values often diverge)"
+    evaluate.add_argument("--inner-lr", type=float, help=inner_lr)
+    evaluate.add_argument("--seed", type=int, help="random seed of the new tasks (default: as in training)")
+    evaluate.add_argument("--data", metavar="FOLDER", help="folder of the training data, for a family that reads files")
 
-    check = command("check", "check every derivative against complex step on random networks, and the golden fixtures")
-    check.add_argument("--seed", type=int, default=0, help="seed of the random networks (default: 0)")
-    check.add_argument("--networks", type=int, default=20, metavar="N", help="random networks for each row (default: 20)")
+    against = "complex-step derivatives on random networks, and against golden fixtures"
+    check = command("check", f"check all derivatives against {against}")
+    check.add_argument("--seed", type=int, default=0, help="random seed of the networks (default: 0)")
+    networks = "random networks per row of the report (default: 20)"
+    check.add_argument("--networks", type=int, default=20, metavar="N", help=networks)
     command("bench", "time a meta-gradient on this machine, with dense and with factored adapted weights")
     return top
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings that are given on the command line, fields and options by name."""
+    """The settings given on the command line: {name of a field or option: value}."""
     names = (*FIELDS, *options_of(*tasks.FAMILIES, *methods.METHODS))
     found = {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
     if "hidden" in found:
         layers = len(defaults(tasks.named(arguments.family), methods.METHODS[0], found)["hidden"])
-        found["hidden"] = (found["hidden"],) * max(1, layers)  # a family without hidden layers refuses one
+        found["hidden"] = (found["hidden"],) * max(1, layers)  # (width,) is an error without hidden layers
     return found
 
 
@@ -90,16 +94,17 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         elif each.name in FIELDS:
             where = length if each.name == "iterations" else command
             where.add_argument(_flag(each.name), type=type(each.default), help=each.metadata["help"])
-    paper = {"action": "store_const", "const": PAPER_ITERATIONS, "help": f"the paper's {PAPER_ITERATIONS} iterations"}
+    paper = {"action": "store_const", "const": PAPER_ITERATIONS, "help": f"train for the paper's {PAPER_ITERATIONS} iterations"}
     length.add_argument("--paper", dest="iterations", **paper)
     several = (*tasks.FAMILIES, *methods.METHODS)
     for name, option in options_of(*several).items():
         users = ", ".join(each.name for each in several if name in options_of(each))
         kind = {"action": "store_true", "default": None} if option.default is False else {"type": type(option.default)}
         command.add_argument(_flag(name), help=f"{option.help} [{users}]", **kind)
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="folder for all files (default: a new one in runs/)")
-    command.add_argument("--resume", action="store_true", help="continue the run in that folder, bit for bit as if never stopped")
-    command.add_argument("--quiet", action="store_true", help="show no progress")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (default: a new one in runs/)")
+    resume = "continue the run in the output folder; the result is bit for bit that of an uninterrupted run"
+    command.add_argument("--resume", action="store_true", help=resume)
+    command.add_argument("--quiet", action="store_true", help="do not show progress")
     command.epilog = "\n\n".join([
         _listed("families", {family.name: family.help for family in tasks.FAMILIES}),
         _listed("methods", {method.name: method.help for method in methods.METHODS}),
@@ -125,5 +130,5 @@ def _listed(title: str, rows: Mapping[str, str]) -> str:
 
 
 def _wrapped(text: str, indent: str = "") -> str:
-    """Lines no wider than the terminal, as argparse makes them."""
+    """The text wrapped to the width of the terminal, like the rest of argparse's output."""
     return textwrap.fill(text, max(shutil.get_terminal_size().columns - 2, 20), subsequent_indent=indent)

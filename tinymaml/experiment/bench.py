@@ -1,6 +1,6 @@
-"""How fast the meta-gradient is on this machine: dense and factored adapted weights, a training iteration, a matrix product.
+"""Benchmark of the meta-gradient: dense and factored adapted weights, a training iteration, a matrix product.
 
-Times are medians over interleaved rounds, so that a busy moment of the machine affects all contestants alike.
+Times are medians over interleaved rounds, so that other load on the machine affects all measurements alike.
 `tests/bench/` compares the same measurements with other libraries.
 """
 
@@ -26,14 +26,14 @@ from tinymaml.tasks import Sinusoids, TaskBatch
 from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
-FORMS = ("chosen", "formed", "factored")  # adapted matrices: by size, all as arrays, all as factors
+FORMS = ("chosen", "formed", "factored")  # adapted matrices: the form chosen by size, all dense arrays, all factored
 PRODUCT = 1024  # rows and columns of the large matrix product
-ITERATIONS = 5  # of training in one call, so that the start and the end of a run weigh little
+ITERATIONS = 5  # training iterations per timed call, so that set-up costs are negligible
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A meta-gradient on sinusoids of a ReLU network 1-w-w-1: 10 support and 10 query points a task."""
+    """A meta-gradient of a ReLU network 1-w-w-1 on sinusoids, with 10 support and 10 query points per task."""
 
     width: int = 40
     steps: int = 1
@@ -47,12 +47,12 @@ class Workload:
         return MLP((1, self.width, self.width, 1))
 
     def build(self) -> tuple[Parameters, TaskBatch]:
-        """theta and a batch of tasks, the same numbers every time."""
+        """theta and a batch of tasks, from a fixed seed."""
         rng = np.random.default_rng(1)
         return self.model.init(rng, self.dtype), Sinusoids().sample(rng, tasks=self.tasks, dtype=self.dtype)
 
     def meta_gradient(self, form: str = "chosen") -> Callable[[], MetaGradient]:
-        """The call that is timed."""
+        """The function to time: it computes one meta-gradient with adapted weights in this form."""
         model, (theta, batch) = self.model, self.build()
         inner = {"inner_lr": self.inner_lr, "steps": self.steps, "fast_weights": form != "formed"}
         theta = model.fast_weights(theta) if form == "factored" else theta
@@ -65,7 +65,7 @@ class Workload:
         return call
 
     def training(self, iterations: int) -> Callable:
-        """Whole iterations of training on sinusoids: sampling, gradient, Adam, history."""
+        """The function to time for training: `iterations` outer steps with sampling, gradient, Adam and history."""
         adam, inner = Adam(), {"inner_lr": self.inner_lr, "steps": self.steps}
         gradient = lambda theta, batch, iteration: meta_gradient(self.model, theta, batch, **inner)
         sample = partial(Sinusoids().sample, tasks=self.tasks, dtype=self.dtype)
@@ -74,11 +74,11 @@ class Workload:
 
     @property
     def multiply_adds(self) -> int:
-        """The multiply-adds of one meta-gradient that every form needs.
+        """The number of multiply-adds of one meta-gradient, those that every form needs.
 
-        m rows times a d x d' matrix are m d d'. Each layer needs that for z and dL/da, R of both (eqs. 1, 4, 5, 8) and two outer
-        products (eq. 7) in every inner step; for z, dL/da and dW on the query set. Layer 1 has no dL/da, and Ra_0 = 0. The
-        kernels of eq. 14, or theta_K as an array, come on top and do not count.
+        The product of m rows with a d x d' matrix takes m d d'. In every inner step each layer needs it for z, dL/da,
+        the R of both (eqs. 1, 4, 5, 8) and two outer products (eq. 7); on the query set for z, dL/da and dW. Layer 1 needs
+        no dL/da, and Ra_0 = 0. The kernels of eq. 14, or theta_K as an array, are additional and not counted.
         """
         batch, total = self.build()[1], 0
         n, q = batch.x_support.shape[1], batch.x_query.shape[1]
@@ -89,7 +89,7 @@ class Workload:
 
 
 def time_call(call: Callable[[], object], least: float = 0.02) -> float:
-    """Seconds of one call: the median of as many as fill `least` seconds, without the first, which warms the caches."""
+    """Seconds per call: the median over calls within `least` seconds, without the first, which warms the caches."""
     times, now = [], time.perf_counter
     began = end = now()
     while end - began < least:
@@ -101,9 +101,9 @@ def time_call(call: Callable[[], object], least: float = 0.02) -> float:
 
 
 def medians(turns: Mapping[str, Callable[[], float]], *, rounds: int, seconds: float) -> dict[str, float]:
-    """The median of what each of `turns` returns over `rounds` interleaved rounds.
+    """The median of the results of each function in `turns` over `rounds` interleaved rounds.
 
-    A contestant that has used up its part of the `seconds` skips the other rounds; each has at least one turn.
+    A function that has used up its part of the `seconds` skips the remaining rounds; each is called at least once.
     """
     found, left = {name: [] for name in turns}, dict.fromkeys(turns, seconds / len(turns))
     for _ in range(rounds):
@@ -116,27 +116,28 @@ def medians(turns: Mapping[str, Callable[[], float]], *, rounds: int, seconds: f
 
 
 def product(dtype: str) -> Callable[[], np.ndarray]:
-    """A @ B of two large matrices: PRODUCT**3 multiply-adds at the full speed of this machine."""
+    """The function to time for peak speed: the product of two large matrices, PRODUCT**3 multiply-adds."""
     A, B = np.random.default_rng(0).standard_normal((2, PRODUCT, PRODUCT)).astype(dtype)
     return partial(np.matmul, A, B, out=np.empty_like(A))
 
 
 def efficiency(load: Workload, seconds: float, product_seconds: float) -> float:
-    """The multiply-adds per second of a meta-gradient, as a fraction of those of a large product."""
+    """The multiply-adds per second of a meta-gradient, as a fraction of those of a large matrix product."""
     return (load.multiply_adds / seconds) / (PRODUCT**3 / product_seconds)
 
 
 def run(
     *, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int = 1, seconds: float = 1.5, threads: int | None = None
 ) -> int:
-    """Measure and print a table, about `seconds` for each of its lines; the exit status, 0."""
+    """Measure, about `seconds` per line, and print a table; returns the exit status, 0."""
     keep_freed_memory()
     matrix_threads(threads)
     print(
         f"tinymaml {__version__}, NumPy {np.__version__}, {os.cpu_count()} cores\n\n"
-        f"Milliseconds of one meta-gradient of a ReLU network 1-w-w-1: {tasks} tasks, 10 support and 10 query points and\n"
-        f"{steps} inner step{'s' * (steps > 1)}; adapted weights as arrays (formed), factored, or chosen by size; of a\n"
-        "training iteration; and the meta-gradient's multiply-adds per second, as a share of those of a large matrix product.\n\n"
+        f"Milliseconds per meta-gradient of a ReLU network 1-w-w-1, with {tasks} tasks of 10 support and 10 query points and\n"
+        f"{steps} inner step{'s' * (steps > 1)}. Adapted weights are dense arrays (formed), factored, or in the form chosen\n"
+        "by size. iteration: milliseconds per training iteration with the chosen form. share: multiply-adds per second of\n"
+        "the meta-gradient, relative to those of a large matrix product.\n\n"
         "    w  dtype      formed  factored  chosen  iteration  share"
     )
     for dtype in ("float64", "float32"):
@@ -145,7 +146,7 @@ def run(
             calls = {form: load.meta_gradient(form) for form in FORMS}
             calls |= {"iteration": load.training(ITERATIONS), "product": product(dtype)}
             for call in calls.values():
-                call()  # the first is slower
+                call()  # the first call is slower
             found = medians({name: partial(time_call, call) for name, call in calls.items()}, rounds=25, seconds=seconds)
             found["iteration"] /= ITERATIONS
             ms = {name: f"{1000 * value:.3g}" for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""A training run on disk: one .npz file with a checksum behind it, written whole or not at all, read without pickle."""
+"""A training run on disk: one .npz file followed by a checksum, written atomically and read without pickle."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def checksum(body: bytes | memoryview) -> bytes:
 
 
 def load(path: Path) -> tuple[TrainingState, dict[str, Any]]:
-    """The state and the settings in `path`, exactly as `save` had them.
+    """The state and the settings in `path`, exactly as they were saved.
 
-    FileNotFoundError, or ValueError for any other file: damage of any kind changes the checksum.
+    FileNotFoundError without a file; ValueError for a damaged or foreign file, in which the checksum is wrong.
     """
     path = Path(path)
     if not path.is_file():
@@ -65,10 +65,10 @@ def load(path: Path) -> tuple[TrainingState, dict[str, Any]]:
 
 
 def atomic_write(path: Path, write: Callable[[Any], Any]) -> None:
-    """`write(file)` into a partial file beside `path`, then rename it to `path`; makes folders that are missing.
+    """Call `write(file)` on a partial file in the folder of `path`, then rename it to `path`; makes missing folders.
 
-    A process that is stopped while writing leaves the previous file unchanged. The partial file has the number of
-    its process in its name, since several processes may share a folder.
+    A process that is stopped while writing leaves the previous file unchanged. The name of the partial file
+    includes the process number, since several processes may share a folder.
     """
     path = Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")

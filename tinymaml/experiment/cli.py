@@ -1,7 +1,7 @@
 """The command line: `python -m tinymaml compare`, `train`, `evaluate`, `check`, `bench`.
 
-Every expected exception becomes one sentence on standard error. Exit status: 2 for bad input; 1 for a diverged run, a figure
-that fails or a failed check; 130 for Ctrl-C, 143 for SIGTERM and 129 for a closed terminal, with the run saved.
+Every expected exception becomes one sentence on standard error. Exit status: 2 for bad input; 1 for a diverged run, a file
+that could not be written or a failed check; 130 for Ctrl-C, 143 for SIGTERM and 129 for a closed terminal, after saving.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _by_folder(arguments: argparse.Namespace) -> dict[str, dict[str, Settings]]:
-    """The runs of a comparison by method, by the folder within --out: one folder for each number of shots."""
+    """{subfolder of --out: {method: settings}} of a comparison, with one subfolder per number of shots."""
     chosen = [name.strip() for name in arguments.methods.split(",")] if arguments.methods is not None else None
     given = overrides(arguments)
     several = {} if "shots" in given else {f"{shots}-shot": {"shots": shots} for shots in tasks.named(arguments.family).shots}
@@ -112,7 +112,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         how = "adapts at rates of its own" if method.adapts else "does not adapt"
         raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} {how}: leave it out")
     given = {name: value for name in ("shots", "inner_lr") if (value := getattr(arguments, name)) is not None}
-    test = replace(settings, **given)  # of the new tasks; the training classes depend on the settings of the run
+    test = replace(settings, **given)  # for the new tasks; the training classes depend on the settings of the run
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
     batch = new_tasks(test, count, family.test_queries, arguments.seed)
     curve = evaluate_method(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)
@@ -143,7 +143,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def _dry_run(settings: Settings, count: int, queries: int) -> None:
-    """ValueError or OSError for tasks that cannot be sampled or do not fit into memory, before a folder is made."""
+    """Sample a few tasks before a folder is made; ValueError or OSError if that fails or a run would not fit into memory."""
     from tinymaml.experiment.run import fits, new_tasks, sampler
 
     fits(settings)
@@ -153,7 +153,7 @@ def _dry_run(settings: Settings, count: int, queries: int) -> None:
 
 
 def _folder(arguments: argparse.Namespace, name: str) -> Path:
-    """The folder of this run: --out, or a new one in runs/ (with --resume the latest of them)."""
+    """The folder of this run: --out, or a new one in runs/ (with --resume the latest one)."""
     if not arguments.resume:
         arguments.out = arguments.out or folders.new(name)
         return arguments.out

@@ -1,4 +1,4 @@
-"""A comparison: several methods trained and tested on the same tasks; a table, figures, a JSON file of all numbers."""
+"""Comparison of several methods on the same tasks: a table, figures, and a JSON file of all numbers."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from tinymaml.training.evaluation import Curve, constant, format_number
 from tinymaml.training.loop import TrainingState
 
 STEPS = 10  # gradient steps on a new task
-DRAWN = 6  # new tasks that a figure can show
+DRAWN = 6  # new tasks at most that a figure shows
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The results of `run_comparison`, by method.
 
-    runs                  the settings; `settings` are those of the first method: all differ in their options only
+    runs                  the settings; they differ only in options, and `settings` are those of the first method
     batch                 the new tasks
-    starts                model, parameters and rate of the methods that adapt, on the first few new tasks
-    curves, styles        the metric on the new tasks, also of the baselines, and how each is drawn
-    histories, seconds    of training
-    failed                methods that are missing above, and why: a sentence
-    unwritten             files that could not be written, and why: sentences
+    starts                the `Start` of each method that adapts, on the first few new tasks
+    curves, styles        the metric on the new tasks and the plot style, also of the baselines
+    histories, seconds    the training losses and the training time
+    failed                {method: reason} of the methods that failed and have no results
+    unwritten             one sentence per file that could not be written, with the reason
     """
 
     runs: Mapping[str, Settings]
@@ -71,7 +71,7 @@ class Comparison:
 
     @property
     def paper(self) -> dict[str, Mapping[int, float] | None]:
-        """The paper's values, by method."""
+        """The paper's results by method, None where there is none."""
         return {name: self.family.reported(self.runs[name]) if name in self.runs else None for name in self.curves}
 
 
@@ -79,12 +79,12 @@ def run_comparison(
     runs: Mapping[str, Settings], folder: Path, *, resume: bool = False, progress: bool = True,
     show: Callable[[Comparison], None] = lambda found: None,
 ) -> Comparison:  # fmt: skip
-    """Train every method on the same sequence of tasks, evaluate all on the same new tasks, write all into `folder`.
+    """Train all methods on the same sequence of tasks, evaluate them on the same new tasks, write files into `folder`.
 
     runs: settings by method, from `settings_for_each`. Writes METHOD.npz (checkpoints), results.json and the figures:
     steps.png, training.png, and the family's own. The folder is locked against other processes. A method that diverges is
-    left out, with the reason in `failed`. `show` is called before results and figures are written; a file that cannot be
-    written is reported on standard error, and the others are written all the same.
+    left out, with the reason in `failed`. `show` is called before results and figures are written. A file that cannot be
+    written is reported on standard error; the others are still written.
     """
     if not runs:
         raise ValueError("there is no method to compare, expected one at least: use settings_for_each(family)")
@@ -96,7 +96,7 @@ def run_comparison(
             raise ValueError(f"{name} and {first.method} differ in more than their options: compare them under the same settings")
     trained = [name for name in runs if methods.named(name).gradient]
     for name in trained:
-        fits(runs[name])  # ValueError before any of them is trained for hours
+        fits(runs[name])  # ValueError now, before hours of training
         gradient(runs[name])
     family = tasks.named(first.family)
     batch = new_tasks(first, family.test_tasks, family.test_queries)
@@ -119,7 +119,7 @@ def run_comparison(
 
 @contextmanager
 def _alone(name: str, failed: dict[str, str]) -> Iterator[None]:
-    """Record why a method failed, and continue with the others."""
+    """Record the error of a method in `failed` and continue with the others."""
     try:
         yield
     except (ArithmeticError, MemoryError) as error:
@@ -127,7 +127,7 @@ def _alone(name: str, failed: dict[str, str]) -> Iterator[None]:
 
 
 def _finished(path: Path, settings: Settings) -> TrainingState:
-    """The state in `path`, which must still have these settings: no table mixes two runs."""
+    """The state in `path`; ValueError if another run has replaced it, since a table must not mix two runs."""
     state, kept = load_run(path, settings.options.get("data"))
     if changed := differences(kept, settings):
         raise ValueError(f"{path} is of another run by now, with another {' and '.join(changed)}: compare in a folder of its own")
@@ -137,7 +137,7 @@ def _finished(path: Path, settings: Settings) -> TrainingState:
 def _evaluated(
     runs: Mapping[str, Settings], batch: TaskBatch, states: Mapping[str, TrainingState], failed: dict[str, str]
 ) -> Comparison:
-    """Every method, trained or not, and every reference, evaluated on the new tasks."""
+    """All methods, trained or not, and all baselines, evaluated on the new tasks."""
     family = tasks.named(next(iter(runs.values())).family)
     starts, curves, styles = {}, {}, {}
     for name, settings in runs.items():
@@ -158,9 +158,9 @@ def _evaluated(
 
 
 def table(found: Comparison) -> str:
-    """The mean and interval of every method after the family's numbers of steps, with the paper's values below.
+    """The mean and interval of every method after the family's `report_steps`, and the paper's results.
 
-    Where tasks can diverge, also the number of those that have, and the median, which is robust against them.
+    For a metric that can diverge also the number of diverged tasks, and the median, which is robust against them.
     """
     s, metric, shown = found.settings, found.family.metric, found.family.report_steps
     unit, digits = (100 if metric.percent else 1), metric.digits
@@ -191,7 +191,7 @@ def table(found: Comparison) -> str:
 
 
 def write(found: Comparison, folder: Path) -> list[str]:
-    """Write results.json with all numbers and settings, then the figures; returns a sentence for each that fails."""
+    """Write results.json with all numbers and settings, then the figures; returns one sentence per file that fails."""
     numbers = json.dumps(_numbers(found), indent=1, allow_nan=False).encode()
     files = {"results.json": lambda path: atomic_write(path, lambda file: file.write(numbers))}
     pictures = {"steps.png": _steps, "training.png": _training, **found.family.figures}
@@ -207,7 +207,7 @@ def write(found: Comparison, folder: Path) -> list[str]:
 
 
 def _draw(picture: Callable[[Comparison], Any], found: Comparison, path: Path) -> None:
-    from tinymaml import plot  # imports matplotlib: here, since a figure that fails must not lose numbers
+    from tinymaml import plot  # here, so that an error on importing matplotlib does not lose results
 
     with np.errstate(all="ignore"):  # diverged fits overflow
         drawn = picture(found)

@@ -1,4 +1,4 @@
-"""The folder of a run: new and numbered, and locked against other processes while the run lasts."""
+"""The folder of a run: numbered if new, and locked against other processes during the run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ except ImportError:  # Windows
 
 RUNS = Path("runs")
 LOCK = ".lock"  # never deleted: a process could lock a deleted file while another locks its successor
-FAR = 1 << 30  # Windows forbids reading a locked byte: lock one that is never written
-_held: set[tuple[int, Path]] = set()  # locks of this process, with its number, since a fork inherits the set
+FAR = 1 << 30  # Windows does not allow reading a locked byte: lock one that is never written
+_held: set[tuple[int, Path]] = set()  # (process number, folder) of locks; the number, since a fork inherits the set
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make `folder` if need be and lock it, until the end of the block or of the process; locks of one process nest.
+    """Make `folder` if it is missing, and lock it until the end of the block or of the process; locks of one process nest.
 
-    OSError, one sentence, if another process holds the lock, if the folder cannot be made or written, or if its file
-    system has no locks.
+    OSError if another process holds the lock, if the folder cannot be made or written, or if its file system has
+    no locks.
     """
     folder = Path(folder)
     me = os.getpid(), folder.resolve()
@@ -44,7 +44,7 @@ def locked(folder: Path) -> Iterator[None]:
         os.ftruncate(file, 0)
         os.lseek(file, 0, os.SEEK_SET)
         os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
-        for left in folder.glob("*.[0-9]*.partial"):  # by a process that was killed while writing
+        for left in folder.glob("*.[0-9]*.partial"):  # left by a process that was killed while writing
             left.unlink(missing_ok=True)
         _held.add(me)
         yield
@@ -72,7 +72,7 @@ def _lock(file: int, folder: Path) -> None:
 
 
 def new(name: str) -> Path:
-    """A new folder runs/NAME-N with the next free number; several processes get different ones."""
+    """Make a folder runs/NAME-N with the next free number; concurrent processes get different numbers."""
     try:
         RUNS.mkdir(exist_ok=True)
         for number in itertools.count(max(_numbers(name), default=0) + 1):
@@ -84,7 +84,7 @@ def new(name: str) -> Path:
 
 
 def latest(name: str) -> Path:
-    """The folder runs/NAME-N with the highest number; -1 if there is none."""
+    """The folder runs/NAME-N with the highest number; runs/NAME-1 if there is none."""
     return RUNS / f"{name}-{max(_numbers(name), default=1)}"
 
 

@@ -1,4 +1,4 @@
-"""The memory of this machine, and the sentence for a run that needs more."""
+"""The memory of this machine, and the error for a run that needs more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def fit(needs: Mapping[str, int]) -> None:
-    """ValueError if `needs`, bytes by the options that lower them, are together more than the machine has."""
+    """ValueError if the sum of `needs`, {option that lowers it: bytes}, exceeds the memory of this machine."""
     total, free = sum(needs.values()), available()
     if free is not None and total > free:
         needed, there = (f"{size // 10**8 / 10:,.1f} GB" for size in (min(total, 10**18), free))
@@ -18,7 +18,7 @@ def fit(needs: Mapping[str, int]) -> None:
 
 
 def available() -> int | None:
-    """The bytes that this process can still allocate: the least of all limits that are known, None if none is."""
+    """The bytes that this process can still allocate: the smallest known limit, or None if no limit is known."""
     limits = []
     with suppress(OSError, ValueError, KeyError):  # Linux: free memory and swap
         lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
@@ -30,6 +30,6 @@ def available() -> int | None:
 
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         limits += [limit] * (limit != resource.RLIM_INFINITY)
-    with suppress(AttributeError, ValueError, OSError):  # macOS: what is installed
+    with suppress(AttributeError, ValueError, OSError):  # macOS: installed memory
         limits += [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] * (not limits)
     return min(limits, default=None)

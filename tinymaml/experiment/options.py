@@ -1,4 +1,4 @@
-"""The settings that a family and a method have, with their defaults; any other is refused by name."""
+"""The settings of a family and a method with their defaults; ValueError for any other setting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinymaml.methods import Method
 from tinymaml.settings import FIELDS, Option, Settings, as_dict
 from tinymaml.tasks import Family
 
-TRAINING = ("queries", "tasks", "outer_lr", "half_life", "iterations")  # new tasks do not depend on them
+TRAINING = ("queries", "tasks", "outer_lr", "half_life", "iterations")  # settings that new tasks do not depend on
 
 
 def options_of(*several: Family | Method) -> dict[str, Option]:
@@ -20,7 +20,7 @@ def options_of(*several: Family | Method) -> dict[str, Option]:
 
 
 def defaults(family: Family, method: Method, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults of all settings: their own, then the family's, then those implied by values of options."""
+    """The defaults of all settings; those of the family, and those implied by values of options, take precedence."""
     known = options_of(family, method)
     found = {each.name: each.default for each in fields(Settings) if each.name in FIELDS}
     found |= {name: option.default for name, option in known.items()}
@@ -33,9 +33,9 @@ def defaults(family: Family, method: Method, overrides: Mapping[str, Any]) -> di
 
 
 def resolve(settings: Settings) -> Settings:
-    """The same settings with all options of the family and the method, checked; those not given get their defaults.
+    """The settings with all options of the family and the method, checked; missing options get their defaults.
 
-    ValueError for a method that does not support the family, for an option that neither has, and for bad values.
+    ValueError if the method does not support the family, if neither has the option, and for a bad value.
     """
     family, method, given = tasks.named(settings.family), methods.named(settings.method), settings.options
     if not method.supports(family):
@@ -48,14 +48,14 @@ def resolve(settings: Settings) -> Settings:
 
 
 def settings_for(family: str, method: str = methods.METHODS[0].name, **overrides: Any) -> Settings:
-    """The settings of a method on a family: the defaults, except for `overrides`, fields or options by name."""
+    """The settings of a method on a family: the defaults, replaced by `overrides` (fields or options by name)."""
     return settings_for_each(family, [method], **overrides)[method]
 
 
 def settings_for_each(family: str, several: Sequence[str] | None = None, **overrides: Any) -> dict[str, Settings]:
-    """The settings of several methods on one family, by method; by default of all that a comparison includes.
+    """{method: settings} of several methods on one family; by default those that a comparison includes by default.
 
-    An option that only some of them have is set for these. ValueError for one that none has, or that changes nothing.
+    An option is set for the methods that have it. ValueError for an option that none has or that has no effect.
     """
     chosen = tasks.named(family)
     if several is None:
@@ -73,7 +73,7 @@ def settings_for_each(family: str, several: Sequence[str] | None = None, **overr
 
 
 def refuse_unknown(names: Iterable[str], family: Family, several: Sequence[Method]) -> None:
-    """ValueError for a name that is neither a field nor an option of the family or of one of the methods."""
+    """ValueError for a name that is neither a field nor an option of the family or of a method in `several`."""
     for name in names:
         if name in FIELDS or name in options_of(family, *several):
             continue
@@ -87,7 +87,7 @@ def refuse_unknown(names: Iterable[str], family: Family, several: Sequence[Metho
 
 
 def unused(settings: Settings) -> dict[str, str]:
-    """The settings that change nothing, given the others: {name: "for this method"}."""
+    """{name: reason, such as "for this method"} of the settings that have no effect, given the others."""
     family, method = tasks.named(settings.family), methods.named(settings.method)
     found = dict(method.unused(settings))
     if method.gradient is None:
@@ -98,7 +98,7 @@ def unused(settings: Settings) -> dict[str, str]:
 
 
 def refuse_unused(runs: Mapping[str, Settings], names: Iterable[str]) -> None:
-    """ValueError for a setting of these names that changes nothing in any of the runs."""
+    """ValueError if one of these settings has no effect in any of the runs."""
     for name in names:
         where = [unused(settings).get(name) for settings in runs.values() if name in as_dict(settings)]
         if where and all(where):

@@ -1,4 +1,4 @@
-"""Threads and memory of the process, set by the command line, benchmarks and lessons; importing the package sets nothing."""
+"""Process-wide settings of threads and memory, for the command line, benchmarks and lessons; importing sets nothing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS
 
 
 def matrix_threads(count: int | None = None) -> None:
-    """Set the number of threads of NumPy's matrix products, also after NumPy is imported.
+    """Set the number of threads of NumPy's matrix products, even after NumPy is imported.
 
     None: one thread, unless a variable such as OPENBLAS_NUM_THREADS is set. The matrices of a task are small: while another
-    program keeps a core busy, threads that wait for each other take many times as long as a single one. ValueError for more
-    threads than cores, and if the matrix library is unknown.
+    program keeps a core busy, threads that wait for each other are many times slower than a single thread. ValueError for
+    more threads than cores, and for a count if the matrix library is unknown.
     """
     if count is None and any(os.environ.get(name) for name in VARIABLES):
         return
@@ -40,20 +40,20 @@ def matrix_threads(count: int | None = None) -> None:
 def _setters() -> list[Callable]:
     """The functions that set the number of threads, in the matrix libraries that NumPy has loaded."""
     numpy, found = Path(np.__file__).parent, []
-    # a symbol is looked up in linked libraries too, except on Windows, which needs the second pattern
+    # looking up a symbol includes linked libraries, except on Windows, which needs the second pattern
     for path in (*numpy.glob("linalg/_umath_linalg.*"), *numpy.parent.glob("numpy.libs/*blas*")):
         try:
             library = ctypes.CDLL(str(path))
-        except OSError:  # no library
+        except OSError:  # not a library
             continue
         found += [getattr(library, name) for name in SETTERS if hasattr(library, name)]
     return found
 
 
 def keep_freed_memory() -> None:
-    """Let Linux's C library keep up to 1 GB of freed memory, see mallopt(3): fresh pages cost time in every step.
+    """Let the C library of Linux keep up to 1 GB of freed memory, see mallopt(3): fresh pages cost time in every step.
 
-    No number changes. On other systems it does nothing.
+    Results do not change. On other systems it has no effect.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

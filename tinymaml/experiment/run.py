@@ -1,4 +1,4 @@
-"""From settings to a run on disk: started or resumed from its checkpoint, loaded again, evaluated on new tasks."""
+"""From settings to a run on disk: train it, resume it from its checkpoint, load it, evaluate it on new tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tinymaml.training.loop import Diverged, TrainingState, initial_state, train
 from tinymaml.training.optimizers import Adam
 
 THETAS = 6  # theta, its gradient, Adam's two moments, and the temporaries of one step of Adam
-FORMED = 3  # the copy, its gradient, and its gradient on the way back
+FORMED = 3  # the adapted copy, its gradient, and u_k of the backward recursion (eq. 12)
 
 # -- from settings ----------------------------------------------------------------------------------
 
@@ -35,17 +35,17 @@ def model(settings: Settings) -> Network:
 
 
 def initialisation(settings: Settings) -> Parameters:
-    """The parameters before training: a random theta, and any others that the method trains."""
+    """The initial parameters: a random theta, and other parameters that the method trains."""
     return methods.named(settings.method).initial(model(settings), settings, rng_for(settings.seed, "initialisation"))
 
 
 def sampler(settings: Settings) -> Sample:
-    """sample(rng): the next batch of training tasks, in the form that the method uses."""
+    """The method's sample(rng), which returns the next batch of training tasks."""
     return methods.named(settings.method).sampler(tasks.named(settings.family), settings)
 
 
 def gradient(settings: Settings) -> Gradient:
-    """gradient(theta, batch, iteration) of the method. ValueError for a method that is not trained."""
+    """The method's gradient(theta, batch, iteration). ValueError for a method that is not trained."""
     method = methods.named(settings.method)
     if method.gradient is None:
         trained = ", ".join(each.name for each in methods.METHODS if each.gradient)
@@ -54,10 +54,10 @@ def gradient(settings: Settings) -> Gradient:
 
 
 def new_tasks(settings: Settings, count: int, queries: int, seed: int | None = None) -> TaskBatch:
-    """`count` tasks for testing, the same for all methods; where tasks are made of classes, of classes not trained on.
+    """`count` testing tasks, the same for all methods; tasks made of classes have classes that training does not use.
 
-    queries: of a task, or of each of its classes. seed: of these tasks, by default that of the run; the split of the classes
-    always follows the seed of the run.
+    `queries` is the number of query examples per task, or per class. `seed` is that of these tasks, by default that of the
+    run; the split into training and testing classes always depends on the seed of the run.
     """
     seed = settings.seed if seed is None else validate.count("seed", seed, least=0)
     fits(settings, count, queries)
@@ -67,12 +67,12 @@ def new_tasks(settings: Settings, count: int, queries: int, seed: int | None = N
 
 
 def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
-    """ValueError if training, or adapting to `count` new tasks, needs more memory than there is; allocates next to nothing.
+    """ValueError if training, or adapting to `count` new tasks, needs more memory than this machine has; allocates little.
 
-    A lower bound, so that no run is refused that would fit: pools of classes, the batch, one array as large as theta for each
-    of THETAS, the activations of all rows (twice in training, for the R-operator), and FORMED arrays for each adapted copy of
-    those matrices of theta that are smaller than their factors (eq. 14). Sizes of a batch are linear in shots and queries:
-    three draws of one task give them.
+    The estimate is a lower bound, so that no run that would fit is refused. It counts pools of classes, the batch, THETAS
+    arrays as large as theta, the activations of all rows (twice in training, for the R-operator), and FORMED arrays per
+    adapted copy for those matrices of theta that are smaller than their factors (eq. 14). The size of a batch is linear in
+    shots and queries, so three draws of one task determine it.
     """
     family, method, dtype = tasks.named(settings.family), methods.named(settings.method), settings.dtype
     number, queries = (count, queries) if count else (settings.tasks, settings.queries)
@@ -109,7 +109,7 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
 
 
 def adaptation_setup(settings: Settings, theta: Parameters, batch: TaskBatch) -> Start:
-    """Model, parameters and rate for adapting to new tasks, given the trained theta."""
+    """The method's setup for adapting to the new tasks in `batch`, given the trained theta."""
     trained = Start(model(settings), theta, batch, settings.inner_lr)
     return methods.named(settings.method).start(tasks.named(settings.family), settings, trained)
 
@@ -117,7 +117,7 @@ def adaptation_setup(settings: Settings, theta: Parameters, batch: TaskBatch) ->
 def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, steps: int) -> Curve:
     """The family's metric on new tasks after 0..steps steps from the trained theta.
 
-    It takes a chunk of tasks at a time, since a method may prepare them with a larger model than the one that adapts.
+    Tasks are evaluated in chunks, since a method may prepare them with a larger model than the one that adapts.
     """
     metric, adapts = tasks.named(settings.family).metric, methods.named(settings.method).adapts
     chunk = chunk_size(model(settings), max(batch.x_support.shape[1], batch.x_query.shape[1]), settings.dtype)
@@ -137,10 +137,10 @@ def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, ste
 
 
 def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool = True) -> TrainingState:
-    """Train by the settings with the checkpoint in `path`; `resume` continues from it if it exists.
+    """Train with these settings and save checkpoints in `path`; with `resume`, continue from it if it exists.
 
-    ValueError if the checkpoint has other settings; Diverged says which rate to lower. An existing checkpoint is never
-    overwritten by a run that does not resume it, and the folder is locked against other processes.
+    ValueError if the checkpoint has other settings; Diverged names the rate to lower. A run that does not resume a
+    checkpoint never overwrites it, and the folder is locked against other processes.
     """
     settings, path = resolve(settings), Path(path)
     fits(settings)
@@ -170,7 +170,7 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
 
 
 def stored(settings: Settings) -> Settings:
-    """The settings for a checkpoint: with a digest of the data in place of the folder."""
+    """The settings to store in a checkpoint: a digest of the data replaces their folder."""
     content = tasks.named(settings.family).content
     return replace(settings, options={**settings.options, "data": content(settings)}) if content else settings
 
@@ -178,7 +178,7 @@ def stored(settings: Settings) -> Settings:
 def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settings]:
     """The state and the settings of a run; `data` is the folder of its files, for a family that reads files.
 
-    ValueError for a checkpoint of another version or architecture, and for other data than it was trained on.
+    ValueError if the checkpoint is of another version or architecture, or was trained on other data.
     """
     state, stored_settings = checkpoint.load(path)
     try:

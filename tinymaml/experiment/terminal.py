@@ -1,4 +1,4 @@
-"""Signals and standard streams: a signal ends a program with its run saved, and output that cannot be written is dropped."""
+"""Signals and standard streams: a signal ends the program after saving, and output that cannot be written is dropped."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SIGNALS = [getattr(signal, f"SIG{name}") for name in ("INT", "TERM", "HUP", "BRE
 
 
 def on_signals(handler: Any) -> None:
-    """Install the handler for all SIGNALS but those that the parent process has made this one ignore."""
+    """Install the handler for all SIGNALS except those that the process inherited as ignored."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 def interrupt(number: int, frame: Any) -> None:
-    """The handler of the command line: the first signal raises KeyboardInterrupt, further ones are ignored while it saves."""
+    """The handler of the command line: the first signal raises KeyboardInterrupt; further signals are ignored."""
     on_signals(signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
@@ -35,7 +35,7 @@ def status(stop: KeyboardInterrupt) -> int:
 
 @contextmanager
 def defer_signals() -> Iterator[None]:
-    """Signals that arrive inside are handled at the end; only the main thread gets any."""
+    """Handle signals that arrive within the block at its end; only the main thread receives signals."""
     arrived: list[int] = []
     handlers: dict[int, Any] = {}
     try:
@@ -51,13 +51,13 @@ def defer_signals() -> Iterator[None]:
 
 
 class Lenient(io.FileIO):
-    """A stream that drops data after an error; `error` is the last one, unless the reader has just closed the pipe."""
+    """A stream that drops data it cannot write; `error` is the last error, except for a closed pipe."""
 
     error: OSError | None = None
 
     def write(self, data) -> int:
         try:
-            while (written := super().write(data)) is None:  # a full pipe that does not block
+            while (written := super().write(data)) is None:  # a full non-blocking pipe
                 time.sleep(0.01)
             return written
         except OSError as error:
@@ -68,13 +68,13 @@ class Lenient(io.FileIO):
 def lenient_streams() -> Lenient:
     """Make standard output and error lenient and return the former; closed descriptors are opened on the null device.
 
-    Otherwise a checkpoint could get the number of a closed one, and what is printed would go into it.
+    Otherwise a checkpoint could get the number of a closed descriptor, and printed text would go into it.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is `number`
     for name, number in (("stdout", 1), ("stderr", 2)):
         encoding = getattr(getattr(sys, name), "encoding", "utf-8")
         raw = Lenient(number, "w", closefd=False)

@@ -1,4 +1,4 @@
-"""The methods: one file is one method, and `METHODS` lists them in the order of every table."""
+"""The methods, one per file; `METHODS` lists them in the order in which tables show them."""
 
 from tinymaml import validate
 from tinymaml.methods import (
@@ -27,12 +27,12 @@ METHODS = tuple(file.METHOD for file in (
     maml, first_order, pretraining, transfer, scratch, oracle, reptile, anil, boil, meta_sgd, lslr, multi_step, imaml, es,
 ))  # fmt: skip
 
-# the line style of every method and baseline, the same in all figures
+# {name: style} of all methods and baselines, the same in all figures
 STYLES = {method.name: method.style for method in METHODS} | {
     baseline.name: baseline.style for family in FAMILIES for baseline in family.baselines
 }
 
 
 def named(name: str) -> Method:
-    """The method of this name; ValueError with all names if there is none."""
+    """The method with this name; ValueError, which lists all names, for an unknown one."""
     return validate.named("method", name, METHODS)

@@ -1,4 +1,4 @@
-"""ANIL: almost no inner loop, MAML in which only the head adapts (Raghu, Raghu, Bengio and Vinyals 2020, arXiv 1909.09157)."""
+"""ANIL, "almost no inner loop": only the head adapts (Raghu, Raghu, Bengio and Vinyals 2020, arXiv 1909.09157)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def head(model: Any) -> list[str]:
 
 
 def gradient(model: Any, settings: Settings, names: Callable[[Any], list[str]] = head) -> Gradient:
-    """The meta-gradient of all parameters where only those of these names adapt: the others have no rate."""
+    """The meta-gradient with respect to all parameters, if only those in names(model) adapt: the others have no rate."""
     given = {"inner_lr": dict.fromkeys(names(model), settings.inner_lr), "steps": settings.options["steps"]}
     return lambda theta, batch, iteration: meta_gradient(model, theta, batch, **given)
 
 
 def start(family: Family, settings: Settings, trained: Start, names: Callable[[Any], list[str]] = head) -> Start:
-    """On new tasks the same names adapt as in training."""
+    """The setup for new tasks: the same parameters adapt as in training."""
     return replace(trained, inner_lr=dict.fromkeys(names(trained.model), settings.inner_lr))
 
 

@@ -1,4 +1,4 @@
-"""BOIL: body only inner loop, MAML in which all but the head adapts (Oh, Yoo, Kim and Yun 2021, arXiv 2008.08882)."""
+"""BOIL, "body only inner loop": all layers below the head adapt (Oh, Yoo, Kim and Yun 2021, arXiv 2008.08882)."""
 
 from __future__ import annotations
 

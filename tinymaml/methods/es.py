@@ -1,7 +1,7 @@
 """ES-MAML: evolution strategies in place of gradients, eq. 26 (Song et al. 2020, arXiv 1910.01215).
 
-The loss after adaptation is evaluated at antithetic pairs theta + sigma e and theta - sigma e; the differences of the two
-values weight the perturbations e. All points of all tasks are one batch; only its loss is computed.
+The loss after adaptation is evaluated at antithetic pairs theta + sigma e and theta - sigma e; the difference of the two
+losses weights the perturbation e. All points of all tasks form one batch, of which only the loss is computed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tinymaml.tasks.family import Family
 
 
 def perturbations(theta: Parameters, rng: np.random.Generator, *counts: int) -> Parameters:
-    """e ~ N(0, I) in the space of a shared theta: (*counts, ...)."""
+    """Perturbations e ~ N(0, I) of a theta without a task axis: (*counts, ...)."""
     return theta.map(lambda array: rng.standard_normal((*counts, *array.shape)).astype(array.dtype))
 
 
@@ -66,9 +66,9 @@ def es_meta_gradient(
 ) -> EsMetaGradient:  # fmt: skip
     """The meta-gradient estimated from query losses after adaptation, at `pairs` antithetic pairs around theta.
 
-    sigma is the standard deviation of the perturbations. The estimate converges to the exact meta-gradient for sigma to 0
-    and pairs to infinity. `normalised` divides the losses by their standard deviation: the length of the gradient is then
-    independent of the scale of the loss.
+    sigma is the standard deviation of the perturbations. The estimate converges to the exact meta-gradient as
+    sigma tends to 0 and `pairs` to infinity. `normalised` divides the losses by their standard deviation: the
+    length of the gradient is then independent of the scale of the loss.
     """
     validate.model(model)
     validate.parameters("theta", theta)
@@ -90,12 +90,12 @@ def es_meta_gradient(
 class BlackBoxModel:
     """A black-box model: its gradient is estimated from loss values.
 
-    climb     False: eq. 26 with `tries` pairs. True: hill climbing, `tries` random steps one after another, each kept if the
-              loss falls; the gradient is then minus the whole move, for an inner_lr of 1
+    climb     False: eq. 26 with `tries` pairs. True: hill climbing with `tries` random steps in sequence, each
+              accepted if the loss falls; the gradient is then minus the total displacement, for an inner_lr of 1
     sigma     the standard deviation of the perturbations
-    seed      the perturbations depend on (seed, step, the task's own examples): they differ between tasks and inner steps,
-              are the same in every repetition, and do not depend on the other tasks of the batch
-    step      the number of inner steps taken before; `adapt` and `evaluate` count them by `at_step`
+    seed      the perturbations depend on (seed, step, the task's examples): they differ between tasks and inner steps, are
+              reproducible, and do not depend on the other tasks of the batch
+    step      the number of inner steps taken before; `adapt` and `evaluate` set it with `at_step`
     """
 
     model: Any
@@ -123,7 +123,7 @@ class BlackBoxModel:
 
 
 class ZerothOrderSurface:
-    """The loss, and a gradient estimated from other values of the loss."""
+    """The loss at theta, and a gradient estimated from values of the loss near theta."""
 
     def __init__(self, box: BlackBoxModel, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.box, self.surface = box, box.model.at(theta, x, y)
@@ -136,7 +136,7 @@ class ZerothOrderSurface:
 
     @property
     def prediction(self) -> np.ndarray:
-        """The prediction of the model itself."""
+        """The prediction of the model at theta."""
         return self.surface.prediction
 
     @property
@@ -145,19 +145,19 @@ class ZerothOrderSurface:
         return self.surface.cost
 
     def hvp(self, v: Parameters) -> Parameters:
-        """ValueError: values of the loss give no Hessian here."""
+        """ValueError: this surface does not estimate a Hessian."""
         raise ValueError("there is no Hessian where there is no gradient: ask for first_order=True")
 
     @cached_property
     def gradient(self) -> Parameters:
-        """The estimate of each task's gradient, (T, ...)."""
+        """The estimated gradient of each task, (T, ...)."""
         shapes, tasks = self.box.model.shapes, len(self.x)
         shared = all(array.shape == shapes[name] for name, array in self.theta.items())
         theta = self.theta.map(lambda array: np.broadcast_to(array, (tasks, *array.shape))) if shared else self.theta
         return self._hill_climbing(theta) if self.box.climb else self._es_gradient(theta)
 
     def _perturbations(self, theta: Parameters) -> Parameters:
-        """e ~ N(0, I), (tries, T, ...), drawn once for all tasks of the same examples."""
+        """e ~ N(0, I), (tries, T, ...); tasks with the same examples share their draws."""
         tries, one, drawn = self.box.tries, theta.map(lambda array: array[0]), {}
         keys = [_digest(x, y) for x, y in zip(self.x, self.y, strict=True)]
         for key in keys:
@@ -187,7 +187,7 @@ def _digest(*arrays: np.ndarray) -> int:
 
 
 def where(condition: np.ndarray, one: Parameters, other: Parameters) -> Parameters:
-    """`one` for the tasks with condition (T,), `other` for the rest."""
+    """`one` for the tasks where condition (T,) is true, `other` for the rest."""
     pick = lambda a, b: np.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b)
     return Parameters({name: pick(array, other[name]) for name, array in one.items()})
 
@@ -196,16 +196,16 @@ def where(condition: np.ndarray, one: Parameters, other: Parameters) -> Paramete
 
 STD = partial(validate.rate, such=0.05, least=1e-6, most=10)  # float32 resolves no smaller perturbations
 OPTIONS = (
-    Option("pairs", 20, "antithetic pairs in an outer step", partial(validate.count, most=10_000)),
-    Option("sigma", 0.05, "std of the outer perturbations", STD),
-    Option("inside", "gradient", "the inner loop: gradient, es, or climb (hill climbing)", one_of("gradient", "es", "climb")),
-    Option("tries", 10, "perturbations (pairs for es) in an inner step", partial(validate.count, most=200)),
-    Option("reach", 0.1, "std of the inner perturbations", STD),
+    Option("pairs", 20, "antithetic pairs per outer step", partial(validate.count, most=10_000)),
+    Option("sigma", 0.05, "standard deviation of the outer perturbations", STD),
+    Option("inside", "gradient", "inner loop: gradient, es, or climb (hill climbing)", one_of("gradient", "es", "climb")),
+    Option("tries", 10, "perturbations per inner step (antithetic pairs for es)", partial(validate.count, most=200)),
+    Option("reach", 0.1, "standard deviation of the inner perturbations", STD),
 )
 
 
 def inner_model(model: Any, settings: Settings, seed: int = 0) -> tuple[Any, float]:
-    """The model that adapts and its rate: the network itself, or a black box."""
+    """The model that adapts, the network itself or a black box, and its inner learning rate."""
     options = settings.options
     if options["inside"] == "gradient":
         return model, settings.inner_lr
@@ -214,7 +214,7 @@ def inner_model(model: Any, settings: Settings, seed: int = 0) -> tuple[Any, flo
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """Eq. 26. The perturbations depend on the run's seed and the iteration alone, so that a run can be resumed."""
+    """Eq. 26. The perturbations depend only on the seed and the iteration, so that a run can be resumed."""
     options = settings.options
 
     def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> EsMetaGradient:
@@ -228,13 +228,13 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:
-    """New tasks are adapted to by the same inner loop as in training."""
+    """The setup for new tasks: the same inner loop as in training."""
     model, rate = inner_model(trained.model, replace(settings, inner_lr=trained.inner_lr))
     return replace(trained, model=model, inner_lr=rate)
 
 
 def copies(settings: Settings) -> int:
-    """One for each pair, whose points keep half of what an adapted copy does; with `es` inside both points of every try."""
+    """One per pair, as a point needs half of the memory of an adapted copy; with `es` inside 2 `tries` per pair."""
     tried = 2 * settings.options["tries"] if settings.options["inside"] == "es" else 1
     return settings.options["pairs"] * tried
 
@@ -250,7 +250,7 @@ def unused(settings: Settings) -> dict[str, str]:
 
 METHOD = Method(
     "es",
-    "MAML by evolution strategies: no gradient in the outer loop, and on request none in the inner loop",
+    "MAML by evolution strategies: no gradient in the outer loop, and optionally none in the inner loop",
     PlotStyle("ES-MAML", "#9966CC", (0, (1, 1, 4, 1)), "X"),
     gradient,
     start=start,

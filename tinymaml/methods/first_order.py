@@ -1,4 +1,4 @@
-"""First-order MAML: the gradient at the adapted copy in place of the meta-gradient; every Hessian of eq. 12 is dropped."""
+"""First-order MAML: the query gradient at the adapted parameters replaces the meta-gradient; eq. 12 loses its Hessians."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 
 METHOD = Method(
     "first-order",
-    "MAML without its Hessians: the gradient of the query loss at the adapted copy",
+    "MAML without second derivatives: the gradient of the query loss at the adapted parameters",
     PlotStyle("first-order MAML", "#56B4E9", "--", "s"),
     gradient,
     copies=lambda settings: 1,

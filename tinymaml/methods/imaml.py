@@ -1,8 +1,8 @@
 """iMAML: the implicit meta-gradient, eq. 22 (Rajeswaran, Finn, Kakade and Levine 2019, arXiv 1909.04630).
 
 The inner loop ends at theta* = argmin L_S + lambda/2 |. - theta|^2. The meta-gradient depends only on theta*, not on the
-path: it takes one linear system a task and no stored steps. It is as accurate as theta* and the linear solve; both residuals
-are reported.
+path: it solves one linear system per task and stores no inner steps. It is as accurate as theta* and the linear solve; both
+residuals are reported.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 from tinymaml.tasks.family import Family
 
-CONVERGED = 0.1  # the inner loop has converged to theta* if the norm of its gradient fell to this part
+CONVERGED = 0.1  # the inner loop has converged to theta* if the norm of its gradient fell to this fraction
 
 
 @dataclass(frozen=True)
 class Proximal:
-    """A model with a proximal term: gradient and hvp are of L + lambda/2 |. - centre|^2, the loss is L alone.
+    """A model with a proximal term: gradient and hvp belong to L + lambda/2 |. - centre|^2, the loss is L alone.
 
-    `adapt` on it is the inner loop of eq. 22, and the loss that is reported is the task's own.
+    `adapt` with this model runs the inner loop of eq. 22; reported losses are those of the task.
     """
 
     model: Model
@@ -49,7 +49,7 @@ class Proximal:
 
 @dataclass(frozen=True)
 class ProximalSurface:
-    """The surface of a `Proximal` model: `surface` is the model's own, `displacement` is theta - centre."""
+    """The surface of a `Proximal` model: `surface` is that of the network, `displacement` is theta - centre."""
 
     surface: Surface
     displacement: Parameters
@@ -62,7 +62,7 @@ class ProximalSurface:
 
     @property
     def prediction(self) -> np.ndarray:
-        """The prediction of the model itself."""
+        """The prediction of the model at theta."""
         return self.surface.prediction
 
     @property
@@ -86,7 +86,7 @@ class CGResult:
 
     x                     (T, P)
     residual              |b - A x| / |b|, (T,)
-    negative_curvature    whether a direction with p.Ap <= 0 was met, where a system stops: A is not positive definite, (T,)
+    negative_curvature    whether the iteration stopped at a direction with p.Ap <= 0: A is not positive definite, (T,)
     """
 
     x: np.ndarray
@@ -124,7 +124,7 @@ def conjugate_gradients(
         alpha = _ratio(rr, pAp, active)  # the step length; 0 for a system that has stopped
         x, r = x + alpha * p, r - alpha * Ap
         rr, rr_before = dot(r, r), rr
-        beta = _ratio(rr, rr_before, active)  # makes the next direction conjugate to this one
+        beta = _ratio(rr, rr_before, active)  # the next direction is conjugate to this one
         p = r + beta * p
     return CGResult(x, _relative_norm(b - product(x), b), negative[:, 0])
 
@@ -140,9 +140,9 @@ class ImplicitGradient:
 
     losses                the query loss of each task at its theta*, (T,)
     u                     u_0 of each task
-    inner_residual        |gradient| of the inner loop at its end / at its start, (T,): 0 at theta*, where eq. 22 is exact
+    inner_residual        |gradient| at the end of the inner loop / at its start, (T,): 0 at theta*, where eq. 22 is exact
     residual              |A u_0 - grad L_Q| / |grad L_Q| of each linear system, (T,)
-    negative_curvature    whether conjugate gradients met negative curvature; a minimum has none, (T,)
+    negative_curvature    whether conjugate gradients met negative curvature, which a minimum does not have, (T,)
     """
 
     losses: np.ndarray
@@ -183,7 +183,7 @@ def implicit_gradient(
     tolerance: float = 1e-10,
     damping: float = 0.0,
 ) -> ImplicitGradient:
-    """The gradient of the query loss at theta*, a function of theta (eq. 22).
+    """The gradient with respect to theta of the query loss at theta*, a function of theta (eq. 22).
 
     strength is lambda. The inner loop is `steps` steps of gradient descent at rate `inner_lr`. The system
     (I + H/lambda) u_0 = grad L_Q is solved by at most `cg_steps` steps of conjugate gradients, or to a relative residual of
@@ -213,12 +213,12 @@ def _relative_norm(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def flatten_tasks(params: Parameters) -> np.ndarray:
-    """(T, P): all numbers of one task in a row."""
+    """(T, P): one row per task with all its parameters."""
     return np.concatenate([array.reshape(len(array), -1) for array in params.dense().values()], axis=1)
 
 
 def unflatten_tasks(rows: np.ndarray, theta: Parameters) -> Parameters:
-    """The inverse of `flatten_tasks`, in the names and shapes of theta."""
+    """The inverse of `flatten_tasks`, with the names and shapes of theta."""
     ends = np.cumsum([array.size for array in theta.values()])
     parts = np.split(rows, ends[:-1], axis=1)
     return Parameters.unchecked({
@@ -229,26 +229,26 @@ def unflatten_tasks(rows: np.ndarray, theta: Parameters) -> Parameters:
 OPTIONS = (
     replace(STEPS, default=16),
     Option("strength", 2.0, "proximal weight lambda", partial(validate.rate, such=2.0, most=1e6)),
-    Option("cg_steps", 5, "most steps of conjugate gradients (CG)", partial(validate.count, most=1000)),
+    Option("cg_steps", 5, "maximum number of conjugate-gradient (CG) steps", partial(validate.count, most=1000)),
     Option("tolerance", 1e-10, "relative residual at which CG stops", partial(validate.tolerance, most=0.9)),
-    Option("damping", 0.0, "added to the diagonal of the linear system", partial(validate.tolerance, most=1e6)),
+    Option("damping", 0.0, "number added to the diagonal of the linear system", partial(validate.tolerance, most=1e6)),
 )
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """The implicit meta-gradient."""
+    """`implicit_gradient` with the options of the settings."""
     given = {option.name: settings.options[option.name] for option in OPTIONS} | {"inner_lr": settings.inner_lr}
     return lambda theta, batch, iteration: implicit_gradient(model, theta, batch, **given)
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:
-    """New tasks are adapted to with the proximal term."""
+    """The setup for new tasks: they adapt with the proximal term."""
     return replace(trained, model=Proximal(trained.model, trained.theta, settings.options["strength"]))
 
 
 METHOD = Method(
     "imaml",
-    "MAML by the implicit function theorem: a proximal inner loop, and conjugate gradients in place of the backward recursion",
+    "MAML by the implicit function theorem: a proximal inner loop, and conjugate gradients instead of eq. 12",
     PlotStyle("iMAML (implicit)", "#222255", (0, (1, 2)), "d"),
     gradient,
     start=start,

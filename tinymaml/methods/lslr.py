@@ -1,7 +1,7 @@
-"""LSLR: a learning rate for every array of theta, trained with it (MAML++, Antoniou, Edwards and Storkey 2019), eq. 20.
+"""LSLR: one learning rate per array of theta, trained with theta (MAML++, Antoniou, Edwards and Storkey 2019), eq. 20.
 
-Theirs are one a layer and step; these are one a parameter name, the same for every step, so that new tasks can take any number
-of steps.
+The original trains one rate per layer and step. Here a rate belongs to a parameter name and is the same in every step, so
+that new tasks can take any number of steps.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ def initial(model: Any, settings: Settings, rng: np.random.Generator) -> Paramet
 
 
 def inner_lr(rates: Parameters) -> dict[str, float]:
-    """One number a name, as `adapt` takes them."""
+    """The rates as `adapt` takes them: {parameter name: number}."""
     return {name: array.item() for name, array in rates.items()}
 
 
 def total(gradient: Parameters) -> Parameters:
-    """The derivative with respect to the rate of a name: the sum over the entries that share it."""
+    """The derivative with respect to the rate of each array: the sum over the entries that share it."""
     return gradient.map(lambda array: array.sum(keepdims=True).reshape(1))
 
 
 METHOD = Method(
     "lslr",
-    "MAML with a trained inner rate for every parameter name, initially inner-lr",
-    PlotStyle("LSLR (a rate a name)", "#AAAA00", (0, (2, 1)), "*"),
+    "MAML with a learned inner rate per parameter array, initialised to inner-lr",
+    PlotStyle("LSLR (per-array rates)", "#AAAA00", (0, (2, 1)), "*"),
     partial(gradient, inner_lr=inner_lr, reduce=total),
     initial=initial,
     start=partial(start, inner_lr=inner_lr),

@@ -1,4 +1,4 @@
-"""MAML: theta moves along the exact gradient of the loss after adaptation, eqs. 11-13."""
+"""MAML: theta is trained by the exact gradient of the loss after adaptation, eqs. 11-13."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tinymaml.maml import meta_gradient
 from tinymaml.methods.method import Gradient, Method
 from tinymaml.settings import Option, PlotStyle, Settings
 
-MOST = 10_000  # inner steps: more would run for days
-STEPS = Option("steps", 1, "gradient steps of the inner loop in training", partial(validate.count, most=MOST))
+MOST = 10_000  # the maximum number of inner steps: more would run for days
+STEPS = Option("steps", 1, "inner-loop gradient steps in training", partial(validate.count, most=MOST))
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """The meta-gradient, with every Hessian."""
+    """The exact meta-gradient (`meta_gradient`), second-order terms included."""
     given = {"inner_lr": settings.inner_lr, "steps": settings.options["steps"]}
     return lambda theta, batch, iteration: meta_gradient(model, theta, batch, **given)
 

@@ -1,6 +1,7 @@
-"""Meta-SGD: a learning rate for every entry of theta, trained with it (Li, Zhou, Chen and Li 2017, arXiv 1707.09835), eq. 20.
+"""Meta-SGD: one learning rate per entry of theta, trained with theta (Li, Zhou, Chen and Li 2017, arXiv 1707.09835), eq. 20.
 
-The trained parameters hold the rate of W1 under the name "rate W1". The outer optimiser moves it like theta, at `outer_lr`.
+The trained parameters store the rates of W1 under the name "rate W1". The outer optimiser updates them like theta, with
+learning rate `outer_lr`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ RATE = "rate "
 
 
 def merge(theta: Parameters, rates: Parameters) -> Parameters:
-    """theta and its rates, or their gradients, in one."""
+    """theta and its rates, or the gradients of both, in one `Parameters`."""
     return Parameters({**theta, **{RATE + name: array for name, array in rates.items()}})
 
 
@@ -47,7 +48,8 @@ def gradient(
 ) -> Gradient:
     """The meta-gradient with respect to theta and the rates.
 
-    inner_lr(rates) are the rates as `adapt` takes them; reduce(gradient) is the gradient of the rates from that of all entries.
+    inner_lr(rates) converts the trained rates to the form that `adapt` takes; reduce(gradient) converts the gradient with
+    respect to one rate per entry to that with respect to the trained rates.
     """
 
     def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> OuterGradient:
@@ -61,15 +63,15 @@ def gradient(
 def start(
     family: Family, settings: Settings, trained: Start, inner_lr: Callable[[Parameters], Rates] = lambda rates: rates
 ) -> Start:
-    """The trained network with the trained rates."""
+    """The setup for new tasks: the trained network with the trained rates."""
     theta, rates = split(trained.theta)
     return replace(trained, theta=theta, inner_lr=inner_lr(rates))
 
 
 METHOD = Method(
     "meta-sgd",
-    "MAML with a trained inner rate for every entry, initially inner-lr",
-    PlotStyle("Meta-SGD (a rate an entry)", "#DDCC77", (0, (4, 1, 4, 1, 1, 1)), "p"),
+    "MAML with a learned inner rate per entry of theta, initialised to inner-lr",
+    PlotStyle("Meta-SGD (per-entry rates)", "#DDCC77", (0, (4, 1, 4, 1, 1, 1)), "p"),
     gradient,
     initial=initial,
     start=start,

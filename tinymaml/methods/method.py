@@ -1,6 +1,7 @@
-"""`Method`: all that training, comparison, figures and the command line need to know of a method.
+"""`Method`: the description of a method that training, comparison, figures and the command line use.
 
-A new method is a new file in this folder that ends in `METHOD = Method(...)`, and one name in `tinymaml/methods/__init__.py`.
+To add a method, add a file to this folder that ends in `METHOD = Method(...)`, and list it in
+`tinymaml/methods/__init__.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Sample = Callable[[np.random.Generator], TaskBatch]  # sample(rng): the next bat
 
 @dataclass(frozen=True)
 class OuterGradient:
-    """The loss that training reports for a batch, a mean over tasks, and the gradient that theta moves along."""
+    """The loss of a batch that training reports, a mean over tasks, and the gradient for the outer optimiser."""
 
     loss: float
     gradient: Parameters
@@ -31,9 +32,10 @@ class OuterGradient:
 
 @dataclass(frozen=True)
 class Start:
-    """The setup of adaptation to new tasks: a model, its initial parameters, the tasks as the model sees them, and the rate.
+    """The setup for adapting to new tasks: model, initial parameters, tasks, and inner learning rate.
 
-    inner_lr is alpha, as in `adapt`.
+    theta is shared by all tasks; the inputs of `batch` are in the form that the model takes; inner_lr is alpha,
+    as in `adapt`.
     """
 
     model: Any
@@ -43,34 +45,34 @@ class Start:
 
     @property
     def network(self) -> Any:
-        """The network, without a proximal term and with its exact gradient: it predicts."""
+        """The network itself, which predicts, without the proximal term or the black box around it."""
         return getattr(self.model, "model", self.model)
 
 
 def family_sampler(family: Family, settings: Settings) -> Sample:
-    """The training tasks of the family."""
+    """The default sampler: training tasks of the family, with the numbers and the precision of the settings."""
     counts = {"tasks": settings.tasks, "shots": settings.shots, "queries": settings.queries, "dtype": settings.dtype}
     return partial(family.training(settings).sample, **counts)
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method: how theta is trained, and how new tasks are adapted to. Omitted fields take the defaults below.
+    """A method: how it trains theta, and how it adapts to new tasks. Omitted fields take the defaults below.
 
     name, help       its name, and a sentence for --help
-    style            its label, and its line in every figure
-    gradient         gradient(model, settings) is the `Gradient` for `train`; None: it is not trained
+    style            its label and its line style in every figure
+    gradient         gradient(model, settings): the `Gradient` for `train`; None if the method is not trained
     sizes            sizes(family, settings): the specification of its network
-    initial          initial(model, settings, rng): the initial values of all that is trained; a checkpoint has the same names
-    sampler          sampler(family, settings): the training tasks
-    start            start(family, settings, trained): the setup of adaptation to new tasks, from the trained one
-    copies           copies(settings): the number of adapted copies of theta that training keeps at once of each task
-    adapts           whether it adapts to new tasks; if not, the trained parameters are evaluated
-    uses_inner_lr    uses_inner_lr(settings): whether it adapts to new tasks at the setting inner_lr
-    supports         supports(family): whether the family has what it needs
-    lr_to_lower      the setting to lower when training diverges
+    initial          initial(model, settings, rng): initial values of all trained parameters, which checkpoints store
+    sampler          sampler(family, settings): the sampler of training tasks
+    start            start(family, settings, trained): the setup for adapting to new tasks, made from the trained network's
+    copies           copies(settings): the number of adapted copies of theta that training stores at once for each task
+    adapts           whether it adapts to new tasks; if not, the trained parameters are evaluated as they are
+    uses_inner_lr    uses_inner_lr(settings): whether it adapts to new tasks with the setting inner_lr
+    supports         supports(family): whether it can be trained on this family
+    lr_to_lower      the learning rate to lower when training diverges
     options          the settings that only some methods have
-    unused           unused(settings): the settings without effect under the others, and where: {name: "for this method"}
+    unused           unused(settings): {name: reason, such as "for this method"} of settings that have no effect
     default          whether a comparison without --methods includes it
     """
 

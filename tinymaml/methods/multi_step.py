@@ -1,6 +1,6 @@
 """Multi-step loss: a weighted sum of the query losses after every inner step (MAML++, Antoniou et al. 2019), eq. 21.
 
-The weights are equal at first; within `anneal` iterations nearly all weight moves to the last step.
+All steps have equal weight at first; over `anneal` iterations nearly all weight shifts to the last step.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
 
-ANNEAL = Option("anneal", 1000, "iterations in which the weights move to the last inner step", validate.count)
-LEAST = 0.03  # the part of its initial weight that every step but the last keeps
+ANNEAL = Option("anneal", 1000, "iterations over which the loss weights shift to the last inner step", validate.count)
+LEAST = 0.03  # every step but the last keeps this fraction of its initial weight
 
 
 def multi_step_gradient(
     model: Model, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, weights: Sequence[float]
 ) -> OuterGradient:
-    """The gradient of sum_k w_k L_Q(theta_k), mean over tasks: `weights` are w_1..w_K (eq. 21), all else as in `meta_gradient`.
+    """The gradient of sum_k w_k L_Q(theta_k), mean over tasks, with `weights` w_1..w_K (eq. 21).
 
-    The memory is that of `meta_gradient` and of K query surfaces.
+    The other arguments are those of `meta_gradient`. It stores K query surfaces in addition to what `meta_gradient` stores.
     """
     validate.parameters("theta", theta)
     x, y = batch.x_support, batch.y_support
@@ -50,13 +50,13 @@ def multi_step_gradient(
 
 
 def step_weights(steps: int, progress: float) -> list[float]:
-    """w_1..w_K with sum 1: 1/K each at progress 0; from progress 1 on .03/K for all but the last, which has the rest."""
+    """w_1..w_K, whose sum is 1: all 1/K at progress 0; from progress 1 on 0.03/K each, and the rest for the last step."""
     others = max(1 - progress, LEAST) / steps
     return [others] * (steps - 1) + [1 - (steps - 1) * others]
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """The gradient with the weights of the iteration."""
+    """The gradient of eq. 21 with the weights of the current iteration."""
 
     def gradient(theta: Parameters, batch: TaskBatch, iteration: int) -> OuterGradient:
         weights = step_weights(settings.options["steps"], iteration / settings.options["anneal"])
@@ -67,7 +67,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
 
 METHOD = Method(
     "multi-step",
-    "MAML with a weighted query loss after every inner step, annealed to the last",
+    "MAML with a weighted query loss after every inner step; the weights are annealed to the last step",
     PlotStyle("multi-step loss", "#EE6677", (0, (9, 2)), "h"),
     gradient,
     copies=lambda settings: settings.options["steps"],

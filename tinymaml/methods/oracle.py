@@ -1,4 +1,4 @@
-"""The oracle: one network with the task parameters as further inputs; it does not adapt."""
+"""The oracle: one network with the task parameters as additional inputs; it does not adapt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinymaml.tasks.family import Family, ModelSpec
 
 
 def sizes(family: Family, settings: Settings) -> ModelSpec:
-    """The family's, with inputs for the task parameters."""
+    """The network of the family, with additional inputs for the task parameters."""
     one = family.training(settings).sample(np.random.default_rng(0), tasks=1, shots=1, queries=1, dtype=settings.dtype)
     return replace(family.sizes(settings), inputs=family.with_task_params(one).x_support.shape[-1])
 
@@ -25,13 +25,13 @@ def sampler(family: Family, settings: Settings) -> Sample:
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:
-    """New tasks with their parameters appended to the inputs."""
+    """The setup for new tasks: their parameters are appended to the inputs."""
     return replace(trained, batch=family.with_task_params(trained.batch))
 
 
 METHOD = Method(
     "oracle",
-    "one network with the task parameters as further inputs; it does not adapt",
+    "one network with the task parameters as additional inputs; it does not adapt",
     PlotStyle("oracle (knows the task)", "#009E73", (0, (5, 1)), "D"),
     gradient,
     sizes=sizes,

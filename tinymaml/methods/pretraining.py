@@ -1,4 +1,4 @@
-"""Pre-training: one network for all tasks, trained for its loss before adaptation."""
+"""Pre-training: one network for all tasks, trained to minimise the loss before adaptation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tinymaml.tasks.batch import TaskBatch
 
 
 def pretraining_gradient(model: Any, theta: Parameters, batch: TaskBatch) -> OuterGradient:
-    """The gradient of the mean loss of theta on all examples of all tasks: one network for all tasks.
+    """The gradient of the mean loss of theta on all examples of all tasks.
 
-    The examples are those of MAML, support and query (T, K + Q, ...), as one set of T (K + Q) examples.
+    It uses the same examples as MAML, the support and query sets (T, K + Q, ...), as one set of T (K + Q) examples.
     """
     validate.parameters("theta", theta)
     x, y = all_points(batch)
@@ -25,19 +25,19 @@ def pretraining_gradient(model: Any, theta: Parameters, batch: TaskBatch) -> Out
 
 
 def all_points(batch: TaskBatch) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of support and query sets together, (T, K + Q, ...)."""
+    """x and y of the support and query sets, concatenated: (T, K + Q, ...)."""
     x = np.concatenate([batch.x_support, batch.x_query], axis=1)
     return x, np.concatenate([batch.y_support, batch.y_query], axis=1)
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """The pre-training gradient; it has no options."""
+    """`pretraining_gradient`, which needs no settings."""
     return lambda theta, batch, iteration: pretraining_gradient(model, theta, batch)
 
 
 METHOD = Method(
     "pretraining",
-    "one network trained on the examples of all tasks, fine-tuned on the support set of a new one",
+    "one network trained on the examples of all tasks, then fine-tuned on the support set of each new task",
     PlotStyle("pre-trained", "#D55E00", "-.", "^"),
     gradient,
 )

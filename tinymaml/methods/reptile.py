@@ -17,8 +17,8 @@ from tinymaml.tasks.batch import TaskBatch
 def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_lr: Rates, steps: int = 1) -> OuterGradient:
     """theta minus the mean over tasks of theta_K, after `steps` inner steps on all examples, (T, K + Q, ...).
 
-    It is the gradient of no loss; `loss` is that of theta_K on the examples that it was adapted on. `inner_lr` is alpha, as in
-    `adapt`. With one step it is alpha times the gradient of pre-training.
+    In general this is not the gradient of any loss; `loss` is the loss of theta_K on the examples used for adaptation.
+    `inner_lr` is alpha, as in `adapt`. With one step the result is alpha times the pre-training gradient.
     """
     x, y = all_points(batch)
     theta_K = adapt(model, theta, x, y, inner_lr=inner_lr, steps=steps)
@@ -26,14 +26,14 @@ def reptile_gradient(model: Any, theta: Parameters, batch: TaskBatch, *, inner_l
 
 
 def gradient(model: Any, settings: Settings) -> Gradient:
-    """theta minus the mean of theta_K."""
+    """`reptile_gradient` with the rate and the steps of the settings."""
     given = {"inner_lr": settings.inner_lr, "steps": settings.options["steps"]}
     return lambda theta, batch, iteration: reptile_gradient(model, theta, batch, **given)
 
 
 METHOD = Method(
     "reptile",
-    "a step towards the parameters adapted to all examples: no Hessian and no query loss",
+    "moves theta towards the parameters adapted to all examples; no Hessian and no query loss",
     PlotStyle("Reptile", "#117733", (0, (6, 2, 1, 2)), "<"),
     gradient,
     copies=lambda settings: 1,

@@ -24,7 +24,7 @@ def sizes(family: Family, settings: Settings) -> ModelSpec:
 
 
 def sampler(family: Family, settings: Settings) -> Sample:
-    """A support and a query set of labelled examples, each as many as `tasks` tasks have labels."""
+    """Support and query sets of labelled examples; each set has as many examples as `tasks` tasks have labels."""
     return partial(labelled_batch, family.classes(settings), settings.tasks * family.sizes(settings).outputs, settings.dtype)
 
 
@@ -42,7 +42,7 @@ def labelled_batch(classes: np.ndarray, count: int, dtype: str, rng: np.random.G
 
 
 def start(family: Family, settings: Settings, trained: Start) -> Start:
-    """A new head, one layer of zeros, on the features of the trained network below its own head."""
+    """The setup for new tasks: a new linear head, initialised to zero, on the features of the trained network."""
     features = lambda x: trained.model.features(trained.theta, x)  # (T, n, d_{L-1})
     batch = replace(trained.batch, x_support=features(trained.batch.x_support), x_query=features(trained.batch.x_query))
     head = replace(family.sizes(settings), inputs=batch.x_support.shape[-1]).network((), settings.activation)
@@ -52,7 +52,7 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
 
 METHOD = Method(
     "transfer",
-    "one classifier of all training classes, with a new head from zeros for every new task",
+    "one classifier of all training classes; each new task gets a new head, initialised to zero",
     PlotStyle("transfer, new head", "#E69F00", (0, (3, 1, 1, 1, 1, 1)), "P"),
     gradient,
     sizes=sizes,

@@ -128,6 +128,7 @@ class Elementwise:
         RDz = RD * s1  # eq. 8; its last term is zero unless the activation is curved
         return add_in_place(RDz, D * self.s.second(z, a) * Rz) if self.s.curved else RDz, {}
 
+
 class Tape:
     """One sweep of a chain: output and tape of each layer, and D of each output, set by the backward sweep.
 

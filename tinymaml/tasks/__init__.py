@@ -1,4 +1,4 @@
-"""Distributions over tasks. One file is one family, and `FAMILIES` lists them; a `TaskBatch` is the data of a meta-update."""
+"""Distributions over tasks, one family per file, listed in `FAMILIES`; a `TaskBatch` is the data of one outer step."""
 
 from tinymaml import validate
 from tinymaml.tasks import glyphs, navigation, omniglot, planes, sequences, sinusoids
@@ -16,10 +16,10 @@ __all__ = [
     "TaskBatch", "named", "nearest_neighbour", "pool", "split", "task_blind", "with_task_params",
 ]  # fmt: skip
 
-# the first is the default
+# the first one is the default
 FAMILIES = (sinusoids.FAMILY, planes.FAMILY, sequences.FAMILY, navigation.FAMILY, glyphs.FAMILY, omniglot.FAMILY)
 
 
 def named(name: str) -> Family:
-    """The family of this name; ValueError with all names if there is none."""
+    """The family with this name; ValueError, which lists all names, for an unknown one."""
     return validate.named("family", name, FAMILIES)

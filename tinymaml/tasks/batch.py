@@ -1,4 +1,4 @@
-"""A batch of tasks: each with a support set to adapt on and a query set to be evaluated on."""
+"""A batch of tasks, each with a support set for adaptation and a query set for evaluation."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ ARRAYS = ("x_support", "y_support", "x_query", "y_query")
 class TaskBatch:
     """T tasks. Axis 0 is the task and axis 1 the example, in all four arrays.
 
-    x_support (T, K, ...), y_support (T, K, ...)    the examples to adapt on
-    x_query   (T, Q, ...), y_query   (T, Q, ...)    the examples to evaluate the adapted parameters on
-    task_params    what the tasks were made from, such as a `Sinusoid`; no learner sees it
+    x_support (T, K, ...), y_support (T, K, ...)    the examples for adaptation
+    x_query   (T, Q, ...), y_query   (T, Q, ...)    the examples for evaluating the adapted parameters
+    task_params    the true parameters of the tasks, such as a `Sinusoid`, which learners do not see
     """
 
     x_support: np.ndarray
@@ -52,23 +52,23 @@ class TaskBatch:
         return len(self.x_support)
 
     def __getitem__(self, tasks: slice) -> TaskBatch:
-        """Some of the tasks: `batch[3:4]` is a batch of one."""
+        """A slice of the tasks: `batch[3:4]` is a batch of one task."""
         if not isinstance(tasks, slice):
             raise TypeError(f"a batch is cut with a slice, not with {validate.brief(tasks)}: use batch[3:4] for one task")
         params = None if self.task_params is None else self.task_params[tasks]
         return TaskBatch(*(getattr(self, name)[tasks] for name in ARRAYS), params)
 
     def map(self, f: Callable[[np.ndarray], np.ndarray]) -> TaskBatch:
-        """The batch of f of each of the four arrays, without `task_params`."""
+        """A batch with f applied to each of the four arrays; `task_params` is dropped."""
         return TaskBatch(*(f(getattr(self, name)) for name in ARRAYS))
 
     def repeat(self, copies: int) -> TaskBatch:
-        """All tasks, then all tasks again: copies * T tasks."""
+        """The T tasks repeated `copies` times in sequence: copies * T tasks."""
         return self.map(lambda array: np.concatenate([array] * copies))
 
 
 def select(tasks: slice | int, *params: np.ndarray) -> list[np.ndarray]:
-    """Task parameters (T, 1, ...) of some tasks, or with an index those of one task, (...)."""
+    """Task parameters (T, 1, ...) of a slice of the tasks, or (...) of the one task with this index."""
     if np.ndim(params[0]) < 2:
         raise TypeError("these are the parameters of one task, which have no task axis: use them as they are")
     if isinstance(tasks, slice):
@@ -79,7 +79,7 @@ def select(tasks: slice | int, *params: np.ndarray) -> list[np.ndarray]:
 
 
 def map_inputs(batch: TaskBatch, params: type, f: Callable[[np.ndarray], np.ndarray]) -> TaskBatch:
-    """The batch with the inputs f(x_support) and f(x_query); TypeError unless its `task_params` are of this type."""
+    """The batch with inputs f(x_support) and f(x_query); TypeError unless its `task_params` have the type `params`."""
     if not isinstance(batch.task_params, params):
         got = validate.brief(batch.task_params)
         raise TypeError(f"task_params of the batch is {got}, expected a {params.__name__}: sample from its own family")

@@ -1,12 +1,12 @@
 """N-way K-shot classification: a task is N classes with K support and Q query examples each (section 5.2).
 
-The *source* of the classes is an array (classes, examples, ...), or an infinite family of classes, such as `Planes` or
-`Glyphs`: any object with two methods,
+The *source* of the classes is an array (classes, examples, ...), or an infinite family of classes such as `Planes` or
+`Glyphs`, that is, any object with two methods:
 
     classes(rng, shape)                     new classes, an array whose leading axes are `shape`
     examples(rng, classes, count, dtype)    `count` new examples of each class, (*shape, count, ...)
 
-Labels are local to an episode: a class is 2 in one and 4 in another, and only the support set tells which.
+Labels are local to an episode: a class can have label 2 in one and 4 in another; only the support set reveals it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tinymaml.tasks.batch import TaskBatch
 class Episodes:
     """The distribution over N-way tasks, N = `ways`, whose classes come from `source`.
 
-    An array of uint8 holds grey levels and is scaled by 1 / 255, so that a large pool of images stays small.
+    An array of uint8 contains grey levels, which samples scale by 1 / 255; so a large pool of images needs little memory.
     With `shuffled=False`, for an array only, class c has the label c mod N in every task: a learner can then
     memorise the classes and need not adapt. It demonstrates that collapse.
 
@@ -53,12 +53,12 @@ class Episodes:
     def sample(
         self, rng: np.random.Generator, *, tasks: int = 25, shots: int = 1, queries: int = 5, dtype: type = np.float64
     ) -> TaskBatch:
-        """`tasks` tasks at once, with `shots` support and `queries` query examples of each of their N classes.
+        """A batch of `tasks` tasks, with `shots` support and `queries` query examples of each of the N classes of a task.
 
         x_support (tasks, N * shots, ...) and one-hot y_support (tasks, N * shots, N), ordered by label; x_query and
-        y_query likewise. The classes of a task differ, and so do all its examples. task_params[t, i] is the class with
-        label i in task t: its index in the array, or the class as the family drew it.
-        ValueError if shots + queries exceeds the number of examples of a class of the array.
+        y_query likewise. The classes of a task are distinct, and so are its examples. task_params[t, i] is the class with
+        label i in task t: its index in the array, or the class that the family drew.
+        ValueError if shots + queries exceeds the number of examples per class of the array.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -92,7 +92,7 @@ class Episodes:
 def pool(source: Any, rng: np.random.Generator, *, classes: int, examples: int, dtype: type = np.float32) -> np.ndarray:
     """A fixed set of classes drawn once from an infinite family: an array (classes, examples, ...), a source for `Episodes`.
 
-    Sampling from it is fast, also for a family that is slow to draw.
+    Sampling from the pool is fast even if drawing from the family is slow.
     """
     _check_family(source)
     rng, dtype = validate.generator(rng), validate.precision(dtype)
@@ -101,9 +101,9 @@ def pool(source: Any, rng: np.random.Generator, *, classes: int, examples: int, 
 
 
 def split(rng: np.random.Generator, array: np.ndarray, train: int) -> tuple[np.ndarray, np.ndarray]:
-    """`train` random classes of an array (classes, examples, ...) to meta-train on, and all others to meta-test on.
+    """Split an array (classes, examples, ...) into `train` random classes for meta-training and the rest for meta-testing.
 
-    ValueError unless both parts have a class.
+    ValueError if one of the two parts would be empty.
     """
     _check_array(array)
     rng = validate.generator(rng)
@@ -114,10 +114,10 @@ def split(rng: np.random.Generator, array: np.ndarray, train: int) -> tuple[np.n
 
 
 def nearest_neighbour(batch: TaskBatch) -> np.ndarray:
-    """The target of the nearest support example of each query example, one-hot (T, N * Q, N) like y_query.
+    """For each query example the target of its nearest support example, one-hot (T, N * Q, N) like y_query.
 
-    Nearest in Euclidean distance of the inputs; ties go to the first. It learns nothing. Its accuracy is
-    `(prediction.argmax(-1) == batch.y_query.argmax(-1)).mean()`.
+    The distance is Euclidean, between inputs; of equal distances the first example wins. Nothing is learned. The accuracy
+    is `(prediction.argmax(-1) == batch.y_query.argmax(-1)).mean()`.
     """
     tasks = len(batch)
     support, query = (x.reshape(tasks, x.shape[1], -1) for x in (batch.x_support, batch.x_query))

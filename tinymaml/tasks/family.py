@@ -1,6 +1,6 @@
-"""`Family`: all that training, comparison, figures and the command line need to know of a family of tasks.
+"""`Family`: the description of a family of tasks that training, comparison, figures and the command line use.
 
-A new family is a new file in this folder that ends in `FAMILY = Family(...)`, and one name in `tinymaml/tasks/__init__.py`.
+To add a family, add a file to this folder that ends in `FAMILY = Family(...)`, and list it in `tinymaml/tasks/__init__.py`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Published:
-    """A paper's result under these `settings`, fields or options by name: {steps: value in the units of our tables}."""
+    """A published result: {steps: value in the units of our tables}, and its `settings`, {field or option: value}."""
 
     settings: Mapping[str, Any]
     values: Mapping[int, float]
@@ -64,23 +64,23 @@ class Family:
     name, help         its name, and a sentence for --help
     title              title(settings): the heading of tables, such as "5-shot sinusoids"
     sizes              sizes(settings): a `ModelSpec`, or another object with its method `network`
-    metric             the metric of new tasks
+    metric             the metric that is evaluated on new tasks
     training           training(settings): a source of tasks to train on
     testing            testing(settings): a source of new tasks, the same for every method
-    test_tasks, test_queries    the number of new tasks in a comparison, and of their query examples
-    figures            {file name: f}: f(comparison) is a figure, or None if there is nothing to draw
-    report_steps       the numbers of steps in tables, of 0 to 10
-    defaults           its own defaults of settings
-    shots              the values of --shots that a comparison runs by default, if not only the default
+    test_tasks, test_queries    the number of new tasks in a comparison, and of query examples per task or per class
+    figures            {file name: f}: f(comparison) returns a figure, or None if there is nothing to draw
+    report_steps       the numbers of inner steps that tables show, between 0 and 10
+    defaults           {setting: value} where its default differs from that of `Settings` or of the option
+    shots              the values of --shots that a comparison runs by default; empty: only the default of `shots`
     options            the settings that only some families have
-    training_only      those of them that do not change new tasks
-    baselines          predictors without adaptation
-    paper              the results of Finn, Abbeel and Levine (2017), each under all settings that it depends on
+    training_only      the names of options that affect training tasks but not new tasks
+    baselines          predictors without training and adaptation
+    paper              the results of Finn, Abbeel and Levine (2017), each with all settings that it depends on
     with_task_params   with_task_params(batch): the tasks with their parameters appended to the inputs, for the oracle
-    scratch            scratch(settings, tasks, queries): the least number of bytes for drawing tasks, besides the tasks
-    classes            classes(settings): the training classes (classes, examples, ...), if the tasks are made of classes
-    content            content(settings): a digest of the files in the folder of the option `data`, if it has one; it identifies
-                       the data of a run wherever they are
+    scratch            scratch(settings, tasks, queries): a lower bound on the bytes for drawing tasks, without the tasks
+    classes            classes(settings): the training classes (classes, examples, ...), for tasks made of classes
+    content            content(settings): a digest of the files in the folder of the option `data`, for a family with this
+                       option; it identifies the data of a run independently of the folder
     """
 
     name: str
@@ -106,23 +106,23 @@ class Family:
     content: Callable[[Settings], str] | None = None
 
     def reported(self, settings: Settings) -> Mapping[int, float] | None:
-        """The paper's result for this task, network and method, {steps: value}, or None."""
-        asked = as_dict(settings).items()
-        return next((each.values for each in self.paper if each.settings.items() <= asked), None)
+        """The paper's result for these settings, {steps: value}, or None if there is none."""
+        given = as_dict(settings).items()
+        return next((each.values for each in self.paper if each.settings.items() <= given), None)
 
 
-# -- what their figures share ------------------------------------------------------------------------------------
+# -- shared by the figures ---------------------------------------------------------------------------------------
 
 
 def drawn_starts(comparison: Any) -> dict[str, Any]:
-    """The `Start` of MAML and of pre-training where they were compared, else of the first two methods."""
+    """The `Start` of MAML and of pre-training if the comparison includes one of them, else of its first two methods."""
     starts = comparison.starts
     names = [name for name in ("maml", "pretraining") if name in starts] or list(starts)[:2]
     return {name: starts[name] for name in names}
 
 
 def adapted_by_steps(start: Any, tasks: int, *steps: int) -> dict[int, Parameters]:
-    """{k: theta_k} of the first new tasks for each of these numbers of steps, (tasks, ...)."""
+    """{k: theta_k} after each of these numbers of `steps`, for the first `tasks` new tasks: (tasks, ...)."""
     batch, theta = start.batch[:tasks], start.theta
     shared = theta.map(lambda array: np.broadcast_to(array, (len(batch), *array.shape)))
     return {

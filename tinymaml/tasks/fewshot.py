@@ -22,18 +22,21 @@ from tinymaml.tasks.episodes import Episodes, nearest_neighbour
 from tinymaml.tasks.family import Baseline, Family, ModelSpec, adapted_by_steps
 from tinymaml.training.evaluation import ACCURACY
 
-EXAMPLES = 20  # of each class in a pool, as in Omniglot
+EXAMPLES = 20  # per class of a pool, as in Omniglot
 
 OPTIONS = (
-    Option("ways", 5, "classes of a task, N", partial(validate.count, least=2)),
-    Option("classes", 0, "number of classes to train on (0: all)", partial(validate.count, least=0)),
-    Option("fixed_labels", False, "one label a training class in all tasks: MAML memorises (needs --classes)", validate.flag),
-)
+    Option("ways", 5, "classes per task, N", partial(validate.count, least=2)),
+    Option("classes", 0, "number of training classes (0: all)", partial(validate.count, least=0)),
+    Option(
+        "fixed_labels", False, "give a class the same label in all training tasks; MAML then memorises (needs --classes)",
+        validate.flag,
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Images(ModelSpec):
-    """A network for square images: an MLP of their pixels, or a CNN with a block for each hidden layer."""
+    """A network for square images: an MLP on the pixels, or a CNN with one block per entry of `hidden`."""
 
     model: str = "mlp"
 
@@ -46,16 +49,16 @@ class Images(ModelSpec):
 
 
 def of_images(blocks: int, filters: int = 16) -> tuple[Option, ...]:
-    """The options of a family of images: the model, with the defaults of a CNN, and the norm."""
+    """The options of a family of images: the model, with the defaults that `--model cnn` implies, and the norm."""
     cnn = {"hidden": (filters,) * blocks, "activation": "relu", "norm": "batch"}
     return (
-        Option("model", "mlp", "mlp, or cnn: a convolutional network", one_of("mlp", "cnn"), {"cnn": cnn}),
-        Option("norm", "none", "before every activation: batch, layer or none", one_of(*NORMS)),
+        Option("model", "mlp", "network: mlp, or cnn (convolutional)", one_of("mlp", "cnn"), {"cnn": cnn}),
+        Option("norm", "none", "normalisation before every activation: batch, layer or none", one_of(*NORMS)),
     )
 
 
 def _enough(source: Any, settings: Settings, part: str) -> Any:
-    """The source; ValueError if it is an array of fewer classes than a task has."""
+    """The source; ValueError if it is an array with fewer classes than a task needs."""
     ways, advice = settings.options["ways"], {"train": "ask for more --classes", "test": "train on fewer --classes"}
     if isinstance(source, np.ndarray) and len(source) < ways:
         raise ValueError(
@@ -70,7 +73,7 @@ def nearest_accuracy(batch: TaskBatch) -> np.ndarray:
 
 
 def chance_accuracy(batch: TaskBatch) -> np.ndarray:
-    """The accuracy of a guess among the N classes of each task, (T,)."""
+    """The expected accuracy of a uniform guess among the N classes, 1 / N for each task, (T,)."""
     return np.full(len(batch), 1 / batch.y_query.shape[-1])
 
 
@@ -104,7 +107,7 @@ def episode(comparison: Any) -> Any:
 
 
 def filters(comparison: Any) -> Any:
-    """The kernels of the first layer before and after a first step, of the first method with a CNN; None without a CNN."""
+    """The first-layer kernels of the first method with a CNN, before and after its first step; None without a CNN."""
     from tinymaml.plot import classes as class_plots
 
     convolutional = lambda start: isinstance(start.network.layers[0], Patches)
@@ -128,10 +131,10 @@ def classification(
     pooled: Callable[[Settings], int] = lambda settings: 0,
     **more: Any,
 ) -> Family:
-    """The family of N-way tasks whose classes come from `training(settings)` and, new ones, from `testing(settings)`.
+    """A family of N-way tasks: training tasks have classes from `training(settings)`, new tasks from `testing(settings)`.
 
-    Both are sources for `Episodes`; `inputs` is the width of an example, pooled(settings) the number of classes that are drawn
-    at once and cached. `more` are further fields of `Family`; the training classes are by default those of `training`.
+    Both return a source for `Episodes`. `inputs` is the number of features of an example; pooled(settings) is the number of
+    classes that are drawn at once and cached. `more` are other fields of `Family`; `classes` is `training` by default.
     """
     shared = {
         "classes": training, "shots": (1, 5), "figures": {"episode.png": episode, "filters.png": filters},

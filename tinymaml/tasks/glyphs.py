@@ -1,8 +1,8 @@
-"""Synthetic handwriting: every class is a random character of a few smooth strokes.
+"""Synthetic handwriting: every class is a random character made of a few smooth strokes.
 
-A character is the control points of its strokes. An example is a random distortion: the control points jitter, the character
-is slanted, stretched and shifted, the pen radius varies. A dot of ink is a Gaussian, which is separable, so an image is one
-matrix product.
+A character is represented by the control points of its strokes. An example is a random distortion: the control points
+jitter, the character is slanted, stretched and shifted, and the pen radius varies. A dot of ink is a Gaussian, which is
+separable, so drawing an image is one matrix product.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinymaml.settings import Settings, rng_for
 from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool, split
 
-STROKES, CONTROLS, DOTS = 3, 5, 36  # the most strokes; the control points of a stroke, and its dots
+STROKES, CONTROLS, DOTS = 3, 5, 36  # strokes of a character at most; control points and dots per stroke
 EDGE = 1.5  # the canvas spans [-EDGE, EDGE], an undistorted character [-1, 1]
 TEST_CLASSES = 500  # characters to test on
 CHUNK = 256  # images drawn at a time, which fit into the processor's cache
@@ -25,7 +25,7 @@ CHUNK = 256  # images drawn at a time, which fit into the processor's cache
 
 @dataclass(frozen=True)
 class Glyphs:
-    """The family of random characters as grey images of `size` x `size` pixels, ink 1 on a background of 0, row by row.
+    """The family of random characters as grey images of `size` x `size` pixels, row by row, ink 1 on background 0.
 
     jitter           of each control point
     shift            of the whole character
@@ -48,19 +48,19 @@ class Glyphs:
     def classes(self, rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
         """New characters: the control points of their strokes (*shape, 3, 5, 2), x to the right and y down, in [-1, 1].
 
-        One to three strokes; a missing stroke has all its points in one place, no length and no ink.
+        A character has one to three strokes; the points of a missing stroke coincide, so it has no length and no ink.
         """
         rng, shape = validate.generator(rng), (*validate.shape(shape), STROKES)
-        # a stroke starts in a random direction and turns by a similar angle at every point; every third bends back
-        turn = rng.normal(0, 0.7, (*shape, 1)) + rng.normal(0, 0.3, (*shape, CONTROLS - 1))
-        turn[..., CONTROLS // 2:] *= rng.choice([1, 1, -1], (*shape, 1))
-        angle = rng.uniform(0, 2 * np.pi, (*shape, 1)) + turn.cumsum(-1)
+        # a stroke starts in a random direction and bends by a similar angle at every point; one in three bends back
+        bend = rng.normal(0, 0.7, (*shape, 1)) + rng.normal(0, 0.3, (*shape, CONTROLS - 1))
+        bend[..., CONTROLS // 2:] *= rng.choice([1, 1, -1], (*shape, 1))
+        angle = rng.uniform(0, 2 * np.pi, (*shape, 1)) + bend.cumsum(-1)
         pieces = rng.uniform(0.5, 1, (*shape, 1, 1)) * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
         strokes = np.concatenate([np.zeros_like(pieces[..., :1, :]), pieces.cumsum(-2)], axis=-2)
 
-        # the second and third touch or cross the first: one of their points lies on one of its points
+        # the second and third stroke touch or cross the first: each has one point in common with it
         own, of_first = rng.integers(0, CONTROLS, (2, *shape, 1, 1))
-        own[..., 0, :, :] = of_first[..., 0, :, :]  # the first stays where it is
+        own[..., 0, :, :] = of_first[..., 0, :, :]  # the first stroke does not move
         move = np.take_along_axis(strokes[..., :1, :, :], of_first, axis=-2) - np.take_along_axis(strokes, own, axis=-2)
         number = rng.choice([1, 2, 3], (*shape[:-1], 1, 1, 1), p=[0.15, 0.5, 0.35])
         strokes = np.where(np.arange(STROKES)[:, None, None] < number, strokes + move, strokes[..., :1, :1, :])
@@ -97,11 +97,11 @@ def ink(curves: np.ndarray, pen: np.ndarray, size: int) -> np.ndarray:
     n, pixels = len(curves), np.linspace(-EDGE, EDGE, size, dtype=curves.dtype)
     before, after = curves[:, :, :-1], curves[:, :, 1:]
     dots = ((before + after) / 2).reshape(n, -1, 2)
-    length = np.sqrt(((after - before) ** 2).sum(-1)).reshape(n, -1, 1)  # of curve a dot, (n, dots, 1)
+    length = np.sqrt(((after - before) ** 2).sum(-1)).reshape(n, -1, 1)  # of the curve that a dot covers, (n, dots, 1)
 
     def profile(axis: int) -> np.ndarray:
         squared = ((dots[..., axis, None] - pixels) / pen) ** 2
-        return np.exp(-0.5 * np.minimum(squared, 60))  # (n, dots, size); numbers near the smallest float are slow to multiply
+        return np.exp(-0.5 * np.minimum(squared, 60))  # (n, dots, size); the minimum avoids subnormal numbers, which are slow
 
     flow = (length / pen * profile(1)).swapaxes(1, 2) @ profile(0)  # (n, size, size), the sum over dots
     return 1 - np.exp(-flow)  # ink saturates
@@ -115,7 +115,7 @@ def _catmull_rom(controls: int, dots: int) -> np.ndarray:
     cubics = np.stack([-u + 2 * u**2 - u**3, 2 - 5 * u**2 + 3 * u**3, u + 4 * u**2 - 3 * u**3, u**3 - u**2]) / 2
     matrix = np.zeros((dots, controls + 2))
     np.put_along_axis(matrix, piece[:, None] + np.arange(4), cubics.T, axis=1)
-    ends = np.eye(controls + 2)[:, 1:-1]  # the missing neighbour of an end is the mirror image of the other
+    ends = np.eye(controls + 2)[:, 1:-1]  # an end point has one neighbour; its mirror image replaces the missing one
     ends[0, :2], ends[-1, -2:] = (2, -1), (-1, 2)
     return matrix @ ends
 

@@ -1,8 +1,8 @@
 """Navigation in a plane: a task is an unobserved goal; the cost is the squared distance to it.
 
-A point starts near the origin and is steered by a linear-Gaussian policy, whose expected cost and its derivatives
-are in closed form (`rl/exact.py`): reinforcement learning with exact expectations. The paper's form of the task
-(section 5.3.1), with a neural policy and sampled episodes, is in `rl/sampled.py`.
+A linear-Gaussian policy steers a point that starts near the origin. The expected cost and its derivatives have a closed
+form (`rl/exact.py`): reinforcement learning with exact expectations. The paper's version of the task (section 5.3.1), with
+a neural policy and sampled episodes, is in `rl/sampled.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tinymaml.training.evaluation import Metric
 
 @dataclass(frozen=True)
 class Goal:
-    """The task of being at `position`, (2,) for one task or (T, 1, 2) for T, after each of `horizon` moves."""
+    """A task: be at `position` after each of `horizon` moves; position is (2,) for one task, (T, 1, 2) for T tasks."""
 
     position: np.ndarray
     horizon: int = LinearPolicy.horizon
@@ -35,7 +35,7 @@ class Goal:
         validate.count("horizon", self.horizon)
 
     def __getitem__(self, tasks: slice | int) -> Goal:
-        """Some of the T tasks, or with an index the one task with its two numbers."""
+        """A slice of the T tasks, or the one task with this index, whose position is (2,)."""
         return Goal(*select(tasks, self.position), self.horizon)
 
 
@@ -55,9 +55,9 @@ class Navigation:
     def sample(
         self, rng: np.random.Generator, *, tasks: int = 20, shots: int = 5, queries: int = 10, dtype: type = np.float64
     ) -> TaskBatch:
-        """`tasks` tasks at once, with `shots` starts to adapt from and `queries` others: x_support (tasks, shots, 2) ...
+        """A batch of `tasks` tasks, with `shots` support and `queries` query starts each: x_support (tasks, shots, 2) ...
 
-        y repeats the goal of a task for each of its starts. `task_params` is the `Goal` that made the batch.
+        y repeats the goal of a task for each of its starts. `task_params` is the `Goal` of the batch.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -69,7 +69,7 @@ class Navigation:
 
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The tasks with the goal appended to x, which becomes (T, n, 4): the inputs of the oracle."""
+    """The batch with the goal appended to x, now (T, n, 4): the inputs of the oracle."""
 
     def append(x: np.ndarray) -> np.ndarray:
         goals = np.broadcast_to(batch.task_params.position.astype(x.dtype), x.shape)
@@ -79,12 +79,12 @@ def with_task_params(batch: TaskBatch) -> TaskBatch:
 
 
 def oracle_cost(batch: TaskBatch) -> np.ndarray:
-    """The least expected cost of an episode, (T,): every move ends at the goal up to its noise, 2 sigma^2."""
+    """The minimal expected cost of an episode, (T,): every move ends at the goal plus noise, which costs 2 sigma^2."""
     return np.full(len(batch), 2 * LinearPolicy.noise**2 * batch.task_params.horizon)
 
 
 def unadapted_cost(batch: TaskBatch) -> np.ndarray:
-    """The least expected cost of one policy for all goals, (T,): every move ends at their mean, the origin."""
+    """The expected cost, (T,), of the best single policy for all goals: every move ends at their mean, the origin."""
     return oracle_cost(batch) + batch.task_params.horizon * (batch.task_params.position**2).sum((1, 2))
 
 
@@ -103,7 +103,7 @@ class ModelSpec:
 
 
 def source(settings: Any) -> Navigation:
-    """The tasks of these settings."""
+    """The distribution over tasks with the horizon of the settings."""
     return Navigation(horizon=settings.options["horizon"])
 
 
@@ -131,7 +131,7 @@ FAMILY = Family(
     report_steps=(0, 1, 2, 3, 10),
     figures={"trajectories.png": figure},
     defaults={"inner_lr": 0.1, "outer_lr": 0.01, "hidden": (), "tasks": 20, "iterations": 2000},
-    options=(Option("horizon", LinearPolicy.horizon, "moves of an episode", partial(validate.count, most=1000)),),
+    options=(Option("horizon", LinearPolicy.horizon, "moves per episode", partial(validate.count, most=1000)),),
     baselines=(
         Baseline("noise-alone", PlotStyle("knows the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), oracle_cost),
         Baseline("at-origin", PlotStyle("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), unadapted_cost),

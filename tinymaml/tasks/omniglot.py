@@ -1,12 +1,12 @@
 """Omniglot: 1623 handwritten characters of 50 alphabets, 20 drawings of each (Lake, Salakhutdinov, Tenenbaum 2015).
 
     omniglot = load("a folder")          # with images_background.zip and images_evaluation.zip, or both unpacked
-    train, test = omniglot.split(rng)    # the paper's: 1200 random characters to train on, the rest to test on
+    train, test = omniglot.split(rng)    # as in the paper: 1200 random characters for training, the rest for testing
     batch = Episodes(rotations(train)).sample(rng, tasks=32, shots=1, queries=1)
 
 The archives are at https://github.com/brendenlake/omniglot in the folder python. Images are uint8 (characters, drawings,
 784), 28 x 28 row by row, ink 255 on a background of 0; `Episodes` scales them to 1 and 0. A pixel is the mean of the area
-that it covers in the 105 x 105 original. Reading takes some seconds, so the images are cached beside the archive.
+that it covers in the 105 x 105 original. Reading takes some seconds, so the images are cached in the folder of the archive.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Omniglot:
         return np.concatenate([images for images in (self.background, self.evaluation) if images is not None])
 
     def split(self, rng: np.random.Generator, train: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """`train` random characters to meta-train on, and all others to meta-test on.
+        """Split all characters into `train` random ones for meta-training and the rest for meta-testing.
 
-        By default 1200 of 1623, as in the paper, and the same fraction of fewer: 713 of the 964 of the background set.
+        The default is 1200 of 1623, as in the paper, or the same fraction of a part: 713 of the 964 in the background set.
         """
         characters = self.characters
         if train is None:
@@ -63,9 +63,9 @@ class Omniglot:
 def load(path: str | Path, *, complete: bool = True) -> Omniglot:
     """Omniglot from a folder that holds the archives, zipped or unpacked, or from one of the archives itself.
 
-    complete    require every character of a set and 20 drawings of each; False accepts a part of a set
-    FileNotFoundError if there is no archive; ValueError for one that is damaged, incomplete, or something else.
-    A cache that is damaged, or was made from other files, is replaced; a warning says if it cannot be written.
+    complete    require all characters of a set and 20 drawings of each; False accepts a part of a set
+    FileNotFoundError if there is no archive; ValueError if it is damaged, incomplete, or not Omniglot.
+    A cache that is damaged or was made from other files is replaced. A warning is issued if it cannot be written.
     """
     path = Path(os.path.expanduser(path))  # unchanged if there is no such user
     archives = {name: archive for name in SETS if (archive := _archive(path, name))}
@@ -104,7 +104,7 @@ def _archive(path: Path, name: str) -> Path | None:
 
 
 def _cached(archive: Path, name: str) -> np.ndarray:
-    """The images of one set: from the cache if its stamp is right, else from the archive, and then cached."""
+    """The images of one set: from the cache if its stamp matches, else from the archive; these are then cached."""
     files, cache = _files(archive, name), archive.parent / f"{name}_{SIDE}x{SIDE}.npz"
     try:
         if cache.is_file():  # opening a named pipe would block
@@ -246,7 +246,7 @@ _CONVOLUTIONAL = {"model": "cnn", "hidden": (64,) * 4}
 
 FAMILY = fewshot.classification(
     "omniglot",
-    "N-way K-shot classification of handwritten characters of 50 alphabets, with their rotations as further classes",
+    "N-way K-shot classification of handwritten characters from 50 alphabets; rotations are additional classes",
     inputs=SIDE**2,
     training=lambda settings: _of_settings(settings)[0],
     testing=lambda settings: _of_settings(settings)[1],
@@ -255,7 +255,7 @@ FAMILY = fewshot.classification(
     defaults={
         "iterations": 12_000, "outer_lr": 0.003, "half_life": 3000, "hidden": (256, 128, 64, 64), "tasks": 16, "queries": 3,
     },
-    options=(*fewshot.of_images(blocks=4), Option("data", "", "the folder that holds images_background.zip", _folder)),
+    options=(*fewshot.of_images(blocks=4), Option("data", "", "folder that contains images_background.zip", _folder)),
     report_steps=(0, 1, 3, 5, 10),
     paper=(  # table 1
         _published(5, 1, 3, 89.7, **_DENSE), _published(5, 5, 3, 97.5, **_DENSE),

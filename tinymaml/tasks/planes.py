@@ -1,8 +1,8 @@
-"""A toy distribution: classes that differ in a hidden plane only, among eight dimensions of noise.
+"""A toy distribution: classes differ only in a signal plane, which a rotation mixes with eight dimensions of noise.
 
-A class is a point of the *signal plane*. Its examples lie close to that point in the plane; in eight *nuisance* dimensions
+A class is a point of the *signal plane*. In the plane its examples lie close to that point; in eight *nuisance* dimensions
 they are noise. A fixed rotation mixes all ten dimensions. The noise outweighs the signal, so the nearest support example
-mostly has another class; a learner that has found the plane, over many tasks, needs a single example of each class.
+mostly belongs to another class; a learner that has found the plane over many tasks needs only one example of each class.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool
 
 SIGNAL, NUISANCE = 2, 8  # dimensions
-LABELLED = 200  # classes of a classifier of all classes, when tasks are drawn from an infinite number
+LABELLED = 200  # training classes for `transfer` if the tasks have infinitely many classes
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _pool(seed: int, classes: int) -> np.ndarray:
 
 
 def _training(settings: Settings) -> Planes | np.ndarray:
-    """An infinite number of classes, or a pool of `--classes` classes."""
+    """The infinite family of classes, or a pool of `--classes` classes."""
     if settings.options["classes"]:
         return _pool(settings.seed, settings.options["classes"])
     if settings.options["fixed_labels"]:
@@ -89,7 +89,7 @@ def _training(settings: Settings) -> Planes | np.ndarray:
 
 
 def figure(comparison: Any) -> Any:
-    """The decision regions in the signal plane before and after a first step, of the first method that takes raw inputs."""
+    """Decision regions in the signal plane, before and after the first step of the first method that takes raw inputs."""
     from tinymaml.plot import classes as class_plots
 
     raw = lambda start: np.shares_memory(start.batch.x_query, comparison.batch.x_query)
@@ -106,7 +106,7 @@ def figure(comparison: Any) -> Any:
 
 FAMILY = fewshot.classification(
     "planes",
-    "N-way K-shot classification of points whose class shows in a plane hidden among eight dimensions of noise",
+    "N-way K-shot classification of points: a signal plane mixed with eight dimensions of noise",
     inputs=SIGNAL + NUISANCE,
     training=_training,
     testing=lambda settings: Planes(),

@@ -1,6 +1,6 @@
 """Sequences filtered by an unknown filter: y_t = w_0 x_t + w_1 x_{t-1} + w_2 x_{t-2}, for a recurrent network.
 
-A task is a filter, to be identified from a few sequences. It needs a memory of two steps.
+A task is a filter, which the learner identifies from a few sequences. It requires a memory of two steps.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def delayed(x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Filter:
-    """The task y_t = sum_k w_k x_{t-k}. One task from its taps w (3,), T tasks from an array (T, 1, 3).
+    """The task y_t = sum_k w_k x_{t-k}, with taps w (3,) for one task, (T, 1, 3) for T tasks.
 
     >>> Filter(np.array([1.0, 0.5, 0.0]))(np.array([2.0, 0.0, 4.0]))
     array([2., 1., 4.])
@@ -47,7 +47,7 @@ class Filter:
         return (delayed(x) @ self.taps[..., None])[..., 0]
 
     def __getitem__(self, tasks: slice | int) -> Filter:
-        """Some of the T tasks, or with an index the one task with its three taps."""
+        """A slice of the T tasks, or the one task with this index, whose taps are (3,)."""
         return Filter(*select(tasks, self.taps))
 
 
@@ -63,9 +63,9 @@ class Filters:
     def sample(
         self, rng: np.random.Generator, *, tasks: int = 25, shots: int = 5, queries: int = 10, dtype: type = np.float64
     ) -> TaskBatch:
-        """`tasks` tasks at once, each with `shots` support and `queries` query sequences: x_support (tasks, shots, steps) ...
+        """A batch of `tasks` tasks, with `shots` support and `queries` query sequences each: x_support (tasks, shots, steps) ...
 
-        `task_params` is the `Filter` that made the batch.
+        `task_params` is the `Filter` of the batch.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -77,7 +77,7 @@ class Filters:
 
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The tasks with the three taps appended to x at every step, which becomes (T, n, 4 steps): the inputs of the oracle."""
+    """The batch with the three taps appended to every x_t, x now (T, n, 4 steps): the inputs of the oracle."""
 
     def append(x: np.ndarray) -> np.ndarray:
         taps = np.broadcast_to(batch.task_params.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
@@ -122,10 +122,10 @@ def figure(comparison: Any) -> Any:
 
 FAMILY = Family(
     "sequences",
-    "regression of sequences filtered by an unknown filter of three taps, for a recurrent network",
+    "regression with a recurrent network: sequences filtered by an unknown three-tap filter",
     title=lambda settings: f"{settings.shots}-shot sequences",
     sizes=lambda settings: ModelSpec(Filters().steps, Filters().steps, Filters().steps),
-    metric=Metric("mean squared error a step", lambda here, y: loss(here, y) / y.shape[-1], digits=3),
+    metric=Metric("mean squared error per step", lambda here, y: loss(here, y) / y.shape[-1], digits=3),
     training=lambda settings: Filters(),
     testing=lambda settings: Filters(),
     test_tasks=1000,

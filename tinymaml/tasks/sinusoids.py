@@ -13,12 +13,12 @@ from tinymaml.tasks.batch import TaskBatch, map_inputs, select
 from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
-DRAWS = 100  # attempts to draw query points that are no support points
+DRAWS = 100  # attempts to draw query points that differ from the support points
 
 
 @dataclass(frozen=True)
 class Sinusoid:
-    """The task y = A sin(x - phi). One task from two numbers, T tasks from two arrays (T, 1, 1).
+    """The task y = A sin(x - phi), with two numbers for one task, two arrays (T, 1, 1) for T tasks.
 
     >>> float(Sinusoid(amplitude=2.0, phase=0.0)(np.pi / 2))
     2.0
@@ -40,7 +40,7 @@ class Sinusoid:
         return self.amplitude * np.sin(x - self.phase)
 
     def __getitem__(self, tasks: slice | int) -> Sinusoid:
-        """Some of the T tasks, or with an index the one task with its two numbers."""
+        """A slice of the T tasks, or the one task with this index, which has two numbers."""
         amplitude, phase = select(tasks, self.amplitude, self.phase)
         return Sinusoid(amplitude, phase) if isinstance(tasks, slice) else Sinusoid(amplitude.item(), phase.item())
 
@@ -65,9 +65,9 @@ class Sinusoids:
     def sample(
         self, rng: np.random.Generator, *, tasks: int = 25, shots: int = 10, queries: int = 10, dtype: type = np.float64
     ) -> TaskBatch:
-        """`tasks` tasks at once, each with `shots` support and `queries` query points: x_support (tasks, shots, 1) ...
+        """A batch of `tasks` tasks, with `shots` support and `queries` query points each: x_support (tasks, shots, 1) ...
 
-        A query point is never a support point of the same task. `task_params` is the `Sinusoid` that made the batch.
+        A query point is never a support point of the same task. `task_params` is the `Sinusoid` of the batch.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
         tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
@@ -91,7 +91,7 @@ class Sinusoids:
 
 
 def _taken(x: np.ndarray, shots: int) -> np.ndarray:
-    """Where in x (T, n, 1) a query point equals a support point of its task, which happens in float32."""
+    """The mask of the query points in x (T, n, 1) that equal a support point of their task, which happens in float32."""
     taken, in_order = np.zeros(x.shape, bool), np.sort(x[..., 0], axis=1)
     equal = in_order[:, 1:] == in_order[:, :-1]
     for t in np.flatnonzero(equal.any(1)):
@@ -100,7 +100,7 @@ def _taken(x: np.ndarray, shots: int) -> np.ndarray:
 
 
 def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The tasks with amplitude and phase appended to x, which becomes (T, n, 3): the inputs of the oracle."""
+    """The batch with amplitude and phase appended to x, now (T, n, 3): the inputs of the oracle."""
 
     def append(x: np.ndarray) -> np.ndarray:
         params = np.concatenate([batch.task_params.amplitude, batch.task_params.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
