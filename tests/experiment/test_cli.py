@@ -233,3 +233,15 @@ def test_the_oracle_is_judged_as_it_stands(tmp_path, capsys):
 
 def test_without_a_command_it_says_what_there_is(capsys):
     refused(capsys, [], "COMMAND")
+
+
+def test_an_error_of_python_says_where_it_is_and_one_of_ours_does_not(monkeypatch, tmp_path, capsys):
+    def broken(model, settings):
+        return lambda theta, batch, iteration: "a" + 1
+
+    monkeypatch.setattr("tinymaml.experiment.run.gradient", lambda settings: broken(None, settings))
+    assert main(["train", "--iterations", "1", "--quiet", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"(TypeError in {__file__}, line " in said
+    assert main(["train", "--shots", "-1"]) == 2
+    assert ", line " not in capsys.readouterr().err

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,7 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = f" ({error})" if str(error) else ""
         return _fail(f"a number is too large for the memory of this machine{what}: lower it", 2)
     except (ValueError, TypeError, OSError, Diverged) as error:
-        return _fail(str(error), 1 if isinstance(error, Diverged) else 2)
+        return _fail(f"{error}{_where(error)}", 1 if isinstance(error, Diverged) else 2)
+
+
+def _where(error: Exception) -> str:
+    """The file and line of an error of Python or NumPy, a bug perhaps in a method or family of one's own; "" if we raised it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    ours = isinstance(error, OSError) or (last.line or "").startswith("raise")
+    return "" if ours else f" ({type(error).__name__} in {last.filename}, line {last.lineno})"
 
 
 def _fail(sentence: str, status: int) -> int:
