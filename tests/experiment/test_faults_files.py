@@ -325,7 +325,7 @@ def test_what_is_no_regular_file_is_never_opened(tmp_path, kind, place):
         with pytest.raises(ValueError, match=r"images_background\.zip (is neither a file nor a folder|holds no )"):
             load(tmp_path, complete=False)
     elif place == "cache" and kind == "directory":
-        with pytest.warns(UserWarning, match="cannot be kept"):
+        with pytest.warns(UserWarning, match="cannot be cached"):
             np.testing.assert_array_equal(load(tmp_path, complete=False).background, images)
     else:
         np.testing.assert_array_equal(load(tmp_path, complete=False).background, images)
