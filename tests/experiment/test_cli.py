@@ -184,8 +184,8 @@ def test_a_rate_is_refused_where_new_tasks_are_adapted_to_at_rates_that_are_kept
     assert main(["train", "--method", method, *more, *TINY, "--iterations", "1", "--out", out]) == 0
     few = [f"{out}/{method}.npz", "--tasks", "3", "--steps", "1"]
     assert main(["evaluate", *few]) == 0
-    assert "rates of its own" in capsys.readouterr().out
-    sentence = f"--inner-lr is 0.1, but {method} adapts at rates of its own: leave it out"
+    assert "its own learning rates" in capsys.readouterr().out
+    sentence = f"--inner-lr is 0.1, but {method} adapts with its own learning rates: leave it out"
     refused(capsys, ["evaluate", *few, "--inner-lr", "0.1"], sentence)
 
 

@@ -233,10 +233,10 @@ def test_a_damaged_checkpoint_is_refused_in_a_sentence_or_loads_as_it_was(whole)
     (lambda facts: facts.update(format="x"), "it is a 'x' and this version reads 'tinymaml checkpoint 4'"),
     (lambda facts: facts["settings"].update(dtype="float64"), "another architecture, in W1 of theta: train again"),
     (lambda facts: facts["settings"].update(hidden=[4]), "another architecture, in W1 of theta"),
-    (lambda facts: facts["settings"].pop("shots"), "settings make no sense here .they are of another version"),
-    (lambda facts: facts["settings"].update(more=1), "settings make no sense here .* unexpected keyword argument 'more'"),
-    (lambda facts: facts["settings"]["options"].pop("steps"), "settings make no sense here .they are of another version"),
-    (lambda facts: facts["settings"].update(hidden="ab"), "settings make no sense here .hidden is 'ab'"),
+    (lambda facts: facts["settings"].pop("shots"), "settings are not valid here .they belong to another version"),
+    (lambda facts: facts["settings"].update(more=1), "settings are not valid here .* unexpected keyword argument 'more'"),
+    (lambda facts: facts["settings"]["options"].pop("steps"), "settings are not valid here .they belong to another version"),
+    (lambda facts: facts["settings"].update(hidden="ab"), "settings are not valid here .hidden is 'ab'"),
 ])  # fmt: skip
 def test_a_whole_file_of_another_version_is_refused(whole, tmp_path, change, sentence):
     path = tmp_path / "maml.npz"
@@ -325,7 +325,7 @@ def test_what_is_no_regular_file_is_never_opened(tmp_path, kind, place):
         with pytest.raises(ValueError, match=r"images_background\.zip (is neither a file nor a folder|holds no )"):
             load(tmp_path, complete=False)
     elif place == "cache" and kind == "directory":
-        with pytest.warns(UserWarning, match="cannot be kept"):
+        with pytest.warns(UserWarning, match="cannot be cached"):
             np.testing.assert_array_equal(load(tmp_path, complete=False).background, images)
     else:
         np.testing.assert_array_equal(load(tmp_path, complete=False).background, images)

@@ -291,7 +291,7 @@ def test_subclasses_of_arrays_and_old_sources_of_random_numbers_are_told_what_to
 def test_a_batch_holds_a_task_and_an_example():
     some = lambda tasks, n: np.ones((tasks, n, 1))
     for sizes in ((0, 3), (2, 0)):
-        with pytest.raises(ValueError, match="expected one task and one example at least"):
+        with pytest.raises(ValueError, match="expected at least one task and one example"):
             tasks.TaskBatch(some(*sizes), some(*sizes), some(*sizes), some(*sizes))
         with pytest.raises(ValueError, match=r"^x has shape"):
             model = MLP([1, 1])

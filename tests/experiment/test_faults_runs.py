@@ -123,7 +123,7 @@ def test_results_are_not_made_of_runs_of_different_settings(tmp_path, monkeypatc
         return state
 
     monkeypatch.setattr(module, "run", overwritten)
-    with pytest.raises(ValueError, match="is of another run by now, with another seed"):
+    with pytest.raises(ValueError, match="now belongs to another run, with another seed"):
         run_comparison(runs, tmp_path, progress=False)
     assert not (tmp_path / "results.json").exists()
 
@@ -138,7 +138,7 @@ def test_a_stopped_run_is_saved_and_resumes_bit_for_bit(tmp_path, begin, blow, s
         process.send_signal(getattr(signal, f"SIG{blow}"))
         time.sleep(0.001)
     got, _, said = ended(process)
-    assert got == status and (times > 1 or said.startswith("tinymaml: stopped; what was trained so far is saved"))
+    assert got == status and (times > 1 or said.startswith("tinymaml: stopped; the training so far is saved"))
     assert sorted(os.listdir(tmp_path / "parts")) == [".lock", "maml.npz"]
     done = checkpoint.load(tmp_path / "parts" / "maml.npz")[0].iteration
     assert 0 < done < 1000

@@ -192,7 +192,7 @@ def test_a_damaged_cache_is_made_again(tmp_path, only_once):
 def test_a_cache_that_cannot_be_written_gives_a_warning(tmp_path, monkeypatch):
     zipped(tmp_path, files())
     monkeypatch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
-    with pytest.warns(UserWarning, match=r"cannot be kept in .* \(Perm.*: put the data into a folder") as said:
+    with pytest.warns(UserWarning, match=r"cannot be cached in .* \(Perm.*: put the data into a folder") as said:
         found = load(tmp_path, complete=False)
     assert Path(said[0].filename).name == Path(__file__).name  # it points at the line that called load
     np.testing.assert_array_equal(found.background, expected())
@@ -384,7 +384,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_on_the_command_line(tmp
         where = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")]
         assert main(["train", "--family", "omniglot", *where, *small]) == 0
     said = capsys.readouterr().err
-    assert re.fullmatch(r"tinymaml: the images cannot be kept in .*data \(Read-only file .*: put the data .*\n", said)
+    assert re.fullmatch(r"tinymaml: the images cannot be cached in .*data \(Read-only file .*: put the data .*\n", said)
 
 
 def test_it_cannot_be_set_up_without_its_folder():
@@ -454,7 +454,7 @@ def test_other_data_are_refused_in_a_sentence(trained, tmp_path, capsys):
     zipped(tmp_path / "more", files("images_evaluation", drawings=20, first=100), "images_evaluation.zip")
     before = trained.read_bytes()
     for data in ("other", "more"):
-        sentence = f"maml.npz was trained on other data than {data} holds: name the folder of its own with --data"
+        sentence = f"maml.npz was trained on other data than those in {data}: pass the folder of its training data with --data"
         refused(["evaluate", str(trained), "--data", data], sentence)
         assert trains("run", data, 4, "--resume") == 2
         assert sentence in capsys.readouterr().err and trained.read_bytes() == before

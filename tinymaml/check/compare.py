@@ -93,7 +93,7 @@ def relative_error(mine: object, reference: object, *, floor: float = FLOOR) -> 
         raise ValueError(f"mine holds {list(mine)} and reference {list(reference)}, expected the same names: compare those")
     a, b = flatten(mine), flatten(reference)
     if a.shape != b.shape:
-        raise ValueError(f"mine holds {a.size} numbers and reference {b.size}: compare as many with as many")
+        raise ValueError(f"mine holds {a.size} numbers and reference {b.size}: compare equal numbers of entries")
     with np.errstate(all="ignore"):  # the result is NaN or infinite then
         return float(np.linalg.norm(a - b) / max(np.linalg.norm(a), np.linalg.norm(b), floor))
 

@@ -78,21 +78,21 @@ def wrong_rules(network: Network, theta: Parameters, x: np.ndarray, y: np.ndarra
     """
     rng, lowest = np.random.default_rng(0), True
 
-    def of_layers(layers: Sequence[Layer], a: np.ndarray, place: str = "") -> Iterator[str]:
+    def of_layers(layers: Sequence[Layer], a: np.ndarray, prefix: str = "") -> Iterator[str]:
         nonlocal lowest
         for i, layer in enumerate(layers, start=1):
             p, inner, inputs_move = {name: theta[name] for name in getattr(layer, "shapes", {})}, [], not lowest
             if isinstance(layer, Chain):
-                inner = list(of_layers(layer.layers, a, f"{place}{i}."))
+                inner = list(of_layers(layer.layers, a, f"{prefix}{i}."))
             elif isinstance(layer, Recurrent):  # its cell, in the first step: h_0 = 0
                 lowest, h_0 = False, np.zeros((len(a), layer.outputs), a.dtype)
-                inner = list(of_layers(layer.cell.layers, np.concatenate([a[:, :layer.width], h_0], axis=1), f"{place}{i}."))
+                inner = list(of_layers(layer.cell.layers, np.concatenate([a[:, :layer.width], h_0], axis=1), f"{prefix}{i}."))
             yield from inner
             if not inner and (p or inputs_move):  # derivatives below the first layer with parameters are not used
                 errors = rule_errors(layer, p, a[None], rng, [inputs_move] * 3)
                 wrong = [rule for rule, error in errors.items() if not error <= tolerance]
                 for rule in [rule for rule in wrong if rule != "R_backward"] or wrong:
-                    yield f"{WRONG[rule]} in layer {place}{i}, {type(layer).__name__}"
+                    yield f"{WRONG[rule]} in layer {prefix}{i}, {type(layer).__name__}"
             lowest &= not p
             a, _ = layer.forward(p, a)
 

@@ -147,7 +147,7 @@ def _tasks(case: Case) -> float:
         for t in range(len(case.batch)):
             theta_t = theta if theta is case.theta else theta.task(t)
             for what, alone in _values(case.model, theta_t, case.v, case.x[t:t + 1], case.y[t:t + 1]).items():
-                sentence = f"with {whose}, the {what} of task {t} is not what it is alone"
+                sentence = f"with {whose}, the {what} of task {t} differs from its result alone"
                 errors.append(_same(pick(batched[what], t), pick(alone, 0), sentence))
     return max(errors)
 
@@ -175,7 +175,7 @@ def _inputs(case: Case) -> float:
     for name, thing in things.items():
         assert np.array_equal(flatten(thing), flatten(before[name])), f"{name} was changed: work on a copy"
     for what in first:
-        assert relative_error(first[what], second[what]) == 0, f"the {what} is different the second time"
+        assert relative_error(first[what], second[what]) == 0, f"the {what} differs in a second call"
     return 0.0
 
 
@@ -184,7 +184,7 @@ def _precision(case: Case) -> float:
     low = [thing.astype(np.float32) for thing in (case.theta, case.v, case.x, case.y)]
     single, double = (_values(case.model, *(thing.astype(dtype) for thing in low)) for dtype in (np.float32, np.float64))
     for what, value in single.items():
-        assert value.dtype == np.float32, f"from float32 the {what} comes out as {value.dtype}: a cast or an array in float64?"
+        assert value.dtype == np.float32, f"from float32 the {what} is returned as {value.dtype}: a cast or an array in float64?"
     size = max(0.1, np.max(np.abs(case.here.loss)))  # terms may cancel, but their rounding errors remain
     floors = {"loss": size, "gradient": size, "hvp": size * np.linalg.norm(case.v.flat)}
     sentence = "in float32 the {} is far from its value in float64"

@@ -37,8 +37,8 @@ def rademacher_noise(horizon: int, like: np.ndarray) -> np.ndarray:
 def expected_cost(policy: LinearPolicy, theta: Parameters, x: np.ndarray, y: np.ndarray) -> float:
     """The loss of one task, x (n, inputs) and y (n, 2), as the mean over all sign patterns of the noise."""
     e = rademacher_noise(policy.horizon, x)
-    many = lambda array: np.broadcast_to(array, (e.shape[1], *array.shape))
-    error = policy.rollout(theta, many(x), e)[1:] - y
+    tile = lambda array: np.broadcast_to(array, (e.shape[1], *array.shape))
+    error = policy.rollout(theta, tile(x), e)[1:] - y
     costs = (error * error).sum(-1).mean((1, 2))  # (horizon,)
     return sum(policy.discount ** (t - 1) * cost for t, cost in enumerate(costs, start=1)) / policy.horizon
 
@@ -66,13 +66,13 @@ def surrogate_loss(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: n
     this move (dice).
     """
     here = policy.at(theta, x, y)
-    seen = here.positions[..., :-1, :]
-    mean = lambda theta: policy.network.predict(theta, seen.reshape(*x.shape[:-2], -1, DIM)).reshape(here.e.shape)
+    observations = here.positions[..., :-1, :]
+    mean = lambda theta: policy.network.predict(theta, observations.reshape(*x.shape[:-2], -1, DIM)).reshape(here.e.shape)
     moves = mean(theta) + policy.noise * here.e
 
     def loss(other: Parameters) -> np.ndarray:
-        off = (moves - mean(other)) / policy.noise
-        ratio = (here.e**2 - off**2).sum(-1) / 2  # log pi(a | s) minus its value at theta, (T, n, horizon)
+        deviation = (moves - mean(other)) / policy.noise
+        ratio = (here.e**2 - deviation**2).sum(-1) / 2  # log pi(a | s) minus its value at theta, (T, n, horizon)
         if policy.hessian == "dice":
             terms = here.c * np.exp(np.cumsum(ratio, axis=-1)) - here.b * np.exp(ratio)
         else:
@@ -85,8 +85,8 @@ def surrogate_loss(policy: SampledPolicy, theta: Parameters, x: np.ndarray, y: n
 def quadrature_points(horizon: int, start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x (1, 36^horizon, 2 + 2 horizon) and y (1, ..., 2) for a `SampledPolicy`: one task, each combination of noise once."""
     noise = np.array(list(product(QUADRATURE, repeat=horizon * DIM)))
-    many = lambda place: np.broadcast_to(place, (len(noise), DIM))
-    return np.concatenate([many(start), noise], axis=-1)[None], np.array(many(goal))[None]
+    repeat = lambda position: np.broadcast_to(position, (len(noise), DIM))
+    return np.concatenate([repeat(start), noise], axis=-1)[None], np.array(repeat(goal))[None]
 
 
 def sample_errors(rng: np.random.Generator) -> dict[str, float]:
@@ -101,7 +101,7 @@ def sample_errors(rng: np.random.Generator) -> dict[str, float]:
     theta = network.init(rng)
     v, start, goal = theta.map(lambda array: rng.standard_normal(array.shape)), *rng.standard_normal((2, DIM))
     slope = rng.standard_normal((DIM, 1))
-    baseline = lambda C, seen, y: 1 + (seen @ slope)[..., 0]  # depends only on the state before the move
+    baseline = lambda C, observations, y: 1 + (observations @ slope)[..., 0]  # depends only on the state before the move
     found = {}
     for horizon in (1, 2):
         exact = LinearPolicy(DIM, horizon, 0.5, 0.8).at(theta, start[None, None], goal[None, None])

@@ -123,6 +123,6 @@ def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Pa
     """
     P, T = theta.size, len(batch)
     copies = (tile(theta) + (1j * STEP) * basis(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
-    many = lambda array: np.tile(array, (P, *[1] * (array.ndim - 1)))  # all tasks, P times: (P T, n, ...)
-    tasks = TaskBatch(*(many(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
+    tile_tasks = lambda array: np.tile(array, (P, *[1] * (array.ndim - 1)))  # all tasks, P times: (P T, n, ...)
+    tasks = TaskBatch(*(tile_tasks(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
     return theta.unflatten(f(copies, tasks).reshape(P, T).mean(1).imag / STEP)

@@ -25,11 +25,11 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
 
     def command(name: str, help: str, more: str = "") -> argparse.ArgumentParser:
         text = _wrapped(f"{help[0].upper()}{help[1:]}. {more}")
-        made = known.add_parser(name, help=help, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-        made.set_defaults(command=commands[name])
+        subparser = known.add_parser(name, help=help, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        subparser.set_defaults(command=commands[name])
         threads = "threads per matrix product; more than one helps only with wide layers on idle cores (default: 1)"
-        made.add_argument("--threads", type=int, metavar="N", help=threads)
-        return made
+        subparser.add_argument("--threads", type=int, metavar="N", help=threads)
+        return subparser
 
     families = [family.name for family in tasks.FAMILIES]
     source = {

@@ -100,17 +100,17 @@ def time_call(call: Callable[[], object], least: float = 0.02) -> float:
     return median(times[1:] or times)
 
 
-def medians(turns: Mapping[str, Callable[[], float]], *, rounds: int, seconds: float) -> dict[str, float]:
-    """The median of the results of each function in `turns` over `rounds` interleaved rounds.
+def medians(timers: Mapping[str, Callable[[], float]], *, rounds: int, seconds: float) -> dict[str, float]:
+    """The median of the results of each function in `timers` over `rounds` interleaved rounds.
 
     A function that has used up its part of the `seconds` skips the remaining rounds; each is called at least once.
     """
-    found, left = {name: [] for name in turns}, dict.fromkeys(turns, seconds / len(turns))
+    found, left = {name: [] for name in timers}, dict.fromkeys(timers, seconds / len(timers))
     for _ in range(rounds):
-        for name, take in turns.items():
+        for name, timer in timers.items():
             if left[name] > 0 or not found[name]:
                 began = time.perf_counter()
-                found[name].append(take())
+                found[name].append(timer())
                 left[name] -= time.perf_counter() - began
     return {name: median(times) for name, times in found.items()}
 

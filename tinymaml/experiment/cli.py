@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return arguments.command(arguments)
     except KeyboardInterrupt as stop:
         kept = hasattr(arguments, "resume") and arguments.out and any(arguments.out.rglob("*.npz"))
-        saved = "; what was trained so far is saved, and --resume goes on from there" if kept else ""
+        saved = "; the training so far is saved, and --resume continues it" if kept else ""
         return _fail(f"stopped{saved}", status(stop))
     except (MemoryError, OverflowError) as error:
         what = f" ({error})" if str(error) else ""
@@ -117,14 +117,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     state, settings = load_run(arguments.checkpoint, arguments.data)
     family, method = tasks.named(settings.family), methods.named(settings.method)
     if arguments.inner_lr is not None and not method.uses_inner_lr(settings):
-        how = "adapts at rates of its own" if method.adapts else "does not adapt"
+        how = "adapts with its own learning rates" if method.adapts else "does not adapt"
         raise ValueError(f"--inner-lr is {arguments.inner_lr:g}, but {method.name} {how}: leave it out")
     given = {name: value for name in ("shots", "inner_lr") if (value := getattr(arguments, name)) is not None}
     test = replace(settings, **given)  # for the new tasks; the training classes depend on the settings of the run
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
     batch = new_tasks(test, count, family.test_queries, arguments.seed)
     curve = evaluate_method(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)
-    rate = "rates of its own" if method.adapts else "no adaptation"
+    rate = "its own learning rates" if method.adapts else "no adaptation"
     rate = f"inner_lr {test.inner_lr:g}" if method.uses_inner_lr(settings) else rate
     print(f"{method.style.label}, {state.iteration:,} iterations; {count} new tasks, {family.title(test)}, {rate}")
     print(f"{'steps':>5}  {family.metric.name:>18}  {'median':>8}  {'diverged':>8}")

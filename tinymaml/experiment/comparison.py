@@ -87,7 +87,7 @@ def run_comparison(
     written is reported on standard error; the others are still written.
     """
     if not runs:
-        raise ValueError("there is no method to compare, expected one at least: use settings_for_each(family)")
+        raise ValueError("there is no method to compare, expected at least one: use settings_for_each(family)")
     first = next(iter(runs.values()))
     for name, settings in runs.items():
         if name != settings.method:
@@ -130,7 +130,7 @@ def _finished(path: Path, settings: Settings) -> TrainingState:
     """The state in `path`; ValueError if another run has replaced it, since a table must not mix two runs."""
     state, kept = load_run(path, settings.options.get("data"))
     if changed := differences(kept, settings):
-        raise ValueError(f"{path} is of another run by now, with another {' and '.join(changed)}: compare in a folder of its own")
+        raise ValueError(f"{path} now belongs to another run, with another {' and '.join(changed)}: use a separate folder")
     return state
 
 
@@ -194,8 +194,8 @@ def write(found: Comparison, folder: Path) -> list[str]:
     """Write results.json with all numbers and settings, then the figures; returns one sentence per file that fails."""
     numbers = json.dumps(_numbers(found), indent=1, allow_nan=False).encode()
     files = {"results.json": lambda path: atomic_write(path, lambda file: file.write(numbers))}
-    pictures = {"steps.png": _steps, "training.png": _training, **found.family.figures}
-    files |= {name: partial(_draw, picture, found) for name, picture in pictures.items()}
+    figures = {"steps.png": _steps, "training.png": _training, **found.family.figures}
+    files |= {name: partial(_draw, figure, found) for name, figure in figures.items()}
     unwritten = []
     for name, put in files.items():
         try:
@@ -206,11 +206,11 @@ def write(found: Comparison, folder: Path) -> list[str]:
     return unwritten
 
 
-def _draw(picture: Callable[[Comparison], Any], found: Comparison, path: Path) -> None:
+def _draw(figure: Callable[[Comparison], Any], found: Comparison, path: Path) -> None:
     from tinymaml import plot  # here, so that an error on importing matplotlib does not lose results
 
     with np.errstate(all="ignore"):  # diverged fits overflow
-        drawn = picture(found)
+        drawn = figure(found)
     if drawn:
         plot.save(drawn, path)
 

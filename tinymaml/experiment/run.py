@@ -184,20 +184,21 @@ def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settin
     try:
         kept = resolve(Settings(**stored_settings))
         if {**asdict(kept), "hidden": list(kept.hidden)} != stored_settings:
-            raise ValueError("they are of another version")
+            raise ValueError("they belong to another version")
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: its settings make no sense here ({error}): train again or name another file") from error
+        raise ValueError(f"{path}: its settings are not valid here ({error}): train again or name another file") from error
     family = tasks.named(kept.family)
     if data is not None and not family.content:
         refuse_unknown(["data"], family, [methods.named(kept.method)])
     settings = resolve(replace(kept, options={**kept.options, "data": data or ""})) if family.content else kept
     if differences(stored(settings), kept):
-        raise ValueError(f"{path} was trained on other data than {data} holds: name the folder of its own with --data")
+        remedy = "pass the folder of its training data with --data"
+        raise ValueError(f"{path} was trained on other data than those in {data}: {remedy}")
     found = {name: (array.shape, array.dtype) for name, array in state.theta.items()}
     expected = {name: (array.shape, array.dtype) for name, array in initialisation(settings).items()}
     if found != expected:
         name = min(name for name in {**found, **expected} if found.get(name) != expected.get(name))
-        raise ValueError(f"{path} is of another architecture, in {name} of theta: train again or name another file")
+        raise ValueError(f"{path} has another architecture, in {name} of theta: train again or name another file")
     return state, settings
 
 

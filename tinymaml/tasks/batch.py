@@ -34,7 +34,7 @@ class TaskBatch:
             if len(shape) < 3:
                 raise ValueError(f"{name} has shape {shape}, expected (tasks, examples, ...): one task is {name}[None]")
             if 0 in shape:
-                raise ValueError(f"{name} has shape {shape}, expected one task and one example at least: none is empty")
+                raise ValueError(f"{name} has shape {shape}, expected at least one task and one example: leave none empty")
         for part in ("support", "query"):
             x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
             if x.shape[:2] != y.shape[:2]:
@@ -54,7 +54,7 @@ class TaskBatch:
     def __getitem__(self, tasks: slice) -> TaskBatch:
         """A slice of the tasks: `batch[3:4]` is a batch of one task."""
         if not isinstance(tasks, slice):
-            raise TypeError(f"a batch is cut with a slice, not with {validate.brief(tasks)}: use batch[3:4] for one task")
+            raise TypeError(f"a batch is indexed with a slice, not with {validate.brief(tasks)}: use batch[3:4] for one task")
         params = None if self.task_params is None else self.task_params[tasks]
         return TaskBatch(*(getattr(self, name)[tasks] for name in ARRAYS), params)
 

@@ -97,9 +97,9 @@ def rotations(images: np.ndarray) -> np.ndarray:
 
 def _archive(path: Path, name: str) -> Path | None:
     """The zip file or folder of one set in `path`, or `path` itself."""
-    for place in (path / f"{name}.zip", path / name):
-        if path.is_dir() and place.exists():
-            return place
+    for candidate in (path / f"{name}.zip", path / name):
+        if path.is_dir() and candidate.exists():
+            return candidate
     return path if path.exists() and name in path.name else None
 
 
@@ -124,7 +124,7 @@ def _cached(archive: Path, name: str) -> np.ndarray:
             partial.unlink(missing_ok=True)
     except OSError as error:
         warnings.warn(
-            f"the images cannot be kept in {cache.parent} ({error.strerror or error}), so {archive.name} is read again each "
+            f"the images cannot be cached in {cache.parent} ({error.strerror or error}), so {archive.name} is read again every "
             "time: put the data into a folder that can be written",
             stacklevel=3,  # the line that called load
         )
