@@ -61,3 +61,11 @@ def test_what_is_not_a_whole_checkpoint_is_refused_and_left_alone(tmp_path, kind
     with pytest.raises(ValueError, match="is not a whole tinymaml checkpoint"):
         run(SMALL, path, resume=True, progress=False)
     assert path.read_bytes() == before
+
+
+def test_a_large_file_of_another_kind_is_not_read(tmp_path):
+    path = tmp_path / "large.npz"
+    with open(path, "wb") as file:
+        file.truncate(2**40)  # sparse
+    with pytest.raises(ValueError, match="not a whole tinymaml checkpoint"):
+        checkpoint.load(path)

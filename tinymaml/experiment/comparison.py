@@ -174,7 +174,7 @@ def table(found: Comparison) -> str:
     ]
     for name, style in found.styles.items():
         if name in found.failed:
-            lines.append(f"{style.label:<26}{found.failed[name]}")
+            lines.append(f"{style.label:<26} {found.failed[name]}")
             continue
         curve = found.curves[name]
         mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
