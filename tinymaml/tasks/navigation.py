@@ -133,7 +133,7 @@ FAMILY = Family(
     defaults={"inner_lr": 0.1, "outer_lr": 0.01, "hidden": (), "tasks": 20, "iterations": 2000},
     options=(Option("horizon", LinearPolicy.horizon, "moves per episode", partial(validate.count, most=1000)),),
     baselines=(
-        Baseline("noise-alone", PlotStyle("knows the goal: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), oracle_cost),
+        Baseline("noise-alone", PlotStyle("goal known: noise alone", "#6699CC", (0, (4, 3, 1, 3, 1, 3))), oracle_cost),
         Baseline("at-origin", PlotStyle("best without the goal", "#AA3377", (0, (2, 3, 6, 3))), unadapted_cost),
     ),
     with_task_params=with_task_params,
