@@ -1,4 +1,23 @@
-"""The methods, one per file; `METHODS` lists them in the order in which tables show them."""
+"""The methods, one per file; `METHODS` lists them in the order in which tables show them.
+
+A method of your own is such a file; import it below and list it in `METHODS`, and `compare --methods maml,half` works:
+
+    # tinymaml/methods/half.py
+    from types import SimpleNamespace
+    from tinymaml.maml import meta_gradient
+    from tinymaml.methods.maml import STEPS
+    from tinymaml.methods.method import Method
+    from tinymaml.settings import PlotStyle
+
+    def gradient(model, settings):
+        def half(theta, batch, iteration):
+            meta = meta_gradient(model, theta, batch, inner_lr=settings.inner_lr, steps=settings.options["steps"])
+            return SimpleNamespace(loss=meta.loss, gradient=meta.first_order - 0.5 * meta.curvature)
+        return half
+
+    METHOD = Method("half", "half of the curvature term", PlotStyle("half MAML", "#88CCEE", (0, (2, 4))), gradient,
+                    options=(STEPS,), default=False)  # by default `compare` would train it every time
+"""
 
 from tinymaml import validate
 from tinymaml.methods import (

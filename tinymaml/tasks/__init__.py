@@ -1,4 +1,25 @@
-"""Distributions over tasks, one family per file, listed in `FAMILIES`; a `TaskBatch` is the data of one outer step."""
+"""Distributions over tasks, one family per file, listed in `FAMILIES`; a `TaskBatch` is the data of one outer step.
+
+A family of your own is such a file; import it below and list `lines.FAMILY` in `FAMILIES`, and `compare lines` works:
+
+    # tinymaml/tasks/lines.py
+    from tinymaml.tasks.batch import TaskBatch
+    from tinymaml.tasks.family import Family, ModelSpec
+    from tinymaml.training.evaluation import Metric, loss
+
+    class Lines:  # y = w x with w ~ U[-2, 2]
+        def sample(self, rng, *, tasks, shots, queries, dtype="float64"):
+            x = rng.uniform(-1, 1, (tasks, shots + queries, 1)).astype(dtype)
+            y = x * rng.uniform(-2, 2, (tasks, 1, 1)).astype(dtype)
+            return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:])
+
+    FAMILY = Family(
+        "lines", "regression of lines of unknown slope", title=lambda settings: f"{settings.shots}-shot lines",
+        sizes=lambda settings: ModelSpec(inputs=1, outputs=1, loss="squared_error"),
+        metric=Metric("mean squared error", loss), figures={}, test_tasks=1000, test_queries=100,
+        training=lambda settings: Lines(), testing=lambda settings: Lines(),
+    )
+"""
 
 from tinymaml import validate
 from tinymaml.tasks import glyphs, navigation, omniglot, planes, sequences, sinusoids
