@@ -2,7 +2,7 @@
 
     python lessons/teach.py handout FOLDER                 the lessons without solutions, outputs and spoilers
     python lessons/teach.py grade FOLDER --seed 7          run FOLDER/STUDENT/*.ipynb: a table, and FOLDER/grades.csv
-    python lessons/teach.py refresh                        write the notation of reference.md and alt texts into every lesson
+    python lessons/teach.py refresh                        write notation, solutions and alt texts into every lesson
 
 `grade` executes what students wrote, with your rights: look at the notebooks first, or run it in a container.
 """
@@ -53,15 +53,29 @@ def notation() -> str:
 
 
 def refresh() -> None:
-    """Write the cell with the title Notation in every lesson, and what a figure is for those who cannot see it."""
+    """Write what stands elsewhere into every lesson: the notation, the solutions, and the alt text of each figure."""
     for path in notebooks():
         cells = read(path)
         for i, cell in enumerate(cells):
             if cell["source"].startswith("## Notation"):
                 cell["source"] = notation()
+            if "solution" in tags(cell):
+                cell["source"] = with_solution(cell["source"], number_of(cell))
             if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
                 cell["metadata"] = cell["metadata"] | {"alt": _said_of_the_figure(cells[i:])}
         rewrite(path, cells, path)
+
+
+def number_of(cell: dict) -> str:
+    """The number of the exercise that a tagged cell belongs to."""
+    return next(tag for tag in tags(cell) if re.fullmatch(r"[0-9]+\.[0-9]+", tag))
+
+
+def with_solution(source: str, number: str) -> str:
+    """The text of a solution cell with its Python block as the exercise has it."""
+    from exercises import of_number
+
+    return re.sub(r"```python\n.*?```", lambda _: f"```python\n{of_number(number).solution}```", source, count=1, flags=re.DOTALL)
 
 
 def _said_of_the_figure(cells: list[dict]) -> str:
@@ -186,7 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
     back.add_argument("folder", type=Path, help="holds a folder for each student, with their notebooks")
     back.add_argument("--seed", type=int, required=True, help="of the numbers that the checks draw; the lessons use 0")
     back.add_argument("--timeout", type=float, default=60.0, help="seconds for each cell (default 60)")
-    commands.add_parser("refresh", help="write the notation of reference.md and alt texts into every lesson")
+    commands.add_parser("refresh", help="write notation, solutions and alt texts into every lesson")
     asked = parser.parse_args(arguments)
     if asked.command == "handout":
         handout(asked.folder)

@@ -3,8 +3,8 @@
     exercises.check("2.1", my_function)              # in the cell after a stub
     exercises.check("2.1", my_function, seed=7)      # the same exercise on other numbers: for grading
 
-One module a lesson, lesson_01.py, lesson_02.py, ...; in each, CHECKS maps the number of an exercise to a function
-`(answer, rng)` that prints a line for every right quantity and raises `WrongAnswer` for a wrong one.
+One module a lesson, lesson_01.py, lesson_02.py, ...; in each, CHECKS maps the number of an exercise to an `Exercise`:
+its solution, which the lesson prints, and `(answer, rng)`, which judges an answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from exercises.answers import explained, guarded, refuse
+from exercises.exercise import ByHand, Exercise
+from exercises.guard import explained, guarded, refuse
 from tinymaml.check import WrongAnswer
 
 __all__ = ["WrongAnswer", "check", "prediction"]
@@ -26,15 +27,13 @@ def check(number: str, answer: Callable, *, seed: int = 0) -> None:
 
     Not attempted (the stub's NotImplementedError): says so and goes on. Wrong: raises `WrongAnswer` with the hint.
     """
-    lesson = import_module(f"exercises.lesson_{int(number.split('.')[0]):02d}")
-    if number not in lesson.CHECKS:
-        raise ValueError(f"there is no exercise {number!r}: lesson {number.split('.')[0]} has {', '.join(lesson.CHECKS)}")
+    exercise = of_number(number)
     if not callable(answer):
         sentence = f"Exercise {number}: the answer is {answer!r}, expected a function: pass the name of yours"
         raise WrongAnswer(sentence, name=number, error=np.inf)
     mine = guarded(answer)
     try:
-        lesson.CHECKS[number](mine, np.random.default_rng(seed))
+        exercise(mine, np.random.default_rng(seed))
         if mine.whole:
             refuse(f"Exercise {number}", mine.whole)
     except WrongAnswer as wrong:
@@ -46,6 +45,14 @@ def check(number: str, answer: Callable, *, seed: int = 0) -> None:
         print(f"Exercise {number} is not attempted yet: write it in the cell above. The lesson goes on without it.")
     else:
         print(f"Exercise {number} is right.")
+
+
+def of_number(number: str) -> Exercise | ByHand:
+    """The exercise "2.1" of lesson 02."""
+    lesson = import_module(f"exercises.lesson_{int(number.split('.')[0]):02d}")
+    if number not in lesson.CHECKS:
+        raise ValueError(f"there is no exercise {number!r}: lesson {number.split('.')[0]} has {', '.join(lesson.CHECKS)}")
+    return lesson.CHECKS[number]
 
 
 def prediction(mine: Any, outcome: str) -> None:

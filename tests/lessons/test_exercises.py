@@ -1,4 +1,4 @@
-"""What holds for every exercise of every lesson; the known mistakes of each are in test_exercises_01.py to _07.py."""
+"""Every exercise of every lesson: its solution, its known mistakes, and the right and wrong answers in answers/."""
 
 import importlib
 
@@ -6,19 +6,46 @@ import exercises
 import nbformat
 import numpy as np
 import pytest
-from answering import LESSONS, printed, refused
-from exercises.answers import arrays_in, guarded
+from answering import LESSONS, accepted, handed_in, printed, refused, solution_of, tagged
+from exercises.exercise import Exercise, function
+from exercises.guard import arrays_in, guarded
 from nbclient import NotebookClient
 
 from tinymaml import MLP, Parameters
 from tinymaml.tasks import Sinusoids
 
 PRINTED = printed()
+EXERCISES = {number: exercises.of_number(number) for number in PRINTED}
+EDITS = [(number, edit) for number, exercise in EXERCISES.items() if isinstance(exercise, Exercise) for edit in exercise.edits]
+ANSWERS = [answer for path in LESSONS for answer in handed_in(path.stem[:2])]
 
 
 def test_every_exercise_has_a_check_and_every_check_an_exercise():
     lessons = [importlib.import_module(f"exercises.lesson_{path.stem[:2]}") for path in LESSONS]
     assert sorted(PRINTED) == sorted(number for lesson in lessons for number in lesson.CHECKS)
+
+
+@pytest.mark.parametrize("number", PRINTED)
+def test_the_lesson_prints_the_solution_of_the_exercise(number):
+    (path,) = [path for path in LESSONS if int(path.stem[:2]) == int(number.split(".")[0])]
+    assert solution_of(tagged(nbformat.read(path, 4), "solution")[number]) == EXERCISES[number].solution
+
+
+@pytest.mark.parametrize(("number", "edit"), EDITS, ids=[f"{number}: {sentence}" for number, (_, _, sentence) in EDITS])
+def test_every_edit_of_the_solution_is_refused_with_its_own_sentence(number, edit):
+    """So each text is in the solution, and each edit gives numbers of its own."""
+    old, new, sentence = edit
+    assert EXERCISES[number].solution.count(old)
+    refused(number, function(EXERCISES[number].solution.replace(old, new)), sentence)
+
+
+@pytest.mark.parametrize("seed", [0, 11])
+@pytest.mark.parametrize(("number", "right", "words", "source"), ANSWERS, ids=lambda value: str(value)[:60])
+def test_answers_that_were_handed_in(number, right, words, source, seed):
+    if right:
+        accepted(number, function(source), [seed])
+    else:
+        refused(number, function(source), words, seed=seed)
 
 
 @pytest.mark.parametrize("seed", range(8))
