@@ -83,7 +83,7 @@ class Exercise:
             if isinstance(thing, list | tuple) and wanted and name not in wanted and f"{name}[0]" in wanted:
                 thing = dict(enumerate(thing))
             if isinstance(thing, dict) and thing and all(isinstance(key, int | np.integer) for key in thing):
-                found |= {f"{name}[{key}]": dense(thing[key]) for key in sorted(thing)}
+                found |= {f"{name}[{key}]": dense(value) for key, value in thing.items()}
             else:
                 found[name] = dense(thing)
         return found
@@ -97,6 +97,9 @@ class Exercise:
         except WrongAnswer as wrong:
             closeness = float(np.clip(wrong.error / 100, 1e-13, 1e-6))  # nearer than the right answer is
             told = self._known(mine, right, cases, [name], closeness)
+            for key in other if isinstance(other, Mapping) and not different and not told else ():
+                known = self._known(mine, right, cases, [name], closeness, key)
+                told = told or (f"in {key}, {known}" if known else "")
             if different:
                 told = f"{different.partition(': ')[0]}: {told}" if told else different
             diagnosis = told or wrong.diagnosis
@@ -112,32 +115,41 @@ class Exercise:
         kinds = [f"{name} is {a_kind_of(mine[i][name])}, expected a dictionary" for name in self.answers if name in mine[i]]
         lost, more = ([name for name in a if name not in b] for a, b in ((right[i], mine[i]), (mine[i], right[i])))
         verb = f"{'is' if len(lost or more) == 1 else 'are'} {'missing' if lost else 'too many'}"
-        told = told or (kinds[0] if kinds and lost else f"{', '.join(lost or more)} {verb}")
-        refuse("the answer", f"{told}{self._with(cases, [i])}: it must hold {', '.join(right[i])}")
+        other = kinds[0] if kinds and lost else f"{', '.join(lost or more)} {verb}"
+        refuse("the answer", told or f"{other}{self._with(cases, [i])}: it must hold {', '.join(right[i])}")
 
-    def _known(self, mine: list[Parts], right: list[Parts], cases: list[tuple], names: list[str], closeness: float = 1e-6) -> str:
-        """The sentence of the edits that give all that was answered; or what was answered under `names`; or that, where it is wrong."""
-        fits = lambda made, given: all(same(made.get(name), given.get(name), closeness) for name in names)
+    def _known(
+        self, mine: list[Parts], right: list[Parts], cases: list[tuple], names: list[str], closeness: float = 1e-6, key: str = "",
+    ) -> str:
+        """The sentence of the edits that give all that was answered; or else what was answered under `names`, and there under `key`.
+
+        Without a key, all else that such an edit changes must be as it was answered too.
+        """
+        pick = lambda parts: [parts[name].get(key) if key else parts[name] for name in names if name in parts]
+        fits = lambda made, given: len(pick(made)) == len(pick(given)) and all(
+            same(one, other, closeness) for one, other in zip(pick(made), pick(given), strict=True))
+        agrees = lambda made, given, wanted: all(
+            any(same(one, other.get(path), closeness) for other in (spread(given), spread(wanted)))
+            for path, one in spread(made).items())
         if all(map(fits, mine, right)):  # only an axis is missing, or too many
             return ""
-        wrong = [i for i in range(len(cases)) if not all(self._right(mine[i], right[i], name) for name in names)]
-        others = [i for i in range(len(cases)) if i not in wrong]
-        of_names = of_some_cases = ""
+        found = ""
         for sentence, mistaken in self.mistakes:
-            if "; and " in sentence and (of_names or of_some_cases):
+            if "; and " in sentence and found:
                 break  # two mistakes are less likely than one
             try:
                 with np.errstate(all="ignore"):
-                    if not all(fits(self.parts(mistaken, cases[i]), mine[i]) for i in wrong):
-                        continue
-                    if all(fits(self.parts(mistaken, cases[i]), mine[i]) for i in others):
-                        if all(same(self.parts(mistaken, case), mine[i], closeness) for i, case in enumerate(cases)):
+                    for i, case in enumerate(cases):
+                        made = self.parts(mistaken, case)
+                        if not fits(made, mine[i]) or not (key or agrees(made, mine[i], right[i])):
+                            break
+                    else:
+                        if all(same(self.parts(mistaken, case), given, closeness) for case, given in zip(cases, mine, strict=True)):
                             return sentence
-                        of_names = of_names or sentence
-                    of_some_cases = of_some_cases or f"{sentence} (this is so{self._with(cases, wrong)})"
+                        found = found or sentence
             except Exception:  # the edited solution does not work on this case
                 continue
-        return of_names or of_some_cases
+        return found
 
     def _right(self, mine: Parts, right: Parts, name: str) -> bool:
         """Whether this thing is right in this case; also where it is asked for in other cases only."""
@@ -161,9 +173,12 @@ class Exercise:
         return list(inspect.signature(self.solve).parameters)
 
     def _with(self, cases: list[tuple], some: list[int]) -> str:
-        """These cases in words: the arguments in which the cases differ."""
-        shown = [[described(name, value) for name, value in zip(self.arguments, case, strict=False)] for case in cases]
-        told = [", ".join(one for k, one in enumerate(shown[i]) if one and len({case[k] for case in shown}) > 1) for i in some]
+        """These cases in words: the argument that sets them apart from the others, or all in which the cases differ."""
+        shown = [{name: described(name, value) for name, value in zip(self.arguments, case, strict=False)} for case in cases]
+        differ = [name for name in self.arguments if len({one.get(name) for one in shown}) > 1]
+        apart = [name for name in reversed(differ) if {shown[i][name] for i in some}.isdisjoint(
+            one[name] for i, one in enumerate(shown) if i not in some)]  # fmt: skip
+        told = [", ".join(filter(None, (shown[i][name] for name in (apart[:1] or differ)))) for i in some]
         return f" with {' and with '.join(dict.fromkeys(told))}" if all(told) else ""
 
 
@@ -208,6 +223,12 @@ def same(one: Any, other: Any, closeness: float = 1e-6) -> bool:
     if not np.array_equal(finite, np.isfinite(b)) or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
         return False
     return not finite.any() or relative_error(a[finite], b[finite], floor=1e-12) <= closeness
+
+
+def spread(parts: Parts) -> dict[Any, Any]:
+    """The arrays of an answer one by one, by name and, in Parameters, by the name there."""
+    return {(name, key): array for name, thing in parts.items()
+            for key, array in (thing.items() if isinstance(thing, Mapping) else [("", thing)])}  # fmt: skip
 
 
 def described(name: str, value: Any) -> str:

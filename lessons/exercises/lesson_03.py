@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from exercises.answers import combined, judge, judge_derived, one_number, refuse, several
+from exercises.guard import combined, judge, judge_derived, one_number, refuse, several
 from tinymaml.check import Derivation, Problem, WrongAnswer, central_difference, complex_step
 from tinymaml.check.compare import close, mismatch
 

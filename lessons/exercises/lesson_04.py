@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exercises.answers import Known, judge_derived, refuse
+from exercises.guard import Known, judge_derived, refuse
 from exercises.terms import Formula, made_of
 from tinymaml import MLP, Parameters
 from tinymaml.check import Derivation, WrongAnswer, mistakes

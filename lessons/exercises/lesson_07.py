@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from exercises.answers import Known, beside, combined, factors, judge, refuse, several
+from exercises.guard import Known, beside, combined, factors, judge, refuse, several
 from exercises.terms import made_of
 from tinymaml.check import compare, complex_step, complex_step_gradient
 from tinymaml.check.compare import close

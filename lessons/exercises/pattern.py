@@ -80,7 +80,7 @@ def _of_names(mine: Mapping, right: Mapping) -> str:
     if good:
         return f"{', '.join(good)} {'is' if len(good) == 1 else 'are'} right, {', '.join(bad)} {'is' if len(bad) == 1 else 'are'} not"
     name = max(right, key=lambda name: np.abs(np.asarray(mine[name]) - right[name]).max(initial=0))
-    return f"the largest difference is in {name}: {_of_array(np.asarray(mine[name]), np.asarray(right[name]))}"
+    return f"{_of_array(np.asarray(mine[name]), np.asarray(right[name]))}, in {name}"
 
 
 def _of_array(a: np.ndarray, b: np.ndarray) -> str:
