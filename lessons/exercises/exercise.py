@@ -135,7 +135,7 @@ class Exercise:
             return ""
         found = ""
         for sentence, mistaken in self.mistakes:
-            if "; and " in sentence and found:
+            if "; and " in sentence and (found or key):
                 break  # two mistakes are less likely than one
             try:
                 with np.errstate(all="ignore"):
