@@ -132,9 +132,10 @@ class Exercise:
     def _known(
         self, mine: list[Parts], right: list[Parts], cases: list[tuple], names: list[str], closeness: float = 1e-6, key: str = ""
     ) -> str:
-        """The sentence of the edits that give all that was answered; or else what it has under `names`, and in them under `key`.
+        """The sentence of the edit, or of the two, that gives what was answered in all cases; "" if there is none.
 
-        Without a key, all else that such an edit changes must be as it was answered too.
+        One that gives the whole answer comes first. Else it is enough that it gives what stands under `names`, and nothing
+        that is neither answered nor right; with a `key`, what stands there under this key, whatever the rest is.
         """
         answered, wanted = [spread(parts) for parts in mine], [spread(parts) for parts in right]
         asked = lambda arrays: {path: array for path, array in arrays.items() if path[0] in names and key in ("", path[1])}
@@ -215,7 +216,7 @@ def dense(thing: Any) -> Any:
     if isinstance(thing, Parameters):
         return thing.dense()
     arrays = isinstance(thing, dict) and thing and all(isinstance(name, str) for name in thing)
-    return Parameters(thing) if arrays and all(isinstance(array, np.ndarray) for array in thing.values()) else thing
+    return Parameters.unchecked(thing) if arrays and all(isinstance(array, np.ndarray) for array in thing.values()) else thing
 
 
 def same(one: Any, other: Any, closeness: float = 1e-6) -> bool:

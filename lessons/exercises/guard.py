@@ -28,7 +28,7 @@ def guarded(answer: Callable) -> Callable:
 
     That is an error inside it, an input that it changed in place, a None, and a result in float32 where float64 was given.
     A stub's NotImplementedError passes through. `whole` and `returned` remember what is worth saying if nothing else is
-    wrong: which part of the answer holds whole numbers where floats were given, which argument came back as it was given.
+    wrong: which part of the answer holds whole numbers where floats were given, which arguments came back in every call.
     `kind` is the type of the answer.
     """
     name = getattr(answer, "__name__", "the function")
@@ -56,10 +56,11 @@ def guarded(answer: Callable) -> Callable:
             _precise(name, value)
             called.whole = next((f"the answer{path} holds whole numbers, {array.dtype}, where floats are expected"
                                  for path, array in arrays_in(value) if array.dtype.kind in "iub"), called.whole)  # fmt: skip
-        called.returned = next((key for key, argument in arguments.items() if _same(value, argument)), "")
+        given_back = [key for key, argument in arguments.items() if _same(value, argument)]
+        called.returned = [key for key in given_back if called.returned is None or key in called.returned]
         return value
 
-    called.whole = called.returned = called.kind = ""
+    called.whole, called.returned, called.kind = "", None, ""
     return called
 
 
@@ -67,7 +68,7 @@ def explained(wrong: WrongAnswer, called: Callable) -> WrongAnswer:
     """The same; if nothing else could be said about it, with what the guard remembers."""
     shape = wrong.diagnosis if wrong.diagnosis.startswith("the answer has shape") and ": " not in wrong.diagnosis else ""
     unnamed = not wrong.diagnosis or shape or "; and " in wrong.diagnosis
-    told = f"this is {called.returned}, as it was given" if called.returned and unnamed else ""
+    told = f"this is {called.returned[0]}, as it was given" if called.returned and unnamed else ""
     if called.whole and (unnamed or np.isfinite(wrong.error)):
         told = called.whole
     if not told:
