@@ -188,8 +188,10 @@ class Exercise:
         differ = [name for name in self.arguments if len({one.get(name) for one in shown}) > 1]
         apart = [name for name in reversed(differ) if {shown[i][name] for i in some}.isdisjoint(
             one[name] for i, one in enumerate(shown) if i not in some)]  # fmt: skip
-        told = [", ".join(filter(None, (shown[i][name] for name in (apart[:1] or differ)))) for i in some]
-        return f" with {' and with '.join(dict.fromkeys(told))}" if all(told) else ""
+        told = list(dict.fromkeys(", ".join(filter(None, (shown[i][name] for name in (apart[:1] or differ)))) for i in some))
+        if apart and all(told):  # steps = 1, 2, 3
+            told = [", ".join([told[0], *(one.removeprefix(f"{apart[0]} ").removeprefix("= ") for one in told[1:])])]
+        return f" with {' and with '.join(told)}" if all(told) else ""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ PAIR = Exercise("def f(x):\n    return x, 2 * x\n", lambda rng: [(normal(rng, n)
         (
             STEPS,
             lambda x, k: [i * i + x for i in range(k)],
-            "the answer is right with k = 1 and with k = 2, and wrong with k = 3",
+            "the answer is right with k = 1, 2, and wrong with k = 3",
         ),
         (PAIR, lambda x: (x, x**3), "z is wrong: the largest difference is at"),
         (PAIR, lambda x: (x, x**3), "y is right"),
