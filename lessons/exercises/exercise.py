@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -21,7 +22,7 @@ import numpy as np
 
 import tinymaml.check
 from exercises.guard import refuse, several
-from exercises.pattern import pattern
+from exercises.pattern import are, pattern
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check import WrongAnswer, compare
 from tinymaml.check.compare import mismatch, relative_error
@@ -70,7 +71,7 @@ class Exercise:
         cases = list(self.cases(rng))
         right = [self.parts(self.solve, case) for case in cases]
         mine = [self.parts(answer, case, wanted) for case, wanted in zip(cases, right, strict=True)]
-        for i, case in enumerate(cases):
+        for i in range(len(cases)):
             if mine[i].keys() != right[i].keys():
                 self._refuse_keys(mine, right, cases, i)
             for name in right[i]:
@@ -95,17 +96,19 @@ class Exercise:
         try:
             compare(name, one, other, tolerance=self.tolerance, floor=self.floor)
         except WrongAnswer as wrong:
-            closeness = float(np.clip(wrong.error / 100, 1e-13, 1e-6))  # nearer than the right answer is
+            closeness = float(np.fmin(np.fmax(wrong.error / 100, 1e-13), 1e-6))  # nearer than the right answer is
             told = self._known(mine, right, cases, [name], closeness)
-            for key in other if isinstance(other, Mapping) and not different and not told else ():
-                known = self._known(mine, right, cases, [name], closeness, key)
-                told = told or (f"in {key}, {known}" if known else "")
+            if not (told or different) and isinstance(other, Mapping):
+                known = ((key, self._known(mine, right, cases, [name], closeness, key)) for key in other)
+                told = next((f"in {key}, {sentence}" for key, sentence in known if sentence), "")
             if different:
                 told = f"{different.partition(': ')[0]}: {told}" if told else different
             diagnosis = told or wrong.diagnosis
             if not diagnosis:
-                pairs = [(m[name], r[name]) for m, r in zip(mine, right, strict=True) if name in m and name in r]
-                told = "; ".join(filter(None, [pattern(pairs, cases, self.arguments), self._so_far(name, mine, right, cases)]))
+                alike = [k for k, (m, r) in enumerate(zip(mine, right, strict=True))
+                         if name in m and name in r and not mismatch(m[name], r[name])]  # fmt: skip
+                told = pattern([(mine[k][name], right[k][name]) for k in alike], [cases[k] for k in alike], self.arguments)
+                told = "; ".join(filter(None, [told, self._so_far(name, mine, right, cases)]))
             sentence = f"{name} is wrong: {told or diagnosis}"
             raise WrongAnswer(sentence, name=name, error=wrong.error, diagnosis=diagnosis, line=wrong.line) from None
 
@@ -114,57 +117,55 @@ class Exercise:
         told = self._known(mine, right, cases, list(right[i]))
         kinds = [f"{name} is {a_kind_of(mine[i][name])}, expected a dictionary" for name in self.answers if name in mine[i]]
         lost, more = ([name for name in a if name not in b] for a, b in ((right[i], mine[i]), (mine[i], right[i])))
-        verb = f"{'is' if len(lost or more) == 1 else 'are'} {'missing' if lost else 'too many'}"
-        other = kinds[0] if kinds and lost else f"{', '.join(lost or more)} {verb}"
+        other = f"{are(lost)} missing" if lost else f"{', '.join(more)} should not be there"
+        other = kinds[0] if kinds and lost else other
         refuse("the answer", told or f"{other}{self._with(cases, [i])}: it must hold {', '.join(right[i])}")
 
     def _known(
-        self, mine: list[Parts], right: list[Parts], cases: list[tuple], names: list[str], closeness: float = 1e-6, key: str = "",
+        self, mine: list[Parts], right: list[Parts], cases: list[tuple], names: list[str], closeness: float = 1e-6, key: str = ""
     ) -> str:
-        """The sentence of the edits that give all that was answered; or else what was answered under `names`, and there under `key`.
+        """The sentence of the edits that give all that was answered; or else what it has under `names`, and in them under `key`.
 
         Without a key, all else that such an edit changes must be as it was answered too.
         """
-        pick = lambda parts: [parts[name].get(key) if key else parts[name] for name in names if name in parts]
-        fits = lambda made, given: len(pick(made)) == len(pick(given)) and all(
-            same(one, other, closeness) for one, other in zip(pick(made), pick(given), strict=True))
-        agrees = lambda made, given, wanted: all(
-            any(same(one, other.get(path), closeness) for other in (spread(given), spread(wanted)))
-            for path, one in spread(made).items())
-        if all(map(fits, mine, right)):  # only an axis is missing, or too many
+        answered, wanted = [spread(parts) for parts in mine], [spread(parts) for parts in right]
+        asked = lambda arrays: {path: array for path, array in arrays.items() if path[0] in names and key in ("", path[1])}
+        fits = lambda one, other: same(asked(one), asked(other), closeness)
+        is_one_of = lambda array, *others: any(same(array, other, closeness) for other in others)
+
+        def gives(mistaken: Callable, everything: bool = False) -> bool:
+            for case, given, better in zip(cases, answered, wanted, strict=True):
+                made = spread(self.parts(mistaken, case))
+                if not fits(made, given) or (everything and not same(made, given, closeness)):
+                    return False
+                if not key and not all(is_one_of(array, given.get(path), better.get(path)) for path, array in made.items()):
+                    return False
+            return True
+
+        if all(map(fits, answered, wanted)):  # only an axis is missing, or too many
             return ""
         found = ""
         for sentence, mistaken in self.mistakes:
             if "; and " in sentence and (found or key):
                 break  # two mistakes are less likely than one
-            try:
-                with np.errstate(all="ignore"):
-                    for i, case in enumerate(cases):
-                        made = self.parts(mistaken, case)
-                        if not fits(made, mine[i]) or not (key or agrees(made, mine[i], right[i])):
-                            break
-                    else:
-                        if all(same(self.parts(mistaken, case), given, closeness) for case, given in zip(cases, mine, strict=True)):
-                            return sentence
-                        found = found or sentence
-            except Exception:  # the edited solution does not work on this case
-                continue
+            with suppress(Exception), np.errstate(all="ignore"):  # an edited solution need not work on every case
+                if gives(mistaken):
+                    if gives(mistaken, everything=True):
+                        return sentence
+                    found = found or sentence
         return found
-
-    def _right(self, mine: Parts, right: Parts, name: str) -> bool:
-        """Whether this thing is right in this case; also where it is asked for in other cases only."""
-        if name not in right:
-            return True
-        return name in mine and not mismatch(mine[name], right[name]) and same(mine[name], right[name], self.tolerance)
 
     def _so_far(self, name: str, mine: list[Parts], right: list[Parts], cases: list[tuple]) -> str:
         """What is right in the answer: other things, other cases."""
-        fits = {key: [self._right(m, r, key) for m, r in zip(mine, right, strict=True)] for key in right[0]}
-        good = [key for key in right[0] if key != name and all(fits[key])]
-        told = [f"{', '.join(good)} {'is' if len(good) == 1 else 'are'} right"] * bool(good)
-        if any(fits.get(name, ())):
-            where, bad = ([i for i, fit in enumerate(fits[name]) if fit == wanted] for wanted in (True, False))
-            told.append(f"it is right{self._with(cases, where)}, and wrong{self._with(cases, bad)}")
+        fits = lambda m, r, key: key in m and not mismatch(m[key], r[key]) and (
+            relative_error(m[key], r[key], floor=self.floor) <= self.tolerance)  # fmt: skip
+        pairs = list(zip(mine, right, strict=True))
+        good = [key for key in right[0] if key != name and all(fits(m, r, key) for m, r in pairs if key in r)]
+        told = [f"{are(good)} right"] * bool(good)
+        whole = [all(fits(m, r, key) for key in r) for m, r in pairs]
+        if any(whole):
+            where, bad = (self._with(cases, [i for i, fit in enumerate(whole) if fit == wanted]) for wanted in (True, False))
+            told.append(f"the answer is right{where or ' in other cases'}, and wrong{bad or ' in this one'}")
         return "; ".join(told)
 
     @property
@@ -222,7 +223,7 @@ def same(one: Any, other: Any, closeness: float = 1e-6) -> bool:
     finite = np.isfinite(a)
     if not np.array_equal(finite, np.isfinite(b)) or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
         return False
-    return not finite.any() or relative_error(a[finite], b[finite], floor=1e-12) <= closeness
+    return not finite.any() or relative_error(a[finite], b[finite], floor=1e-6) <= closeness
 
 
 def spread(parts: Parts) -> dict[Any, Any]:

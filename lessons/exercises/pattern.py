@@ -8,26 +8,38 @@ from typing import Any
 import numpy as np
 
 from tinymaml.check.compare import flatten, relative_error
+from tinymaml.tasks import TaskBatch
 
 
 def pattern(pairs: Sequence[tuple[Any, Any]], cases: Sequence[tuple], arguments: Sequence[str]) -> str:
-    """A sentence about the pairs (mine, right), one for each case, that is true of their numbers; never "".
+    """A sentence about the pairs (mine, right), of one shape, one pair for each case, that is true of their numbers; never "".
 
     A statement about all numbers of all cases comes first; then one about the first pair that is wrong.
     """
     rows = [(flatten(mine), flatten(right)) for mine, right in pairs]
-    if all(a.shape == b.shape for a, b in rows):
-        told = _of_all_numbers(rows) or _factor(rows, cases, arguments)
-        if told:
-            return told
-    mine, right = next((pair for pair, (a, b) in zip(pairs, rows, strict=True) if a.shape != b.shape or not near(a, b)), pairs[0])
+    if any(np.iscomplexobj(a) > np.iscomplexobj(b) for a, b in rows):
+        return "its numbers are complex"
+    if told := _of_all_numbers(rows) or _factor(rows, cases, arguments):
+        return told
+    wrong = [(mine, right) for (mine, right), (a, b) in zip(pairs, rows, strict=True) if not near(a, b)] or list(pairs)
+    mine, right = wrong[0]
     if isinstance(right, Mapping):
         return _of_names(mine, right)
-    return _of_array(np.asarray(mine), np.asarray(right))
+    if np.ndim(right):
+        return _of_array(np.asarray(mine), np.asarray(right))
+    above = {bool(a > b) for a, b in wrong}
+    if len(above) > 1:
+        return "it is too large in some cases and too small in others"
+    return "it is too large" if True in above else "it is too small"
+
+
+def are(names: Sequence[str]) -> str:
+    """These names as the subject of a sentence, with their verb."""
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def near(a: np.ndarray, b: np.ndarray) -> bool:
-    return relative_error(a, b, floor=1e-12) < 1e-8
+    return relative_error(a, b, floor=1e-6) < 1e-8
 
 
 def _of_all_numbers(rows: list[tuple[np.ndarray, np.ndarray]]) -> str:
@@ -39,64 +51,66 @@ def _of_all_numbers(rows: list[tuple[np.ndarray, np.ndarray]]) -> str:
             "it is the square of the right answer": np.square,
             "it is the square root of the right answer": np.sqrt,
             "it is one over the right answer": np.reciprocal,
-            **{f"it is the right answer, rounded to {digits} decimals": lambda b, digits=digits: np.round(b, digits) for digits in range(6)},
+            **{f"it is the right answer, rounded to {n} decimals": lambda b, n=n: np.round(b, n) for n in range(6)},
         }.items():
-            if all(np.isrealobj(a) and near(a, change(b)) for a, b in rows) and not all(near(a, b) for a, b in rows):
+            if all(near(a, change(b)) for a, b in rows) and not all(near(a, b) for a, b in rows):
                 return sentence
     return ""
 
 
 def _factor(rows: list[tuple[np.ndarray, np.ndarray]], cases: Sequence[tuple], arguments: Sequence[str]) -> str:
     """The number that each answer is of the right one: the same in all cases, or a size of an argument."""
-    factors = [float(a @ b / max(b @ b, 1e-30)) if np.isrealobj(a) and np.isrealobj(b) else 0.0 for a, b in rows]
+    factors = np.array([float((a @ b).real / max((b @ b).real, 1e-30)) for a, b in rows])
     if not all(factor and near(a, factor * b) for factor, (a, b) in zip(factors, rows, strict=True)):
         return ""
-    it = "every number is" if rows[0][0].size > 1 else "it is"
+    one = rows[0][0].size == 1
+    it = "it is" if one else "every number is"
     if np.ptp(factors) < 1e-7 * abs(factors[0]):
         return "the sign is wrong" if abs(factors[0] + 1) < 1e-7 else f"{it} {factors[0]:.6g} times the right one"
-    for k, name in enumerate(arguments):
-        for what, size in ((f"len({name})", _size(0)), (f"{name}.shape[1]", _size(1)), (f"{name}.size", np.size), (name, _number)):
-            sizes = np.array([size(case[k]) if k < len(case) else np.nan for case in cases], float)
-            for text, values in ((what, sizes), (f"1 / {what}", 1 / sizes)):
-                ratio = np.array(factors) / values
-                if np.isfinite(ratio).all() and np.ptp(ratio) < 1e-7 * abs(ratio[0]) and np.ptp(sizes) > 0:
-                    times = "" if abs(ratio[0] - 1) < 1e-7 else "-" if abs(ratio[0] + 1) < 1e-7 else f"{ratio[0]:.6g} * "
-                    return f"{it} {times}{text} times the right one"
+    sizes = [{k: v for pair in zip(arguments, case, strict=False) for k, v in _sizes(*pair).items()} for case in cases]
+    for what in sizes[0]:
+        size = np.array([found.get(what, np.nan) for found in sizes])
+        for text, ratio in ((what, factors / size), (f"1 / {what}", factors * size)):
+            if np.isfinite(ratio).all() and np.ptp(ratio) < 1e-7 * abs(ratio[0]) and np.ptp(size) > 0:
+                times = "" if abs(ratio[0] - 1) < 1e-7 else "-" if abs(ratio[0] + 1) < 1e-7 else f"{ratio[0]:.6g} * "
+                return f"{it} {times}{text} times the right one"
     shown = ", ".join(f"{factor:.4g}" for factor in factors)
-    return f"{it} a multiple of the right one, by {shown} in the {len(factors)} cases"
+    return "" if one else f"{it} {shown} times the right one in the {len(factors)} cases"
 
 
-def _size(axis: int) -> Any:
-    return lambda value: value.shape[axis] if isinstance(value, np.ndarray) and value.ndim > axis else np.nan
-
-
-def _number(value: Any) -> float:
-    return value if isinstance(value, int | float) and value else np.nan
+def _sizes(name: str, value: Any) -> dict[str, float]:
+    """The numbers of an argument that an answer may be multiplied by, in the words of Python."""
+    if isinstance(value, tuple) and value:
+        return _sizes(f"{name}[0]", value[0])
+    if isinstance(value, np.ndarray) and value.ndim:
+        columns = {f"{name}.shape[1]": value.shape[1]} if value.ndim > 1 else {}
+        return {f"len({name})": len(value), **columns, f"{name}.size": value.size}
+    if isinstance(value, TaskBatch):
+        return {f"len({name})": len(value)}
+    return {name: float(value)} if isinstance(value, int | float) and value else {}
 
 
 def _of_names(mine: Mapping, right: Mapping) -> str:
     good = [name for name in right if near(flatten(mine[name]), flatten(right[name]))]
     bad = [name for name in right if name not in good]
     if good:
-        return f"{', '.join(good)} {'is' if len(good) == 1 else 'are'} right, {', '.join(bad)} {'is' if len(bad) == 1 else 'are'} not"
+        return f"{are(good)} right, {are(bad)} not"
     name = max(right, key=lambda name: np.abs(np.asarray(mine[name]) - right[name]).max(initial=0))
     return f"{_of_array(np.asarray(mine[name]), np.asarray(right[name]))}, in {name}"
 
 
 def _of_array(a: np.ndarray, b: np.ndarray) -> str:
     """Of one array and the right one: what is right in it, and where it is farthest away."""
-    if not a.ndim:
-        return "its sign is not that of the right answer" if a * b < 0 else f"it is {'larger' if abs(a) > abs(b) else 'smaller'} than the right one"
     if a.ndim == 2 and a.shape[0] == a.shape[1] and near(a, b.T):
         return "it is transposed"
     if b.size > 1 and not near(a, b) and near(np.sort(a, None), np.sort(b, None)):
         return "the right numbers are there, in another order"
     if b.size > 1 and np.ptp(a - b) <= 1e-9 * np.abs(a - b).max():
         return "every number is off by the same amount"
-    for axis, what in zip(range(a.ndim), ("row", "column"), strict=False):
+    for axis, what in enumerate({1: ("number",), 2: ("row", "column")}.get(a.ndim, ())):
         fits = [near(one, other) for one, other in zip(np.moveaxis(a, axis, 0), np.moveaxis(b, axis, 0), strict=True)]
         if any(fits) and not all(fits):
-            good, bad = (", ".join(str(i) for i, fit in enumerate(fits) if fit == wanted) for wanted in (True, False))
-            return f"{what}{'s' * (fits.count(True) > 1)} {good} (from 0) {'are' if fits.count(True) > 1 else 'is'} right, {bad} not"
+            good, bad = ([str(i) for i, fit in enumerate(fits) if fit == wanted] for wanted in (True, False))
+            return f"{what}{'s' * (len(good) > 1)} {are(good)} right, {are(bad)} not (counted from 0)"
     place = np.unravel_index(np.argmax(np.abs(a - b)), a.shape)
     return f"the largest difference is at [{', '.join(str(int(i)) for i in place)}]"
