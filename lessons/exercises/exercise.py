@@ -23,14 +23,15 @@ import numpy as np
 import tinymaml.check
 from exercises.guard import refuse, several
 from exercises.pattern import are, pattern
-from tinymaml import MLP, Parameters, adapt, meta_gradient
+from tinymaml import Parameters
 from tinymaml.check import WrongAnswer, compare
 from tinymaml.check.compare import mismatch, relative_error
+from tinymaml.tasks import TaskBatch
 
 Edit = tuple[str, str, str]  # a text of the solution, the text in its place, the sentence that says what was done
 Parts = dict[str, Any]  # {name: number, array or Parameters} of one answer
 
-NAMES = {"np": np, "MLP": MLP, "Parameters": Parameters, "adapt": adapt, "meta_gradient": meta_gradient, **vars(tinymaml.check)}
+NAMES = {**vars(tinymaml), **vars(tinymaml.check), "np": np, "TaskBatch": TaskBatch}  # of a lesson
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,21 @@ class Exercise:
 
     def __call__(self, answer: Callable, rng: np.random.Generator) -> None:
         """Check `answer`, which is guarded; WrongAnswer with a sentence for the first thing that is wrong in it."""
-        cases = list(self.cases(rng))
+        cases, mine, stopped = list(self.cases(rng)), [], None
         right = [self.parts(self.solve, case) for case in cases]
-        mine = [self.parts(answer, case, wanted) for case, wanted in zip(cases, right, strict=True)]
-        for i in range(len(cases)):
+        for case, wanted in zip(cases, right, strict=True):
+            try:
+                mine.append(self.parts(answer, case, wanted))
+            except WrongAnswer as wrong:  # what it gave before this case may say more
+                stopped, cases, right = wrong, cases[: len(mine)], right[: len(mine)]
+                break
+        for i in range(len(mine)):
             if mine[i].keys() != right[i].keys():
                 self._refuse_keys(mine, right, cases, i)
             for name in right[i]:
                 self._compare(name, mine, right, cases, i)
+        if stopped:
+            raise stopped
 
     def parts(self, answer: Callable, case: tuple, wanted: Parts | None = None) -> Parts:
         """The things that the function returns for this case, by name; a list will do for a dictionary of `wanted`."""

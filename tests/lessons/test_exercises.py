@@ -35,6 +35,7 @@ def test_the_lesson_prints_the_solution_of_the_exercise(number):
 def test_every_edit_of_the_solution_is_refused_with_its_own_sentence(number, edit):
     """So each text is in the solution, and each edit gives numbers of its own."""
     old, new, sentence = edit
+    assert "; and " not in sentence  # which stands between two mistakes
     assert EXERCISES[number].solution.count(old)
     refused(number, function(EXERCISES[number].solution.replace(old, new)), sentence)
 
@@ -148,7 +149,7 @@ def test_a_notebook_shows_the_sentence_and_nothing_of_the_check():
     NotebookClient(notebook, timeout=60, allow_errors=True, resources=where).execute()
     (error,) = [output for output in notebook.cells[0].outputs if output.output_type == "error"]
     sentence, line = error.traceback
-    assert sentence == "D, (5, 3) is wrong: a factor 1/n is missing: the loss is the mean over the examples (eq. 2)"
-    assert line.startswith("D, (5, 3)     (5, 3)        relative error") and line.endswith("wrong (beyond 1e-10)")
+    assert sentence == "D is wrong: a factor 1/n is missing: the loss is the mean over the examples (eq. 2)"
+    assert line.startswith("D             (5, 3)        relative error") and line.endswith("wrong (beyond 1e-10)")
     assert "Traceback" not in sentence and ".py" not in sentence
     assert error.evalue == f"{sentence}\n{line}"
