@@ -27,7 +27,7 @@ class Shapes(Exercise):
         if mine != right and all(sorted(m) == sorted(r) for m, r in zip(mine, right, strict=True)):
             exchanged = all(m == r[2:] + r[:2] for m, r in zip(mine, right, strict=True))
             order = f"the four are right, in another order: return them as {', '.join(PARTS)}"
-            refuse("shapes", "support and query set are exchanged" if exchanged else order)
+            refuse("shapes", MIXED if exchanged else order)
         for i, case in enumerate(cases):
             given = ", ".join(f"{name} = {size}" for name, size in zip(self.arguments, case, strict=True))
             for k, name in enumerate(PARTS):
@@ -73,6 +73,7 @@ ALL = "(tasks, support, features), (tasks, support, ways), (tasks, query, featur
 each = lambda shape: (ALL, f"[{shape} for T, n, last in ({ALL})]")
 ONE_HOT = "a target is one-hot: it has one column for each of the N classes"
 FEATURES = "the last axis of x holds its features"
+MIXED = "shots and queries are mixed up: the support set has shots for each class, the query set has queries"
 ONE_SET = "support and query set are one here: they are two different sets of examples"
 MULTIPLIED = "shots and queries are multiplied: each set has its own count for each of the N classes"
 SHAPES = Shapes(
@@ -85,11 +86,10 @@ SHAPES = Shapes(
     (
         ("ways * shots, ways * queries", "shots, queries",
          "shots and queries count the examples of one class: an N-way task has N times as many"),
-        ("ways * shots, ways * queries", "ways * queries, ways * shots", "support and query set are exchanged"),
-        ("ways * shots, ways * queries", "queries, shots",
-         "support and query set are exchanged, and one class is counted, where a task has N"),
+        ("ways * shots, ways * queries", "ways * queries, ways * shots", MIXED),
+        ("ways * shots, ways * queries", "queries, shots", f"{MIXED}, each for N classes"),
         ("ways * shots, ways * queries", "(ways * (shots + queries),) * 2", ONE_SET),
-        ("ways * shots, ways * queries", "(shots + queries,) * 2", f"{ONE_SET}, and one class is counted, where a task has N"),
+        ("ways * shots, ways * queries", "(shots + queries,) * 2", f"{ONE_SET}, each with N classes"),
         ("ways * shots, ways * queries", "ways + shots, ways + queries",
          "this is a sum: each of the N classes has so many examples, which is a product"),
         ("ways * shots, ways * queries", "shots * queries, shots * queries", MULTIPLIED),
@@ -138,7 +138,7 @@ LOSS_OF_F = Exercise(
         losses.append(np.mean((f(batch.x_query[t]) - batch.y_query[t]) ** 2))
     return np.mean(losses)
 """,
-    lambda rng: [(line, Sinusoids().sample(rng, tasks=T, shots=n, queries=m)) for T, n, m in ((4, 5, 7), (5, 6, 3))],
+    lambda rng: [(line, Sinusoids().sample(rng, tasks=T, shots=n, queries=m)) for T, n, m in ((4, 6, 9), (5, 3, 7))],
     ("loss of F",),
     (
         ("f(batch.x_query[t]) - batch.y_query[t]", "f(batch.x_support[t]) - batch.y_support[t]",
@@ -174,7 +174,10 @@ LOSS_OF_F = Exercise(
         (" ** 2", "", "the errors are not squared"),
         ("- batch.y_query[t])", "- batch.y_query[t].T)",
          "every prediction is paired with every target: one of the two lost its last axis"),
-        ("- batch.y_query[t])", "- batch.x_query[t])", "the prediction is compared with x, not with y"),
+        ("range(len(batch))", "range(len(batch) - 1)", "the last task is left out: the loss of F is a mean over all tasks"),
+        ("** 2))", "** 2) + np.mean((f(batch.x_support[t]) - batch.y_support[t]) ** 2))",
+         "the loss on the support set is added: only the query set judges"),
+        (MSE, MSE.replace("mean", "max"), "this is the largest squared error of a task: take the mean"),
     ),
 )  # fmt: skip
 
@@ -195,6 +198,10 @@ MEAN_CURVE = Exercise(
     (
         ("(np.cos(x - high) - np.cos(x - low)) / (high - low)", "np.sin(x - (low + high) / 2)",
          "this is the wave of mean phase: the mean of the sines is not the sine of the mean"),
+        ("(np.cos(x - high) - np.cos(x - low)) / (high - low)", "np.sin(x - low)",
+         "this is the wave of the lowest phase: take the mean over all phases"),
+        ("(np.cos(x - high) - np.cos(x - low)) / (high - low)", "-2 / np.pi * np.cos(x)",
+         "the range of the phase is the paper's: use the argument"),
         ("(np.cos(x - high) - np.cos(x - low)) / (high - low)", "(np.sin(x - low) + np.sin(x - high)) / 2",
          "this is the mean of two waves, of the lowest and of the highest phase: take the mean over all phases"),
         ("(amplitude[0] + amplitude[1]) / 2 * mean_wave", "-2 / np.pi * 2.55 * np.cos(x)",
@@ -204,14 +211,14 @@ MEAN_CURVE = Exercise(
         ("amplitude[1]) / 2", "amplitude[1])", "the two amplitudes are added: their mean is half of that"),
         ("(amplitude[0] + amplitude[1]) / 2", "amplitude[1]", f"the amplitude is the largest one: {MEAN_A}"),
         ("(amplitude[0] + amplitude[1]) / 2", "(amplitude[1] - amplitude[0]) / 2", f"the amplitude is half its range: {MEAN_A}"),
-        ("(amplitude[0] + amplitude[1]) / 2", "(amplitude[1] - amplitude[0])", f"the amplitude is the whole range: {MEAN_A}"),
+        ("(amplitude[0] + amplitude[1]) / 2", "(amplitude[1]**2 - amplitude[0]**2) / 2",
+         "A is integrated and not divided by the length of its range"),
         ("(amplitude[0] + amplitude[1]) / 2", "(amplitude[0] + amplitude[1] / 2)",
          "only one amplitude is halved: put the sum in parentheses"),
         ("(amplitude[0] + amplitude[1]) / 2 *", "", "the mean amplitude is missing"),
         (" / (high - low)", "", "the integral over phi is not divided by the length of its range, high - low"),
         ("(high - low)", "np.pi", f"the integral over phi is divided by pi: {LENGTH}"),
-        ("(high - low)", "(2 * np.pi)", f"the integral over phi is divided by 2 pi: {LENGTH}"),
-        ("(high - low)", "(high + low)", f"the integral over phi is divided by low + high: {LENGTH}"),
+        ("(high - low)", "high - low", "it is divided by high, and low is subtracted at the end: put high - low in parentheses"),
         ("high) - np.cos", "high) + np.cos", f"the two limits are added: {LIMITS}"),
         (" - np.cos(x - low)", "", f"only the upper limit is there: {LIMITS}"),
         ("np.cos", "np.sin", "there are sines where the antiderivative of sin(x - phi) has cosines"),
@@ -243,14 +250,14 @@ FINE_TUNE = Exercise(
     lambda rng: [one_task(rng, *case) for case in (([1, 4, 1], 5, 0.05, 3), ([1, 3, 3, 1], 4, 0.1, 1), ([1, 3, 1], 4, 0.1, 4))],
     ("theta",),
     (
-        ("        theta = ", "        copy = ", "theta has not moved: `theta - ...` makes a new point, keep it"),
+        ("        theta = ", "        copy = ", "theta has not moved: is each step kept, `theta = theta - ...`?"),
         ("range(steps)", "range(1)",
          "only one step is taken: the return is inside the loop, or the next step starts from theta again"),
         ("range(steps)", "range(steps - 1)", "it is one step too few"),
         ("range(steps)", "range(steps + 1)", "it is one step too many"),
         ("theta - inner_lr", "theta + inner_lr", "the steps go uphill: subtract the gradient"),
         ("inner_lr * ", "", "the learning rate is missing"),
-        ("inner_lr *", "inner_lr**2 *", "the learning rate is squared"),
+        ("inner_lr *", "0.01 *", "the rate is 0.01, whatever inner_lr is"),
         ("inner_lr *", "inner_lr / len(x) *", "1/n is there twice: `gradient` is that of the mean loss already"),
         ("inner_lr *", "inner_lr * len(x) *", "the steps are n times too long: the loss is a mean over the examples"),
         ("inner_lr *", "2 * inner_lr *", "the steps are twice as long: the 2 of the squared error is in `gradient` already"),
@@ -266,7 +273,8 @@ FINE_TUNE = Exercise(
         ("return theta", "return model.at(theta, x, y).gradient", f"this is the last gradient, {GRADIENT}"),
         ("(theta, x, y)", "(theta, y, x)", "x and y are exchanged: model.at(theta, x, y)"),
         ("(theta, x, y)", "(theta, x[:1], y[:1])", f"only the first example is used: {ALL_EXAMPLES}"),
-        ("(theta, x, y)", "(theta, x[-1:], y[-1:])", f"only the last example is used: {ALL_EXAMPLES}"),
+        ("model.at(theta, x, y).gradient", "(lambda g: g / g.dot(g) ** 0.5)(model.at(theta, x, y).gradient)",
+         "the gradient is scaled to length one"),
         ("(theta, x, y)", "(theta, x[_ % len(x)][None], y[_ % len(x)][None])", f"each step uses one example: {ALL_EXAMPLES}"),
     ),
 )  # fmt: skip

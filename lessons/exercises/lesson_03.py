@@ -62,6 +62,10 @@ CENTRAL = Exercise(
          "it has more digits than a difference at the h that is given: use that h, and these two points only"),
         (DIFFERENCE, f"abs{DIFFERENCE}", "its sign is lost: a slope may be negative, so take no absolute value"),
         ("f(theta - h * v)", "f(theta + h * v)", "it is 0: are the two points the same?"),
+        (DIFFERENCE, "(f(theta + h / 2 * v) - f(theta - h / 2 * v)) / h",
+         "the points are theta +- h v / 2: take theta +- h v, and divide by 2h"),
+        ("(2 * h)", "(2 * h * np.linalg.norm(v.flat))",
+         "it is divided by the length of v: along 2v a function changes twice as fast"),
         UNIT,
     ),
 )  # fmt: skip
@@ -90,6 +94,8 @@ COMPLEX = Exercise(
          "this is a difference of two values of f at real points: step by 1j * h * v"),
         ("/ h", "/ (2 * h)", "it is divided by 2h: nothing is subtracted here, so divide by h"),
         ("/ h", "* h", "it is multiplied by h: divide"),
+        ("/ h", "/ h**2", "it is divided by h twice"),
+        ("1j * h * v", "1j * h", "v is not used: the step is i h v, not i h in every number"),
         ("theta + 1j", "theta - 1j", "the sign is wrong: the step is + i h v"),
         ("1j * h * v", "1j * v", "the step is i v: it has to be i h v"),
         ("1j * h * v", "(1 + 1j) * h * v", "the step has a real part: it has to be i h v"),
@@ -153,7 +159,7 @@ def pairs(rng: np.random.Generator) -> list[tuple]:
     mine = reference * np.sort(rng.uniform(1.5, 3, 6))[::-1].reshape(3, 2)  # far from the small entries most of all
     solid = np.where(np.arange(24) % 3 == 0, -1.0, 1.0).reshape(2, 3, 4) * rng.uniform(1, 3, (2, 2, 3, 4))
     zero, tiny, near = np.zeros(2), np.array([1e-17, 0.0]), (np.array([3e-3, 4e-3]), np.array([0.0, 4e-3]))
-    return [(mine, reference), (reference, mine), tuple(solid), (zero, zero), (tiny, zero), near, (*near, 1.0), (*near, 0.5)]
+    return [(mine, reference), (reference, mine), tuple(solid), (tiny, zero), near, (*near, 1.0), (*near, 0.5)]
 
 
 QUOTIENT = "size(mine - reference) / max(size(mine), size(reference), floor)"
@@ -180,6 +186,9 @@ RELATIVE_ERROR = RelativeError(
         (BELOW, "max(min(size(mine), size(reference)), floor)", f"it is divided by the smaller of the two norms: {LARGER}"),
         (BELOW, "max(size(mine) + size(reference), floor)", f"it is divided by the sum of the norms: {LARGER}"),
         (BELOW, "max((size(mine) + size(reference)) / 2, floor)", f"it is divided by the mean of the norms: {LARGER}"),
+        (BELOW, "min(size(mine), size(reference), floor)", "it is divided by the smallest of the three: take the largest"),
+        (BELOW, "(size(mine) + size(reference) + floor)",
+         "it is divided by the sum of the norms and the floor: take the largest"),
         (BELOW, "max(size(mine), size(reference))",
          "the floor is missing: around zero, rounding looks like a large error; divide by the floor at least"),
         (BELOW, "(max(size(mine), size(reference)) + floor)",
@@ -187,6 +196,8 @@ RELATIVE_ERROR = RelativeError(
         (BELOW, f"({BELOW} if {BELOW} > floor else 1)", "below the floor it is not divided: divide by the floor"),
         (QUOTIENT, "max(size(mine - reference) / max(size(mine), size(reference), 1e-300), floor)",
          "the answer is never below the floor: the floor is the least that is divided by"),
+        (QUOTIENT, f"0.0 if max(size(mine), size(reference)) < floor else {QUOTIENT}",
+         "below the floor the answer is set to 0: divide by the floor"),
         ("    size =", "    floor = 1e-3\n    size =", "the floor is fixed: use the argument"),
         ("np.linalg.norm", "lambda a: (a * a).sum()", "the square roots are missing: these are squared norms"),
         ("np.linalg.norm", "lambda a: (a * a).mean() ** 0.5",
@@ -194,8 +205,11 @@ RELATIVE_ERROR = RelativeError(
         ("np.linalg.norm", "lambda a: np.linalg.norm(a, 2)",
          "this is the spectral norm of a matrix: take the Euclidean norm of all numbers"),
         ("np.linalg.norm", "lambda a: abs(a).sum()", "these are sums of absolute entries, not Euclidean norms"),
+        ("np.linalg.norm", "lambda a: abs(a).mean()", "these are means of absolute entries, not Euclidean norms"),
         ("np.linalg.norm", "lambda a: abs(a).max()", "the largest entries are divided by each other: take Euclidean norms"),
         (QUOTIENT, f"({ENTRIES}).max()", f"this is the largest error of an entry: {TOGETHER}"),
+        (QUOTIENT, f"({ENTRIES.replace('np.maximum', 'np.maximum(floor, np.maximum')})).max()",
+         f"this is the largest error of an entry: {TOGETHER}"),
         (QUOTIENT, f"({ENTRIES}).mean()", f"this is the mean error of the entries: {TOGETHER}"),
         (QUOTIENT, ENTRIES, f"this is the error of every entry: {TOGETHER}"),
         ("size(mine - reference)", "abs(size(mine) - size(reference))",
@@ -231,7 +245,6 @@ def network(rng: np.random.Generator, widths: tuple[int, ...], shots: int) -> tu
 
 
 SUM = "sum(axis=0, keepdims=True)"
-SPREADS = "it is the sum over examples and units, and broadcasting spreads it over all units: sum over the examples only"
 PAIRED = "every prediction is paired with every target: one of the two lost its last axis"
 MENDED = Mended(
     '''def mended(theta, x, y):
@@ -250,12 +263,13 @@ MENDED = Mended(
     lambda rng: [network(rng, (1, 6, 1), 5), network(rng, (2, 4, 3), 7)],
     ("loss", "gradient"),
     (
-        *((f"{D}.{SUM}", new.replace("D", D), sentence) for D in ("D1", "D2") for new, sentence in (
-            ("D.sum(keepdims=True)", SPREADS),
-            ("0 * D[:1] + D.sum()", SPREADS),
-            ("D.sum(axis=1, keepdims=True)", "it has one number for each example, where each unit needs one: sum over axis 0"),
-            ("D.mean(axis=0, keepdims=True)", "it is the mean over the examples: take their sum, 1/n is in D already (eq. 3)"),
-            ("D[:1]", "it is the D of one example: sum over all examples (eq. 3)"),
+        *((f"D{l}.{SUM}", new.replace("D", f"D{l}"), f"db[{l}] {sentence}") for l in (1, 2) for new, sentence in (
+            ("D.sum(keepdims=True)",
+             "is the sum over examples and units, which broadcasting spreads over all units: sum over the examples only"),
+            ("0 * D[:1] + D.sum()", "is the sum over examples and units, the same for every unit: sum over the examples only"),
+            ("D.sum(axis=1, keepdims=True)", "has one number for each example, where each unit needs one: sum over axis 0"),
+            ("D.mean(axis=0, keepdims=True)", "is the mean over the examples: take their sum, 1/n is in D already (eq. 3)"),
+            ("D[:1]", "is the D of one example: sum over all examples (eq. 3)"),
         )),
         ("2 * (z2", "(z2", "a factor 2 is missing in D2 (eq. 9)"),
         (" / len(x)", "", "1/n is missing in D2 (eq. 2)"),
@@ -266,7 +280,7 @@ MENDED = Mended(
         ("(1 - a1**2)", "(1 - a1)", "s' is 1 - a1: it has to be 1 - a1^2 (eq. 4)"),
         ("(1 - a1**2)", "(1 - a1)**2", "s' is (1 - a1)^2: the square is of a1 alone, 1 - a1^2 (eq. 4)"),
         ("(1 - a1**2)", "(1 - z1**2)", "s' is 1 - z1^2: it is a function of a1, 1 - a1^2 (eq. 4)"),
-        ("(1 - a1**2)", "(1 - np.tanh(a1)**2)", "s' is taken at a1: 1 - a1^2 has the tanh of z1 in it already (eq. 4)"),
+        ("(1 - a1**2)", "a1", "s' is a1: it has to be 1 - a1^2 (eq. 4)"),
         ("(1 - a1**2)", "a1 * (1 - a1)", "a1 (1 - a1) is s' of the logistic function: that of tanh is 1 - a1^2 (eq. 4)"),
         ('theta["W2"].T)', 'theta["W2"].T) / len(x)', "D1 is divided by n again: 1/n is in D2 already"),
         ("np.tanh(z1)", "z1", "the activation is missing, a1 is z1 (eq. 1)"),
@@ -277,8 +291,10 @@ MENDED = Mended(
         (' + theta["b2"]', "", "the bias is missing in z2 (eq. 1)"),
         ("a1.T @", "z1.T @", "dW[2] is made with z1: eq. 3 has a1"),
         (".sum(1).mean()", ".mean()",
-         "it is the mean over examples and outputs: sum over the outputs, then take the mean over the examples"),
-        (".sum(1).mean()", ".sum()", "a factor 1/n is missing: take the mean over the examples"),
+         "the loss is the mean over examples and outputs: sum over the outputs, then take the mean over the examples"),
+        (".sum(1).mean()", ".sum(0).mean()",
+         "the loss is summed over the examples (axis 0): sum over the outputs (axis 1), then take the mean"),
+        (".sum(1).mean()", ".sum()", "a factor 1/n is missing in the loss: take the mean over the examples"),
         ("((z2 - y) ** 2).sum(1)", "((z2 - y[:, 0]) ** 2).sum(1)", PAIRED),
         ("((z2 - y) ** 2).sum(1)", "((z2 - y[:, 0]) ** 2)", PAIRED),
         (".sum(1).mean()", ".sum(1)", "these are the losses of the examples: take their mean, one number"),
