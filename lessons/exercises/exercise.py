@@ -183,15 +183,20 @@ class Exercise:
         return list(inspect.signature(self.solve).parameters)
 
     def _with(self, cases: list[tuple], some: list[int]) -> str:
-        """These cases in words: the argument that sets them apart from the others, or all in which the cases differ."""
-        shown = [{name: described(name, value) for name, value in zip(self.arguments, case, strict=False)} for case in cases]
-        differ = [name for name in self.arguments if len({one.get(name) for one in shown}) > 1]
+        """These cases in words: the argument that sets them apart, or all in which they differ; "" if others have the same."""
+        defaults = [argument.default for argument in inspect.signature(self.solve).parameters.values()]
+        given = [zip(self.arguments, (*case, *defaults[len(case):]), strict=True) for case in cases]
+        shown = [{name: described(name, value) for name, value in one} for one in given]
+        differ = [name for name in self.arguments if len({one[name] for one in shown}) > 1]
         apart = [name for name in reversed(differ) if {shown[i][name] for i in some}.isdisjoint(
             one[name] for i, one in enumerate(shown) if i not in some)]  # fmt: skip
-        told = list(dict.fromkeys(", ".join(filter(None, (shown[i][name] for name in (apart[:1] or differ)))) for i in some))
-        if apart and all(told):  # steps = 1, 2, 3
+        words = [", ".join(filter(None, (one[name] for name in (apart[:1] or differ)))) for one in shown]
+        told, others = list(dict.fromkeys(words[i] for i in some)), {word for i, word in enumerate(words) if i not in some}
+        if not all(told) or len(told) > 3 or not others.isdisjoint(told):
+            return ""
+        if apart:  # steps = 1, 2, 3
             told = [", ".join([told[0], *(one.removeprefix(f"{apart[0]} ").removeprefix("= ") for one in told[1:])])]
-        return f" with {' and with '.join(told)}" if all(told) else ""
+        return f" with {' and with '.join(told)}"
 
 
 @dataclass(frozen=True)
