@@ -15,12 +15,7 @@ from tinymaml.nn.activations import ACTIVATIONS
 
 def one_of(*known: str) -> Callable[[str, Any], str]:
     """Make a check that accepts only these values."""
-
-    def check(name: str, value: Any) -> str:
-        validate.one_of(name, value, known)
-        return value
-
-    return check
+    return partial(validate.one_of, known=known)
 
 
 def _widths(name: str, value: Any) -> tuple[int, ...]:
