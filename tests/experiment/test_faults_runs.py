@@ -13,8 +13,7 @@ import pytest
 
 from tinymaml import plot
 from tinymaml.experiment import checkpoint, folders
-from tinymaml.experiment.comparison import run_comparison
-from tinymaml.experiment.options import settings_for, settings_for_each
+from tinymaml.experiment.options import settings_for
 from tinymaml.experiment.run import run
 from tinymaml.experiment.terminal import defer_signals
 
@@ -107,25 +106,6 @@ def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(folders.fcntl, "flock", no_locks)
     with pytest.raises(OSError, match=r"cannot be locked \(Function not implemented\): choose a folder on another"):
         run(settings_for("sinusoids", iterations=1), tmp_path / "maml.npz", progress=False)
-
-
-def test_results_are_not_made_of_runs_of_different_settings(tmp_path, monkeypatch):
-    import tinymaml.experiment.comparison as module
-
-    runs = settings_for_each("sinusoids", ["maml", "pretraining"], iterations=2, hidden=(5,), tasks=3, shots=2)
-    other = settings_for("sinusoids", "maml", iterations=2, hidden=(5,), tasks=3, shots=2, seed=1)
-
-    def overwritten(settings, path, **more):
-        state = run(settings, path, **more)
-        if settings.method == "pretraining":
-            (tmp_path / "maml.npz").unlink()
-            run(other, tmp_path / "maml.npz", progress=False)
-        return state
-
-    monkeypatch.setattr(module, "run", overwritten)
-    with pytest.raises(ValueError, match="now belongs to another run, with another seed"):
-        run_comparison(runs, tmp_path, progress=False)
-    assert not (tmp_path / "results.json").exists()
 
 
 @posix

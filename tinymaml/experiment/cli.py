@@ -144,7 +144,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     from tinymaml.experiment.bench import run
 
-    return run(threads=arguments.threads)
+    return run()
 
 
 # -- folders -------------------------------------------------------------------------------------------------

@@ -17,21 +17,11 @@ import numpy as np
 from tinymaml import __version__, methods, tasks
 from tinymaml.experiment.checkpoint import atomic_write
 from tinymaml.experiment.folders import locked
-from tinymaml.experiment.run import (
-    adaptation_setup,
-    evaluate_method,
-    fits,
-    gradient,
-    initialisation,
-    load_run,
-    new_tasks,
-    run,
-    stored,
-)
+from tinymaml.experiment.run import adaptation_setup, evaluate_method, fits, gradient, initialisation, new_tasks, run, stored
 from tinymaml.methods.method import Start
-from tinymaml.settings import PlotStyle, Settings, differences
+from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks import Family, TaskBatch
-from tinymaml.training.evaluation import Curve, constant, format_number
+from tinymaml.training.evaluation import Curve, constant, format_interval, format_number
 from tinymaml.training.loop import TrainingState
 
 STEPS = 10  # gradient steps on a new task
@@ -82,9 +72,9 @@ def run_comparison(
     """Train all methods on the same sequence of tasks, evaluate them on the same new tasks, write files into `folder`.
 
     runs: settings by method, from `settings_for_each`. Writes METHOD.npz (checkpoints), results.json and the figures:
-    steps.png, training.png, and the family's own. The folder is locked against other processes. A method that diverges is
-    left out, with the reason in `failed`. `show` is called before results and figures are written. A file that cannot be
-    written is reported on standard error; the others are still written.
+    steps.png, training.png, and the family's own. A method that diverges is left out, with the reason in `failed`.
+    `show` is called before results and figures are written. A file that cannot be written is reported on standard
+    error; the others are still written.
     """
     if not runs:
         raise ValueError("there is no method to compare, expected at least one: use settings_for_each(family)")
@@ -94,21 +84,18 @@ def run_comparison(
             raise ValueError(f"{name} has the settings of {settings.method}: settings_for_each names each by its method")
         if replace(settings, method=first.method, options=first.options) != first:
             raise ValueError(f"{name} and {first.method} differ in more than their options: compare them under the same settings")
-    trained = [name for name in runs if methods.named(name).gradient]
-    for name in trained:
-        fits(runs[name])  # ValueError now, before hours of training
-        gradient(runs[name])
+    trained = {name: settings for name, settings in runs.items() if methods.named(name).gradient}
+    for settings in trained.values():
+        fits(settings)  # ValueError now, before hours of training
+        gradient(settings)
     family = tasks.named(first.family)
     batch = new_tasks(first, family.test_tasks, family.test_queries)
     states: dict[str, TrainingState] = {}
     failed: dict[str, str] = {}
     with locked(folder):
-        for name in trained:
+        for name, settings in trained.items():
             with _alone(name, failed):
-                run(runs[name], folder / f"{name}.npz", resume=resume, progress=progress)
-        for name in trained:
-            if name not in failed:
-                states[name] = _finished(folder / f"{name}.npz", runs[name])
+                states[name] = run(settings, folder / f"{name}.npz", resume=resume, progress=progress)
         found = _evaluated(runs, batch, states, failed)
         show(found)
         found = replace(found, unwritten=write(found, folder))
@@ -124,14 +111,6 @@ def _alone(name: str, failed: dict[str, str]) -> Iterator[None]:
         yield
     except (ArithmeticError, MemoryError) as error:
         failed[name] = str(error).removeprefix("training ") or "there is not enough memory for it"
-
-
-def _finished(path: Path, settings: Settings) -> TrainingState:
-    """The state in `path`; ValueError if another run has replaced it, since a table must not mix two runs."""
-    state, kept = load_run(path, settings.options.get("data"))
-    if changed := differences(kept, settings):
-        raise ValueError(f"{path} now belongs to another run, with another {' and '.join(changed)}: use a separate folder")
-    return state
 
 
 def _evaluated(
@@ -178,7 +157,7 @@ def table(found: Comparison) -> str:
             continue
         curve = found.curves[name]
         mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
-        cells = [f"{format_number(mean[k], digits)} +- {format_number(interval[k], digits)}" for k in shown]
+        cells = [format_interval(mean[k], interval[k], digits) for k in shown]
         lines.append(row(style.label, cells, curve.diverged_count.max() if metric.diverges else ""))
         if metric.diverges:
             lines.append(row("  median", [f"{format_number(median[k], digits)}        " for k in shown]))

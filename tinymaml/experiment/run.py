@@ -153,19 +153,19 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
             state = _resumed(path, settings)
         else:
             state = initial_state(initialisation(settings), optimizer, rng_for(settings.seed, "training tasks"))
-        kept = asdict(stored(settings))
+        facts = asdict(stored(settings))
 
         def save(state: TrainingState) -> None:
             with defer_signals():
-                checkpoint.save(path, state, kept)
+                checkpoint.save(path, state, facts)
 
         label = method.style.label if progress else None
         schedule = {"optimizer": optimizer, "iterations": settings.iterations, "save": save, "label": label}
         try:
             return train(method_gradient, sampler(settings), state, **schedule)
         except Diverged as error:
-            rate = as_dict(settings)[method.lr_to_lower]
-            hint = f"{error.what} with {method.lr_to_lower} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
+            rate, kept = as_dict(settings)[method.lr_to_lower], f"; the state before it is saved in {path}" * path.exists()
+            hint = f"{error.what} with {method.lr_to_lower} {rate:g}: try {rate / 10:g}{kept}"
             raise Diverged(error.iteration, hint) from error
 
 

@@ -60,7 +60,13 @@ def format_number(value: float, digits: int = 3) -> str:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"value is {validate.brief(value)}, expected a number: NaN and infinity are allowed")
     digits = validate.count("digits", digits, least=0)
-    return f"{value:.1e}" if 1e5 <= value < np.inf else f"{value:.{digits}f}"
+    return f"{value:.1e}" if 1e5 <= abs(value) < np.inf else f"{value:.{digits}f}"
+
+
+def format_interval(mean: float, interval: float, digits: int = 3) -> str:
+    """A mean and the half width of its interval for a table; the mean alone if there is no interval, as for one task."""
+    shown = format_number(mean, digits)
+    return shown if np.isnan(interval) else f"{shown} +- {format_number(interval, digits)}"
 
 
 def loss(here: Any, y: np.ndarray) -> np.ndarray:
@@ -133,7 +139,7 @@ def chunk_size(model: Any, rows: int, dtype: Any) -> int:
     return max(1, min(CHUNK, int(CHUNK_BYTES // max(1, one))))
 
 
-def width(model: Any) -> float:
+def width(model: Any) -> int:
     """The total number of outputs of all layers for one row of x; 0 for a model without layers."""
     total, outputs, rows = 0, getattr(model, "inputs", 0), 1
     for layer in _flat(getattr(model, "layers", ())):
