@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -119,10 +119,12 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
     return value
 
 
-def named(what: str, name: object, known: Iterable[Any]) -> Any:
-    """The object of `known` with this `name`; else ValueError with all names."""
-    found = {each.name: each for each in known}
-    return found[one_of(what, name, found)]
+def named(what: str, name: object, known: Sequence[Any]) -> Any:
+    """The object of `known` with this `name`; else ValueError with all names. ValueError if two have one name."""
+    names = [each.name for each in known]
+    if twice := [each for each in names if names.count(each) > 1]:
+        raise ValueError(f"{what} {twice[0]!r} is listed twice: give each a name of its own")
+    return known[names.index(one_of(what, name, names))]
 
 
 def flag(name: str, value: object) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -22,9 +21,10 @@ from tinymaml.experiment import folders
 from tinymaml.experiment.arguments import overrides, parser
 from tinymaml.experiment.options import refuse_unused, settings_for, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
-from tinymaml.experiment.terminal import status
+from tinymaml.experiment.terminal import fail, program, status
 from tinymaml.methods.maml import MOST
 from tinymaml.settings import Settings
+from tinymaml.training.evaluation import format_interval, format_number
 from tinymaml.training.loop import Diverged
 
 
@@ -35,18 +35,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *more: _fail(str(message), 0)
+            warnings.showwarning = lambda message, *more: fail(str(message), 0)
             matrix_threads(arguments.threads)
             return arguments.command(arguments)
     except KeyboardInterrupt as stop:
-        kept = hasattr(arguments, "resume") and arguments.out and any(arguments.out.rglob("*.npz"))
-        saved = "; the training so far is saved, and --resume continues it" if kept else ""
-        return _fail(f"stopped{saved}", status(stop))
+        kept = hasattr(arguments, "pattern") and any(arguments.out.rglob(arguments.pattern))
+        saved = f"; the training so far is saved in {arguments.out}, and --resume continues it" if kept else ""
+        return fail(f"stopped{saved}", status(stop))
     except (MemoryError, OverflowError) as error:
         what = f" ({error})" if str(error) else ""
-        return _fail(f"a number is too large for the memory of this machine{what}: lower it", 2)
+        return fail(f"a number is too large for the memory of this machine{what}: lower it", 2)
     except (ValueError, TypeError, OSError, Diverged) as error:
-        return _fail(f"{error}{_where(error)}", 1 if isinstance(error, Diverged) else 2)
+        return fail(f"{error}{_where(error)}", 1 if isinstance(error, Diverged) else 2)
 
 
 def _where(error: Exception) -> str:
@@ -54,11 +54,6 @@ def _where(error: Exception) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     ours = isinstance(error, OSError) or (last.line or "").startswith("raise")
     return "" if ours else f" ({type(error).__name__} in {last.filename}, line {last.lineno})"
-
-
-def _fail(sentence: str, status: int) -> int:
-    print(f"tinymaml: {sentence}", file=sys.stderr)
-    return status
 
 
 # -- commands ------------------------------------------------------------------------------------------------
@@ -71,7 +66,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     for settings in (each for runs in by_folder.values() for each in runs.values()):
         family = tasks.named(settings.family)
         _dry_run(settings, family.test_tasks, family.test_queries)
-    out = _folder(arguments, f"compare-{arguments.family}")
+    out = _folder(arguments, f"compare-{arguments.family}", "*.npz")
     failed = False
     with folders.locked(out):
         for name, runs in by_folder.items():
@@ -101,19 +96,18 @@ def _train(arguments: argparse.Namespace) -> int:
     settings = settings_for(arguments.family, arguments.method, **given)
     refuse_unused({settings.method: settings}, given)
     _dry_run(settings, 1, 1)
-    path = _folder(arguments, f"train-{settings.method}") / f"{settings.method}.npz"
+    file = f"{settings.method}.npz"
+    path = _folder(arguments, f"train-{settings.family}-{settings.method}", file) / file
     state = run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
-    recent = state.losses[-100:].mean()
-    print(f"{state.iteration:,} iterations done; the mean loss of the last 100 batches is {recent:.3f}; saved in {path}")
+    recent = format_number(state.losses[-100:].mean())
+    print(f"{state.iteration:,} iterations done; the mean loss of the last 100 batches is {recent}; saved in {path}")
     data = f" --data {shlex.quote(settings.options['data'])}" if "data" in settings.options else ""
-    print(f"next: python -m tinymaml evaluate {shlex.quote(str(path))}{data}")
+    print(f"next: {program()} evaluate {shlex.quote(str(path))}{data}")
     return 0
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from tinymaml.experiment.run import evaluate_method, load_run, new_tasks
-    from tinymaml.training.evaluation import format_number
-
     state, settings = load_run(arguments.checkpoint, arguments.data)
     family, method = tasks.named(settings.family), methods.named(settings.method)
     if arguments.inner_lr is not None and not method.uses_inner_lr(settings):
@@ -129,7 +123,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     print(f"{method.style.label}, {state.iteration:,} iterations; {count} new tasks, {family.title(test)}, {rate}")
     print(f"{'steps':>5}  {family.metric.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
-        mean = f"{format_number(curve.mean[k])} +- {format_number(curve.interval[k])}"
+        mean = format_interval(curve.mean[k], curve.interval[k])
         print(f"{k:>5}  {mean:>18}  {format_number(curve.median[k]):>8}  {curve.diverged_count[k]:>8}")
     return 0
 
@@ -160,12 +154,12 @@ def _dry_run(settings: Settings, count: int, queries: int) -> None:
     new_tasks(settings, 1, queries)
 
 
-def _folder(arguments: argparse.Namespace, name: str) -> Path:
-    """The folder of this run: --out, or a new one in runs/ (with --resume the latest one)."""
-    if not arguments.resume:
-        arguments.out = arguments.out or folders.new(name)
-        return arguments.out
-    arguments.out = arguments.out or folders.latest(name)
-    if not any(arguments.out.rglob("*.npz")):
-        raise ValueError(f"there is no run to resume in {arguments.out}: leave --resume out, or name its folder with --out")
+def _folder(arguments: argparse.Namespace, name: str, pattern: str) -> Path:
+    """The folder of this run: --out, or a new one in runs/; with --resume one that holds a checkpoint of this pattern."""
+    if not arguments.out:
+        arguments.out = folders.latest(name, pattern) if arguments.resume else folders.new(name)
+    arguments.pattern = pattern
+    if arguments.resume and not any(arguments.out.rglob(pattern)):
+        lacking = f"there is no run to resume in {arguments.out}, no {pattern}"
+        raise ValueError(f"{lacking}: leave --resume out, or name its folder with --out")
     return arguments.out

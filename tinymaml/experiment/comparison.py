@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from tinymaml import __version__, methods, tasks
 from tinymaml.experiment.checkpoint import atomic_write
 from tinymaml.experiment.folders import locked
 from tinymaml.experiment.run import adaptation_setup, evaluate_method, fits, gradient, initialisation, new_tasks, run, stored
+from tinymaml.experiment.terminal import fail
 from tinymaml.methods.method import Start
 from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks import Family, TaskBatch
@@ -100,7 +100,7 @@ def run_comparison(
         show(found)
         found = replace(found, unwritten=write(found, folder))
     for sentence in found.unwritten:
-        print(f"tinymaml: {sentence}", file=sys.stderr)
+        fail(sentence, 1)
     return found
 
 
