@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
     The estimate is a lower bound, so that no run that would fit is refused. It counts pools of classes, the batch, THETAS
     arrays as large as theta, the activations of all rows (twice in training, for the R-operator), and FORMED arrays per
     adapted copy for those matrices of theta that are smaller than their factors (eq. 14). The size of a batch is linear in
-    shots and queries, so three draws of one task determine it.
+    shots and queries, so two draws of one task determine it.
     """
     family, method, dtype = tasks.named(settings.family), methods.named(settings.method), settings.dtype
     number, queries = (count, queries) if count else (settings.tasks, settings.queries)
@@ -83,20 +84,19 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
     theta = {} if count else {"--width": THETAS * size * sum(map(math.prod, network.shapes.values()))}
     memory.fit(theta)  # before a task is drawn, and with it a pool of classes
 
-    def extent(shots: int, queries: int) -> np.ndarray:
-        """Support rows, query rows and bytes of one task, as Python's integers, which never overflow."""
-        least, rng = replace(settings, tasks=1, shots=shots, queries=queries), np.random.default_rng(0)
+    def extent(n: int) -> np.ndarray:
+        """(rows, bytes) of the support and the query set of a task with n shots and queries, as integers without overflow."""
         if count:
-            batch = family.testing(settings).sample(rng, tasks=1, shots=shots, queries=queries, dtype=dtype)
+            sample = partial(family.testing(settings).sample, tasks=1, shots=n, queries=n, dtype=dtype)
         else:
-            batch = method.sampler(family, least)(rng)
-        arrays = (batch.x_support, batch.x_query, batch.y_support, batch.y_query)
-        rows = (math.prod(array.shape[:2]) for array in arrays[:2])
-        return np.array([*rows, sum(array.nbytes for array in arrays)], object)
+            sample = method.sampler(family, replace(settings, tasks=1, shots=n, queries=n))
+        batch = sample(np.random.default_rng(0))
+        sets = (batch.x_support, batch.y_support), (batch.x_query, batch.y_query)
+        return np.array([(math.prod(x.shape[:2]), x.nbytes + y.nbytes) for x, y in sets], object)
 
-    one = extent(1, 1)
-    per_task = one + (settings.shots - 1) * (extent(2, 1) - one) + (queries - 1) * (extent(1, 2) - one)
-    (support, query, data), units = per_task, width(network)
+    one, two = extent(1), extent(2)
+    (support, query), (support_bytes, query_bytes) = (one + (two - one) * [[settings.shots - 1], [queries - 1]]).T
+    data, units = support_bytes + query_bytes, width(network)
     if count:
         rows = max(support, query)
         chunk = min(count, chunk_size(network, rows, dtype))
