@@ -32,7 +32,7 @@ DRAWN = 6  # new tasks at most that a figure shows
 class Comparison:
     """The results of `run_comparison`, by method.
 
-    runs                  the settings; they differ only in options, and `settings` are those of the first method
+    runs                  the settings, which differ only in options
     batch                 the new tasks
     starts                the `Start` of each method that adapts, on the first few new tasks
     curves, styles        the metric on the new tasks and the plot style, also of the baselines
@@ -53,6 +53,7 @@ class Comparison:
 
     @property
     def settings(self) -> Settings:
+        """Those of the first method."""
         return next(iter(self.runs.values()))
 
     @property
@@ -88,19 +89,17 @@ def run_comparison(
     for settings in trained.values():
         fits(settings)  # ValueError now, before hours of training
         gradient(settings)
-    family = tasks.named(first.family)
+    family, states, failed = tasks.named(first.family), {}, {}
     batch = new_tasks(first, family.test_tasks, family.test_queries)
-    states: dict[str, TrainingState] = {}
-    failed: dict[str, str] = {}
     with locked(folder):
         for name, settings in trained.items():
             with _alone(name, failed):
                 states[name] = run(settings, folder / f"{name}.npz", resume=resume, progress=progress)
-        found = _evaluated(runs, batch, states, failed)
+        found = _evaluated(family, runs, batch, states, failed)
         show(found)
         found = replace(found, unwritten=write(found, folder))
-    for sentence in found.unwritten:
-        fail(sentence, 1)
+        for sentence in found.unwritten:
+            fail(sentence, 1)
     return found
 
 
@@ -114,20 +113,16 @@ def _alone(name: str, failed: dict[str, str]) -> Iterator[None]:
 
 
 def _evaluated(
-    runs: Mapping[str, Settings], batch: TaskBatch, states: Mapping[str, TrainingState], failed: dict[str, str]
+    family: Family, runs: Mapping[str, Settings], batch: TaskBatch, states: dict[str, TrainingState], failed: dict[str, str]
 ) -> Comparison:
-    """All methods, trained or not, and all baselines, evaluated on the new tasks."""
-    family = tasks.named(next(iter(runs.values())).family)
-    starts, curves, styles = {}, {}, {}
-    for name, settings in runs.items():
-        styles[name] = methods.named(name).style
-        if name in failed:
-            continue
+    """All methods that have not failed, trained or not, and all baselines, evaluated on the new tasks."""
+    starts, curves, styles = {}, {}, {name: methods.named(name).style for name in runs}
+    for name in [name for name in runs if name not in failed]:
         with _alone(name, failed):
-            theta = states[name].theta if name in states else initialisation(settings)
-            curves[name] = evaluate_method(settings, theta, batch, STEPS)
+            theta = states[name].theta if name in states else initialisation(runs[name])
+            curves[name] = evaluate_method(runs[name], theta, batch, STEPS)
             if methods.named(name).adapts:
-                starts[name] = adaptation_setup(settings, theta, batch[:DRAWN])
+                starts[name] = adaptation_setup(runs[name], theta, batch[:DRAWN])
     for baseline in family.baselines:
         styles[baseline.name] = baseline.style
         curves[baseline.name] = constant(baseline.value(batch), STEPS, diverges=family.metric.diverges)
@@ -156,16 +151,15 @@ def table(found: Comparison) -> str:
             lines.append(f"{style.label:<26} {found.failed[name]}")
             continue
         curve = found.curves[name]
-        mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
-        cells = [format_interval(mean[k], interval[k], digits) for k in shown]
+        cells = [format_interval(unit * curve.mean[k], unit * curve.interval[k], digits) for k in shown]
         lines.append(row(style.label, cells, curve.diverged_count.max() if metric.diverges else ""))
         if metric.diverges:
-            lines.append(row("  median", [f"{format_number(median[k], digits)}        " for k in shown]))
+            lines.append(row("  median", [f"{format_number(unit * curve.median[k], digits)}        " for k in shown]))
         if paper := found.paper[name]:
             lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
     if found.seconds:
-        took = ", ".join(f"{found.styles[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
-        lines += ["", f"training took: {took}"]
+        took = (f"{found.styles[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
+        lines += ["", f"training took: {', '.join(took)}"]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -180,8 +174,7 @@ def write(found: Comparison, folder: Path) -> list[str]:
         try:
             put(folder / name)
         except Exception as error:  # matplotlib, its backend and the disk can raise anything
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            unwritten.append(f"{folder / name} could not be written ({why})")
+            unwritten.append(f"{folder / name} could not be written ({type(error).__name__}: {error})")
     return unwritten
 
 
@@ -189,16 +182,15 @@ def _draw(figure: Callable[[Comparison], Any], found: Comparison, path: Path) ->
     from tinymaml import plot  # here, so that an error on importing matplotlib does not lose results
 
     with np.errstate(all="ignore"):  # diverged fits overflow
-        drawn = figure(found)
-    if drawn:
-        plot.save(drawn, path)
+        if drawn := figure(found):
+            plot.save(drawn, path)
 
 
 def _steps(found: Comparison) -> Any:
     from tinymaml import plot
 
-    metric = found.family.metric
-    return plot.curves(found.curves, found.styles, ylabel=f"{metric.name} on new tasks", log=metric.log)
+    ylabel, log = f"{found.family.metric.name} on new tasks", found.family.metric.log
+    return plot.curves(found.curves, found.styles, ylabel=ylabel, log=log)
 
 
 def _training(found: Comparison) -> Any:
@@ -208,22 +200,20 @@ def _training(found: Comparison) -> Any:
 
 
 def _numbers(found: Comparison) -> dict[str, Any]:
-    """All numbers and settings, for JSON."""
+    """All numbers and settings, for JSON, which has neither NaN nor infinity: they become None."""
+    finite = lambda values: [value if np.isfinite(value) else None for value in values.tolist()]
     settings = {name: value for name, value in asdict(found.settings).items() if name not in ("method", "options")}
     return {
         "settings": settings | {"options": {name: stored(settings).options for name, settings in found.runs.items()}},
         "test": {"tasks": len(found.batch), "queries": found.batch.y_query.shape[1], "steps": STEPS},
         "metric": found.family.metric.name,
         "versions": {"tinymaml": __version__, "numpy": np.__version__, "python": platform.python_version()},
-        "paper": found.paper,
-        "training_seconds": found.seconds,
-        "failed": found.failed,
-        "methods": {name: _plain(curve) for name, curve in found.curves.items()},
+        "paper": found.paper, "training_seconds": found.seconds, "failed": found.failed,
+        "methods": {
+            name: {
+                "mean": finite(curve.mean), "interval95": finite(curve.interval), "median": finite(curve.median),
+                "diverged": curve.diverged_count.tolist(),
+            }
+            for name, curve in found.curves.items()
+        },
     }
-
-
-def _plain(curve: Curve) -> dict[str, list[Any]]:
-    """The statistics of a curve as lists; None for NaN and infinity, which JSON does not have."""
-    known = lambda values: [value if np.isfinite(value) else None for value in values.tolist()]
-    statistics = {"mean": curve.mean, "interval95": curve.interval, "median": curve.median, "diverged": curve.diverged_count}
-    return {name: known(values) for name, values in statistics.items()}
