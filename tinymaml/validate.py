@@ -17,7 +17,7 @@ import numpy as np
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def _require(good: bool, name: str, value: object, expected: str) -> None:
+def require(good: bool, name: str, value: object, expected: str) -> None:
     """TypeError, with the expected type and a remedy, unless `good`."""
     if not good:
         raise TypeError(f"{name} is {brief(value)}, expected {expected}")
@@ -29,7 +29,7 @@ def _is(kind: type, value: object) -> bool:
 
 def count(name: str, value: object, *, least: int = 1, most: float = math.inf) -> int:
     """An integer from `least` to `most`, as an int; else TypeError or ValueError."""
-    _require(_is(numbers.Integral, value), name, value, f"a whole number: pass an int of at least {least}")
+    require(_is(numbers.Integral, value), name, value, f"a whole number: pass an int of at least {least}")
     if not least <= value <= most:
         limit, more = (f"at least {least}", "more") if value < least else (f"at most {most}", "fewer")
         raise ValueError(f"{name} is {brief(value)}, expected {limit}: ask for {limit.split()[-1]} or {more}")
@@ -41,7 +41,7 @@ def number(
     fits: Callable[[float], bool] = lambda value: True, least: float = -math.inf, most: float = math.inf,
 ) -> float:  # fmt: skip
     """A real number as a float; else TypeError, or ValueError outside the range; the message suggests `such`."""
-    _require(_is(numbers.Real, value), name, value, f"a number: pass a float such as {such}")
+    require(_is(numbers.Real, value), name, value, f"a number: pass a float such as {such}")
     try:
         found = float(value)
     except OverflowError:  # an integer larger than any float
@@ -63,14 +63,14 @@ tolerance = partial(number, such=1e-8, least=0)
 
 def text(name: str, value: object) -> str:
     """A str; else TypeError."""
-    _require(isinstance(value, str), name, value, "a str: put it in quotes")
+    require(isinstance(value, str), name, value, "a str: put it in quotes")
     return value
 
 
 def interval(name: str, value: object) -> None:
     """(lowest, highest), both finite; else TypeError or ValueError."""
     pair = isinstance(value, tuple | list) and len(value) == 2
-    _require(pair, name, value, "(lowest, highest): pass two numbers such as (0.0, 1.0)")
+    require(pair, name, value, "(lowest, highest): pass two numbers such as (0.0, 1.0)")
     if number(name, value[0]) > number(name, value[1]):
         raise ValueError(f"{name} is {brief(tuple(value))}, expected (lowest, highest): put the smaller one first")
 
@@ -87,18 +87,13 @@ def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | 
     if unknown := [key for key in value if key not in theta]:
         raise ValueError(f"{name} has a rate for {unknown[0]!r}, expected names of theta: choose among {', '.join(theta)}")
     if not hasattr(value, "unflatten"):  # not Parameters
-        for key, each in value.items():
-            if isinstance(each, bool) or not isinstance(each, numbers.Number) or not np.isfinite(each):
-                raise ValueError(f"{name} of {key} is {brief(each)}, expected a finite number: pass a float such as 0.01, or 0")
-        plain = lambda each: complex(each) if isinstance(each, numbers.Complex) and each.imag else float(each.real)
-        return {key: plain(value[key]) if key in value else 0.0 for key in theta}
+        plain = lambda key, each: each if isinstance(each, complex) else number(f"{name} of {key}", each)
+        return {key: plain(key, value.get(key, 0.0)) for key in theta}
     for key, array in theta.items():
         if key not in value:
             raise ValueError(f"{name} has no rates for {key}: give one rate per entry, 0 where theta is fixed")
         if value[key].shape not in (array.shape, array.shape[1:]):
-            raise ValueError(
-                f"{name} of {key} has shape {value[key].shape}, expected {array.shape}: give one rate per entry"
-            )
+            raise ValueError(f"{name} of {key} has shape {value[key].shape}, expected {array.shape}: give one rate per entry")
         finite(f"{name} of {key}", value[key])
         _one_precision(f"{name} of {key}", value[key], array, "theta")
     return value
@@ -106,7 +101,7 @@ def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | 
 
 def weights(name: str, value: object) -> list[float]:
     """A non-empty list of numbers of zero or above whose sum is 1; else TypeError or ValueError."""
-    _require(isinstance(value, list | tuple), name, value, "one number for each step: pass a list such as [0.5, 0.5]")
+    require(isinstance(value, list | tuple), name, value, "one number for each step: pass a list such as [0.5, 0.5]")
     if not value or min(found := [number(name, each, 0.5) for each in value]) < 0 or abs(sum(found) - 1) > 1e-9:
         raise ValueError(f"{name} is {brief(value)}, expected numbers of zero or above whose sum is 1: divide by their sum")
     return found
@@ -129,13 +124,13 @@ def named(what: str, name: object, known: Sequence[Any]) -> Any:
 
 def flag(name: str, value: object) -> bool:
     """True or False; else TypeError."""
-    _require(isinstance(value, bool), name, value, "True or False: pass one of them")
+    require(isinstance(value, bool), name, value, "True or False: pass one of them")
     return value
 
 
 def generator(rng: object) -> np.random.Generator:
     """`rng` itself if it is a NumPy Generator; else TypeError."""
-    _require(isinstance(rng, np.random.Generator), "rng", rng, "a NumPy Generator: use np.random.default_rng(0)")
+    require(isinstance(rng, np.random.Generator), "rng", rng, "a NumPy Generator: use np.random.default_rng(0)")
     return rng
 
 
@@ -145,7 +140,7 @@ def precision(dtype: object) -> np.dtype:
         found = np.dtype(dtype) if isinstance(dtype, str | type | np.dtype) else None
     except TypeError:  # a name that NumPy does not know
         found = None
-    _require(found is not None and found in PRECISIONS, "dtype", dtype, "float32 or float64: use np.float64")
+    require(found is not None and found in PRECISIONS, "dtype", dtype, "float32 or float64: use np.float64")
     return found
 
 
@@ -162,12 +157,12 @@ def rows(name: str, value: object, last: tuple[int, ...]) -> None:
 
 def function(name: str, value: object) -> None:
     """TypeError unless `value` can be called."""
-    _require(callable(value), name, value, "a function: pass one that can be called")
+    require(callable(value), name, value, "a function: pass one that can be called")
 
 
 def model(value: object) -> None:
     """TypeError unless `value` has a method `at`; for objects that store a model without calling it."""
-    _require(hasattr(value, "at"), "model", value, "a model with a method `at`: pass one such as MLP([1, 40, 40, 1])")
+    require(hasattr(value, "at"), "model", value, "a model with a method `at`: pass one such as MLP([1, 40, 40, 1])")
 
 
 def parameters(what: str, value: object) -> None:
@@ -266,7 +261,5 @@ def fitting(what: str, theta: Mapping[str, np.ndarray], shapes: Mapping[str, tup
 
 
 def _one_precision(name: str, array: np.ndarray, x: np.ndarray, of: str = "x") -> None:
-    if array.dtype.char not in "fdFD":
-        raise TypeError(f"{name} has dtype {array.dtype}, expected float64 or float32: use .astype(float)")
     if array.dtype.char.lower() != x.dtype.char.lower():  # D is complex d, F complex f
         raise TypeError(f"{name} is {array.dtype} and {of} is {x.dtype}: use .astype to make them the same")

@@ -57,8 +57,8 @@ class Curve:
 
 def format_number(value: float, digits: int = 3) -> str:
     """A number for a table: `digits` decimals, or 1.2e+34 if it is large."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"value is {validate.brief(value)}, expected a number: NaN and infinity are allowed")
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    validate.require(real, "value", value, "a number: NaN and infinity are allowed")
     digits = validate.count("digits", digits, least=0)
     return f"{value:.1e}" if 1e5 <= abs(value) < np.inf else f"{value:.{digits}f}"
 
@@ -115,8 +115,7 @@ def evaluate(
     validate.parameters("theta", theta)
     steps, rows = validate.count("steps", steps), max(batch.x_support.shape[1], batch.x_query.shape[1])
     chunk = chunk_size(model, rows, batch.x_query.dtype) if chunk is None else validate.count("chunk", chunk)
-    if not isinstance(metric, Metric):
-        raise TypeError(f"metric is {validate.brief(metric)}, expected a Metric: use LOSS or ACCURACY")
+    validate.require(isinstance(metric, Metric), "metric", metric, "a Metric: use LOSS or ACCURACY")
     columns = []
     with np.errstate(all="ignore"):  # overflow is counted as divergence
         for start in range(0, len(batch), chunk):
