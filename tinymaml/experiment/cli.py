@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tinymaml import methods, tasks, validate
-from tinymaml.experiment import folders
+from tinymaml.experiment import bench, folders, run
 from tinymaml.experiment.arguments import overrides, parser
 from tinymaml.experiment.options import refuse_unused, settings_for, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _where(error: Exception) -> str:
-    """The file and line of an error of Python or NumPy, a bug perhaps in a method or family of one's own; "" if we raised it."""
+    """The file and line of an error of Python or NumPy, perhaps a bug in a user's method; "" for a sentence of tinymaml."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     ours = isinstance(error, OSError) or (last.line or "").startswith("raise")
     return "" if ours else f" ({type(error).__name__} in {last.filename}, line {last.lineno})"
@@ -90,25 +90,23 @@ def _by_folder(arguments: argparse.Namespace) -> dict[str, dict[str, Settings]]:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from tinymaml.experiment.run import run
-
     given = overrides(arguments)
     settings = settings_for(arguments.family, arguments.method, **given)
     refuse_unused({settings.method: settings}, given)
     _dry_run(settings, 1, 1)
     file = f"{settings.method}.npz"
     path = _folder(arguments, f"train-{settings.family}-{settings.method}", file) / file
-    state = run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
-    recent = format_number(state.losses[-100:].mean())
-    print(f"{state.iteration:,} iterations done; the mean loss of the last 100 batches is {recent}; saved in {path}")
+    state = run.run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
+    recent = state.losses[-100:]
+    mean = f"the mean loss of the last {len(recent)} batches is {format_number(recent.mean())}"
+    print(f"{state.iteration:,} iterations done; {mean}; saved in {path}")
     data = f" --data {shlex.quote(settings.options['data'])}" if "data" in settings.options else ""
     print(f"next: {program()} evaluate {shlex.quote(str(path))}{data}")
     return 0
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from tinymaml.experiment.run import evaluate_method, load_run, new_tasks
-    state, settings = load_run(arguments.checkpoint, arguments.data)
+    state, settings = run.load_run(arguments.checkpoint, arguments.data)
     family, method = tasks.named(settings.family), methods.named(settings.method)
     if arguments.inner_lr is not None and not method.uses_inner_lr(settings):
         how = "adapts with its own learning rates" if method.adapts else "does not adapt"
@@ -116,11 +114,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     given = {name: value for name in ("shots", "inner_lr") if (value := getattr(arguments, name)) is not None}
     test = replace(settings, **given)  # for the new tasks; the training classes depend on the settings of the run
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
-    batch = new_tasks(test, count, family.test_queries, arguments.seed)
-    curve = evaluate_method(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)
+    batch = run.new_tasks(test, count, family.test_queries, arguments.seed)
+    curve = run.evaluate_method(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)
     rate = "its own learning rates" if method.adapts else "no adaptation"
     rate = f"inner_lr {test.inner_lr:g}" if method.uses_inner_lr(settings) else rate
-    print(f"{method.style.label}, {state.iteration:,} iterations; {count} new tasks, {family.title(test)}, {rate}")
+    what = f"{count} new task{'s' * (count > 1)}, {family.title(test)}, {rate}"
+    print(f"{method.style.label}, {state.iteration:,} iterations; {what}")
     print(f"{'steps':>5}  {family.metric.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
         mean = format_interval(curve.mean[k], curve.interval[k])
@@ -129,16 +128,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from tinymaml.check.ladder import run
+    from tinymaml.check import ladder
 
     networks = validate.count("networks", arguments.networks, most=100_000)
-    return run(seed=validate.count("seed", arguments.seed, least=0), networks=networks)
+    return ladder.run(seed=validate.count("seed", arguments.seed, least=0), networks=networks)
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from tinymaml.experiment.bench import run
-
-    return run()
+    return bench.run()
 
 
 # -- folders -------------------------------------------------------------------------------------------------
@@ -146,12 +143,10 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _dry_run(settings: Settings, count: int, queries: int) -> None:
     """Sample a few tasks before a folder is made; ValueError or OSError if that fails or a run would not fit into memory."""
-    from tinymaml.experiment.run import fits, new_tasks, sampler
-
-    fits(settings)
-    fits(settings, count, queries)
-    sampler(settings)(np.random.default_rng(0))
-    new_tasks(settings, 1, queries)
+    run.fits(settings)
+    run.fits(settings, count, queries)
+    run.sampler(settings)(np.random.default_rng(0))
+    run.new_tasks(settings, 1, queries)
 
 
 def _folder(arguments: argparse.Namespace, name: str, pattern: str) -> Path:
