@@ -200,12 +200,16 @@ def test_an_earlier_run_is_never_overwritten(tmp_path):
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    """By the model itself, which takes no other theta."""
     path = tmp_path / "maml.npz"
     state = run(SMALL, path, progress=False)
-    settings = checkpoint.load(path)[1]
-    checkpoint.save(path, replace(state, theta=state.theta.map(lambda array: array[:, :1])), settings)
-    with pytest.raises(ValueError, match="another architecture"):
-        load_run(path)
+    facts = checkpoint.load(path)[1]
+    checkpoint.save(path, replace(state, theta=state.theta.map(lambda array: array[:, :1])), facts)
+    state, settings = load_run(path)
+    with pytest.raises(ValueError, match=r"^W1 of theta has shape \(1, 1\), expected \(1, 6\), or .*: use parameters of this"):
+        evaluate_method(settings, state.theta, new_tasks(settings, 2, 2), 1)
+    with pytest.raises(ValueError, match=r"^W1 of theta has shape \(1, 1\)"):
+        run(replace(SMALL, iterations=20), path, resume=True, progress=False)
 
 
 def test_a_missing_checkpoint_says_how_to_make_one(tmp_path):

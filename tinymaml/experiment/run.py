@@ -178,7 +178,7 @@ def stored(settings: Settings) -> Settings:
 def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settings]:
     """The state and the settings of a run; `data` is the folder of its files, for a family that reads files.
 
-    ValueError if the checkpoint is of another version or architecture, or was trained on other data.
+    ValueError if the checkpoint is of another version, or was trained on other data.
     """
     state, stored_settings = checkpoint.load(path)
     try:
@@ -194,11 +194,6 @@ def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settin
     if differences(stored(settings), kept):
         remedy = "pass the folder of its training data with --data"
         raise ValueError(f"{path} was trained on other data than those in {data}: {remedy}")
-    found = {name: (array.shape, array.dtype) for name, array in state.theta.items()}
-    expected = {name: (array.shape, array.dtype) for name, array in initialisation(settings).items()}
-    if found != expected:
-        name = min(name for name in {**found, **expected} if found.get(name) != expected.get(name))
-        raise ValueError(f"{path} has another architecture, in {name} of theta: train again or name another file")
     return state, settings
 
 

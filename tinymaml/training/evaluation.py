@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,9 +56,6 @@ class Curve:
 
 def format_number(value: float, digits: int = 3) -> str:
     """A number for a table: `digits` decimals, or 1.2e+34 if it is large."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    validate.require(real, "value", value, "a number: NaN and infinity are allowed")
-    digits = validate.count("digits", digits, least=0)
     return f"{value:.1e}" if 1e5 <= abs(value) < np.inf else f"{value:.{digits}f}"
 
 
