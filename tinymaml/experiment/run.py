@@ -94,8 +94,8 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
         sets = (batch.x_support, batch.y_support), (batch.x_query, batch.y_query)
         return np.array([(math.prod(x.shape[:2]), x.nbytes + y.nbytes) for x, y in sets], object)
 
-    one, two = extent(1), extent(2)
-    (support, query), (support_bytes, query_bytes) = (one + (two - one) * [[settings.shots - 1], [queries - 1]]).T
+    one, more = extent(1), np.array([[settings.shots - 1], [queries - 1]], object)
+    (support, query), (support_bytes, query_bytes) = (one + more * (extent(2) - one)).T
     data, units = support_bytes + query_bytes, width(network)
     if count:
         rows = max(support, query)
