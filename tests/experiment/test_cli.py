@@ -193,7 +193,8 @@ def test_the_run_that_is_resumed_is_of_this_method_and_this_family(tmp_path, cap
     (["train", "--resume", "--out", 5000 * "x"], "xxx..."), (["compare", "--out", 5000 * "x"], "(File name too long)"),
     (["evaluate", "here"], "here is a folder, expected a checkpoint: name a .npz file in it (a.npz)"),
     (["compare", "--methods", "maml,es,maml"], "a method is named twice in maml, es, maml: name each method once"),
-    (["train", "--frobnicate"], " -m tinymaml --help"), (["evaluate"], " -m tinymaml evaluate --help"),
+    (["train", "--frobnicate"], "unrecognized argument '--frobnicate': see "), (["evaluate"], " -m tinymaml evaluate --help"),
+    (["bench", "x", "--y"], " -m tinymaml bench --help"), (["--nonsense"], " -m tinymaml --help"),
     (["compare", "omniglot", "--data", "a\nb"], "a b is no"),
 ])  # fmt: skip
 def test_what_argparse_or_the_disk_refuses_is_one_sentence(tmp_path, capsys, monkeypatch, line, words):

@@ -21,7 +21,13 @@ PAPER_ITERATIONS = 70_000
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, without the usage."""
+    """A parser whose errors are one sentence that names the command's --help."""
+
+    def parse_known_args(self, *given: Any) -> tuple[argparse.Namespace, list[str]]:
+        found, unknown = super().parse_known_args(*given)
+        if unknown:  # here, where the command is known
+            self.error(f"unrecognized argument {unknown[0]!r}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         raise SystemExit(fail(f"{message}: see {program()}{self.prog.removeprefix('tinymaml')} --help", 2))
