@@ -239,7 +239,7 @@ def test_nothing_that_is_passed_in_is_changed(problem):
         ({"inner_lr": "0.1"}, TypeError, "inner_lr is '0.1', expected a number"),
         ({"inner_lr": None}, TypeError, "inner_lr is None, expected a number"),
         ({"inner_lr": {"W9": 0.1}}, ValueError, "inner_lr has a rate for 'W9', expected names of theta: choose among W1, b1, W2"),
-        ({"inner_lr": {"W1": "0.1"}}, ValueError, "inner_lr of W1 is '0.1', expected a finite number: pass a float such as"),
+        ({"inner_lr": {"W1": "0.1"}}, TypeError, "inner_lr of W1 is '0.1', expected a number: pass a float such as"),
         ({"inner_lr": {"W1": np.nan}}, ValueError, "inner_lr of W1 is nan, expected a finite number"),
         ({"inner_lr": Parameters(W1=np.ones((1, 3)))}, ValueError, "inner_lr has no rates for b1: give one rate per entry, 0"),
         ({"inner_lr": GOOD.theta.map(lambda a: a[:, :1])}, ValueError, r"inner_lr of W1 has shape \(1, 1\), expected \(1, 3\)"),

@@ -20,7 +20,7 @@ from tinymaml.methods.reptile import reptile_gradient
 from tinymaml.nn.losses import Loss
 from tinymaml.rl.exact import LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy, leave_one_out_baseline, with_noise
-from tinymaml.training.evaluation import ACCURACY, constant, curve, evaluate, format_number
+from tinymaml.training.evaluation import ACCURACY, constant, curve, evaluate
 from tinymaml.training.loop import initial_state
 from tinymaml.training.optimizers import SGD, Adam
 
@@ -37,7 +37,7 @@ RIGHT = {
     "Goal[] tasks": ("0",), "start_range": POSITIVE, "sigma": ("1.5",), "normalised": ("True",), "climb": ("True",),
     "goal_range": ("1.5",), "noise": POSITIVE, "LinearPolicy.rollout e": ("None",),
     "SampledPolicy noise": ("1.5",), "baseline": ("None",), "max_step": ("None", "1.5"),
-    "evaluation.format_number value": ("-1", "0", "1.5", "nan", "inf"), "digits": ("0",), "chunk": ("None",),
+    "chunk": ("None",),
     "Filter taps": ("empty",), "Filter() x": ("empty",), "Filter[] tasks": ("0",),
     **dict.fromkeys(("between", "within", "nuisance", "jitter", "shift", "slant", "stretch", "floor"), POSITIVE),
     "seed": ("0",), "step": ("0",), "shape": ("list",), "check_model theta": ("None",), "check_model batch": ("None",),
@@ -139,7 +139,6 @@ def targets() -> dict:
         ),
         "evaluate": (evaluate, {"model": model, "theta": theta, "batch": batch, **inner, "metric": ACCURACY, "chunk": 1}),
         "curve": (curve, {"values": np.ones((2, 3)), "diverges": True}),
-        "evaluation.format_number": (format_number, {"value": 0.5, "digits": 2}),
         "constant": (constant, {"values": np.ones(3), "steps": 2, "diverges": True}),
         "SGD": (SGD, {"lr": 0.1}),
         "SGD.start": (SGD(0.1).start, {"theta": theta}),

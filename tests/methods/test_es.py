@@ -223,7 +223,7 @@ def test_a_run_that_is_resumed_is_bit_for_bit_the_run_that_was_not(tmp_path, ins
         (lambda: estimate(pairs=0), ValueError, "pairs is 0, expected at least 1"),
         (lambda: estimate(sigma=0), ValueError, "sigma is 0, expected a finite number above zero"),
         (lambda: estimate(rng=0), TypeError, "rng is 0, expected a NumPy Generator"),
-        (lambda: BlackBoxModel(None), TypeError, "model is None, which has no method `at`"),
+        (lambda: BlackBoxModel(None), TypeError, "model is None, expected a model with a method `at`"),
         (lambda: BlackBoxModel(MLP([1, 1]), tries=0), ValueError, "tries is 0, expected at least 1"),
         (lambda: BlackBoxModel(MLP([1, 1]), climb=1), TypeError, "climb is 1, expected True or False"),
         (lambda: settings_for("sinusoids", "es", inside="magic"), ValueError, "unknown inside 'magic': choose one of gradient"),

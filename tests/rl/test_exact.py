@@ -144,8 +144,8 @@ def test_the_complex_step_passes_through():
     [
         (lambda: LinearPolicy(horizon=0), ValueError, "horizon is 0, expected at least 1: ask for 1 or more"),
         (lambda: LinearPolicy(inputs=1), ValueError, "inputs is 1, expected at least 2"),
-        (lambda: LinearPolicy(noise=-1), ValueError, "noise is -1, expected a standard deviation"),
-        (lambda: LinearPolicy(discount=1.5), ValueError, "discount is 1.5, expected above 0 and at most 1: try 0.99, or 1"),
+        (lambda: LinearPolicy(noise=-1), ValueError, "noise is -1, expected at least 0"),
+        (lambda: LinearPolicy(discount=1.5), ValueError, "discount is 1.5, expected above 0 and at most 1: try 0.99"),
         (lambda: LinearPolicy(discount=0), ValueError, "discount is 0, expected above 0 and at most 1"),
         (lambda: LinearPolicy(discount="high"), TypeError, "discount is 'high', expected a number"),
         (lambda: at(y=np.ones((4, 3))), ValueError, r"y has shape \(4, 3\), expected \(4, 2\)"),

@@ -74,7 +74,7 @@ def at_once(inputs):
     [
         (lambda: Navigation(horizon=0), ValueError, "horizon is 0, expected at least 1"),
         (lambda: Navigation(goal_range=0), ValueError, "goal_range is 0, expected a finite number above zero"),
-        (lambda: Navigation(start_range=-1), ValueError, "start_range is -1, expected a standard deviation"),
+        (lambda: Navigation(start_range=-1), ValueError, "start_range is -1, expected at least 0"),
         (lambda: Navigation().sample(0), TypeError, "rng is 0, expected a NumPy Generator"),
         (lambda: Goal(np.ones(3)), ValueError, r"position has shape \(3,\), expected \(..., 2\): a goal is a point"),
         (lambda: Goal([0.5, 0.5]), TypeError, "position is a list, expected a NumPy array"),
