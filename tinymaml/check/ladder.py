@@ -100,10 +100,10 @@ def ladder(seed: int = 0, networks: int = 50, tolerance: float = TOLERANCE) -> l
 
     def add(prefix: str, found: list[dict[str, float]]) -> None:
         """Add a row for each name in `found`, a list of {name: error}, with its largest error."""
-        for name in found[0]:
+        for name in dict.fromkeys(name for errors in found for name in errors):
             precision, allowed = UNUSUAL.get(name, ("float64", tolerance))
-            error = float(np.max([errors[name] for errors in found]))  # NaN if any is NaN
-            rows.append(Row(f"{prefix}{name}", error, allowed, len(found), precision))
+            errors = [errors[name] for errors in found if name in errors]
+            rows.append(Row(f"{prefix}{name}", float(np.max(errors)), allowed, len(errors), precision))  # NaN if any is NaN
 
     for name, s in ACTIVATIONS.items():
         add(f"{name}: ", [_activation_errors(s, rng) for _ in range(networks)])
