@@ -314,7 +314,7 @@ def test_failures_with_one_message_are_reported_together():
             raise RuntimeError("one theta for all")
         return Base(theta, x, y)
 
-    with pytest.raises(ModelRejected, match="tasks do not mix, and 7 others: .* RuntimeError: one theta for all") as caught:
+    with pytest.raises(ModelRejected, match=r"tasks do not mix, and 7 others: .* RuntimeError: one theta for all") as caught:
         check_model(Faulty(3, surface), rng(), batch=linear_batch())
     assert str(caught.value).count("one theta for all") == 1
 

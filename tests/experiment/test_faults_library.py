@@ -46,7 +46,7 @@ RIGHT = {
     "gradient_by_entries point": NUMBERS, "complex_step_gradient point": ("0-d", "empty"),
     "strength": ("1.5",), "alpha": ("1.5",), "damping": POSITIVE, "conjugate_gradients b": ("empty",),
     "check_equation rates": ("None",), "check_equation weights": ("None",),
-    "Derivation v": ("None",), "Derivation query": ("None",), "Problem.draw activation": ("None",),
+    "Derivation v": ("None",), "Problem.draw activation": ("None",),
 }  # fmt: skip
 WRONG = {
     "None": None,
@@ -214,7 +214,7 @@ def targets() -> dict:
         ),
         "Derivation": (
             check.Derivation,
-            {"model": model, "theta": theta, "x": x[0], "y": y[0], "v": theta, "query": (x[0], y[0]), **inner},
+            {"model": model, "theta": theta, "x": x[0], "y": y[0], "v": theta},
         ),
         "Derivation.reference": (derivation.reference, {"name": "dW[1]"}),
         "Derivation.check": (derivation.check, {"name": "dW[1]", "mine": derivation.reference("dW[1]"), "tolerance": 1e-8}),

@@ -56,8 +56,7 @@ class MetaDerivation:
         validate.model(model)
         validate.parameters("theta", theta)
         double = lambda array: array.astype(np.float64)
-        self.model, self.theta = model, theta.map(double)
-        self.batch = TaskBatch(*(double(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
+        self.model, self.theta, self.batch = model, theta.map(double), batch.map(double)
         self.inner_lr, self.steps = validate.rates("inner_lr", inner_lr, self.theta), validate.count("steps", steps)
         self._known: dict[str, Any] = {}
 
@@ -78,19 +77,17 @@ class MetaDerivation:
     def check(self, name: str, mine: Any, *, tolerance: float = 1e-8) -> Line:
         """Compare `mine` with the reference; print and return the line. `WrongAnswer`, with a diagnosis, if it is wrong."""
         validate.tolerance("tolerance", tolerance)
-        diagnosis = lambda closeness: self.diagnosis(name, mine, closeness)
+        diagnosis = lambda closeness: self._diagnosis(name, mine, closeness)
         return compare(name, mine, self.reference(name), tolerance=tolerance_for(mine, tolerance), diagnosis=diagnosis)
 
-    def diagnosis(self, name: str, mine: Any, tolerance: float, *, one_task: bool = False) -> str:
+    def _diagnosis(self, name: str, mine: Any, tolerance: float) -> str:
         """The sentence of a known mistake that leads to `mine`; "" if there is none."""
-        pick = lambda value: value.task(0) if one_task else value
         problem = self.model, self.theta, self.batch, self.inner_lr, self.steps
-        wrong = lambda keys: pick(outer_loop(*problem, keys)[name])
-        one = ((sentence, wrong([key])) for key, sentence in MISTAKES.items())
-        known = [other for other in self.names if other != name and (not one_task or "[" in other)]
-        others = ((f"this is {other}, not {name}", pick(self.reference(other))) for other in known)
-        two = (("; and ".join(MISTAKES[key] for key in both), wrong(both)) for both in combinations(MISTAKES, 2))
-        return diagnose(mine, pick(self.reference(name)), one, others, two, tolerance=tolerance)
+        one = ((sentence, outer_loop(*problem, [key])[name]) for key, sentence in MISTAKES.items())
+        others = ((f"this is {other}, not {name}", self.reference(other)) for other in self.names if other != name)
+        pairs = combinations(MISTAKES, 2)
+        two = (("; and ".join(MISTAKES[key] for key in both), outer_loop(*problem, both)[name]) for both in pairs)
+        return diagnose(mine, self.reference(name), one, others, two, tolerance=tolerance)
 
     def _value(self, name: str) -> Any:
         tasks = range(len(self.batch))
