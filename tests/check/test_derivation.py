@@ -146,7 +146,6 @@ def test_what_a_student_derives_is_right(name, capsys):
         ("RdW[1]", X.T @ (Q["Rda[1]"] * S1), "s'' is missing in eq. 8"),
         ("RD[1]", 5 * Q["Rda[1]"] * S1, "the mean over the examples (eq. 2); and s'' is missing in eq. 8"),
         ("RD[1]", 0.3 * Q["RD[1]"], "every number is 0.3 times the right one"),
-        ("RD[1]", Q["RD[1]"] / np.linalg.norm(Q["RD[1]"]), "scaled to length one"),
     ],
 )
 def test_a_mistake_made_on_purpose_is_named(name, wrong, diagnosis):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -204,28 +205,14 @@ def _wrong_sign_or_transpose(reference: object) -> Iterator[tuple[str, object]]:
 
 
 def _scaled(mine: object, reference: object) -> Iterator[tuple[str, object]]:
-    factor = constant_factor(mine, reference)
-    if factor and _simple(factor):
-        yield f"every number is {factor:.6g} times the right one", factor * reference
-    if factor and np.size(reference) > 1:
-        length = float(np.linalg.norm(flatten(reference)))
-        yield "it is scaled to length one: the length is part of the answer", 1 / length * reference
-
-
-def constant_factor(mine: object, reference: object) -> float:
-    """The factor f, not near 1, for which mine = f * reference up to rounding; 0 if there is none."""
+    """The reference times the factor mine / reference, if that is a simple fraction: another can be a coincidence."""
     a, b = flatten(mine), flatten(reference)
     if a.shape != b.shape or not (np.isrealobj(a) and np.isrealobj(b)) or not b @ b > 0:
-        return 0.0
+        return
     factor = float(a @ b / (b @ b))
-    near_one = abs(factor - 1) < 1e-4  # then digits are lost
-    return factor if abs(factor) > 1e-6 and not near_one and relative_error(a, factor * b) < 1e-6 else 0.0
-
-
-def _simple(factor: float) -> bool:
-    """Whether a factor is n, 1/n or p/q with q up to 10; other factors can be a coincidence."""
-    whole = lambda number: 0.5 < abs(number) < 1e4 and abs(number - round(number)) < 1e-6 * abs(number)
-    return whole(1 / factor) or any(whole(q * factor) for q in range(1, 11))
+    simple = lambda f: abs(Fraction(f).limit_denominator(10) / f - 1) < 1e-6
+    if 1e-4 < abs(factor) < 1e4 and (simple(factor) or simple(1 / factor)):
+        yield f"every number is {factor:.6g} times the right one", factor * reference
 
 
 def _worst(mine: object, reference: object) -> str:
