@@ -108,12 +108,13 @@ def meta_gradient_by_complex_step(
     eq. 12. theta must be shared by the tasks.
     """
     validate.parameters("theta", theta)
+    return gradient_through(lambda thetas, batch: query_losses(model, thetas, batch, inner_lr, steps), theta, batch)
 
-    def query_losses(thetas: Parameters, batch: TaskBatch) -> np.ndarray:
-        theta_K = adapt(model, thetas, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)
-        return model.at(theta_K, batch.x_query, batch.y_query).loss
 
-    return gradient_through(query_losses, theta, batch)
+def query_losses(model: Model, theta: Parameters, batch: TaskBatch, inner_lr: Rates, steps: int) -> np.ndarray:
+    """The query loss of each task after the inner loop, (T,)."""
+    theta_K = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)
+    return model.at(theta_K, batch.x_query, batch.y_query).loss
 
 
 def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Parameters, batch: TaskBatch) -> Parameters:
@@ -123,6 +124,4 @@ def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Pa
     """
     P, T = theta.size, len(batch)
     copies = (tile(theta) + (1j * STEP) * basis(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
-    tile_tasks = lambda array: np.tile(array, (P, *[1] * (array.ndim - 1)))  # all tasks, P times: (P T, n, ...)
-    tasks = TaskBatch(*(tile_tasks(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
-    return theta.unflatten(f(copies, tasks).reshape(P, T).mean(1).imag / STEP)
+    return theta.unflatten(f(copies, batch.repeat(P)).reshape(P, T).mean(1).imag / STEP)
