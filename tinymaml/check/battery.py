@@ -156,18 +156,16 @@ def _cases(
 ) -> Iterator[Case]:
     """Cases of growing size; each has a new random theta unless the caller passes one."""
     batch = random_batch(model, rng, tasks=3, shots=4, queries=4) if batch is None else batch
-    normal, cuts = lambda array: rng.standard_normal(array.shape), []
+    normal = lambda array: rng.standard_normal(array.shape)
     for tasks, n in SIZES:
         n = max(n, getattr(model, "min_examples", 1))
+        here = theta
+        if theta is None:
+            here = model.init(rng)
+            validate.parameters("init(rng)", here)
+            here = here.map(lambda array: array + 0.1 * normal(array))
         small = batch.map(lambda array, tasks=tasks, n=n: array[:tasks, :n])
-        if small.x_support.shape not in cuts:
-            cuts.append(small.x_support.shape)
-            here = theta
-            if theta is None:
-                here = model.init(rng)
-                validate.parameters("init(rng)", here)
-                here = here.map(lambda array: array + 0.1 * normal(array))
-            yield Case(model, here, here.map(normal), here.map(normal), small, inner_lr, tolerance)
+        yield Case(model, here, here.map(normal), here.map(normal), small, inner_lr, tolerance)
 
 
 def _on_a_kink(case: Case) -> bool:

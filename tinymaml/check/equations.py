@@ -61,11 +61,8 @@ class Given:
         object.__setattr__(self, "weights", validate.weights("weights", weights))
 
 
-# -- eq. 19: theta minus the mean of theta_K ---------------------------------------------------------------------
-
-
 def _reptile(of: Given) -> Parameters:
-    """Eq. 19 literally, with all gradients from values of the loss."""
+    """Eq. 19, theta minus the mean of theta_K, with all gradients from values of the loss."""
     x, y = all_points(of.batch)
     ends = []
     for t in range(len(of.batch)):
@@ -76,10 +73,9 @@ def _reptile(of: Given) -> Parameters:
     return of.theta - sum(ends[1:], start=ends[0]) / len(ends)
 
 
-# -- eq. 20: the derivative with respect to the rates ----------------------------------------------------------------
-
-
 def _rates(of: Given) -> Parameters:
+    """Eq. 20, the derivative of the query loss with respect to the rates."""
+
     def losses(rates: Parameters, batch: TaskBatch) -> np.ndarray:
         thetas = of.theta.map(lambda array: np.broadcast_to(array, (len(batch), *array.shape)))
         return query_losses(of.model, thetas, batch, rates, of.steps)
@@ -87,10 +83,9 @@ def _rates(of: Given) -> Parameters:
     return gradient_through(losses, of.rates, of.batch)
 
 
-# -- eq. 21: the query loss after every step ------------------------------------------------------------------------
-
-
 def _multi_step(of: Given) -> Parameters:
+    """Eq. 21, the derivative of the weighted query losses after every step."""
+
     def weighted(thetas: Parameters, batch: TaskBatch) -> np.ndarray:
         total = 0
         for w in of.weights:
@@ -99,9 +94,6 @@ def _multi_step(of: Given) -> Parameters:
         return total
 
     return gradient_through(weighted, of.theta, of.batch)
-
-
-# -- eq. 22: through theta*, the minimum where the inner loop ends -----------------------------------------------------
 
 
 def _slope(of: Given, star: Parameters, theta: Parameters, batch: TaskBatch) -> np.ndarray:
@@ -159,9 +151,6 @@ def _implicit(of: Given) -> Parameters:
         return of.model.at(moved, batch.x_query, batch.y_query).loss
 
     return gradient_through(at_the_end, of.theta, of.batch)
-
-
-# -- the table ---------------------------------------------------------------------------------------------------
 
 
 class Equation(NamedTuple):
