@@ -1,4 +1,4 @@
-"""Gradients of a task, of a query loss through the inner loop and of the meta-loss, from values of the loss alone.
+"""Gradients of a task and of the meta-loss from values of the loss alone.
 
 They call `model.at(theta, x, y).loss` with a task axis and complex theta, and rely on none of the model's derivatives
 (only `meta_gradient_by_complex_step` relies on its gradient). Perturbing every entry costs P^2 for P parameters.
@@ -12,12 +12,10 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import FLOOR
-from tinymaml.check.derivatives import STEP, adaptive_difference, basis, complex_step, complex_step_gradient, on_a_kink, tile
+from tinymaml.check.derivatives import STEP, adaptive_difference, basis, complex_step, complex_step_gradient, tile
 from tinymaml.maml import Model, Rates, adapt
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
-
-Examples = tuple[np.ndarray, np.ndarray]  # x (n, ...), y (n, ...): one task, no task axis
 
 
 def losses(model: Model, thetas: Parameters, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -73,30 +71,6 @@ def of_task(model: Model, x: np.ndarray, y: np.ndarray) -> tuple[Loss, Slope, Sl
     loss = lambda theta: losses(model, theta.map(lambda array: array[None]), x, y)[0]
     own = lambda theta: model.at(theta, x[None], y[None]).gradient.task(0)
     return loss, own, lambda theta: complex_step_gradient(lambda thetas: losses(model, thetas, x, y), theta)
-
-
-def query_gradient(
-    model: Model, theta: Parameters, support: Examples, query: Examples, *, inner_lr: Rates, steps: int
-) -> Parameters:
-    """The derivative of one task's query loss after `steps` inner steps from theta: u_k of eq. 12 has steps = K - k left.
-
-    Eq. 12 with certified gradients and Hessian-vector products. ValueError if theta_k is on a kink.
-    """
-    task, path = of_task(model, *support), [theta]
-    for _ in range(steps):
-        path.append(path[-1] - inner_lr * certified_gradient(path[-1], *task))
-    u = certified_gradient(path.pop(), *of_task(model, *query))
-    r = theta.unflatten(np.random.default_rng(0).standard_normal(theta.size))
-    slope = lambda theta: complex_step(task[0], theta, r)
-    for here in reversed(path):
-        v = inner_lr * u
-        if on_a_kink(task[0], here, v) or on_a_kink(slope, here, v):
-            raise ValueError(
-                "theta is on a kink (a pre-activation of relu is zero, as with x = 0 and zero biases), so there is no "
-                "second derivative to compare with: change x or the biases a little"
-            )
-        u = u - certified_hvp(here, v, *task)
-    return u
 
 
 def meta_gradient_by_complex_step(
