@@ -207,7 +207,7 @@ def targets() -> dict:
         "central_difference": (check.central_difference, {"f": f, "point": point, "v": point, "h": 0.1, "points": 2}),
         "adaptive_difference": (check.adaptive_difference, {"f": sum_of_squares, "point": point, "v": point}),
         "gradient_by_entries": (check.gradient_by_entries, {"f": f, "point": point, "derivative": check.complex_step}),
-        "complex_step_gradient": (check.complex_step_gradient, {"f": of_copies, "point": point, "h": 1e-30}),
+        "complex_step_gradient": (check.complex_step_gradient, {"f": of_copies, "point": point}),
         "loss_gradient": (check.loss_gradient, {"model": model, "theta": theta, "x": x[0], "y": y[0]}),
         "meta_gradient_by_complex_step": (
             check.meta_gradient_by_complex_step, {"model": model, "theta": theta, "batch": batch, **inner},

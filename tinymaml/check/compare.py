@@ -130,9 +130,6 @@ def _numeric(value: object) -> bool:
         return False
 
 
-# -- another shape ------------------------------------------------------------------------------------------------
-
-
 def mismatch(mine: object, reference: object) -> str:
     """A sentence that says why the answer cannot be compared with the reference entry by entry; "" if it can."""
     if isinstance(reference, Parameters):
@@ -174,9 +171,6 @@ def _shape_hint(mine: np.ndarray, reference: object) -> str:
         if total.shape == wanted and close(total, reference):
             return f"the right numbers appear when it is summed over axis {axis}"
     return ""
-
-
-# -- which mistake is it? -----------------------------------------------------------------------------------------
 
 
 def diagnose(mine: object, reference: object, *groups: Iterable[tuple[str, object]], tolerance: float) -> str:

@@ -111,17 +111,17 @@ def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative
     return _with_form(np.array(entries).reshape(len(unit)), point)
 
 
-def complex_step_gradient(f: Callable[[Point], np.ndarray], point: Point, *, h: float = STEP) -> Point:
+def complex_step_gradient(f: Callable[[Point], np.ndarray], point: Point) -> Point:
     """The gradient of a scalar function by complex step, all entries in one call.
 
     f gets P copies of `point` along a new leading axis, one for each of its P entries, and returns P values, (P,).
     """
     validate.function("f", f)
-    validate.rate("h", h, STEP)
     if not isinstance(point, Parameters):
         validate.floats("point", point)
-    copies = _shifted(tile(point), 1j * h, basis(point))
-    return _with_form(_imaginary_part(f(copies), h), point)
+    tile = lambda array: np.broadcast_to(array, (point.size, *array.shape))
+    copies = point.map(tile) if isinstance(point, Parameters) else tile(point)
+    return _with_form(complex_step(f, copies, basis(point)), point)
 
 
 def basis(point: Point) -> Point:
@@ -137,12 +137,6 @@ def basis(point: Point) -> Point:
     return Parameters({
         name: part.reshape(-1, *array.shape) for (name, array), part in zip(point.items(), columns, strict=True)
     })
-
-
-def tile(point: Point) -> Point:
-    """One copy of `point` for each of its P entries, along a new leading axis: (P, ...)."""
-    copies = lambda array: np.broadcast_to(array, (point.size, *array.shape))
-    return point.map(copies) if isinstance(point, Parameters) else copies(point)
 
 
 def _length(v: Point) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import Line, compare, diagnose, relative_error, tolerance_for
-from tinymaml.check.derivatives import STEP, basis
+from tinymaml.check.derivatives import basis, complex_step
 from tinymaml.check.problem import Problem
 from tinymaml.check.references import gradient_through, loss_gradient, query_losses
 from tinymaml.maml import adapt, meta_gradient
@@ -104,8 +104,8 @@ def _slope(of: Given, star: Parameters, theta: Parameters, batch: TaskBatch) -> 
 
 def _hessian(of: Given, star: Parameters) -> np.ndarray:
     """The Hessian of L_S + lambda/2 |. - theta|^2, by complex step of the gradient, entry by entry: (T, P, P)."""
-    moved = (star + 1j * STEP * basis(of.theta).task(p) for p in range(of.theta.size))
-    return np.stack([_slope(of, point, of.theta, of.batch).imag / STEP for point in moved], axis=-1)
+    slope, unit = lambda star: _slope(of, star, of.theta, of.batch), basis(of.theta)
+    return np.stack([complex_step(slope, star, unit.task(p)) for p in range(of.theta.size)], axis=-1)
 
 
 def _newton(of: Given, star: Parameters, slope: np.ndarray, H: np.ndarray) -> Parameters:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import FLOOR
-from tinymaml.check.derivatives import STEP, adaptive_difference, basis, complex_step, complex_step_gradient, tile
+from tinymaml.check.derivatives import adaptive_difference, complex_step, complex_step_gradient
 from tinymaml.maml import Model, Rates, adapt
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
@@ -70,7 +70,7 @@ def of_task(model: Model, x: np.ndarray, y: np.ndarray) -> tuple[Loss, Slope, Sl
     """Functions of theta for one task, x (n, ...) and y (n, ...): the loss, the model's gradient, the gradient by entries."""
     loss = lambda theta: losses(model, theta.map(lambda array: array[None]), x, y)[0]
     own = lambda theta: model.at(theta, x[None], y[None]).gradient.task(0)
-    return loss, own, lambda theta: complex_step_gradient(lambda thetas: losses(model, thetas, x, y), theta)
+    return loss, own, lambda theta: loss_gradient(model, theta, x, y)
 
 
 def meta_gradient_by_complex_step(
@@ -97,5 +97,9 @@ def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Pa
     f gets P T tasks and one theta for each, and returns one number per task. theta must be shared by the T tasks.
     """
     P, T = theta.size, len(batch)
-    copies = (tile(theta) + (1j * STEP) * basis(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
-    return theta.unflatten(f(copies, batch.repeat(P)).reshape(P, T).mean(1).imag / STEP)
+
+    def means(thetas: Parameters) -> np.ndarray:
+        """f at P thetas, (P,): each for all tasks, so there are P T tasks."""
+        return f(thetas.map(lambda array: np.repeat(array, T, axis=0)), batch.repeat(P)).reshape(P, T).mean(1)
+
+    return complex_step_gradient(means, theta)
