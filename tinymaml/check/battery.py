@@ -91,7 +91,7 @@ def check_model(
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The largest error of one check over all cases, and the message of its failure, "" if it passed."""
+    """The largest error of one check over all cases, and the message of its failure ("" for none)."""
 
     error: float
     failure: str = ""
@@ -123,14 +123,15 @@ def run_checks(
     slowest = min(case.inner_lr for case in cases)
     if slowest != inner_lr:
         notes.append(f"the inner loop diverges at inner_lr {inner_lr}: it was checked at {slowest:.1g}.")
-    if isinstance(model, SampledPolicy):
+    sampled = isinstance(model, SampledPolicy)
+    if sampled:
         cases, note = [replace(case, tolerance=max(tolerance, 1e-7)) for case in cases], ESTIMATE
     else:
         cases, note = _choose_derivative(cases)
-    made = [name for name in CHECKS if not (name in OF_META_LOSS and isinstance(model, SampledPolicy))]
-    for name in made[1:]:
-        if not any(results[other].failure for other in RELY_ON.get(name, ()) if other in results):
-            results[name] = _run(CHECKS[name], cases)
+    for name, check in CHECKS.items():
+        relies_on_wrong = any(other in results and results[other].failure for other in RELY_ON.get(name, ()))
+        if name not in results and not relies_on_wrong and not (sampled and name in OF_META_LOSS):
+            results[name] = _run(check, cases)
     return results, " ".join([*notes, note]).strip()
 
 
