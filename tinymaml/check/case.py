@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.check.compare import FLOOR, close, diagnose, flatten, relative_error
+from tinymaml.check.compare import FLOOR, diagnose, flatten, relative_error, wrong_arrays
 from tinymaml.check.derivatives import complex_step
 from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.check.policy_checks import surrogate_loss
@@ -59,7 +59,7 @@ class Case:
     def here(self) -> Any:
         return self.at(self.theta)
 
-    @property
+    @cached_property
     def directions(self) -> dict[str, Parameters]:
         """{name: v with all other arrays zero} for each array of theta."""
         only = lambda name: Parameters({other: array if other == name else 0 * array for other, array in self.v.items()})
@@ -110,8 +110,7 @@ def judge(case: Case, sentence: str, mine: Parameters, reference: Parameters, hi
             (f"every number is {n} times the right one for n = {n} examples: a factor 1/n is missing", n * reference),
             ("it is divided by n twice", 1 / n * reference),
         ]
-        wrong = [name for name in reference if not close(mine[name], reference[name], case.tolerance)]
-        where = f"wrong in {', '.join(wrong)}{hint and f': {hint}'}"
+        where = "; ".join(filter(None, (wrong_arrays(mine, reference, case.tolerance), hint)))
         return diagnose(mine, reference, factors, tolerance=1e-6) or where
 
     return same(mine, reference, sentence, tolerance=case.tolerance, cause=cause)
