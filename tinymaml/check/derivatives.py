@@ -62,29 +62,26 @@ def central_difference(f: Callable[[Point], Value], point: Point, v: Point, *, h
 
 
 def adaptive_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Value:
-    """`central_difference` of 8 points at its `adaptive_step`: a relative error of 1e-10 or better, also near kinks."""
+    """`central_difference` of 8 points at an adaptive step: a relative error of 1e-10 or better, also near kinks.
+
+    The step is the one of 2^-5, 2^-6, ... at which halving it changes the result least. Within one linear region of a ReLU
+    network f is a polynomial and the difference is exact; the distance to the next kink is not known in advance. The search
+    stops when the change is only rounding.
+    """
     validate.function("f", f)
     _check_form("v", v)
-    difference = lambda h: central_difference(f, point, v, h=h / _length(v), points=8)
-    return difference(adaptive_step(difference))
-
-
-def adaptive_step(difference: Callable[[float], Value], largest: float = 2.0**-5) -> float:
-    """The step h = largest, largest/2, ... at which halving h changes `difference(h)` least.
-
-    Within one linear region of a ReLU network f is a polynomial and an 8-point difference is exact. The distance to the
-    next kink is not known in advance, so the step is searched for. The search stops when the change is only rounding.
-    """
-    h, before = largest, flatten(difference(largest))
-    best, least = h, np.inf
+    h, length = 2.0**-5, _length(v)
+    best = before = central_difference(f, point, v, h=h / length, points=8)
+    least = np.inf
     for _ in range(24):
-        after = flatten(difference(h / 2))
-        change, size = np.linalg.norm(after - before), np.linalg.norm(after)
+        h = h / 2
+        after = central_difference(f, point, v, h=h / length, points=8)
+        change, size = np.linalg.norm(flatten(after) - flatten(before)), np.linalg.norm(flatten(after))
         if change < least:
-            best, least = h, change
+            best, least = before, change
         if change <= 1e-12 * size or 4 * least < change <= 1e-8 * size:  # only rounding is left, and it grows
             break
-        h, before = h / 2, after
+        before = after
     return best
 
 
