@@ -1,4 +1,4 @@
-"""The battery for any model: what is right goes through unchanged, and every fault is reported in words."""
+"""The battery for any model: a right model passes, and every fault is reported in a sentence."""
 
 import re
 from dataclasses import dataclass, replace
@@ -58,7 +58,7 @@ def test_without_data_or_theta_there_is_nothing_to_check():
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
-def test_on_a_kink_it_is_checked_beside_it_and_the_report_says_so(norm, seed):
+def test_at_a_kink_a_point_nearby_is_checked_and_the_report_says_so(norm, seed):
     """Black images, no biases."""
     network, rng = CNN(4, 2, 2, 2, norm=norm), np.random.default_rng(seed)
     theta = Parameters({name: array * name.startswith("W") for name, array in network.init(rng).items()})
@@ -163,7 +163,7 @@ class Faulty(Linear):
 
 
 class Base(LinearSurface):
-    """What a fault is put into."""
+    """The right surface, which the others change."""
 
     def __init__(self, theta, x, y):
         if y.shape != (*x.shape[:-1], 1):
@@ -334,7 +334,7 @@ def test_an_outer_loop_that_leaves_out_the_curvature_is_reported(monkeypatch):
 
 @dataclass(frozen=True)
 class OwnNetwork:
-    """A user's own network, which is made of no layers that the battery could see."""
+    """A user's own network, without layers that the battery can see."""
 
     network: Network
 
@@ -358,21 +358,21 @@ def test_an_hvp_without_s_second_is_rejected_though_it_is_linear_and_symmetric()
     assert not {"gradient", "hvp is linear", "hvp is symmetric"} & set(caught.value.failures)
 
 
-def test_of_a_network_of_layers_the_wrong_rule_is_named(monkeypatch):
+def test_the_wrong_rule_of_a_layer_is_named(monkeypatch):
     wrong = MISTAKES["s''"].rules[Elementwise]["R_backward"]
     right = Elementwise.R_backward
     monkeypatch.setattr(Elementwise, "R_backward", lambda self, *given: wrong(partial(right, self), self, *given))
     with pytest.raises(ModelRejected) as caught:
         check_model(MLP([2, 4, 1], activation="tanh"), rng())
-    told = "along v: relative error 5.5e-02; R_backward is not the derivative of backward in layer 2, Elementwise\n"
-    assert told in caught.value.failures["hvp"]
+    sentence = "along v: relative error 5.5e-02; R_backward is not the derivative of backward in layer 2, Elementwise\n"
+    assert sentence in caught.value.failures["hvp"]
 
 
 def test_without_curved_activations_there_is_no_such_term_to_lose():
     check_model(lost_curvature("relu"), rng())
 
 
-# -- models that complex numbers do not pass through -----------------------------------------------------------
+# -- models that reject complex numbers -----------------------------------------------------------
 
 
 class RealOnly(Base):
@@ -395,7 +395,7 @@ class RealOnlyWrong(RealOnly, NotSymmetric):
 
 
 @pytest.mark.parametrize(("surface", "note"), [(RealOnly, "real numbers only"), (TakesAbs, "complex theta")])
-def test_differences_step_in_and_the_report_says_so(surface, note):
+def test_differences_replace_the_complex_step_and_the_report_says_so(surface, note):
     report = check_model(Faulty(3, surface), rng(), batch=linear_batch())
     assert note in report.splitlines()[-1]
     assert report.endswith("checked by differences, to 1e-6")

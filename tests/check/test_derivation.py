@@ -197,7 +197,7 @@ def test_nan_is_wrong(wrong):
 
 
 @pytest.mark.parametrize("answer", [None, ..., "2", {"W1": 1.0}])
-def test_an_answer_that_is_no_array_is_refused_in_words(answer):
+def test_an_answer_that_is_no_array_is_rejected_in_a_sentence(answer):
     with pytest.raises(WrongAnswer, match=r"^dW\[1\]: the answer is .*, expected numbers of shape \(3, 4\)"):
         STUDENT.check("dW[1]", answer)
 
@@ -208,7 +208,7 @@ def test_an_answer_in_float32_is_held_to_what_float32_can():
         STUDENT.check("RD[1]", (Q["Rda[1]"] * S1).astype("f"))
 
 
-def test_a_name_that_there_is_not():
+def test_an_unknown_name_is_rejected():
     derivation = Derivation(NETWORK.model, NETWORK.theta, X, Y)
     sentence = r"there is no quantity 'dz\[1\]': choose one of loss, .*need a direction, v="
     with pytest.raises(ValueError, match=sentence):
@@ -225,7 +225,7 @@ def test_a_derivation_is_for_one_task_that_the_model_accepts():
 
 
 def test_the_references_do_not_trust_the_library():
-    """With every hand-derived rule of the layers out of order, the true values are what they were."""
+    """With every hand-derived rule of the layers removed, the references are unchanged."""
     expected = {name: STUDENT.reference(name) for name in STUDENT.names}
     fresh = derivation_of(NETWORK)
     with pytest.MonkeyPatch.context() as patch:
@@ -260,7 +260,7 @@ def test_any_chain_of_layers_can_be_derived():
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_the_network_of_the_paper_is_judged_by_directions(activation):
-    """No array of P^2 numbers, of which there would be three million: what is asked for is counted, not timed."""
+    """No array of P^2 numbers, which would be three million."""
     model, rng = MLP([1, 40, 40, 1], activation), np.random.default_rng(0)
     theta = model.init(rng)
     v, examples = theta.map(lambda array: rng.standard_normal(array.shape)), rng.standard_normal((4, 10, 1))
@@ -278,7 +278,7 @@ def test_the_network_of_the_paper_is_judged_by_directions(activation):
 
 
 def test_the_meta_gradient_by_directions_is_that_of_the_loop_as_it_runs():
-    """Eq. 12 against the complex step through the inner loop, which knows nothing of it."""
+    """Eq. 12 against the complex step through the inner loop, which does not use it."""
     problem = Problem((2, 4, 2), shots=3, queries=2, steps=3, inner_lr=0.2)
     options = {"inner_lr": problem.inner_lr, "steps": problem.steps}
     truth = meta_gradient_by_complex_step(problem.model, problem.theta, problem.batch, **options)
@@ -286,7 +286,7 @@ def test_the_meta_gradient_by_directions_is_that_of_the_loop_as_it_runs():
     assert relative_error(found, truth) < 1e-10
 
 
-def test_a_network_that_is_too_large_to_be_moved_one_by_one_is_refused_with_its_size():
+def test_a_network_that_is_too_large_for_perturbing_each_entry_is_rejected_with_its_size():
     model, rng = MLP([80, 80, 1]), np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"^6,561 numbers would be perturbed one by one, expected at most 4,000"):
         loss_gradient(model, model.init(rng), rng.standard_normal((2, 80)), rng.standard_normal((2, 1)))
