@@ -1,4 +1,4 @@
-"""Tests of the tests: the mathematics with one mistake in its source, and every such mutant must be found out.
+"""Mutation tests: the source of the mathematics with one mistake, and every such mutant must be rejected.
 
 A mutant is a wrong rule in a layer or a loss (the known mistakes of an MLP, and those of `mutants`); or, for all that is no
 rule of a layer, a text replaced in a module of `tinymaml`: the whole package is imported anew with it, beside the one that
@@ -161,7 +161,7 @@ JUDGED = 4  # random networks
 
 
 def without(names: str) -> dict:
-    """Take a package out of sys.modules, and give it to be put back."""
+    """Remove a package from sys.modules and return its modules."""
     return {name: sys.modules.pop(name) for name in list(sys.modules) if name == names or name.startswith(names + ".")}
 
 
@@ -221,14 +221,14 @@ def rejected(mutant: Mutant | None, **loosened: float) -> bool:
 
 
 def wrong_somewhere(ladder: Callable, **loosened: float) -> bool:
-    """Whether a rung is wrong, or cannot even be climbed."""
+    """Whether a row is wrong, or a check ends in an error."""
     try:
         return not all(row.right for row in ladder(0, JUDGED, **loosened))
     except ValueError:  # shapes that no longer fit
         return True
 
 
-def test_the_real_source_is_rejected_by_no_one():
+def test_the_real_source_passes():
     assert not rejected(None)
 
 
@@ -249,7 +249,7 @@ def test_every_known_mistake_in_place_of_the_right_rule_dies(key, monkeypatch):
 
 
 def rules_of_every_layer(seed: int, networks: int) -> list[Row]:
-    """The rungs of the ladder on which layers stand, alone: what is wrong there is wrong for the ladder."""
+    """The rows of the ladder for layers alone: an error there is an error of the ladder."""
     layers = [(name, layer, width, np.random.default_rng(seed)) for name, (layer, width) in LAYERS.items()]
     return [Row(name, max(layer_errors(layer, rng, width=width).values()), TOLERANCE, 1) for name, layer, width, rng in layers]
 

@@ -46,7 +46,7 @@ RIGHT = {
     "gradient_by_entries point": NUMBERS, "complex_step_gradient point": ("0-d", "empty"),
     "strength": ("1.5",), "alpha": ("1.5",), "damping": POSITIVE, "conjugate_gradients b": ("empty",),
     "check_equation rates": ("None",), "check_equation weights": ("None",),
-    "Derivation v": ("None",), "Derivation query": ("None",), "Problem.draw activation": ("None",),
+    "Derivation v": ("None",), "Problem.draw activation": ("None",),
 }  # fmt: skip
 WRONG = {
     "None": None,
@@ -206,14 +206,14 @@ def targets() -> dict:
         "central_difference": (check.central_difference, {"f": f, "point": point, "v": point, "h": 0.1, "points": 2}),
         "adaptive_difference": (check.adaptive_difference, {"f": sum_of_squares, "point": point, "v": point}),
         "gradient_by_entries": (check.gradient_by_entries, {"f": f, "point": point, "derivative": check.complex_step}),
-        "complex_step_gradient": (check.complex_step_gradient, {"f": of_copies, "point": point, "h": 1e-30}),
+        "complex_step_gradient": (check.complex_step_gradient, {"f": of_copies, "point": point}),
         "loss_gradient": (check.loss_gradient, {"model": model, "theta": theta, "x": x[0], "y": y[0]}),
         "meta_gradient_by_complex_step": (
             check.meta_gradient_by_complex_step, {"model": model, "theta": theta, "batch": batch, **inner},
         ),
         "Derivation": (
             check.Derivation,
-            {"model": model, "theta": theta, "x": x[0], "y": y[0], "v": theta, "query": (x[0], y[0]), **inner},
+            {"model": model, "theta": theta, "x": x[0], "y": y[0], "v": theta},
         ),
         "Derivation.reference": (derivation.reference, {"name": "dW[1]"}),
         "Derivation.check": (derivation.check, {"name": "dW[1]", "mine": derivation.reference("dW[1]"), "tolerance": 1e-8}),

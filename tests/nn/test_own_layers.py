@@ -116,7 +116,7 @@ def test_a_layer_that_complex_numbers_do_not_pass_is_not_blamed_for_another(monk
     network = Network([Affine(2, 4, 1), Magnitude(), Length(4), Affine(4, 1, 2)])
     assert "checked by differences" in check_model(network, np.random.default_rng(0))
     monkeypatch.setattr(Length, "R_backward", WRONG["R_backward"][0])
-    with pytest.raises(ModelRejected, match=r"hvp is .* not the derivative of the gradient") as caught:
+    with pytest.raises(ModelRejected, match="hvp is not the derivative of the gradient") as caught:
         check_model(network, np.random.default_rng(0))
     assert "in layer" not in str(caught.value)
 
