@@ -22,7 +22,8 @@ from tinymaml.experiment.cli import main
 from tinymaml.experiment.comparison import run_comparison
 from tinymaml.experiment.options import settings_for, settings_for_each
 from tinymaml.experiment.run import run
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.chain import Chain
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.tasks import TaskBatch, omniglot

@@ -10,8 +10,9 @@ from strategies import few, seeds
 
 from tinymaml.check import relative_error
 from tinymaml.check.layer_checks import layer_errors
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten, Patches
-from tinymaml.nn.layers import Affine, Chain
+from tinymaml.nn.layers import Affine
 from tinymaml.nn.network import Network
 
 sizes = st.tuples(st.integers(2, 7), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2)).filter(

@@ -14,8 +14,9 @@ from tinymaml.check import Derivation, relative_error
 from tinymaml.check.ladder import LAYERS
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.problem import random_batch
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import FixedLinear
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import BatchNorm, LayerNorm

@@ -8,8 +8,9 @@ import pytest
 from tinymaml import MLP, meta_gradient
 from tinymaml.check import ModelRejected, check_model, relative_error
 from tinymaml.check.problem import random_batch
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten, Patches
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.models import CNN, RNN
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import BatchNorm

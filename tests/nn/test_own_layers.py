@@ -12,8 +12,9 @@ from tinymaml import meta_gradient
 from tinymaml.check import Derivation, ModelRejected, WrongAnswer, check_model
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.problem import random_batch
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.losses import Loss
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent

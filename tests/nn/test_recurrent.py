@@ -10,8 +10,9 @@ from strategies import activations, few, seeds
 
 from tinymaml.check import check_model, relative_error
 from tinymaml.check.layer_checks import layer_errors
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 

@@ -11,8 +11,9 @@ from strategies import few, seeds
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check import complex_step, relative_error
 from tinymaml.check.policy_checks import QUADRATURE, quadrature_points, sample_errors
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import FixedLinear
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import BatchNorm
 from tinymaml.nn.recurrent import Recurrent

@@ -26,7 +26,8 @@ from tinymaml.check.meta_derivation import MetaDerivation
 from tinymaml.check.references import certified_gradient, certified_hvp
 from tinymaml.maml import Rates
 from tinymaml.nn.layers import Elementwise, parameter_names
-from tinymaml.nn.network import Network, gradient_symbol
+from tinymaml.nn.network import Network
+from tinymaml.nn.surface import gradient_symbol
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 

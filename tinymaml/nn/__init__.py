@@ -1,7 +1,8 @@
 """Networks: layers of four rules each, chained under a loss (eqs. 1-10, 14-18)."""
 
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten, Patches
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.losses import Loss
 from tinymaml.nn.models import CNN, MLP, RNN
 from tinymaml.nn.network import Network

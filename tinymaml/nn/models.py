@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from tinymaml import validate
 from tinymaml.nn.activations import ACTIVATIONS
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten, Patches
-from tinymaml.nn.layers import Affine, Chain, Elementwise, Layer
+from tinymaml.nn.layers import Affine, Elementwise, Layer
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import NORMS
 from tinymaml.nn.recurrent import Recurrent

@@ -15,7 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.nn.layers import Chain, accumulate, derive, parameter_names
+from tinymaml.nn.chain import Chain, accumulate
+from tinymaml.nn.layers import derive, parameter_names
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.nn.layers import Tape
+from tinymaml.nn.chain import Tape
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
 from tinymaml.rl.exact import DIM
