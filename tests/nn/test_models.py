@@ -67,7 +67,7 @@ def test_networks_that_cannot_be(widths, options, error, sentence):
 
 
 def test_the_width_is_checked_when_a_network_is_put_together():
-    with pytest.raises(TypeError, match="widths is '1-40-1', expected inputs, hidden layers and outputs"):
+    with pytest.raises(TypeError, match="width 0 is '1', expected a whole number"):
         MLP("1-40-1")
 
 

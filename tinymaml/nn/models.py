@@ -29,11 +29,9 @@ def MLP(widths: Sequence[int], activation: str = "relu", loss: str = "squared_er
     3      40 x 1   1 x 1           41
     total                        1,761
     """
-    if isinstance(widths, str) or not isinstance(widths, Sequence):
-        raise TypeError(f"widths is {widths!r}, expected inputs, hidden layers and outputs: for instance [1, 40, 40, 1]")
     widths = tuple(validate.count(f"width {i}", d) for i, d in enumerate(widths))
     if len(widths) < 2:
-        raise ValueError(f"widths are {widths}, expected inputs and outputs at least: for instance [1, 40, 40, 1]")
+        raise ValueError(f"widths are {widths}, expected inputs and outputs at least: for instance [1, 40, 1]")
     validate.one_of("activation", activation, ACTIVATIONS)  # also if there is no hidden layer to use it
     validate.one_of("norm", norm, NORMS)
     layers = []
