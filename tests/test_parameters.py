@@ -60,14 +60,14 @@ def test_other_names_or_shapes_are_refused_and_nothing_is_broadcast():
     with pytest.raises(ValueError, match="the names differ"):
         theta + Parameters(b=np.ones((2, 3)))
     for shape in [(1, 3), (2, 1), (2, 2), (4, 1, 3)]:
-        with pytest.raises(ValueError, match=r"w has shapes \(2, 3\) and .*: they may differ only by a leading"):
+        with pytest.raises(ValueError, match=r"w has shapes \(2, 3\) and .*, which may differ only by a leading"):
             theta - Parameters(w=np.ones(shape))
     for stranger in (np.ones((2, 3)), "theta", None, [1.0]):
         with pytest.raises(TypeError):
             theta + stranger
         with pytest.raises(TypeError):
             theta * stranger
-    with pytest.raises(ValueError, match=r"w has shapes \(2, 3\) and .*: they may differ only by a leading"):
+    with pytest.raises(ValueError, match=r"w has shapes \(2, 3\) and .*, which may differ only by a leading"):
         theta * Parameters(w=np.ones((1, 3)))
     for factors in ({}, {"w": 1.0, "b": 2.0}, {"w": np.ones(3)}, {"v": 1.0}):
         with pytest.raises(ValueError, match="expected one number for each of w"):

@@ -29,7 +29,9 @@ class Parameters(Mapping):
     def __init__(self, arrays: Mapping[str, np.ndarray] | None = None, /, **named: np.ndarray):
         """Build from a mapping, from keywords, or both. TypeError for integer and object arrays."""
         both = {**({} if arrays is None else arrays), **named}
-        self._arrays = {validate.text("a parameter name", name): validate.floats(name, both[name]) for name in both}
+        for name, array in both.items():
+            validate.floats(validate.text("a parameter name", name), array)
+        self._arrays = both
 
     @classmethod
     def unchecked(cls, arrays: dict) -> Parameters:
@@ -81,7 +83,8 @@ class Parameters(Mapping):
         for name, array in mine.items():
             one, two = array.shape, yours[name].shape
             if one != two and one[1:] != two and one != two[1:]:
-                raise ValueError(f"{name} has shapes {one} and {two}: they may differ only by a leading task axis")
+                shapes = f"{name} has shapes {one} and {two}"
+                raise ValueError(f"{shapes}, which may differ only by a leading task axis")
         return yours
 
     def __add__(self, other: Parameters) -> Parameters:

@@ -10,6 +10,6 @@ from tinymaml.nn.normalisation import BatchNorm, LayerNorm
 from tinymaml.nn.recurrent import Recurrent
 
 __all__ = [
-    "CNN", "MLP", "RNN", "Affine", "BatchNorm", "Chain", "Elementwise", "Flatten", "LayerNorm", "Loss", "Network", "Patches",
-    "Recurrent",
+    "CNN", "MLP", "RNN", "Affine", "BatchNorm", "Chain", "Elementwise", "Flatten", "LayerNorm", "Loss",
+    "Network", "Patches", "Recurrent",
 ]  # fmt: skip

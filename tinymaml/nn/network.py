@@ -43,7 +43,8 @@ class Network:
         if not isinstance(self.loss, Loss):
             validate.one_of("loss", self.loss, LOSSES)
         if lacking := [end for end in ("inputs", "outputs") if getattr(body, end) is None]:
-            raise ValueError(f"no layer of the network has `{lacking[0]}`, the width of its rows: define it, as in Affine")
+            lacks = f"no layer of the network has `{lacking[0]}`"
+            raise ValueError(f"{lacks}, the width of its rows: define it, as in Affine")
         derive(self, body=body, layers=body.layers, shapes=body.shapes)
         derive(self, inputs=body.inputs, outputs=body.outputs, depth=body.depth)
 
@@ -67,8 +68,9 @@ class Network:
         shape = lambda name: " x ".join(map(str, self.shapes[name])) if name else ""
         count = lambda names: f"{sum(math.prod(self.shapes[name]) for name in names):,}"
         table = [["layer", *symbols, "parameters"]]
-        table += [[layer, *(shape(own.get(s)) for s in symbols), count(own.values())] for layer, own in rows.items()]
-        table += [["total", *[""] * len(symbols), count(self.shapes)]]
+        for layer, own in rows.items():
+            table.append([layer, *(shape(own.get(symbol)) for symbol in symbols), count(own.values())])
+        table.append(["total", *[""] * len(symbols), count(self.shapes)])
         *widths, last = (max(map(len, column)) for column in zip(*table, strict=True))
         pad = lambda row: [*map(str.ljust, row[:-1], widths), row[-1].rjust(last)]
         return "\n".join([self.title, *("  ".join(pad(row)) for row in table)])
@@ -76,7 +78,7 @@ class Network:
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
         """A random theta, from the `init` of every layer, in float64 or float32."""
         rng, dtype = validate.generator(rng), validate.precision(dtype)
-        return Parameters.unchecked({name: array.astype(dtype) for name, array in self.body.init(rng).items()})
+        return Parameters(self.body.init(rng)).astype(dtype)
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss surface at theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).

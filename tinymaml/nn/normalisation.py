@@ -22,9 +22,9 @@ EPS = 1e-5  # added to the variance
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """g = gamma h + beta with h = (z - mean) / sd, for rows z (T, m, width); gamma and beta are rows (1, width).
+    """g = gamma h + beta with h = (z - mean) / sd, for rows z (T, m, width).
 
-    ValueError for one row: its variance is zero.
+    gamma and beta are rows (1, width). ValueError for a single row z: its variance is zero.
     """
 
     width: int
@@ -36,14 +36,13 @@ class BatchNorm:
         least = 2 if isinstance(self, LayerNorm) else 1  # a single feature has variance 0
         validate.count("width", self.width, least=least)
         gamma, beta, shape = f"gamma{self.name}", f"beta{self.name}", (1, self.width)
-        derive(self, gamma=gamma, beta=beta, names={"gamma": gamma, "beta": beta}, shapes={gamma: shape, beta: shape})
-        derive(self, inputs=self.width, outputs=self.width)
+        derive(self, gamma=gamma, beta=beta, inputs=self.width, outputs=self.width)
+        derive(self, names={"gamma": gamma, "beta": beta}, shapes={gamma: shape, beta: shape})
 
     def forward(self, p, z):
         if z.shape[-2] < self.min_rows:
-            raise ValueError(
-                "batch norm got a single row of a task, expected two or more: give more examples, or use layer norm"
-            )
+            got = "batch norm got a single row of a task, expected two or more"
+            raise ValueError(f"{got}: give more examples, or use layer norm")
         c = self.centred(z)
         sd = np.sqrt(self.mean(c * c) + EPS)
         h = c / sd  # eq. 16   (T, m, d)

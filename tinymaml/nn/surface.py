@@ -17,9 +17,9 @@ from tinymaml.nn.losses import Loss
 from tinymaml.parameters import Parameters
 
 
-def _quantity(symbol: str, doc: str) -> property:
-    """A property that returns the intermediates of one symbol by layer."""
-    return property(lambda self: self.by_symbol.get(symbol, {}), doc=doc)
+def _quantity(symbol: str) -> property:
+    """A property: the intermediates of one symbol, by layer."""
+    return property(lambda self: self.by_symbol.get(symbol, {}), doc=f"{symbol} by layer, see the class.")
 
 
 class Surface:
@@ -38,10 +38,10 @@ class Surface:
         self.body, self.example_loss, self.theta, self.x, self.y = body, example_loss, theta, x, y
         self.p, self.n = dict(theta.items()), y.shape[-2]
         self.prediction, self.tape = body.forward(self.p, x)  # (T, n, d_L): values, or logits
-        if self.prediction.shape[-2] != self.n:
+        if (rows := self.prediction.shape[-2]) != self.n:
             raise ValueError(
-                f"the network's output has {self.prediction.shape[-2]} rows for {self.n} examples, expected one "
-                "row per example: end it with Flatten(positions, width), which joins the rows of an example"
+                f"the network's output has {rows} rows for {self.n} examples, expected one row per example: "
+                "end it with Flatten(positions, width), which joins the rows of an example into one"
             )
 
     @cached_property
@@ -80,11 +80,7 @@ class Surface:
         """Every intermediate by label, as "z[1]"."""
         return _by_label(self.by_symbol)
 
-    z = _quantity("z", "Outputs of the affine layers, eq. 1.")
-    D = _quantity("D", "dL/dz, eqs. 2 and 4.")
-    da = _quantity("da", "dL/da, eq. 4.")
-    dW = _quantity("dW", "dL/dW, eq. 3.")
-    db = _quantity("db", "dL/db, eq. 3.")
+    z, D, da, dW, db = map(_quantity, ("z", "D", "da", "dW", "db"))
 
     @property
     def a(self) -> dict[int | str, np.ndarray]:
@@ -112,7 +108,7 @@ class Surface:
 
 
 class RSurface:
-    """Pearlmutter's R-operator (1994): R f = d/dr f(theta + r v) at r = 0, of every intermediate of a `Surface`.
+    """R f = d/dr f(theta + r v) at r = 0 of every intermediate f of a `Surface` (Pearlmutter 1994).
 
     Rz, Ra           the forward sweep, eq. 5 (Ra_0 = 0: the inputs are fixed)
     RD, Rda          R of D and da, eqs. 6 and 8
@@ -137,12 +133,7 @@ class RSurface:
         """Every intermediate by label, as "Rz[1]"."""
         return _by_label(self.by_symbol)
 
-    Rz = _quantity("Rz", "R of the outputs of the affine layers, eq. 5.")
-    Ra = _quantity("Ra", "R of the activations, eq. 5.")
-    RD = _quantity("RD", "R of D, eqs. 6 and 8.")
-    Rda = _quantity("Rda", "R of da, eq. 8.")
-    RdW = _quantity("RdW", "R of dW, eq. 7.")
-    Rdb = _quantity("Rdb", "R of db, eq. 7.")
+    Rz, Ra, RD, Rda, RdW, Rdb = map(_quantity, ("Rz", "Ra", "RD", "Rda", "RdW", "Rdb"))
 
 
 def in_order(body: Chain, arrays: dict[str, np.ndarray]) -> Parameters:
@@ -164,7 +155,7 @@ def _by_symbol(body: Chain, tape: Tape, gradient: Parameters) -> dict[str, dict[
 
 
 def _by_label(by_symbol: dict[str, dict[int | str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {f"{symbol}[{layer}]": array for symbol, found in by_symbol.items() for layer, array in found.items()}
+    return {f"{symbol}[{l}]": array for symbol, found in by_symbol.items() for l, array in found.items()}
 
 
 def gradient_symbol(symbol: str) -> str:
