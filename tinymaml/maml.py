@@ -1,6 +1,6 @@
 """Model-agnostic meta-learning, gradient by gradient: eqs. 11-13 and 20.
 
-The paper is Finn, Abbeel and Levine 2017, arXiv 1703.03400. Model-agnostic: this module calls only `model.at`,
+The paper is Finn, Abbeel, Levine 2017, arXiv 1703.03400. Model-agnostic: this module calls only `model.at`,
 and uses only `loss`, `gradient` and `hvp` of the result (see `Model` and `Surface` below).
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,8 +36,8 @@ class Chain:
     before it. A layer that occurs twice shares its parameters, and their gradients are added. ValueError if
     two layers have the same name, or if the output width of a layer differs from the input width of the next.
     `shapes` has the parameters of all layers, `inputs` and `outputs` are the widths at both ends (None if no
-    layer has a width), `depth` is the number of affine layers, `owners` maps each parameter name and output
-    label to its layer.
+    layer has a width), `depth` is the number of affine layers, `min_rows` a number of rows per task that is
+    enough for every layer, `owners` maps each parameter name and output label to its layer.
     """
 
     layers: tuple[Layer, ...]
@@ -62,6 +61,7 @@ class Chain:
             inputs=next((layer.inputs for layer in layers if hasattr(layer, "inputs")), None),
             outputs=next((layer.outputs for layer in reversed(layers) if hasattr(layer, "outputs")), None),
             depth=sum(_is_affine(layer) for layer in layers),
+            min_rows=max(getattr(layer, "min_rows", 1) for layer in layers),
             first_trainable=min(trainable, default=len(layers)),
         )
 
@@ -106,18 +106,9 @@ class Chain:
 
     def rows_out(self, rows: int) -> int:
         """The number of output rows for `rows` input rows."""
-        return self._rows(rows)[-1]
-
-    @property
-    def min_rows(self) -> int:
-        """The minimum number of rows per task: more than one if a batch norm gets one row per example."""
-        wanted = [getattr(layer, "min_rows", 1) for layer in self.layers]
-        enough = lambda rows: all(n >= least for n, least in zip(self._rows(rows), wanted, strict=False))
-        return next(filter(enough, itertools.count(1)))
-
-    def _rows(self, rows: int) -> list[int]:
-        """The number of input rows of every layer, and of output rows."""
-        return list(itertools.accumulate(self.layers, lambda n, layer: rows_out(layer, n), initial=rows))
+        for layer in self.layers:
+            rows = rows_out(layer, rows)
+        return rows
 
 
 def accumulate(total: dict[str, np.ndarray], more: Arrays) -> None:

@@ -17,7 +17,7 @@ are optional:
     symbol, name       the label of the output, as in z[2]; `Chain` numbers layers whose name is ""
     names              from symbols to parameter names, as in {"W": "W2"}
     rows_out(rows)     the number of output rows, if it differs from the number of input rows
-    min_rows           the minimum number of rows per task, if more than one
+    min_rows           a number of rows per task that is enough, if one is not
     factorable         the names of the matrices that may be factored (eq. 14)
 """
 

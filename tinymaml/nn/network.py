@@ -27,11 +27,12 @@ class Network:
 
     body: a `Chain`, or a list of layers. loss: squared_error (eq. 9), cross_entropy on logits (eq. 10), or a
     custom `Loss`. Derived from the body:
-        layers     the layers of the chain
-        shapes     the shape of every parameter by name: W1, b1, W2, ...
-        inputs     d_0, the width of a row of x
-        outputs    d_L, the width of a row of y and of the prediction
-        depth      the number of affine layers
+        layers          the layers of the chain
+        shapes          the shape of every parameter by name: W1, b1, W2, ...
+        inputs          d_0, the width of a row of x
+        outputs         d_L, the width of a row of y and of the prediction
+        depth           the number of affine layers
+        min_examples    a number of examples per task that is enough for every layer: 2 with batch norm
     """
 
     body: Chain
@@ -45,18 +46,13 @@ class Network:
         if lacking := [end for end in ("inputs", "outputs") if getattr(body, end) is None]:
             lacks = f"no layer of the network has `{lacking[0]}`"
             raise ValueError(f"{lacks}, the width of its rows: define it, as in Affine")
-        derive(self, body=body, layers=body.layers, shapes=body.shapes)
-        derive(self, inputs=body.inputs, outputs=body.outputs, depth=body.depth)
+        derive(self, body=body, layers=body.layers, shapes=body.shapes, inputs=body.inputs)
+        derive(self, outputs=body.outputs, depth=body.depth, min_examples=body.min_rows)
 
     @property
     def example_loss(self) -> Loss:
         """The loss of one example, with its derivatives."""
         return self.loss if isinstance(self.loss, Loss) else LOSSES[self.loss]
-
-    @property
-    def min_examples(self) -> int:
-        """The minimum number of examples per task: more than one if a batch norm gets one row per example."""
-        return self.body.min_rows
 
     def __repr__(self) -> str:
         """A table of the layers with parameters, with the shape of each parameter."""

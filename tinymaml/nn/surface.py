@@ -17,6 +17,11 @@ from tinymaml.nn.losses import Loss
 from tinymaml.parameters import Parameters
 
 
+def _by_label(here: Surface | RSurface) -> dict[str, np.ndarray]:
+    """Every intermediate by label, as "z[1]" or "Rz[1]"."""
+    return {f"{symbol}[{l}]": array for symbol, found in here.by_symbol.items() for l, array in found.items()}
+
+
 def _quantity(symbol: str) -> property:
     """A property: the intermediates of one symbol, by layer."""
     return property(lambda self: self.by_symbol.get(symbol, {}), doc=f"{symbol} by layer, see the class.")
@@ -29,6 +34,7 @@ class Surface:
     D, da     dL/dz[l] and dL/da[l] (eqs. 2 and 4)
     dW, db    dL/dW_l and dL/db_l (eq. 3)
     s1, s2    s'(z[l]) and s''(z[l]) of the elementwise layers
+    depth     the number of affine layers
     `quantities` holds all except s1 and s2, by names such as "z[1]" and "dW[1]", and those of other layers.
     The backward sweep runs once, on first use. If x has a task axis, every quantity has it, and so has
     `loss`.
@@ -36,7 +42,7 @@ class Surface:
 
     def __init__(self, body: Chain, example_loss: Loss, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.body, self.example_loss, self.theta, self.x, self.y = body, example_loss, theta, x, y
-        self.p, self.n = dict(theta.items()), y.shape[-2]
+        self.p, self.n, self.depth = dict(theta.items()), y.shape[-2], body.depth
         self.prediction, self.tape = body.forward(self.p, x)  # (T, n, d_L): values, or logits
         if (rows := self.prediction.shape[-2]) != self.n:
             raise ValueError(
@@ -75,11 +81,7 @@ class Surface:
         gradient = self.gradient  # runs the backward sweep, which stores every D on the tape
         return _by_symbol(self.body, self.tape, gradient)
 
-    @property
-    def quantities(self) -> dict[str, np.ndarray]:
-        """Every intermediate by label, as "z[1]"."""
-        return _by_label(self.by_symbol)
-
+    quantities = property(_by_label)
     z, D, da, dW, db = map(_quantity, ("z", "D", "da", "dW", "db"))
 
     @property
@@ -100,11 +102,6 @@ class Surface:
     def _elementwise(self) -> list[tuple[Elementwise, tuple]]:
         layers = zip(self.body.layers, self.tape.caches, strict=True)
         return [(layer, cache) for layer, cache in layers if isinstance(layer, Elementwise)]
-
-    @property
-    def depth(self) -> int:
-        """The number of affine layers."""
-        return self.body.depth
 
 
 class RSurface:
@@ -128,11 +125,7 @@ class RSurface:
         """Every intermediate by symbol and layer: {"Rz": {1: ...}, "RD": ..., "RdW": ...}."""
         return {f"R{symbol}": found for symbol, found in _by_symbol(self.body, self.tape, self.hvp).items()}
 
-    @property
-    def quantities(self) -> dict[str, np.ndarray]:
-        """Every intermediate by label, as "Rz[1]"."""
-        return _by_label(self.by_symbol)
-
+    quantities = property(_by_label)
     Rz, Ra, RD, Rda, RdW, Rdb = map(_quantity, ("Rz", "Ra", "RD", "Rda", "RdW", "Rdb"))
 
 
@@ -152,10 +145,6 @@ def _by_symbol(body: Chain, tape: Tape, gradient: Parameters) -> dict[str, dict[
         for own, parameter in parameter_names(layer).items():
             found.setdefault(f"d{own}", {})[name] = gradient[parameter]
     return found
-
-
-def _by_label(by_symbol: dict[str, dict[int | str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {f"{symbol}[{l}]": array for symbol, found in by_symbol.items() for l, array in found.items()}
 
 
 def gradient_symbol(symbol: str) -> str:
