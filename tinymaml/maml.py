@@ -135,7 +135,8 @@ def meta_gradient(
     for k in range(steps):  # k = 0..K-1
         here = at_step(model, k).at(theta_k, x, y)
         theta_k = theta_k - alpha * here.gradient  # theta_{k+1} = theta_k - alpha o grad L_S(theta_k), eq. 11
-        surfaces += [] if first_order else [here]
+        if not first_order:
+            surfaces.append(here)
     query = model.at(theta_k, batch.x_query, batch.y_query)
     losses, u = query.loss, [query.gradient]  # u_K = grad L_Q(theta_K), eq. 12
     validate.shared(theta, u[0])

@@ -139,7 +139,7 @@ class Parameters(Mapping):
         return self.map(_dense)
 
     def task(self, index: int) -> Parameters:
-        """The parameters of one task, dense: (T, d, d') becomes (d, d')."""
+        """The parameters of one task, dense: (T, d, d') becomes (d, d'). IndexError beyond the last task."""
         index = operator.index(index)  # TypeError for None or a slice, which would keep an axis
         return self.dense().map(lambda array: array[index])
 

@@ -94,7 +94,7 @@ MUTANTS = [
     Mutant("eq. 13", "the meta-gradient is scaled by 1.001", "maml",
            "return self.u[0].mean()", "return 1.001 * self.u[0].mean()"),
     Mutant("eq. 13", "first-order is u_0", "maml", "return self.u[-1].mean()", "return self.u[0].mean()"),
-    Mutant("eq. 14", "the factors are added, not subtracted", "nn/fast_weights", "self + -1.0 * other", "self + other"),
+    Mutant("eq. 14", "the factors are added, not subtracted", "nn/fast_weights", "(left, right, -scale)", "(left, right, scale)"),
     Mutant("eqs. 1, 5", "of one column: the row is lost", "nn/fast_weights", "0 if bias is None else bias", "0"),
     Mutant("eqs. 1, 5", "of many columns: the first of two products is lost", "nn/fast_weights",
            "add_in_place(product, total)", "product"),

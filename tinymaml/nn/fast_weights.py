@@ -90,7 +90,10 @@ class Factored:
         return Factored(sum(shared[1:], start=shared[0]) if shared else None, self.factors + other.factors)
 
     def __sub__(self, other: Factored | np.ndarray) -> Factored | np.ndarray:
-        return self + -1.0 * other
+        if not isinstance(other, Factored):
+            return self.dense() - other
+        minus = tuple((left, right, -scale) for left, right, scale in other.factors)
+        return self + Factored(None if other.shared is None else -other.shared, minus)
 
     def __mul__(self, other: float | Factored | np.ndarray) -> Factored | np.ndarray:
         if not np.isscalar(other):

@@ -74,7 +74,7 @@ class Network:
     def init(self, rng: np.random.Generator, dtype: type = np.float64) -> Parameters:
         """A random theta, from the `init` of every layer, in float64 or float32."""
         rng, dtype = validate.generator(rng), validate.precision(dtype)
-        return Parameters(self.body.init(rng)).astype(dtype)
+        return Parameters.unchecked(self.body.init(rng)).astype(dtype)
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss surface at theta, for inputs x (..., n, d_0) and targets y (..., n, d_L).
