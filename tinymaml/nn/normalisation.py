@@ -31,10 +31,10 @@ class BatchNorm:
     name: int | str = ""
     symbol: ClassVar[str] = "g"
     min_rows: ClassVar[int] = 2
+    min_width: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        least = 2 if isinstance(self, LayerNorm) else 1  # a single feature has variance 0
-        validate.count("width", self.width, least=least)
+        validate.count("width", self.width, least=self.min_width)
         gamma, beta, shape = f"gamma{self.name}", f"beta{self.name}", (1, self.width)
         derive(self, gamma=gamma, beta=beta, inputs=self.width, outputs=self.width)
         derive(self, names={"gamma": gamma, "beta": beta}, shapes={gamma: shape, beta: shape})
@@ -91,6 +91,7 @@ class LayerNorm(BatchNorm):
     """
 
     min_rows: ClassVar[int] = 1
+    min_width: ClassVar[int] = 2  # a single feature has variance 0
 
     def mean(self, array: np.ndarray) -> np.ndarray:
         return array.mean(-1, keepdims=True)
