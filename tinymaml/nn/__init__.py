@@ -1,4 +1,8 @@
-"""Networks: layers of four rules each, chained under a loss (eqs. 1-10, 14-18)."""
+"""Networks: layers of four rules each, chained under a loss (eqs. 1-10, 14-18).
+
+In reading order: activations, losses, fast_weights, layers, chain, surface, network; then the other layers in
+convolution, normalisation and recurrent; then models, which builds networks of them.
+"""
 
 from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten, Patches
