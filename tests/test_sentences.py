@@ -22,7 +22,8 @@ from tinymaml.experiment.cli import main
 from tinymaml.experiment.comparison import run_comparison
 from tinymaml.experiment.options import settings_for, settings_for_each
 from tinymaml.experiment.run import run
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.chain import Chain
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.tasks import TaskBatch, omniglot
@@ -212,7 +213,8 @@ def test_a_warning_is_a_sentence_on_the_command_line(capsys):
 @pytest.mark.parametrize("path", sorted(HOME.rglob("*.py")), ids=lambda path: path.name)
 def test_files_that_a_text_names_are_there(path):
     for name in re.findall(r"\b([a-z_]+\.py)\b", path.read_text(encoding="utf-8")):
-        assert any([*(HOME.parent / folder).rglob(name)] for folder in ("tinymaml", "lessons", "tests")), f"{path} names {name}"
+        example = name in ("half.py", "lines.py")  # a method and a family that are to be written
+        assert example or any([*(HOME.parent / folder).rglob(name)] for folder in ("tinymaml", "lessons", "tests")), f"{path} names {name}"
 
 
 def test_the_sampled_surface_has_what_its_text_lists():

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinymaml.check import WrongAnswer, compare
 from tinymaml.check.compare import close, diagnose, mismatch, relative_error
-from tinymaml.nn.network import Surface
+from tinymaml.nn.surface import Surface
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 

@@ -14,7 +14,8 @@ from exercises.answers import Known, combined, judge, one_number, refuse
 from tinymaml import MLP
 from tinymaml.check import WrongAnswer
 from tinymaml.check.compare import close, mismatch
-from tinymaml.nn.network import Network, Surface
+from tinymaml.nn.network import Network
+from tinymaml.nn.surface import Surface
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import Sinusoids, TaskBatch, task_blind
 

@@ -14,8 +14,9 @@ from tinymaml.check import ModelRejected, check_model
 from tinymaml.check.golden import Linear, LinearSurface
 from tinymaml.check.mistakes import MISTAKES, with_mistakes
 from tinymaml.check.problem import random_batch
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten, Patches
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.models import CNN
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import BatchNorm, LayerNorm

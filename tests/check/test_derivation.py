@@ -19,7 +19,8 @@ from tinymaml.check import (
 )
 from tinymaml.check.golden import Linear
 from tinymaml.check.meta_derivation import MISTAKES, outer_loop
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.chain import Chain
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.tasks import Sinusoids, TaskBatch
 

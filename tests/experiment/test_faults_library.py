@@ -29,9 +29,9 @@ NUMBERS, POSITIVE = ("-1", "0", "1.5", "0-d", "empty"), ("0", "1.5")  # of these
 # which of the values below are right after all, by argument, or by call and argument
 RIGHT = {
     "fast_weights examples": ("0",), "Parameters arrays": ("None", "dict"), "Parameters of w": ("0-d", "empty"),
-    "task index": ("-1", "0"), "inner_lr": ("-1", "0", "1.5", "dict"), "fast_weights": ("True",), "first_order": ("True",),
-    "diverges": ("True",), "constant steps": ("0",), "lr": ("1.5",), "SGD.step state": ("dict",), "half_life": ("0",),
-    "beta1": ("0",), "beta2": ("0",), "epsilon": ("1.5",),
+    "task index": ("True", "-1", "0"), "inner_lr": ("-1", "0", "1.5", "dict"), "fast_weights": ("True",),
+    "first_order": ("True",), "diverges": ("True",), "constant steps": ("0",), "lr": ("1.5",),
+    "SGD.step state": ("dict",), "half_life": ("0",), "beta1": ("0",), "beta2": ("0",), "epsilon": ("1.5",),
     "compare name": ("text",), "Sinusoid amplitude": NUMBERS, "Sinusoid phase": NUMBERS,
     "Sinusoid() x": NUMBERS, "Sinusoid[] tasks": ("0",), "task_blind x": ("0-d", "empty"), "shuffled": ("True",),
     "Goal[] tasks": ("0",), "start_range": POSITIVE, "sigma": ("1.5",), "normalised": ("True",), "climb": ("True",),

@@ -24,7 +24,8 @@ from tinymaml.check.derivatives import adaptive_difference, complex_step, comple
 from tinymaml.check.layer_checks import wrong_rules
 from tinymaml.check.references import certified_gradient, certified_hvp
 from tinymaml.nn.layers import Elementwise, parameter_names
-from tinymaml.nn.network import Network, gradient_symbol
+from tinymaml.nn.network import Network
+from tinymaml.nn.surface import gradient_symbol
 from tinymaml.parameters import Parameters
 
 

@@ -22,8 +22,9 @@ from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.policy_checks import policy_errors, sample_errors
 from tinymaml.check.problem import Problem
 from tinymaml.nn.activations import ACTIVATIONS, Activation
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten, Patches
-from tinymaml.nn.layers import Affine, Chain, Elementwise, Layer
+from tinymaml.nn.layers import Affine, Elementwise, Layer
 from tinymaml.nn.losses import LOSSES, Loss
 from tinymaml.nn.normalisation import BatchNorm, LayerNorm
 from tinymaml.nn.recurrent import Recurrent

@@ -17,7 +17,8 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.check.compare import relative_error
 from tinymaml.check.derivatives import STEP
-from tinymaml.nn.layers import Arrays, Chain, Layer
+from tinymaml.nn.chain import Chain
+from tinymaml.nn.layers import Arrays, Layer
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.parameters import Parameters

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.chain import Chain
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.losses import Loss, softmax
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
