@@ -78,7 +78,7 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
     number, queries = (count, queries) if count else (settings.tasks, settings.queries)
     lower = [f"--{name}" for name in ("classes", "ways", "steps", "pairs", "tries") if name in settings.options]
     lower = ", ".join([*lower, "--tasks, --shots or --queries"])
-    memory.fit({lower: family.scratch(settings, number, queries)})  # before `model`, which may draw classes
+    memory.fit({lower: family.working_bytes(settings)})  # before `model`, which may draw classes
     network, size = model(settings), np.dtype(dtype).itemsize
     theta = {} if count else {"--width": THETAS * size * sum(map(math.prod, network.shapes.values()))}
     memory.fit(theta)  # before a task is drawn, and with it a pool of classes

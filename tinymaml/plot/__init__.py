@@ -22,7 +22,7 @@ BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # from the palette of 
 ORANGE, PURPLE, GREY = "#E69F00", "#CC79A7", "#777777"
 
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
-STEP_LOOKS = {  # by number of steps: teal, darker with more steps; no method or baseline uses it
+STEP_STYLES = {  # by number of steps: teal, darker with more steps; no method or baseline uses it
     0: ("#999999", ":"), 1: ("#44AA99", "--"), 5: ("#2F7F78", "-."), 10: ("#17534F", "-"),
 }
 
@@ -56,7 +56,7 @@ def fit(
     ax = get_axes(ax)
     ax.plot(x, truth, color="black", linewidth=1, label="truth")
     for steps, prediction in fits.items():
-        colour, style = STEP_LOOKS.get(steps, STEP_LOOKS[10])
+        colour, style = STEP_STYLES.get(steps, STEP_STYLES[10])
         name = "before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}"
         ax.plot(x, prediction, color=colour, linestyle=style, linewidth=2, label=name)
     if support is not None:

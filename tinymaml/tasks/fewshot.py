@@ -155,7 +155,7 @@ def classification(
         defaults={"shots": 1, "queries": 5, "inner_lr": 0.4, "activation": "tanh", "dtype": "float32"} | defaults,
         options=(*OPTIONS, *options),
         baselines=BASELINES,
-        scratch=lambda s, tasks, queries: max(
+        working_bytes=lambda s: max(
             pooled(s) * EXAMPLES * inputs * 8,  # a pool in float32 and a second copy while it is drawn
             4 * s.options["ways"] ** 2,  # the targets of one task
         ),
