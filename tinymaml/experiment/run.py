@@ -139,7 +139,7 @@ def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, ste
 def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool = True) -> TrainingState:
     """Train with these settings and save checkpoints in `path`; with `resume`, continue from it if it exists.
 
-    ValueError if the checkpoint has other settings; Diverged names the rate to lower. A run that does not resume a
+    ValueError if the checkpoint has other settings; Diverged names the rates to lower. A run that does not resume a
     checkpoint never overwrites it, and the folder is locked against other processes.
     """
     settings, path = resolve(settings), Path(path)
@@ -164,9 +164,20 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
         try:
             return train(method_gradient, sampler(settings), state, **schedule)
         except Diverged as error:
-            rate = as_dict(settings)[method.lr_to_lower]
-            hint = f"{error.what} with {method.lr_to_lower} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
+            rates = _suspects(method, settings, error.iteration)
+            given, lower = (
+                join.join(f"{name} {rate * factor:g}" for name, rate in rates.items())
+                for join, factor in ((" and ", 1), (" or ", 0.1))
+            )
+            hint = f"{error.what} with {given}: try {lower}; the state before it is saved in {path}"
             raise Diverged(error.iteration, hint) from error
+
+
+def _suspects(method: methods.Method, settings: Settings, iteration: int) -> dict[str, float]:
+    """The learning rates that can have made training diverge. Before the first outer step it cannot be outer_lr."""
+    adapts = method.copies(settings) > 0 and "inner_lr" not in method.unused(settings)
+    rates = {"inner_lr": settings.inner_lr} if adapts else {}
+    return rates if rates and iteration == 1 else {"outer_lr": settings.outer_lr} | rates
 
 
 def stored(settings: Settings) -> Settings:

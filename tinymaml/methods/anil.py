@@ -43,7 +43,6 @@ METHOD = Method(
     start=start,
     copies=lambda settings: settings.options["steps"],
     supports=has_body,
-    lr_to_lower="inner_lr",
     options=(STEPS,),
     default=False,
 )

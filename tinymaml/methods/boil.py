@@ -26,7 +26,6 @@ METHOD = Method(
     start=partial(start, names=body),
     copies=lambda settings: settings.options["steps"],
     supports=has_body,
-    lr_to_lower="inner_lr",
     options=(STEPS,),
     default=False,
 )

@@ -22,6 +22,5 @@ METHOD = Method(
     PlotStyle("first-order MAML", "#56B4E9", "--", "s"),
     gradient,
     copies=lambda settings: 1,
-    lr_to_lower="inner_lr",
     options=(STEPS,),
 )

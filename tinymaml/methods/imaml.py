@@ -253,7 +253,6 @@ METHOD = Method(
     gradient,
     start=start,
     copies=lambda settings: 1,
-    lr_to_lower="inner_lr",
     options=OPTIONS,
     default=False,
 )

@@ -26,6 +26,5 @@ METHOD = Method(
     PlotStyle("MAML", "#0072B2", "-", "o"),
     gradient,
     copies=lambda settings: settings.options["steps"],
-    lr_to_lower="inner_lr",
     options=(STEPS,),
 )

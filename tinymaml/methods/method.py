@@ -66,11 +66,11 @@ class Method:
     initial          initial(model, settings, rng): initial values of all trained parameters, which checkpoints store
     sampler          sampler(family, settings): the sampler of training tasks
     start            start(family, settings, trained): the setup for adapting to new tasks, made from the trained network's
-    copies           copies(settings): the number of adapted copies of theta that training stores at once for each task
+    copies           copies(settings): the number of adapted copies of theta that training stores at once for each task; 0 if
+                     training has no inner loop
     adapts           whether it adapts to new tasks; if not, the trained parameters are evaluated as they are
     uses_inner_lr    uses_inner_lr(settings): whether it adapts to new tasks with the setting inner_lr
     supports         supports(family): whether it can be trained on this family
-    lr_to_lower      the learning rate to lower when training diverges
     options          the settings that only some methods have
     unused           unused(settings): {name: reason, such as "for this method"} of settings that have no effect
     default          whether a comparison without --methods includes it
@@ -90,7 +90,6 @@ class Method:
     adapts: bool = True
     uses_inner_lr: Callable[[Settings], bool] = lambda settings: True
     supports: Callable[[Family], bool] = lambda family: True
-    lr_to_lower: str = "outer_lr"
     options: tuple[Option, ...] = ()
     unused: Callable[[Settings], Mapping[str, str]] = lambda settings: {}
     default: bool = True

@@ -71,7 +71,6 @@ METHOD = Method(
     PlotStyle("multi-step loss", "#EE6677", (0, (9, 2)), "h"),
     gradient,
     copies=lambda settings: settings.options["steps"],
-    lr_to_lower="inner_lr",
     options=(replace(STEPS, default=5), ANNEAL),
     unused=lambda settings: {"anneal": "for multi-step with one step"} if settings.options["steps"] == 1 else {},
     default=False,
