@@ -31,8 +31,8 @@ from tinymaml.tasks.family import Published
 
 SETS = {"images_background": 964, "images_evaluation": 659}  # characters
 DRAWINGS, ORIGINAL, SIDE = 20, 105, 28
-PAPER_TRAIN = 1200  # of all 1623 characters
-FORMAT = f"tinymaml omniglot 2, area mean to {SIDE} x {SIDE}"
+PAPER_TRAIN = 1200 / 1623  # the fraction of all characters to train on
+FORMAT = f"tinymaml omniglot 3, area mean to {SIDE} x {SIDE}"
 DRAWING = re.compile(r"(images_\w+)/([^/]+/character\d+)/\d+_\d+\.png")
 SOURCE = "https://github.com/brendenlake/omniglot"
 
@@ -55,33 +55,25 @@ class Omniglot:
         The default is 1200 of 1623, as in the paper, or the same fraction of a part: 713 of the 964 in the background set.
         """
         characters = self.characters
-        if train is None:
-            train = round(len(characters) * PAPER_TRAIN / sum(SETS.values()))
-        return episodes.split(rng, characters, train)
+        return episodes.split(rng, characters, round(len(characters) * PAPER_TRAIN) if train is None else train)
 
 
-def load(path: str | Path, *, complete: bool = True) -> Omniglot:
+def load(path: str | Path) -> Omniglot:
     """Omniglot from a folder that holds the archives, zipped or unpacked, or from one of the archives itself.
 
-    complete    require all characters of a set and 20 drawings of each; False accepts a part of a set
     FileNotFoundError if there is no archive; ValueError if it is damaged, incomplete, or not Omniglot.
     A cache that is damaged or was made from other files is replaced. A warning is issued if it cannot be written.
     """
     path = Path(os.path.expanduser(path))  # unchanged if there is no such user
-    archives = {name: archive for name in SETS if (archive := _archive(path, name))}
-    if not archives:
+    found: dict[str, np.ndarray] = {}
+    for name in SETS:
+        if archive := _archive(path, name):
+            found[name] = _cached(archive, name)
+    if not found:
         raise FileNotFoundError(
             f"{path} {'holds' if path.is_dir() else 'is'} no images_background.zip or images_evaluation.zip, zipped or "
             f"unpacked: get them from {SOURCE} (folder python) and pass the folder that they are in"
         )
-    found: dict[str, np.ndarray] = {}
-    for name, archive in archives.items():
-        found[name] = images = _cached(archive, name)
-        if complete and images.shape[:2] != (SETS[name], DRAWINGS):
-            raise ValueError(
-                f"{archive} has {images.shape[0]} characters of {images.shape[1]} drawings, expected {SETS[name]} of "
-                f"{DRAWINGS}: get the whole archive, or pass complete=False to use this part of it"
-            )
     return Omniglot(found.get("images_background"), found.get("images_evaluation"))
 
 
@@ -96,11 +88,10 @@ def rotations(images: np.ndarray) -> np.ndarray:
 
 
 def _archive(path: Path, name: str) -> Path | None:
-    """The zip file or folder of one set in `path`, or `path` itself."""
-    for candidate in (path / f"{name}.zip", path / name):
-        if path.is_dir() and candidate.exists():
-            return candidate
-    return path if path.exists() and name in path.name else None
+    """The zip file or folder of one set in `path`, or `path` itself. A pipe, which could block, is no archive."""
+    candidates = [path / f"{name}.zip", path / name] if path.is_dir() else []
+    candidates += [path] * (name in path.name)
+    return next((each for each in candidates if each.is_file() or each.is_dir()), None)
 
 
 def _cached(archive: Path, name: str) -> np.ndarray:
@@ -117,32 +108,25 @@ def _cached(archive: Path, name: str) -> np.ndarray:
     images = _read(archive, name, files)
     partial = cache.with_name(f"{cache.stem}.{os.getpid()}.partial.npz")
     try:
-        try:
-            np.savez(partial, images=images, stamp=np.array(_stamp(files, images)))
-            os.replace(partial, cache)
-        finally:
-            partial.unlink(missing_ok=True)
+        np.savez(partial, images=images, stamp=np.array(_stamp(files, images)))
+        os.replace(partial, cache)
     except OSError as error:
         warnings.warn(
             f"the images cannot be cached in {cache.parent} ({error.strerror or error}), so {archive.name} is read again every "
             "time: put the data into a folder that can be written",
             stacklevel=3,  # the line that called load
         )
+    finally:
+        partial.unlink(missing_ok=True)
     return images
 
 
 def _files(archive: Path, name: str) -> dict[str, Path]:
-    """The zip file, or the drawings of an unpacked set, by name. ValueError for an irregular file, which could block."""
-    if not archive.is_dir():
-        if not archive.is_file():
-            raise ValueError(f"{archive} is neither a file nor a folder, expected an archive: get it from {SOURCE}")
+    """The zip file, or the regular files of the drawings of an unpacked set, by name."""
+    if archive.is_file():
         return {archive.name: archive}
     files = {f"{name}/{path.relative_to(archive).as_posix()}": path for path in archive.glob("*/*/*.png")}  # follows links
-    files = {file: path for file, path in sorted(files.items()) if DRAWING.fullmatch(file)}
-    for path in files.values():
-        if not path.is_file():
-            raise ValueError(f"{path} is no regular file, expected a drawing: unpack {name}.zip again")
-    return files
+    return {file: path for file, path in sorted(files.items()) if DRAWING.fullmatch(file) and path.is_file()}
 
 
 def _stamp(files: dict[str, Path], images: np.ndarray) -> str:
@@ -156,17 +140,14 @@ def _read(archive: Path, name: str, files: dict[str, Path]) -> np.ndarray:
     """The images of one set, uint8 (characters, drawings, 784), in the order of their names."""
     contents = _contents(archive, files)
     names = [file for file in sorted(contents) if DRAWING.fullmatch(file)[1] == name]
-    characters = [DRAWING.fullmatch(file)[2] for file in names]
-    if not names:
-        raise ValueError(f"{archive} holds no {name}/ALPHABET/characterNN/NNNN_MM.png: get the {name}.zip of {SOURCE}")
-    counts = Counter(characters)
-    fewest, most = min(counts, key=counts.get), max(counts.values())
-    if counts[fewest] < most:
+    counts = Counter(DRAWING.fullmatch(file)[2] for file in names)
+    if len(counts) != SETS[name] or set(counts.values()) != {DRAWINGS}:
         raise ValueError(
-            f"{archive} has {counts[fewest]} drawings of {fewest}, expected {most} as of others: unpack it again"
+            f"{archive} holds {len(names)} drawings {name}/ALPHABET/characterNN/NNNN_MM.png of {len(counts)} characters, "
+            f"expected {DRAWINGS} of each of {SETS[name]}: get the whole {name}.zip of {SOURCE}"
         )
     images = np.array([shrink(_drawing(f"{file} in {archive}", contents[file])) for file in names])
-    return images.reshape(len(counts), most, -1)
+    return images.reshape(SETS[name], DRAWINGS, -1)
 
 
 def _contents(archive: Path, files: dict[str, Path]) -> dict[str, bytes]:
@@ -188,13 +169,11 @@ def _drawing(name: str, data: bytes) -> np.ndarray:
 
     try:
         with Image.open(io.BytesIO(data)) as image:
-            shape = image.size[::-1]
-            grey = np.asarray(image.convert("L")) if shape == (ORIGINAL, ORIGINAL) else None  # else it may be huge
+            if image.size != (ORIGINAL, ORIGINAL):  # before it is decoded: it may be huge
+                raise ValueError(f"its size is {image.size}, expected {(ORIGINAL, ORIGINAL)}")
+            return 1 - np.asarray(image.convert("L")) / 255
     except Exception as error:  # OSError, ValueError or SyntaxError, depending on the damage
-        raise ValueError(f"{name} cannot be read ({error}): it is damaged, download the archive again") from None
-    if grey is None:
-        raise ValueError(f"{name} has shape {shape}, expected {(ORIGINAL, ORIGINAL)}: use the original archive")
-    return 1 - grey / 255
+        raise ValueError(f"{name} cannot be read ({error}): download the original archive again") from None
 
 
 def shrink(image: np.ndarray) -> np.ndarray:
