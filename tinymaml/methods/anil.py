@@ -41,7 +41,6 @@ METHOD = Method(
     PlotStyle("ANIL (head only)", "#AA4499", (0, (1, 1)), ">"),
     gradient,
     start=start,
-    copies=lambda settings: settings.options["steps"],
     supports=has_body,
     options=(STEPS,),
     default=False,

@@ -24,7 +24,6 @@ METHOD = Method(
     PlotStyle("BOIL (body only)", "#661100", (0, (7, 1, 2, 1)), "X"),
     partial(gradient, names=body),
     start=partial(start, names=body),
-    copies=lambda settings: settings.options["steps"],
     supports=has_body,
     options=(STEPS,),
     default=False,

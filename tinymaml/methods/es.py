@@ -15,7 +15,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.maml import Model, Rates, adapt
-from tinymaml.methods.method import Gradient, Method, Start
+from tinymaml.methods.method import Gradient, Method, OuterGradient, Start, WrappedSurface
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings, one_of, rng_for
 from tinymaml.tasks.batch import TaskBatch
@@ -47,32 +47,16 @@ def es_gradient(e: Parameters, losses: np.ndarray, sigma: float) -> Parameters:
     return e.map(lambda array: (expand(array) * array).sum(0).astype(array.dtype))
 
 
-@dataclass(frozen=True)
-class EsMetaGradient:
-    """losses (2, n): the meta-loss at theta + sigma e_i and at theta - sigma e_i; gradient: the estimate of eq. 26."""
-
-    losses: np.ndarray
-    gradient: Parameters
-
-    @property
-    def loss(self) -> float:
-        """The mean over all points."""
-        return self.losses.mean()
-
-
 def es_meta_gradient(
     model: Model, theta: Parameters, batch: TaskBatch, rng: np.random.Generator, *,
     inner_lr: Rates, steps: int = 1, pairs: int = 20, sigma: float = 0.05, normalised: bool = False,
-) -> EsMetaGradient:  # fmt: skip
-    """The meta-gradient estimated from query losses after adaptation, at `pairs` antithetic pairs around theta.
+) -> OuterGradient:  # fmt: skip
+    """The meta-gradient estimated from query losses after adaptation, at `pairs` antithetic pairs around theta; their mean loss.
 
     sigma is the standard deviation of the perturbations. The estimate converges to the exact meta-gradient as
     sigma tends to 0 and `pairs` to infinity. `normalised` divides the losses by their standard deviation: the
     length of the gradient is then independent of the scale of the loss.
     """
-    validate.model(model)
-    validate.parameters("theta", theta)
-    validate.generator(rng)
     pairs, sigma = validate.count("pairs", pairs), validate.rate("sigma", sigma, 0.05)
     validate.flag("normalised", normalised)
     e, copies = perturbations(theta, rng, pairs, 1), batch.repeat(2 * pairs)  # e is the same for all tasks
@@ -80,7 +64,8 @@ def es_meta_gradient(
     adapted = adapt(model, points, copies.x_support, copies.y_support, inner_lr=inner_lr, steps=steps)
     losses = model.at(adapted, copies.x_query, copies.y_query).loss.reshape(2, pairs, len(batch)).mean(-1)
     scale = losses.std() if normalised else 1.0
-    return EsMetaGradient(losses, es_gradient(e, losses[..., None] / (scale if scale > 0 else 1.0), sigma).task(0))
+    estimate = es_gradient(e, losses[..., None] / (scale if scale > 0 else 1.0), sigma)
+    return OuterGradient(losses.mean(), estimate.task(0))
 
 
 # -- an inner loop without gradients -------------------------------------------------------------------------------
@@ -122,27 +107,12 @@ class BlackBoxModel:
         return ZerothOrderSurface(self, theta, x, y)
 
 
-class ZerothOrderSurface:
+class ZerothOrderSurface(WrappedSurface):
     """The loss at theta, and a gradient estimated from values of the loss near theta."""
 
     def __init__(self, box: BlackBoxModel, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.box, self.surface = box, box.model.at(theta, x, y)
         self.theta, self.x, self.y = theta.copy(), x.copy(), y.copy()  # the estimate is lazy; the caller may change these
-
-    @property
-    def loss(self) -> np.ndarray:
-        """The loss of each task, (T,)."""
-        return self.surface.loss
-
-    @property
-    def prediction(self) -> np.ndarray:
-        """The prediction of the model at theta."""
-        return self.surface.prediction
-
-    @property
-    def cost(self) -> np.ndarray:
-        """The cost of a policy, (T,)."""
-        return self.surface.cost
 
     def hvp(self, v: Parameters) -> Parameters:
         """ValueError: this surface does not estimate a Hessian."""
@@ -217,7 +187,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
     """Eq. 26. The perturbations depend only on the seed and the iteration, so that a run can be resumed."""
     options = settings.options
 
-    def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> EsMetaGradient:
+    def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> OuterGradient:
         rng = rng_for(settings.seed, "perturbations", iteration)
         inner, rate = inner_model(model, settings, int(rng.integers(2**63)))
         return es_meta_gradient(

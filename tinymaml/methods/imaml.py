@@ -17,7 +17,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.maml import Model, Rates, Surface, adapt
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method, Start
+from tinymaml.methods.method import Gradient, Method, Start, WrappedSurface
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
@@ -48,27 +48,12 @@ class Proximal:
 
 
 @dataclass(frozen=True)
-class ProximalSurface:
-    """The surface of a `Proximal` model: `surface` is that of the network, `displacement` is theta - centre."""
+class ProximalSurface(WrappedSurface):
+    """The surface of a `Proximal` model; displacement is theta - centre. The loss is without the proximal term."""
 
     surface: Surface
     displacement: Parameters
     strength: float
-
-    @property
-    def loss(self) -> np.ndarray:
-        """The loss of each task without the proximal term, (T,)."""
-        return self.surface.loss
-
-    @property
-    def prediction(self) -> np.ndarray:
-        """The prediction of the model at theta."""
-        return self.surface.prediction
-
-    @property
-    def cost(self) -> np.ndarray:
-        """The cost of a policy, (T,)."""
-        return self.surface.cost
 
     @property
     def gradient(self) -> Parameters:
@@ -102,7 +87,6 @@ def conjugate_gradients(
     product(p) is A p; b and p are (T, P). A system stops when |b - A x| <= tolerance |b|, or on negative curvature; on
     negative curvature at the first step the result is b.
     """
-    validate.function("product", product)
     if validate.floats("b", b).ndim != 2:
         raise ValueError(f"b has shape {b.shape}, expected (systems, numbers): one row for each system")
     steps = validate.count("steps", steps)
@@ -189,16 +173,14 @@ def implicit_gradient(
     (I + H/lambda) u_0 = grad L_Q is solved by at most `cg_steps` steps of conjugate gradients, or to a relative residual of
     `tolerance`; `damping` is added to its diagonal.
     """
-    validate.model(model)
-    validate.parameters("theta", theta)
-    strength, damping = validate.rate("strength", strength, 2.0), validate.tolerance("damping", damping)
+    damping = validate.tolerance("damping", damping)
     proximal, x, y = Proximal(model, theta, strength), batch.x_support, batch.y_support
     star = adapt(proximal, theta, x, y, inner_lr=inner_lr, steps=steps)  # theta*
     here, query = proximal.at(star, x, y), model.at(star, batch.x_query, batch.y_query)
     validate.shared(theta, query.gradient)
 
     def product(p: np.ndarray) -> np.ndarray:
-        return flatten_tasks(here.hvp(unflatten_tasks(p, theta))) / strength + damping * p  # (I + H/lambda) p
+        return flatten_tasks(here.hvp(unflatten_tasks(p, theta))) / proximal.strength + damping * p  # (I + H/lambda) p
 
     solved = conjugate_gradients(product, flatten_tasks(query.gradient), steps=cg_steps, tolerance=tolerance)
     inner_residual = _relative_norm(flatten_tasks(here.gradient), flatten_tasks(proximal.at(theta, x, y).gradient))

@@ -41,7 +41,6 @@ METHOD = Method(
     partial(gradient, inner_lr=inner_lr, reduce=total),
     initial=initial,
     start=partial(start, inner_lr=inner_lr),
-    copies=lambda settings: settings.options["steps"],
     uses_inner_lr=lambda settings: False,
     options=(STEPS,),
     default=False,

@@ -14,9 +14,9 @@ MOST = 10_000  # the maximum number of inner steps: more would run for days
 STEPS = Option("steps", 1, "inner-loop gradient steps in training", partial(validate.count, most=MOST))
 
 
-def gradient(model: Any, settings: Settings) -> Gradient:
-    """The exact meta-gradient (`meta_gradient`), second-order terms included."""
-    given = {"inner_lr": settings.inner_lr, "steps": settings.options["steps"]}
+def gradient(model: Any, settings: Settings, first_order: bool = False) -> Gradient:
+    """The meta-gradient: exact, or first-order, the mean over tasks of u_K (the paper's section 5.2)."""
+    given = {"inner_lr": settings.inner_lr, "steps": settings.options["steps"], "first_order": first_order}
     return lambda theta, batch, iteration: meta_gradient(model, theta, batch, **given)
 
 
@@ -25,6 +25,5 @@ METHOD = Method(
     "the exact gradient of the query loss after adaptation to the support set",
     PlotStyle("MAML", "#0072B2", "-", "o"),
     gradient,
-    copies=lambda settings: settings.options["steps"],
     options=(STEPS,),
 )

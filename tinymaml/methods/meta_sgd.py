@@ -75,7 +75,6 @@ METHOD = Method(
     gradient,
     initial=initial,
     start=start,
-    copies=lambda settings: settings.options["steps"],
     uses_inner_lr=lambda settings: False,
     options=(STEPS,),
     default=False,
