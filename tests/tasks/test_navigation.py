@@ -40,7 +40,7 @@ def test_a_slice_keeps_its_goals_and_one_goal_cannot_be_cut():
     assert one.position.shape == (2,) and one.horizon == batch[1:3].task_params.horizon == 7
     with pytest.raises(TypeError, match="parameters of one task, which have no task axis"):
         one[0]
-    with pytest.raises(IndexError, match="task is 5, expected less than 5"):
+    with pytest.raises(IndexError, match="index 5 is out of bounds"):
         batch.task_params[5]
 
 

@@ -69,7 +69,7 @@ def test_a_task_is_rebuilt_from_its_taps_and_a_slice_keeps_its_truth():
     np.testing.assert_allclose(one(batch.x_query[2]), batch.y_query[2], atol=1e-14)
     part = batch[2:4]
     np.testing.assert_array_equal(part.task_params(part.x_support), part.y_support)
-    with pytest.raises(IndexError, match="task is 6, expected less than 6"):
+    with pytest.raises(IndexError, match="index 6 is out of bounds"):
         batch.task_params[6]
     with pytest.raises(TypeError, match="parameters of one task, which have no task axis"):
         one[0]

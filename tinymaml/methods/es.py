@@ -92,11 +92,10 @@ class BlackBoxModel:
 
     def __post_init__(self) -> None:
         validate.model(self.model)
-        validate.count("tries", self.tries)
         validate.rate("sigma", self.sigma, 0.1)
         validate.flag("climb", self.climb)
-        validate.count("seed", self.seed, least=0)
-        validate.count("step", self.step, least=0)
+        for name, least in (("tries", 1), ("seed", 0), ("step", 0)):
+            validate.count(name, getattr(self, name), least=least)
 
     def at_step(self, k: int) -> BlackBoxModel:
         """The same model k inner steps later."""
@@ -211,11 +210,10 @@ def copies(settings: Settings) -> int:
 
 def unused(settings: Settings) -> dict[str, str]:
     """The settings without effect in the chosen inner loop."""
-    return {
-        "gradient": {name: "for es that adapts by the gradient (--inside gradient)" for name in ("tries", "reach")},
-        "es": {},
-        "climb": {"inner_lr": "for es that adapts by climbing (--inside climb)"},
-    }[settings.options["inside"]]
+    if settings.options["inside"] == "gradient":
+        return dict.fromkeys(("tries", "reach"), "for es that adapts by the gradient (--inside gradient)")
+    climbs = settings.options["inside"] == "climb"
+    return {"inner_lr": "for es that adapts by climbing (--inside climb)"} if climbs else {}
 
 
 METHOD = Method(

@@ -17,7 +17,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.maml import Model, Rates, Surface, adapt
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method, Start, WrappedSurface
+from tinymaml.methods.method import Gradient, Method, OuterGradient, Start, WrappedSurface
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
@@ -119,31 +119,17 @@ def _ratio(a: np.ndarray, b: np.ndarray, active: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class ImplicitGradient:
-    """The implicit meta-gradient of one batch and its residuals.
+class ImplicitGradient(OuterGradient):
+    """The implicit meta-gradient of one batch, and per task, (T,), how exact it is.
 
-    losses                the query loss of each task at its theta*, (T,)
-    u                     u_0 of each task
-    inner_residual        |gradient| at the end of the inner loop / at its start, (T,): 0 at theta*, where eq. 22 is exact
-    residual              |A u_0 - grad L_Q| / |grad L_Q| of each linear system, (T,)
-    negative_curvature    whether conjugate gradients met negative curvature, which a minimum does not have, (T,)
+    inner_residual        |gradient| at the end of the inner loop / at its start: 0 at theta*, where eq. 22 is exact
+    residual              |A u_0 - grad L_Q| / |grad L_Q| of the linear system
+    negative_curvature    whether conjugate gradients met negative curvature, which a minimum does not have
     """
 
-    losses: np.ndarray
-    u: Parameters
     inner_residual: np.ndarray
     residual: np.ndarray
     negative_curvature: np.ndarray
-
-    @property
-    def loss(self) -> float:
-        """The mean over tasks."""
-        return self.losses.mean()
-
-    @property
-    def gradient(self) -> Parameters:
-        """The mean over tasks of u_0."""
-        return self.u.mean()
 
     @property
     def diagnosis(self) -> str:
@@ -156,17 +142,9 @@ class ImplicitGradient:
 
 
 def implicit_gradient(
-    model: Model,
-    theta: Parameters,
-    batch: TaskBatch,
-    *,
-    strength: float,
-    inner_lr: Rates,
-    steps: int,
-    cg_steps: int = 5,
-    tolerance: float = 1e-10,
-    damping: float = 0.0,
-) -> ImplicitGradient:
+    model: Model, theta: Parameters, batch: TaskBatch, *,
+    strength: float, inner_lr: Rates, steps: int, cg_steps: int = 5, tolerance: float = 1e-10, damping: float = 0.0,
+) -> ImplicitGradient:  # fmt: skip
     """The gradient with respect to theta of the query loss at theta*, a function of theta (eq. 22).
 
     strength is lambda. The inner loop is `steps` steps of gradient descent at rate `inner_lr`. The system
@@ -185,7 +163,7 @@ def implicit_gradient(
     solved = conjugate_gradients(product, flatten_tasks(query.gradient), steps=cg_steps, tolerance=tolerance)
     inner_residual = _relative_norm(flatten_tasks(here.gradient), flatten_tasks(proximal.at(theta, x, y).gradient))
     u = unflatten_tasks(solved.x, theta)
-    return ImplicitGradient(query.loss, u, inner_residual, solved.residual, solved.negative_curvature)
+    return ImplicitGradient(query.loss.mean(), u.mean(), inner_residual, solved.residual, solved.negative_curvature)
 
 
 def _relative_norm(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -67,15 +67,18 @@ class TaskBatch:
         return self.map(lambda array: np.concatenate([array] * copies))
 
 
-def select(tasks: slice | int, *params: np.ndarray) -> list[np.ndarray]:
-    """Task parameters (T, 1, ...) of a slice of the tasks, or (...) of the one task with this index."""
-    if np.ndim(params[0]) < 2:
-        raise TypeError("these are the parameters of one task, which have no task axis: use them as they are")
-    if isinstance(tasks, slice):
-        return [array[tasks] for array in params]
-    if not validate.count("task", tasks, least=0) < len(params[0]):
-        raise IndexError(f"task is {tasks}, expected less than {len(params[0])}, the number of tasks")
-    return [array[tasks, 0] for array in params]
+class TaskParams:
+    """The parameters of T tasks: a dataclass with arrays (T, 1, ...)."""
+
+    def __getitem__(self, tasks: slice | int) -> Any:
+        """A slice of the T tasks, or the one task with this index, which has arrays (...), or floats if each is one number."""
+        arrays = {name: array for name, array in vars(self).items() if np.ndim(array) > 1}
+        if not arrays:
+            raise TypeError("these are the parameters of one task, which have no task axis: use them as they are")
+        if isinstance(tasks, slice):
+            return replace(self, **{name: array[tasks] for name, array in arrays.items()})
+        one = {name: array[validate.count("task", tasks, least=0), 0] for name, array in arrays.items()}
+        return replace(self, **{name: array.item() if array.size == 1 else array for name, array in one.items()})
 
 
 def map_inputs(batch: TaskBatch, params: type, f: Callable[[np.ndarray], np.ndarray]) -> TaskBatch:

@@ -16,13 +16,13 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.rl.exact import DIM, LinearPolicy
 from tinymaml.settings import Option, PlotStyle
-from tinymaml.tasks.batch import TaskBatch, map_inputs, select
+from tinymaml.tasks.batch import TaskBatch, TaskParams, map_inputs
 from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric
 
 
 @dataclass(frozen=True)
-class Goal:
+class Goal(TaskParams):
     """A task: be at `position` after each of `horizon` moves; position is (2,) for one task, (T, 1, 2) for T tasks."""
 
     position: np.ndarray
@@ -33,10 +33,6 @@ class Goal:
             raise ValueError(f"position has shape {self.position.shape}, expected (..., 2): a goal is a point of a plane")
         validate.finite("position", self.position)
         validate.count("horizon", self.horizon)
-
-    def __getitem__(self, tasks: slice | int) -> Goal:
-        """A slice of the T tasks, or the one task with this index, whose position is (2,)."""
-        return Goal(*select(tasks, self.position), self.horizon)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tinymaml import validate
 from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
 from tinymaml.settings import PlotStyle
-from tinymaml.tasks.batch import TaskBatch, map_inputs, select
+from tinymaml.tasks.batch import TaskBatch, TaskParams, map_inputs
 from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
@@ -30,7 +30,7 @@ def delayed(x: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Filter:
+class Filter(TaskParams):
     """The task y_t = sum_k w_k x_{t-k}, with taps w (3,) for one task, (T, 1, 3) for T tasks.
 
     >>> Filter(np.array([1.0, 0.5, 0.0]))(np.array([2.0, 0.0, 4.0]))
@@ -45,10 +45,6 @@ class Filter:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """y at x: (T, n, steps) for T tasks, (..., steps) for one."""
         return (delayed(x) @ self.taps[..., None])[..., 0]
-
-    def __getitem__(self, tasks: slice | int) -> Filter:
-        """A slice of the T tasks, or the one task with this index, whose taps are (3,)."""
-        return Filter(*select(tasks, self.taps))
 
 
 @dataclass(frozen=True)

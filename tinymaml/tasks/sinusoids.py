@@ -9,7 +9,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.settings import PlotStyle
-from tinymaml.tasks.batch import TaskBatch, map_inputs, select
+from tinymaml.tasks.batch import TaskBatch, TaskParams, map_inputs
 from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
@@ -17,7 +17,7 @@ DRAWS = 100  # attempts to draw query points that differ from the support points
 
 
 @dataclass(frozen=True)
-class Sinusoid:
+class Sinusoid(TaskParams):
     """The task y = A sin(x - phi), with two numbers for one task, two arrays (T, 1, 1) for T tasks.
 
     >>> float(Sinusoid(amplitude=2.0, phase=0.0)(np.pi / 2))
@@ -38,11 +38,6 @@ class Sinusoid:
         """y at x: (T, n, 1) for T tasks."""
         validate.number("x", x) if np.ndim(x) == 0 and not isinstance(x, np.ndarray) else validate.floats("x", x)
         return self.amplitude * np.sin(x - self.phase)
-
-    def __getitem__(self, tasks: slice | int) -> Sinusoid:
-        """A slice of the T tasks, or the one task with this index, which has two numbers."""
-        amplitude, phase = select(tasks, self.amplitude, self.phase)
-        return Sinusoid(amplitude, phase) if isinstance(tasks, slice) else Sinusoid(amplitude.item(), phase.item())
 
 
 @dataclass(frozen=True)
@@ -115,8 +110,6 @@ def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
     E[A sin(x - phi)] = E[A] (cos(x - phi_high) - cos(x - phi_low)) / (phi_high - phi_low), as A and phi are
     independent and uniform. Pre-training converges to it.
     """
-    if not isinstance(tasks, Sinusoids):
-        raise TypeError(f"tasks is {validate.brief(tasks)}, expected Sinusoids: pass Sinusoids()")
     validate.floats("x", x)
     low, high = tasks.phase
     mean_wave = (np.cos(x - high) - np.cos(x - low)) / (high - low) if high > low else np.sin(x - low)
