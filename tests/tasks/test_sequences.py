@@ -149,9 +149,9 @@ def test_the_family_is_compared_and_its_picture_drawn(tmp_path, monkeypatch):
     np.testing.assert_allclose(small.metric.value(here, found.batch.y_query), zero, rtol=1e-5)
     assert "5-shot sequences: mean squared error per step" in table(found) and "least squares" in table(found)
     panels = drawn["sequence.png"].axes
-    assert [ax.get_title() for ax in panels] == ["MAML", "pre-trained"]
+    assert [ax.get_ylabel() for ax in panels] == ["MAML\n\ny", "", "", "pre-trained\n\ny", "", ""]
     assert [line.get_label() for line in panels[0].lines] == ["truth", "before", "after 1 step"]
-    np.testing.assert_array_equal(panels[1].lines[0].get_ydata(), found.batch.y_query[0, 0])
+    np.testing.assert_array_equal(panels[4].lines[0].get_ydata(), found.batch.y_query[1, 0])
     np.testing.assert_allclose(
         panels[0].lines[1].get_ydata(), net.predict(found.starts["maml"].theta, found.batch.x_query)[0, 0], rtol=1e-5
     )

@@ -104,16 +104,16 @@ class ModelSpec:
         return RNN(self.inputs // self.steps, hidden[0], self.outputs // self.steps, self.steps, activation=activation)
 
 
-def figure(comparison: Any) -> Any:
-    """One sequence of the first new task before and after one step."""
+def figure(comparison: Any, tasks: int = 3) -> Any:
+    """One sequence of each of some new tasks, and its predictions before and after one step."""
     from tinymaml import plot
 
-    predictions = {}
+    y, panels = comparison.batch.y_query[:tasks, 0], {}
     for name, start in drawn_starts(comparison).items():
-        x = start.batch.x_query[:1, :1]
-        thetas = adapted_by_steps(start, 1, 0, 1)
-        predictions[name] = {k: start.network.predict(theta, x)[0, 0] for k, theta in thetas.items()}
-    return plot.sequence(comparison.batch.y_query[0, 0], predictions, comparison.styles) if predictions else None
+        x, thetas = start.batch.x_query[:tasks, :1], adapted_by_steps(start, tasks, 0, 1)
+        fits = {k: start.network.predict(theta, x)[:, 0] for k, theta in thetas.items()}
+        panels[name] = [(np.arange(1, 1 + len(y[t])), y[t], {k: fit[t] for k, fit in fits.items()}) for t in range(len(y))]
+    return plot.fits_of_tasks(panels, comparison.styles, "step of the sequence") if panels else None
 
 
 FAMILY = Family(
