@@ -80,10 +80,14 @@ class TaskParams:
         one = {name: array[validate.count("task", tasks, least=0), 0] for name, array in arrays.items()}
         return replace(self, **{name: array.item() if array.size == 1 else array for name, array in one.items()})
 
+    def append_to(self, x: np.ndarray) -> np.ndarray:
+        """The inputs x (T, n, ...) with the parameters of their task appended to each."""
+        raise NotImplementedError
 
-def map_inputs(batch: TaskBatch, params: type, f: Callable[[np.ndarray], np.ndarray]) -> TaskBatch:
-    """The batch with inputs f(x_support) and f(x_query); TypeError unless its `task_params` have the type `params`."""
-    if not isinstance(batch.task_params, params):
-        got = validate.brief(batch.task_params)
-        raise TypeError(f"task_params of the batch is {got}, expected a {params.__name__}: sample from its own family")
-    return replace(batch, x_support=f(batch.x_support), x_query=f(batch.x_query))
+
+def with_task_params(batch: TaskBatch) -> TaskBatch:
+    """The batch with its task parameters appended to the inputs: what the oracle sees."""
+    if not isinstance(batch.task_params, TaskParams):
+        raise TypeError(f"task_params of the batch is {validate.brief(batch.task_params)}, expected those that sample returns")
+    append_to = batch.task_params.append_to
+    return replace(batch, x_support=append_to(batch.x_support), x_query=append_to(batch.x_query))

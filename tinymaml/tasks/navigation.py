@@ -16,7 +16,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.rl.exact import DIM, LinearPolicy
 from tinymaml.settings import Option, PlotStyle
-from tinymaml.tasks.batch import TaskBatch, TaskParams, map_inputs
+from tinymaml.tasks.batch import TaskBatch, TaskParams, with_task_params
 from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric
 
@@ -29,10 +29,13 @@ class Goal(TaskParams):
     horizon: int = LinearPolicy.horizon
 
     def __post_init__(self) -> None:
-        if validate.floats("position", self.position).shape[-1:] != (DIM,):
-            raise ValueError(f"position has shape {self.position.shape}, expected (..., 2): a goal is a point of a plane")
+        validate.rows("position", self.position, (DIM,))
         validate.finite("position", self.position)
         validate.count("horizon", self.horizon)
+
+    def append_to(self, x: np.ndarray) -> np.ndarray:
+        """x with the goal, (T, n, 4)."""
+        return np.concatenate([x, np.broadcast_to(self.position.astype(x.dtype), x.shape)], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,6 @@ class Navigation:
         x = rng.uniform(-self.start_range, self.start_range, (tasks, shots + queries, DIM)).astype(dtype, copy=False)
         y = np.repeat(goals.position.astype(dtype, copy=False), shots + queries, axis=1)
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=goals)
-
-
-def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The batch with the goal appended to x, now (T, n, 4): the inputs of the oracle."""
-
-    def append(x: np.ndarray) -> np.ndarray:
-        goals = np.broadcast_to(batch.task_params.position.astype(x.dtype), x.shape)
-        return np.concatenate([x, goals], axis=-1)
-
-    return map_inputs(batch, Goal, append)
 
 
 def oracle_cost(batch: TaskBatch) -> np.ndarray:

@@ -14,7 +14,7 @@ from tinymaml import validate
 from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
 from tinymaml.settings import PlotStyle
-from tinymaml.tasks.batch import TaskBatch, TaskParams, map_inputs
+from tinymaml.tasks.batch import TaskBatch, TaskParams, with_task_params
 from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
@@ -46,6 +46,11 @@ class Filter(TaskParams):
         """y at x: (T, n, steps) for T tasks, (..., steps) for one."""
         return (delayed(x) @ self.taps[..., None])[..., 0]
 
+    def append_to(self, x: np.ndarray) -> np.ndarray:
+        """x with the three taps after every x_t, (T, n, 4 steps)."""
+        taps = np.broadcast_to(self.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
+        return np.concatenate([x[..., None], taps], axis=-1).reshape(*x.shape[:2], -1)
+
 
 @dataclass(frozen=True)
 class Filters:
@@ -70,16 +75,6 @@ class Filters:
         x = rng.standard_normal((tasks, shots + queries, self.steps)).astype(dtype, copy=False)
         y = filters(x).astype(dtype, copy=False)
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=filters)
-
-
-def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The batch with the three taps appended to every x_t, x now (T, n, 4 steps): the inputs of the oracle."""
-
-    def append(x: np.ndarray) -> np.ndarray:
-        taps = np.broadcast_to(batch.task_params.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
-        return np.concatenate([x[..., None], taps], axis=-1).reshape(*x.shape[:2], -1)
-
-    return map_inputs(batch, Filter, append)
 
 
 def least_squares(batch: TaskBatch) -> Filter:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.settings import PlotStyle
-from tinymaml.tasks.batch import TaskBatch, TaskParams, map_inputs
+from tinymaml.tasks.batch import TaskBatch, TaskParams, with_task_params
 from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
@@ -38,6 +38,11 @@ class Sinusoid(TaskParams):
         """y at x: (T, n, 1) for T tasks."""
         validate.number("x", x) if np.ndim(x) == 0 and not isinstance(x, np.ndarray) else validate.floats("x", x)
         return self.amplitude * np.sin(x - self.phase)
+
+    def append_to(self, x: np.ndarray) -> np.ndarray:
+        """x with amplitude and phase, (T, n, 3)."""
+        params = np.concatenate([self.amplitude, self.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
+        return np.concatenate([x, np.broadcast_to(params, (*x.shape[:2], 2))], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -92,16 +97,6 @@ def _taken(x: np.ndarray, shots: int) -> np.ndarray:
     for t in np.flatnonzero(equal.any(1)):
         taken[t, shots:] = np.isin(x[t, shots:], x[t, :shots])
     return taken
-
-
-def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The batch with amplitude and phase appended to x, now (T, n, 3): the inputs of the oracle."""
-
-    def append(x: np.ndarray) -> np.ndarray:
-        params = np.concatenate([batch.task_params.amplitude, batch.task_params.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
-        return np.concatenate([x, np.broadcast_to(params, (*x.shape[:2], 2))], axis=-1)
-
-    return map_inputs(batch, Sinusoid, append)
 
 
 def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
