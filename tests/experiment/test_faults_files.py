@@ -20,7 +20,7 @@ from PIL import Image
 from tinymaml.experiment import checkpoint
 from tinymaml.experiment.options import settings_for
 from tinymaml.experiment.run import load_run, run
-from tinymaml.tasks import omniglot
+from tinymaml.tasks import omniglot_archive
 from tinymaml.tasks.omniglot import load
 
 SETTINGS = settings_for("planes", iterations=3, hidden=(3,), tasks=2, queries=2, steps=2)
@@ -269,8 +269,8 @@ def omniglot_folder(folder):
 @pytest.fixture
 def tiny(monkeypatch):
     """A set of one character with two drawings."""
-    monkeypatch.setattr(omniglot, "SETS", {"images_background": 1})
-    monkeypatch.setattr(omniglot, "DRAWINGS", 2)
+    monkeypatch.setattr(omniglot_archive, "SETS", {"images_background": 1})
+    monkeypatch.setattr(omniglot_archive, "DRAWINGS", 2)
 
 
 @pytest.mark.usefixtures("tiny")

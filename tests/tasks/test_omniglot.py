@@ -24,15 +24,15 @@ from tinymaml.experiment.cli import main
 from tinymaml.experiment.comparison import run_comparison
 from tinymaml.experiment.options import settings_for_each
 from tinymaml.experiment.run import model
-from tinymaml.tasks import Episodes, omniglot
+from tinymaml.tasks import Episodes, omniglot, omniglot_archive
 from tinymaml.tasks.omniglot import Omniglot, load, rotations
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     """Sets of three characters with two drawings."""
-    monkeypatch.setattr(omniglot, "SETS", {"images_background": 3, "images_evaluation": 3})
-    monkeypatch.setattr(omniglot, "DRAWINGS", 2)
+    monkeypatch.setattr(omniglot_archive, "SETS", {"images_background": 3, "images_evaluation": 3})
+    monkeypatch.setattr(omniglot_archive, "DRAWINGS", 2)
 
 
 NAMES = ("Greek/character01", "Greek/character02", "Ojibwe_(Canadian_Aboriginal_Syllabics)/character01")
@@ -93,14 +93,14 @@ def test_golden_pixels():
     image[90:, 90:] = 1
     golden = np.zeros((28, 28))
     golden[0, 0], golden[:, 4], golden[:, 5], golden[24:, 24:] = 18, 51, 17, 255
-    np.testing.assert_array_equal(omniglot.shrink(image), golden)
+    np.testing.assert_array_equal(omniglot_archive.shrink(image), golden)
 
 
 @quick
 @given(seed=seeds, ink=st.floats(0, 1))
 def test_each_pixel_is_the_mean_of_the_area_it_covers(seed, ink):
     image = np.random.default_rng(seed).random((105, 105)) < ink
-    np.testing.assert_array_equal(omniglot.shrink(image.astype(float)), shrunk(image))
+    np.testing.assert_array_equal(omniglot_archive.shrink(image.astype(float)), shrunk(image))
 
 
 def test_ink_is_one_and_paper_zero_in_the_order_of_the_names(tmp_path):
@@ -147,8 +147,8 @@ def test_extra_files_in_an_archive_are_ignored(tmp_path):
 @pytest.fixture
 def only_once(monkeypatch):
     """A list of the archives that were read."""
-    read, seen = omniglot._read, []
-    monkeypatch.setattr(omniglot, "_read", lambda *given: seen.append(given[0]) or read(*given))
+    read, seen = omniglot_archive._read, []
+    monkeypatch.setattr(omniglot_archive, "_read", lambda *given: seen.append(given[0]) or read(*given))
     return seen
 
 
@@ -171,8 +171,8 @@ def test_another_archive_under_the_same_name_is_read_anew(tmp_path, make):
 def test_the_cache_of_another_version_is_not_used(tmp_path, monkeypatch):
     zipped(tmp_path, files())
     with monkeypatch.context() as patch:
-        patch.setattr(omniglot, "FORMAT", "an older one")
-        patch.setattr(omniglot, "shrink", lambda image: np.zeros((28, 28), np.uint8))
+        patch.setattr(omniglot_archive, "FORMAT", "an older one")
+        patch.setattr(omniglot_archive, "shrink", lambda image: np.zeros((28, 28), np.uint8))
         assert load(tmp_path).background.max() == 0
     np.testing.assert_array_equal(load(tmp_path).background, expected())
 
@@ -382,8 +382,8 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_on_the_command_line(tmp
         savez(out, **arrays)
 
     monkeypatch.setattr(np, "savez", refuse)
-    monkeypatch.setattr(omniglot, "SETS", {"images_background": 9})
-    monkeypatch.setattr(omniglot, "DRAWINGS", 20)
+    monkeypatch.setattr(omniglot_archive, "SETS", {"images_background": 9})
+    monkeypatch.setattr(omniglot_archive, "DRAWINGS", 20)
     small = "--classes 5 --ways 2 --width 2 --tasks 2 --iterations 1 --quiet".split()
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -406,7 +406,7 @@ FEW = ["--classes", "2", "--ways", "2", "--width", "4", "--tasks", "2", "--quiet
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A run of two iterations on "archives", named so from tmp_path, the working directory."""
-    monkeypatch.setattr(omniglot, "DRAWINGS", 20)
+    monkeypatch.setattr(omniglot_archive, "DRAWINGS", 20)
     monkeypatch.chdir(tmp_path)
     zipped(tmp_path / "archives", files(drawings=20))
     assert main(["train", "--family", "omniglot", "--data", "archives", *FEW, "--iterations", "2", "--out", "run"]) == 0

@@ -128,9 +128,9 @@ class ZerothOrderSurface(WrappedSurface):
     def _perturbations(self, theta: Parameters) -> Parameters:
         """e ~ N(0, I), (tries, T, ...); tasks with the same examples share their draws."""
         tries, one, drawn = self.box.tries, theta.map(lambda array: array[0]), {}
-        keys = [_digest(x, y) for x, y in zip(self.x, self.y, strict=True)]
+        keys = [hashlib.sha256(x.tobytes() + y.tobytes()).digest()[:8] for x, y in zip(self.x, self.y, strict=True)]
         for key in keys:
-            rng = np.random.default_rng([self.box.seed, self.box.step, key])
+            rng = np.random.default_rng([self.box.seed, self.box.step, int.from_bytes(key, "big")])
             drawn[key] = drawn[key] if key in drawn else perturbations(one, rng, tries)
         return Parameters({name: np.stack([drawn[key][name] for key in keys], axis=1) for name in one})
 
@@ -148,11 +148,6 @@ class ZerothOrderSurface(WrappedSurface):
             best = where(loss < least, candidate, best)
             least = np.where(loss < least, loss, least)
         return theta - best
-
-
-def _digest(*arrays: np.ndarray) -> int:
-    """64 bits of a hash of the arrays."""
-    return int.from_bytes(hashlib.sha256(b"".join(array.tobytes() for array in arrays)).digest()[:8], "big")
 
 
 def where(condition: np.ndarray, one: Parameters, other: Parameters) -> Parameters:
@@ -202,12 +197,6 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
     return replace(trained, model=model, inner_lr=rate)
 
 
-def copies(settings: Settings) -> int:
-    """One per pair, as a point needs half of the memory of an adapted copy; with `es` inside 2 `tries` per pair."""
-    tried = 2 * settings.options["tries"] if settings.options["inside"] == "es" else 1
-    return settings.options["pairs"] * tried
-
-
 def unused(settings: Settings) -> dict[str, str]:
     """The settings without effect in the chosen inner loop."""
     if settings.options["inside"] == "gradient":
@@ -222,7 +211,8 @@ METHOD = Method(
     PlotStyle("ES-MAML", "#9966CC", (0, (1, 1, 4, 1)), "X"),
     gradient,
     start=start,
-    copies=copies,
+    # one per pair, as a point needs half of the memory of an adapted copy; 2 tries per pair for es in the inner loop
+    copies=lambda s: s.options["pairs"] * (2 * s.options["tries"] if s.options["inside"] == "es" else 1),
     uses_inner_lr=lambda settings: settings.options["inside"] != "climb",
     options=OPTIONS,
     unused=unused,

@@ -67,6 +67,12 @@ class TaskBatch:
         return self.map(lambda array: np.concatenate([array] * copies))
 
 
+def checked(rng: np.random.Generator, dtype: type, **counts: int) -> list[Any]:
+    """The arguments of a method `sample` in this order; TypeError or ValueError for a wrong one."""
+    counted = (validate.count(name, value) for name, value in counts.items())
+    return [validate.generator(rng), validate.precision(dtype), *counted]
+
+
 class TaskParams:
     """The parameters of T tasks: a dataclass with arrays (T, 1, ...)."""
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.batch import TaskBatch, checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +60,7 @@ class Episodes:
         label i in task t: its index in the array, or the class that the family drew.
         ValueError if shots + queries exceeds the number of examples per class of the array.
         """
-        rng, dtype = validate.generator(rng), validate.precision(dtype)
-        tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
-        queries = validate.count("queries", queries)
+        rng, dtype, tasks, shots, queries = checked(rng, dtype, tasks=tasks, shots=shots, queries=queries)
         take = self._from_array if isinstance(self.source, np.ndarray) else self._from_family
         classes, x = take(rng, tasks, shots + queries, dtype)  # x (T, N, K + Q, ...)
         x_support, x_query = (part.reshape(tasks, -1, *x.shape[3:]) for part in (x[:, :, :shots], x[:, :, shots:]))
@@ -95,8 +93,7 @@ def pool(source: Any, rng: np.random.Generator, *, classes: int, examples: int, 
     Sampling from the pool is fast even if drawing from the family is slow.
     """
     _check_family(source)
-    rng, dtype = validate.generator(rng), validate.precision(dtype)
-    classes, examples = validate.count("classes", classes), validate.count("examples", examples)
+    rng, dtype, classes, examples = checked(rng, dtype, classes=classes, examples=examples)
     return source.examples(rng, source.classes(rng, (classes,)), examples, dtype)
 
 

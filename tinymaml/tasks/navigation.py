@@ -16,7 +16,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.rl.exact import DIM, LinearPolicy
 from tinymaml.settings import Option, PlotStyle
-from tinymaml.tasks.batch import TaskBatch, TaskParams, with_task_params
+from tinymaml.tasks.batch import TaskBatch, TaskParams, checked, with_task_params
 from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric
 
@@ -58,9 +58,7 @@ class Navigation:
 
         y repeats the goal of a task for each of its starts. `task_params` is the `Goal` of the batch.
         """
-        rng, dtype = validate.generator(rng), validate.precision(dtype)
-        tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
-        queries = validate.count("queries", queries)
+        rng, dtype, tasks, shots, queries = checked(rng, dtype, tasks=tasks, shots=shots, queries=queries)
         goals = Goal(rng.uniform(-self.goal_range, self.goal_range, (tasks, 1, DIM)), self.horizon)
         x = rng.uniform(-self.start_range, self.start_range, (tasks, shots + queries, DIM)).astype(dtype, copy=False)
         y = np.repeat(goals.position.astype(dtype, copy=False), shots + queries, axis=1)

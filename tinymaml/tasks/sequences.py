@@ -14,7 +14,7 @@ from tinymaml import validate
 from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
 from tinymaml.settings import PlotStyle
-from tinymaml.tasks.batch import TaskBatch, TaskParams, with_task_params
+from tinymaml.tasks.batch import TaskBatch, TaskParams, checked, with_task_params
 from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
@@ -68,9 +68,7 @@ class Filters:
 
         `task_params` is the `Filter` of the batch.
         """
-        rng, dtype = validate.generator(rng), validate.precision(dtype)
-        tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
-        queries = validate.count("queries", queries)
+        rng, dtype, tasks, shots, queries = checked(rng, dtype, tasks=tasks, shots=shots, queries=queries)
         filters = Filter(rng.standard_normal((tasks, 1, TAPS)))
         x = rng.standard_normal((tasks, shots + queries, self.steps)).astype(dtype, copy=False)
         y = filters(x).astype(dtype, copy=False)
