@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from tinymaml.methods.anil import gradient, has_body, head, start
-from tinymaml.methods.maml import STEPS
+from tinymaml.methods.anil import has_body, head, start
+from tinymaml.methods.maml import STEPS, gradient
 from tinymaml.methods.method import Method
 from tinymaml.settings import PlotStyle
 

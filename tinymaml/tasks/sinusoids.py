@@ -59,8 +59,6 @@ class Sinusoids:
     def __post_init__(self) -> None:
         for name in ("amplitude", "phase", "x"):
             validate.interval(name, getattr(self, name))
-        if self.x[0] == self.x[1]:
-            raise ValueError(f"x is {self.x}, a single point: support and query need different points")
 
     def sample(
         self, rng: np.random.Generator, *, tasks: int = 25, shots: int = 10, queries: int = 10, dtype: type = np.float64
