@@ -51,9 +51,9 @@ def es_meta_gradient(
     model: Model, theta: Parameters, batch: TaskBatch, rng: np.random.Generator, *,
     inner_lr: Rates, steps: int = 1, pairs: int = 20, sigma: float = 0.05, normalised: bool = False,
 ) -> OuterGradient:  # fmt: skip
-    """The meta-gradient estimated from query losses after adaptation, at `pairs` antithetic pairs around theta; their mean loss.
+    """The meta-gradient estimated from query losses after adaptation, at `pairs` antithetic pairs around theta.
 
-    sigma is the standard deviation of the perturbations. The estimate converges to the exact meta-gradient as
+    sigma is the standard deviation of the perturbations; the loss is the mean over all points. The estimate converges to the exact meta-gradient as
     sigma tends to 0 and `pairs` to infinity. `normalised` divides the losses by their standard deviation: the
     length of the gradient is then independent of the scale of the loss.
     """
