@@ -25,7 +25,7 @@ from tinymaml.experiment.comparison import run_comparison
 from tinymaml.experiment.options import settings_for_each
 from tinymaml.experiment.run import model
 from tinymaml.tasks import Episodes, omniglot, omniglot_archive
-from tinymaml.tasks.omniglot import Omniglot, load, rotations
+from tinymaml.tasks.omniglot import load, rotations, split
 
 
 @pytest.fixture(autouse=True)
@@ -106,19 +106,18 @@ def test_each_pixel_is_the_mean_of_the_area_it_covers(seed, ink):
 def test_ink_is_one_and_paper_zero_in_the_order_of_the_names(tmp_path):
     zipped(tmp_path, files())
     found = load(tmp_path)
-    assert found.evaluation is None
-    assert found.background.dtype == np.uint8
-    np.testing.assert_array_equal(found.background, expected())
-    corner = found.background.reshape(3, 2, 28, 28)[:, :, :4]
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected())
+    corner = found.reshape(3, 2, 28, 28)[:, :, :4]
     assert (corner[..., :4] == 255).all() and (corner[..., 4:] == 0).all()
-    batch = Episodes(found.background, ways=3).sample(np.random.default_rng(0), tasks=2, shots=1, queries=1)
+    batch = Episodes(found, ways=3).sample(np.random.default_rng(0), tasks=2, shots=1, queries=1)
     assert batch.x_support.max() == 1 and batch.x_support.min() == 0
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB"])
 def test_the_drawings_may_have_been_saved_in_another_mode(tmp_path, mode):
     zipped(tmp_path, {path: png(paper(number), mode) for number, path in enumerate(files())})
-    np.testing.assert_array_equal(load(tmp_path).background, expected())
+    np.testing.assert_array_equal(load(tmp_path), expected())
 
 
 def test_every_way_to_give_the_archives(tmp_path):
@@ -127,18 +126,15 @@ def test_every_way_to_give_the_archives(tmp_path):
     folder = unpacked(tmp_path / "folders", files() | {"images_background/.DS_Store": b"", "readme.txt": b""})
     for path in (background, str(background), folder, folder / "images_background"):
         found = load(path)
-        np.testing.assert_array_equal(found.background, expected())
-        assert found.evaluation is None
-    both = load(tmp_path / "zips")
-    np.testing.assert_array_equal(both.background, expected())
-    np.testing.assert_array_equal(both.evaluation, expected(first=500))
-    np.testing.assert_array_equal(both.characters, np.concatenate([expected(), expected(first=500)]))
+        np.testing.assert_array_equal(found, expected())
+        both = load(tmp_path / "zips")
+    np.testing.assert_array_equal(both, np.concatenate([expected(), expected(first=500)]))
 
 
 def test_extra_files_in_an_archive_are_ignored(tmp_path):
     junk = {"__MACOSX/images_background/Greek/character01/._0001_01.png": b"x", "images_background/.DS_Store": b"x"}
     zipped(tmp_path, files() | junk)
-    np.testing.assert_array_equal(load(tmp_path).background, expected())
+    np.testing.assert_array_equal(load(tmp_path), expected())
 
 
 # -- the cache ----------------------------------------------------------------------------------------------
@@ -156,7 +152,7 @@ def only_once(monkeypatch):
 def test_an_archive_is_read_once(tmp_path, only_once, make):
     make(tmp_path, files())
     for _ in range(2):
-        np.testing.assert_array_equal(load(tmp_path).background, expected())
+        np.testing.assert_array_equal(load(tmp_path), expected())
     assert len(only_once) == 1 and (tmp_path / "images_background_28x28.npz").is_file()
 
 
@@ -165,7 +161,7 @@ def test_another_archive_under_the_same_name_is_read_anew(tmp_path, make):
     make(tmp_path, files(first=0))
     load(tmp_path)
     make(tmp_path, files(first=100))
-    np.testing.assert_array_equal(load(tmp_path).background, expected(first=100))
+    np.testing.assert_array_equal(load(tmp_path), expected(first=100))
 
 
 def test_the_cache_of_another_version_is_not_used(tmp_path, monkeypatch):
@@ -173,8 +169,8 @@ def test_the_cache_of_another_version_is_not_used(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(omniglot_archive, "FORMAT", "an older one")
         patch.setattr(omniglot_archive, "shrink", lambda image: np.zeros((28, 28), np.uint8))
-        assert load(tmp_path).background.max() == 0
-    np.testing.assert_array_equal(load(tmp_path).background, expected())
+        assert load(tmp_path).max() == 0
+    np.testing.assert_array_equal(load(tmp_path), expected())
 
 
 def _damages(whole: bytes) -> list[bytes]:
@@ -192,7 +188,7 @@ def test_a_damaged_cache_is_made_again(tmp_path, only_once):
     whole = cache.read_bytes()
     for times, damaged in enumerate(_damages(whole), start=2):
         cache.write_bytes(damaged)
-        np.testing.assert_array_equal(load(tmp_path).background, expected())
+        np.testing.assert_array_equal(load(tmp_path), expected())
         assert len(only_once) == times and cache.read_bytes() == whole
 
 
@@ -202,7 +198,7 @@ def test_a_cache_that_cannot_be_written_gives_a_warning(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match=r"cannot be cached in .* \(Perm.*: put the data into a folder") as said:
         found = load(tmp_path)
     assert Path(said[0].filename).name == Path(__file__).name  # it points at the line that called load
-    np.testing.assert_array_equal(found.background, expected())
+    np.testing.assert_array_equal(found, expected())
 
 
 def test_a_cache_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -265,7 +261,7 @@ def test_an_archive_damaged_anywhere_is_refused_in_a_sentence(data, tmp_path_fac
     damaged[data.draw(st.integers(0, len(damaged) - 1), label="at")] ^= data.draw(st.integers(1, 255), label="by")
     archive.write_bytes(damaged)
     try:
-        found = load(folder).background
+        found = load(folder)
     except ValueError as error:
         assert str(archive) in str(error) and ": " in str(error)
     else:  # a byte that does not matter, or one of a name
@@ -315,31 +311,28 @@ def test_an_alphabet_may_be_a_link(tmp_path):
     for alphabet in (tmp_path / "elsewhere" / "images_background").iterdir():
         (place / alphabet.name).symlink_to(alphabet, target_is_directory=True)
     (place / "itself").symlink_to(place, target_is_directory=True)
-    np.testing.assert_array_equal(load(tmp_path / "data").background, expected())
+    np.testing.assert_array_equal(load(tmp_path / "data"), expected())
 
 
 # -- splits and rotations -----------------------------------------------------------------------------------
 
 
-def numbered(count: int, first: int = 0) -> np.ndarray:
-    return np.broadcast_to(np.arange(first, first + count, dtype=np.float32)[:, None, None], (count, 2, 4))
+def numbered(count: int) -> np.ndarray:
+    return np.broadcast_to(np.arange(count, dtype=np.float32)[:, None, None], (count, 2, 4))
 
 
 @pytest.mark.parametrize(
     ("found", "options", "train"),
     [
-        (Omniglot(numbered(964), numbered(659, 964)), {}, 1200),
-        (Omniglot(numbered(964), None), {}, 713),
-        (Omniglot(None, numbered(659)), {}, 487),
-        (Omniglot(numbered(964), None), {"train": 900}, 900),
+        (numbered(1623), {}, 1200), (numbered(964), {}, 713), (numbered(659), {}, 487), (numbered(964), {"train": 900}, 900),
     ],
 )
 def test_the_split_of_the_paper(found, options, train):
-    left, right = found.split(np.random.default_rng(0), **options)
-    again, _ = found.split(np.random.default_rng(0), **options)
-    other, _ = found.split(np.random.default_rng(1), **options)
+    left, right = split(np.random.default_rng(0), found, **options)
+    again, _ = split(np.random.default_rng(0), found, **options)
+    other, _ = split(np.random.default_rng(1), found, **options)
     assert len(left) == train
-    assert sorted([*left[:, 0, 0], *right[:, 0, 0]]) == list(range(len(found.characters)))
+    assert sorted([*left[:, 0, 0], *right[:, 0, 0]]) == list(range(len(found)))
     np.testing.assert_array_equal(left, again)
     assert not np.array_equal(left, other)
 
@@ -359,7 +352,7 @@ def test_rotations_are_further_classes():
 
 def test_every_method_is_compared_on_the_loaded_images(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (12, 20, 784), dtype=np.uint8)
-    monkeypatch.setattr(omniglot, "load", lambda folder: Omniglot(images, None) if folder == str(tmp_path) else None)
+    monkeypatch.setattr(omniglot, "load", lambda folder: images if folder == str(tmp_path) else None)
     few = replace(omniglot.FAMILY, test_tasks=3, test_queries=2)
     monkeypatch.setattr(tasks, "FAMILIES", (few,))
     runs = settings_for_each("omniglot", data=str(tmp_path), classes=6, iterations=2, hidden=(5,), tasks=2)

@@ -53,9 +53,9 @@ def es_meta_gradient(
 ) -> OuterGradient:  # fmt: skip
     """The meta-gradient estimated from query losses after adaptation, at `pairs` antithetic pairs around theta.
 
-    sigma is the standard deviation of the perturbations; the loss is the mean over all points. The estimate converges to the exact meta-gradient as
-    sigma tends to 0 and `pairs` to infinity. `normalised` divides the losses by their standard deviation: the
-    length of the gradient is then independent of the scale of the loss.
+    sigma is the standard deviation of the perturbations; the loss is the mean over all points. The estimate converges to
+    the exact meta-gradient as sigma tends to 0 and `pairs` to infinity. `normalised` divides the losses by their standard
+    deviation: the length of the gradient is then independent of the scale of the loss.
     """
     pairs, sigma = validate.count("pairs", pairs), validate.rate("sigma", sigma, 0.05)
     validate.flag("normalised", normalised)

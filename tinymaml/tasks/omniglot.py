@@ -1,7 +1,7 @@
 """Omniglot: 1623 handwritten characters of 50 alphabets, 20 drawings of each (Lake, Salakhutdinov, Tenenbaum 2015).
 
-    omniglot = load("a folder")          # with images_background.zip and images_evaluation.zip, or both unpacked
-    train, test = omniglot.split(rng)    # as in the paper: 1200 random characters for training, the rest for testing
+    characters = load("a folder")           # with images_background.zip and images_evaluation.zip, or both unpacked
+    train, test = split(rng, characters)    # as in the paper: 1200 random characters for training, the rest for testing
     batch = Episodes(rotations(train)).sample(rng, tasks=32, shots=1, queries=1)
 
 The archives are at https://github.com/brendenlake/omniglot in the folder python. Images are uint8 (characters, drawings,
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,44 +27,32 @@ from tinymaml.tasks.family import Published
 PAPER_TRAIN = 1200 / 1623  # the fraction of all characters to train on
 
 
-@dataclass(frozen=True, eq=False)
-class Omniglot:
-    """The sets that were found, each uint8 (characters, drawings, 784), or None."""
+def load(path: str | Path) -> np.ndarray:
+    """The characters in a folder that holds the archives, zipped or unpacked, or in one of the archives itself.
 
-    background: np.ndarray | None
-    evaluation: np.ndarray | None
-
-    @property
-    def characters(self) -> np.ndarray:
-        """All characters, the background set first."""
-        return np.concatenate([images for images in (self.background, self.evaluation) if images is not None])
-
-    def split(self, rng: np.random.Generator, train: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Split all characters into `train` random ones for meta-training and the rest for meta-testing.
-
-        The default is 1200 of 1623, as in the paper, or the same fraction of a part: 713 of the 964 in the background set.
-        """
-        characters = self.characters
-        return episodes.split(rng, characters, round(len(characters) * PAPER_TRAIN) if train is None else train)
-
-
-def load(path: str | Path) -> Omniglot:
-    """Omniglot from a folder that holds the archives, zipped or unpacked, or from one of the archives itself.
-
-    FileNotFoundError if there is no archive; ValueError if it is damaged, incomplete, or not Omniglot.
-    A cache that is damaged or was made from other files is replaced. A warning is issued if it cannot be written.
+    uint8 (characters, drawings, 784), the background set first. FileNotFoundError if there is no archive; ValueError if one
+    is damaged, incomplete, or not Omniglot. A cache that is damaged or was made from other files is replaced. A warning is
+    issued if it cannot be written.
     """
     path = Path(os.path.expanduser(path))  # unchanged if there is no such user
-    found: dict[str, np.ndarray] = {}
+    found = []
     for name in archives.SETS:
         if archive := archives.find(path, name):
-            found[name] = archives.load(archive, name)
+            found.append(archives.load(archive, name))
     if not found:
         raise FileNotFoundError(
             f"{path} {'holds' if path.is_dir() else 'is'} no images_background.zip or images_evaluation.zip, zipped or "
             f"unpacked: get them from {archives.SOURCE} (folder python) and pass the folder that they are in"
         )
-    return Omniglot(found.get("images_background"), found.get("images_evaluation"))
+    return np.concatenate(found)
+
+
+def split(rng: np.random.Generator, characters: np.ndarray, train: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Split characters into `train` random ones for meta-training and the rest for meta-testing.
+
+    The default is 1200 of 1623, as in the paper, or the same fraction of a part: 713 of the 964 in the background set.
+    """
+    return episodes.split(rng, characters, round(len(characters) * PAPER_TRAIN) if train is None else train)
 
 
 def rotations(images: np.ndarray) -> np.ndarray:
@@ -88,9 +75,9 @@ def _folder(name: str, value: str) -> str:
 @lru_cache(maxsize=1)
 def _characters(seed: int, classes: int, data: str) -> tuple[np.ndarray, np.ndarray, str]:
     """The characters to train on and those to test on, with their rotations, and a digest of all images in the folder."""
-    found = load(data)
-    train, test = found.split(rng_for(seed, "classes"), classes or None)
-    return rotations(train), rotations(test), hashlib.sha256(found.characters.tobytes()).hexdigest()[:16]
+    characters = load(data)
+    train, test = split(rng_for(seed, "classes"), characters, classes or None)
+    return rotations(train), rotations(test), hashlib.sha256(characters.tobytes()).hexdigest()[:16]
 
 
 def _of_settings(settings: Settings) -> tuple[np.ndarray, np.ndarray, str]:

@@ -69,11 +69,12 @@ class Sinusoids:
         """
         rng, dtype, tasks, shots, queries = checked(rng, dtype, tasks=tasks, shots=shots, queries=queries)
         waves = Sinusoid(rng.uniform(*self.amplitude, (tasks, 1, 1)), rng.uniform(*self.phase, (tasks, 1, 1)))
-        x = self._points(rng, (tasks, shots + queries, 1), dtype)
+        points = lambda shape: rng.uniform(*self.x, shape).astype(dtype, copy=False)
+        x = points((tasks, shots + queries, 1))
         for _ in range(DRAWS):
             if not (taken := _taken(x, shots)).any():
                 break
-            x[taken] = self._points(rng, np.count_nonzero(taken), dtype)
+            x[taken] = points(np.count_nonzero(taken))
         else:
             raise ValueError(
                 f"x is {self.x}, which has too few {dtype} numbers for {shots} support points and others to query: "
@@ -81,9 +82,6 @@ class Sinusoids:
             )
         y = waves(x).astype(dtype, copy=False)
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=waves)
-
-    def _points(self, rng: np.random.Generator, shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
-        return rng.uniform(*self.x, shape).astype(dtype, copy=False)
 
 
 def _taken(x: np.ndarray, shots: int) -> np.ndarray:
