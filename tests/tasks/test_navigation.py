@@ -60,7 +60,7 @@ def test_the_oracle_has_the_goal_and_the_baselines_are_lower_bounds():
             navigation.unadapted_cost(batch).mean()
         nudged = seeing.at(at_once(4) + at_once(4).map(nudge), told.x_query, told.y_query)
         assert (nudged.cost > navigation.oracle_cost(batch)).all()
-    with pytest.raises(TypeError, match="task_params of the batch is None, expected those that sample returns"):
+    with pytest.raises(TypeError, match="task_params of the batch is None, expected a Sinusoid, Filter or Goal: use the"):
         navigation.with_task_params(replace(batch, task_params=None))
 
 

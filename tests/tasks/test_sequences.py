@@ -100,7 +100,7 @@ def test_the_oracle_has_the_taps_of_its_task_at_every_step():
     np.testing.assert_array_equal(steps[..., 0], batch.x_query)
     np.testing.assert_array_equal(steps[..., 1:], np.broadcast_to(batch.task_params.taps[:, :, None].astype("f4"), (5, 3, 12, 3)))
     assert model(settings_for("sequences", "oracle")).inputs == 48
-    with pytest.raises(TypeError, match="task_params of the batch is None, expected those that sample returns"):
+    with pytest.raises(TypeError, match="task_params of the batch is None, expected a Sinusoid, Filter or Goal: use the"):
         sequences.with_task_params(replace(batch, task_params=None))
 
 

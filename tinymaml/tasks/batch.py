@@ -94,6 +94,7 @@ class TaskParams:
 def with_task_params(batch: TaskBatch) -> TaskBatch:
     """The batch with its task parameters appended to the inputs: what the oracle sees."""
     if not isinstance(batch.task_params, TaskParams):
-        raise TypeError(f"task_params of the batch is {validate.brief(batch.task_params)}, expected those that sample returns")
+        got = validate.brief(batch.task_params)
+        raise TypeError(f"task_params of the batch is {got}, expected a Sinusoid, Filter or Goal: use the batch from sample")
     append_to = batch.task_params.append_to
     return replace(batch, x_support=append_to(batch.x_support), x_query=append_to(batch.x_query))
