@@ -165,10 +165,8 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
             return train(method_gradient, sampler(settings), state, **schedule)
         except Diverged as error:
             rates = _suspects(method, settings, error.iteration)
-            given, lower = (
-                join.join(f"{name} {rate * factor:g}" for name, rate in rates.items())
-                for join, factor in ((" and ", 1), (" or ", 0.1))
-            )
+            given = " and ".join(f"{name} {rate:g}" for name, rate in rates.items())
+            lower = " or ".join(f"{name} {rate / 10:g}" for name, rate in rates.items())
             hint = f"{error.what} with {given}: try {lower}; the state before it is saved in {path}"
             raise Diverged(error.iteration, hint) from error
 

@@ -21,7 +21,7 @@ from tinymaml.training.evaluation import Curve
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # from the palette of Okabe and Ito
 ORANGE, PURPLE, GREY = "#E69F00", "#CC79A7", "#777777"
 
-CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
+CLASS_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", VERMILION, "#F0E442", GREY)
 STEP_STYLES = {  # by number of steps: teal, darker with more steps; no method or baseline uses it
     0: ("#999999", ":"), 1: ("#44AA99", "--"), 5: ("#2F7F78", "-."), 10: ("#17534F", "-"),
 }
@@ -69,7 +69,7 @@ def fit(
         colour, style = STEP_STYLES.get(steps, STEP_STYLES[10])
         ax.plot(x, prediction, color=colour, linestyle=style, linewidth=2, label=steps_label(steps))
     if support is not None:
-        ax.plot(*support, "o", color="#D55E00", markeredgecolor="white", markersize=7, label="support points", zorder=3)
+        ax.plot(*support, "o", color=VERMILION, markeredgecolor="white", markersize=7, label="support points", zorder=3)
     return ax
 
 

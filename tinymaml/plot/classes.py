@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from tinymaml.plot import CLASS_COLOURS, get_grid
+from tinymaml.plot import CLASS_COLOURS, VERMILION, get_grid
 
 
 def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> Figure:
@@ -53,7 +53,7 @@ def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], q
             draw(ax, images[1][index])
             texts = [f"{p[index]}" if p[index] == label else f"({p[index]})" for p in predicted.values()]
             correct = predicted[list(predicted)[-1]][index] == label
-            ax.set_title(arrow.join(texts), fontsize="small", color="black" if correct else "#D55E00")
+            ax.set_title(arrow.join(texts), fontsize="small", color="black" if correct else VERMILION)
     for ax in grid.flat:
         ax.set_xticks([])
         ax.set_yticks([])
