@@ -27,7 +27,6 @@ from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.tasks import TaskBatch, omniglot
-from tinymaml.tasks.omniglot import Omniglot
 from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import SGD, Adam
 
@@ -193,7 +192,7 @@ def test_help_on_the_narrowest_terminal(monkeypatch, capsys, columns):
 def test_a_command_that_cannot_be_meant_so(tmp_path, monkeypatch, capsys, line, sentence):
     images = np.zeros((12, 20, 784), np.uint8)
     load = omniglot.load
-    monkeypatch.setattr(omniglot, "load", lambda folder: Omniglot(images, None) if folder == str(tmp_path) else load(folder))
+    monkeypatch.setattr(omniglot, "load", lambda folder: images if folder == str(tmp_path) else load(folder))
     assert main([*line.replace("DATA", str(tmp_path)).split(), "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1 and not (tmp_path / "run").exists()
@@ -214,7 +213,7 @@ def test_a_warning_is_a_sentence_on_the_command_line(capsys):
 def test_files_that_a_text_names_are_there(path):
     for name in re.findall(r"\b([a-z_]+\.py)\b", path.read_text(encoding="utf-8")):
         example = name in ("half.py", "lines.py")  # a method and a family that are to be written
-        assert example or any([*(HOME.parent / folder).rglob(name)] for folder in ("tinymaml", "lessons", "tests")), f"{path} names {name}"
+        assert example or any([*(HOME.parent / part).rglob(name)] for part in ("tinymaml", "lessons", "tests")), f"{path}: {name}"
 
 
 def test_the_sampled_surface_has_what_its_text_lists():

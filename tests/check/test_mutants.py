@@ -118,7 +118,7 @@ MUTANTS = [
            "w = [1.0] * len(weights) or ("),
     Mutant("eq. 21", "the weights are one step late", "methods/multi_step", "w[len(queries) - 1]", "w[len(queries)]"),
     Mutant("eq. 21", "what comes from later steps is lost", "methods/multi_step", ".gradient + u\n", ".gradient\n"),
-    Mutant("eq. 22", "the operator without lambda", "methods/imaml", "/ strength + damping * p", "+ damping * p"),
+    Mutant("eq. 22", "the operator without lambda", "methods/imaml", "/ proximal.strength + damping * p", "+ damping * p"),
     Mutant("eq. 22", "the operator without I", "methods/imaml",
            "here.hvp(unflatten_tasks(p, theta))", "(here.hvp(unflatten_tasks(p, theta)) - strength * unflatten_tasks(p, theta))"),
     Mutant("eq. 22", "the Hessian at theta", "methods/imaml", "proximal.at(star,", "proximal.at(theta,"),

@@ -79,7 +79,7 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
     number, queries = (count, queries) if count else (settings.tasks, settings.queries)
     lower = [f"--{name}" for name in ("classes", "ways", "steps", "pairs", "tries") if name in settings.options]
     lower = ", ".join([*lower, "--tasks, --shots or --queries"])
-    memory.fit({lower: family.scratch(settings, number, queries)})  # before `model`, which may draw classes
+    memory.fit({lower: family.working_bytes(settings)})  # before `model`, which may draw classes
     network, size = model(settings), np.dtype(dtype).itemsize
     theta = {} if count else {"--width": THETAS * size * sum(map(math.prod, network.shapes.values()))}
     memory.fit(theta)  # before a task is drawn, and with it a pool of classes
@@ -139,7 +139,7 @@ def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, ste
 def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool = True) -> TrainingState:
     """Train with these settings and save checkpoints in `path`; with `resume`, continue from it if it exists.
 
-    ValueError if the checkpoint has other settings; Diverged names the rate to lower. A run that does not resume a
+    ValueError if the checkpoint has other settings; Diverged names the rates to lower. A run that does not resume a
     checkpoint never overwrites it, and the folder is locked against other processes.
     """
     settings, path = resolve(settings), Path(path)
@@ -164,9 +164,19 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
         try:
             return train(method_gradient, sampler(settings), state, **schedule)
         except Diverged as error:
-            rate, kept = as_dict(settings)[method.lr_to_lower], f"; the state before it is saved in {path}" * path.exists()
-            hint = f"{error.what} with {method.lr_to_lower} {rate:g}: try {rate / 10:g}{kept}"
+            rates = _suspects(method, settings, error.iteration)
+            given = " and ".join(f"{name} {rate:g}" for name, rate in rates.items())
+            lower = " or ".join(f"{name} {rate / 10:g}" for name, rate in rates.items())
+            kept = f"; the state before it is saved in {path}" * path.exists()
+            hint = f"{error.what} with {given}: try {lower}{kept}"
             raise Diverged(error.iteration, hint) from error
+
+
+def _suspects(method: methods.Method, settings: Settings, iteration: int) -> dict[str, float]:
+    """The learning rates that can have made training diverge. Before the first outer step it cannot be outer_lr."""
+    adapts = method.copies(settings) > 0 and "inner_lr" not in method.unused(settings)
+    rates = {"inner_lr": settings.inner_lr} if adapts else {}
+    return rates if rates and iteration == 1 else {"outer_lr": settings.outer_lr} | rates
 
 
 def stored(settings: Settings) -> Settings:
