@@ -29,8 +29,9 @@ from tinymaml.check.equations import EQUATIONS, Given
 from tinymaml.check.ladder import ladder
 from tinymaml.check.problem import Problem, random_batch
 from tinymaml.nn.activations import ACTIVATIONS
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.losses import LOSSES
 from tinymaml.nn.models import CNN, MLP, RNN
 from tinymaml.nn.network import Network

@@ -22,11 +22,11 @@ from tinymaml.experiment.cli import main
 from tinymaml.experiment.comparison import run_comparison
 from tinymaml.experiment.options import settings_for, settings_for_each
 from tinymaml.experiment.run import run
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.chain import Chain
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.tasks import TaskBatch, omniglot
-from tinymaml.tasks.omniglot import Omniglot
 from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import SGD, Adam
 
@@ -117,7 +117,7 @@ def test_what_a_model_lacks_is_said_once(lacking):
     said = str(caught.value)
     sentence = "on purpose" if lacking == "all" else f"Lacking, the result of at(theta, x, y), has no {lacking}: give it one"
     details = said.partition("\n\n")[2]
-    assert details.count(sentence) == 1 and "AttributeError" not in details and "others: " in details
+    assert details.count(sentence) == 1 and "AttributeError" not in details
 
 
 # -- what a run says at its end ---------------------------------------------------------------------------------
@@ -165,7 +165,9 @@ def test_a_folder_of_any_name_is_told_on_any_screen(tmp_path, name, encoding):
     done = program(["train", *TINY, f"--out={tmp_path / name}"], PYTHONIOENCODING=encoding)
     assert done.returncode == 0 and done.stderr == "" and (tmp_path / name / "maml.npz").exists()
     told = done.stdout.encode("latin-1").decode(encoding)
-    command = shlex.split(told.splitlines()[-1].removeprefix("next: python -m tinymaml "))
+    started, command = told.splitlines()[-1].split(" -m tinymaml ")
+    assert started in ("next: python", "next: .venv/bin/python")
+    command = shlex.split(command)
     assert command[0] == "evaluate" and len(command) == 2
     if encoding == "utf-8" or name.isascii():
         assert command[1] == f"{tmp_path / name}/maml.npz"
@@ -190,7 +192,7 @@ def test_help_on_the_narrowest_terminal(monkeypatch, capsys, columns):
 def test_a_command_that_cannot_be_meant_so(tmp_path, monkeypatch, capsys, line, sentence):
     images = np.zeros((12, 20, 784), np.uint8)
     load = omniglot.load
-    monkeypatch.setattr(omniglot, "load", lambda folder: Omniglot(images, None) if folder == str(tmp_path) else load(folder))
+    monkeypatch.setattr(omniglot, "load", lambda folder: images if folder == str(tmp_path) else load(folder))
     assert main([*line.replace("DATA", str(tmp_path)).split(), "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1 and not (tmp_path / "run").exists()
@@ -210,7 +212,8 @@ def test_a_warning_is_a_sentence_on_the_command_line(capsys):
 @pytest.mark.parametrize("path", sorted(HOME.rglob("*.py")), ids=lambda path: path.name)
 def test_files_that_a_text_names_are_there(path):
     for name in re.findall(r"\b([a-z_]+\.py)\b", path.read_text(encoding="utf-8")):
-        assert any([*(HOME.parent / folder).rglob(name)] for folder in ("tinymaml", "lessons", "tests")), f"{path} names {name}"
+        example = name in ("half.py", "lines.py")  # a method and a family that are to be written
+        assert example or any([*(HOME.parent / part).rglob(name)] for part in ("tinymaml", "lessons", "tests")), f"{path}: {name}"
 
 
 def test_the_sampled_surface_has_what_its_text_lists():

@@ -20,8 +20,7 @@ def program() -> int:
     terminal.on_signals(signal.SIG_IGN)  # nothing is left to save
     sys.stdout.flush()
     if output.error:
-        print(f"tinymaml: not all of the output could be written ({output.error.strerror})", file=sys.stderr)
-        return status or 1
+        return terminal.fail(f"not all of the output could be written ({output.error.strerror})", status or 1)
     return status
 
 

@@ -1,7 +1,7 @@
-"""Model-agnostic meta-learning, gradient by gradient: eqs. 11-13 and 20 (Finn, Abbeel, Levine 2017, arXiv 1703.03400).
+"""Model-agnostic meta-learning, gradient by gradient: eqs. 11-13 and 20.
 
-Model-agnostic: this module calls only `model.at`, and uses only `loss`, `gradient` and `hvp` of the result
-(see `Model` and `Surface` below).
+The paper is Finn, Abbeel, Levine 2017, arXiv 1703.03400. Model-agnostic: this module calls only `model.at`,
+and uses only `loss`, `gradient` and `hvp` of the result (see `Model` and `Surface` below).
 """
 
 from __future__ import annotations
@@ -100,20 +100,20 @@ class MetaGradient:
 
     @cached_property
     def rates_gradient(self) -> Parameters | None:
-        """d loss / d alpha per entry: minus the mean over tasks of sum_k u_{k+1} o grad L_S(theta_k) (eq. 20).
+        """d loss / d alpha per entry: minus the mean over tasks of sum_k u_{k+1} o grad L_S(theta_k), eq. 20.
 
         None if first-order.
         """
         if self.support_gradients is None:
             return None
-        return -_sum([u.dense() * g.dense() for u, g in zip(self.u[1:], self.support_gradients, strict=True)]).mean()
+        return -_sum([u * g for u, g in zip(self.u[1:], self.support_gradients, strict=True)]).mean()
 
 
 def meta_gradient(
     model: Model, theta: Parameters, batch: Any, *,
     inner_lr: Rates, steps: int = 1, first_order: bool = False, fast_weights: bool = True,
 ) -> MetaGradient:  # fmt: skip
-    """The gradient of the meta-loss with respect to the initialisation theta, exact or first-order (eqs. 11-13).
+    """The gradient of the meta-loss with respect to the initialisation, exact or first-order (eqs. 11-13).
 
     batch: x_support, y_support, x_query, y_query, each with a leading task axis. The query losses are
     evaluated at the adapted parameters theta_K; the meta-gradient updates the original theta. `inner_lr` is
@@ -135,7 +135,8 @@ def meta_gradient(
     for k in range(steps):  # k = 0..K-1
         here = at_step(model, k).at(theta_k, x, y)
         theta_k = theta_k - alpha * here.gradient  # theta_{k+1} = theta_k - alpha o grad L_S(theta_k), eq. 11
-        surfaces += [] if first_order else [here]
+        if not first_order:
+            surfaces.append(here)
     query = model.at(theta_k, batch.x_query, batch.y_query)
     losses, u = query.loss, [query.gradient]  # u_K = grad L_Q(theta_K), eq. 12
     validate.shared(theta, u[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numbers
+import operator
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping
 
 import numpy as np
@@ -28,12 +28,10 @@ class Parameters(Mapping):
 
     def __init__(self, arrays: Mapping[str, np.ndarray] | None = None, /, **named: np.ndarray):
         """Build from a mapping, from keywords, or both. TypeError for integer and object arrays."""
-        if not (arrays is None or isinstance(arrays, Mapping)):
-            raise TypeError(f"Parameters got {validate.brief(arrays)}, expected names and arrays: pass a dict")
-        both = {**(arrays or {}), **named}
-        if unnamed := [name for name in both if not isinstance(name, str)]:
-            raise TypeError(f"a parameter name is {validate.brief(unnamed[0])}, expected a str: for instance 'W1'")
-        self._arrays = {name: validate.floats(name, array) for name, array in both.items()}
+        both = {**({} if arrays is None else arrays), **named}
+        for name, array in both.items():
+            validate.floats(validate.text("a parameter name", name), array)
+        self._arrays = both
 
     @classmethod
     def unchecked(cls, arrays: dict) -> Parameters:
@@ -48,7 +46,8 @@ class Parameters(Mapping):
         try:
             return self._arrays[name]
         except (KeyError, TypeError):  # TypeError: not hashable
-            raise KeyError(f"no parameter named {validate.brief(name)}: there are {', '.join(self._arrays)}") from None
+            got = validate.brief(name)
+            raise KeyError(f"no parameter named {got}: there are {', '.join(self._arrays)}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
@@ -80,14 +79,12 @@ class Parameters(Mapping):
         """The arrays of `other` by name, in any order; ValueError if names or shapes do not match."""
         mine, yours = self._arrays, other._arrays
         if mine.keys() != yours.keys():
-            raise ValueError(f"parameters {list(mine)} cannot be combined with {list(yours)}: the names differ")
+            raise ValueError(f"{list(mine)} cannot be combined with {list(yours)}: the names differ")
         for name, array in mine.items():
             one, two = array.shape, yours[name].shape
             if one != two and one[1:] != two and one != two[1:]:
-                raise ValueError(
-                    f"{name} has shape {one} on the left and {two} on the right: they may differ only by a leading "
-                    "task axis"
-                )
+                shapes = f"{name} has shapes {one} and {two}"
+                raise ValueError(f"{shapes}, which may differ only by a leading task axis")
         return yours
 
     def __add__(self, other: Parameters) -> Parameters:
@@ -105,7 +102,7 @@ class Parameters(Mapping):
     def __mul__(self, factor: complex | Mapping) -> Parameters:
         """Multiply by a number, by one number per name, or entry by entry by `Parameters`: the o of eq. 11.
 
-        Factored matrices stay factored when multiplied by numbers.
+        Factored matrices stay factored when multiplied by numbers; entry by entry the result is dense.
         """
         if np.isscalar(factor):
             return self.map(lambda array: array * factor)
@@ -116,7 +113,8 @@ class Parameters(Mapping):
         elif factor.keys() == self.keys() and all(map(np.isscalar, factor.values())):
             yours = factor
         else:
-            raise ValueError(f"the factors are {dict(factor)}, expected one number for each of {', '.join(self)}")
+            names = ", ".join(self)
+            raise ValueError(f"the factors are {dict(factor)}, expected one number for each of {names}")
         return Parameters.unchecked({name: mine * yours[name] for name, mine in self._arrays.items()})
 
     __rmul__ = __mul__
@@ -130,30 +128,19 @@ class Parameters(Mapping):
     def dot(self, other: Parameters) -> complex:
         """The inner product: the sum over all entries of all arrays (no complex conjugate)."""
         validate.parameters("other", other)
-        yours = self._matching(other)
-        return sum((mine * yours[name]).sum() for name, mine in self._arrays.items())
+        return sum(array.sum() for array in (self * other).values())
 
     def mean(self) -> Parameters:
         """The mean over the task axis: (T, d, d') becomes (d, d')."""
-
-        def mean(array: np.ndarray) -> np.ndarray:
-            total = array.sum(0)
-            total /= array.shape[0]
-            return total
-
-        return self.map(mean)
+        return self.map(lambda array: array.sum(0) / array.shape[0])
 
     def dense(self) -> Parameters:
         """The same parameters with factored matrices (eq. 14) multiplied out."""
         return self.map(_dense)
 
     def task(self, index: int) -> Parameters:
-        """The parameters of one task, dense: (T, d, d') becomes (d, d')."""
-        tasks = min((array.shape[0] if array.shape else 0 for array in self._arrays.values()), default=0)
-        if not isinstance(index, numbers.Integral) or isinstance(index, bool) or not -tasks <= index < tasks:
-            raise IndexError(
-                f"task is {validate.brief(index)}, expected a whole number: there are {tasks} tasks, counted from 0"
-            )
+        """The parameters of one task, dense: (T, d, d') becomes (d, d'). IndexError beyond the last task."""
+        index = operator.index(index)  # TypeError for None or a slice, which would keep an axis
         return self.dense().map(lambda array: array[index])
 
     # -- one flat vector, for optimisers and files
@@ -179,9 +166,8 @@ class Parameters(Mapping):
         mine, wanted = ({name: array.shape for name, array in each.items()} for each in (self, other))
         for name in {**wanted, **mine}:
             if mine.get(name) != wanted.get(name):
-                raise ValueError(
-                    f"{name} has shape {mine.get(name)}, expected {wanted.get(name)}: use parameters of the same model"
-                )
+                sizes = f"{name} has shape {mine.get(name)}, expected {wanted.get(name)}"
+                raise ValueError(f"{sizes}: use parameters of the same model")
         return np.concatenate([_dense(self[name]).ravel() for name in other])
 
     def unflatten(self, vector: np.ndarray) -> Parameters:
@@ -190,7 +176,7 @@ class Parameters(Mapping):
         If the vector comes from Parameters with another order of names, make it with `flat_like`.
         """
         if validate.floats("the vector", vector).shape != (self.size,):
-            raise ValueError(f"the vector has shape {vector.shape}, expected ({self.size},): one entry per parameter")
+            raise ValueError(f"the vector has shape {vector.shape}, expected ({self.size},): use `flat`")
         arrays, start = {}, 0
         for name, array in self._arrays.items():
             arrays[name] = vector[start:start + array.size].reshape(array.shape)

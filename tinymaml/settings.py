@@ -15,23 +15,16 @@ from tinymaml.nn.activations import ACTIVATIONS
 
 def one_of(*known: str) -> Callable[[str, Any], str]:
     """Make a check that accepts only these values."""
-
-    def check(name: str, value: Any) -> str:
-        validate.one_of(name, value, known)
-        return value
-
-    return check
+    return partial(validate.one_of, known=known)
 
 
 def _widths(name: str, value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"{name} is {validate.brief(value)}, expected the widths of the hidden layers: pass (40, 40)")
+    validate.require(isinstance(value, list | tuple), name, value, "the widths of the hidden layers: pass (40, 40)")
     return tuple(validate.count("width", width) for width in value)
 
 
 def _options(name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{name} are {validate.brief(value)}, expected names and values: pass a dict")
+    validate.require(isinstance(value, Mapping), name, value, "names and values: pass a dict")
     return {key: plain(each) for key, each in value.items()}
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,59 +17,60 @@ import numpy as np
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+def require(good: bool, name: str, value: object, expected: str) -> None:
+    """TypeError, with the expected type and a remedy, unless `good`."""
+    if not good:
+        raise TypeError(f"{name} is {brief(value)}, expected {expected}")
+
+
+def _is(kind: type, value: object) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def count(name: str, value: object, *, least: int = 1, most: float = math.inf) -> int:
     """An integer from `least` to `most`, as an int; else TypeError or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} is {brief(value)}, expected a whole number: pass an int of at least {least}")
-    if value < least:
-        raise ValueError(f"{name} is {value}, expected at least {least}: ask for {least} or more")
-    if value > most:
-        raise ValueError(f"{name} is {value}, expected at most {most}: ask for {most} or fewer")
+    require(_is(numbers.Integral, value), name, value, f"a whole number: pass an int of at least {least}")
+    if not least <= value <= most:
+        limit, more = (f"at least {least}", "more") if value < least else (f"at most {most}", "fewer")
+        raise ValueError(f"{name} is {brief(value)}, expected {limit}: ask for {limit.split()[-1]} or {more}")
     return int(value)
 
 
-def _finite_number(expected: str, such: float | str, fits: Callable[[float], bool]) -> Callable[..., float]:
-    """Make a check that returns a real number as a float; TypeError, or ValueError outside the range."""
-
-    def check(name: str, value: object, such: float | str = such, *, least: float = -math.inf, most: float = math.inf) -> float:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(f"{name} is {brief(value)}, expected a number: pass a float such as {such}")
-        if not (_is_finite(value) and fits(value)):
-            raise ValueError(f"{name} is {brief(value)}, expected {expected}: try {such}")
-        if not least <= value <= most:
-            limit = f"at least {least:g}" if value < least else f"at most {most:g}"
-            raise ValueError(f"{name} is {value:g}, expected {limit}: try {such}")
-        return float(value)
-
-    return check
-
-
-def _is_finite(value: numbers.Real) -> bool:
+def number(
+    name: str, value: object, such: float | str = 0.01, *, expected: str = "a finite number",
+    fits: Callable[[float], bool] = lambda value: True, least: float = -math.inf, most: float = math.inf,
+) -> float:  # fmt: skip
+    """A real number as a float; else TypeError, or ValueError outside the range; the message suggests `such`."""
+    require(_is(numbers.Real, value), name, value, f"a number: pass a float such as {such}")
     try:
-        return math.isfinite(value)
+        found = float(value)
     except OverflowError:  # an integer larger than any float
-        return False
+        found = math.inf
+    if not (math.isfinite(found) and fits(found)):
+        raise ValueError(f"{name} is {brief(value)}, expected {expected}: try {such}")
+    if not least <= found <= most:
+        limit = f"at least {least:g}" if found < least else f"at most {most:g}"
+        raise ValueError(f"{name} is {found:g}, expected {limit}: try {such}")
+    return found
 
 
-number = _finite_number("a finite number", 0.01, lambda value: True)
-rate = _finite_number("a finite number above zero", 0.01, lambda value: value > 0)
-decay = _finite_number("0 or more and less than 1", 0.9, lambda value: 0 <= value < 1)
-discount = _finite_number("above 0 and at most 1", "0.99, or 1 for none", lambda value: 0 < value <= 1)
-deviation = _finite_number("a standard deviation: a finite number, zero or above", 0.1, lambda value: value >= 0)
-tolerance = _finite_number("zero or above", 1e-8, lambda value: value >= 0)
+rate = partial(number, expected="a finite number above zero", fits=lambda value: value > 0)
+decay = partial(number, such=0.9, expected="0 or more and less than 1", fits=lambda value: 0 <= value < 1)
+discount = partial(number, such=0.99, expected="above 0 and at most 1", fits=lambda value: 0 < value <= 1)
+deviation = partial(number, such=0.1, least=0)
+tolerance = partial(number, such=1e-8, least=0)
 
 
 def text(name: str, value: object) -> str:
     """A str; else TypeError."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is {brief(value)}, expected a str: put it in quotes")
+    require(isinstance(value, str), name, value, "a str: put it in quotes")
     return value
 
 
 def interval(name: str, value: object) -> None:
     """(lowest, highest), both finite; else TypeError or ValueError."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name} is {brief(value)}, expected (lowest, highest): pass two numbers such as (0.0, 1.0)")
+    pair = isinstance(value, tuple | list) and len(value) == 2
+    require(pair, name, value, "(lowest, highest): pass two numbers such as (0.0, 1.0)")
     if number(name, value[0]) > number(name, value[1]):
         raise ValueError(f"{name} is {brief(tuple(value))}, expected (lowest, highest): put the smaller one first")
 
@@ -85,18 +87,13 @@ def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | 
     if unknown := [key for key in value if key not in theta]:
         raise ValueError(f"{name} has a rate for {unknown[0]!r}, expected names of theta: choose among {', '.join(theta)}")
     if not hasattr(value, "unflatten"):  # not Parameters
-        for key, each in value.items():
-            if isinstance(each, bool) or not isinstance(each, numbers.Number) or not np.isfinite(each):
-                raise ValueError(f"{name} of {key} is {brief(each)}, expected a finite number: pass a float such as 0.01, or 0")
-        plain = lambda each: complex(each) if isinstance(each, numbers.Complex) and each.imag else float(each.real)
-        return {key: plain(value[key]) if key in value else 0.0 for key in theta}
+        plain = lambda key, each: each if isinstance(each, complex) else number(f"{name} of {key}", each)
+        return {key: plain(key, value.get(key, 0.0)) for key in theta}
     for key, array in theta.items():
         if key not in value:
             raise ValueError(f"{name} has no rates for {key}: give one rate per entry, 0 where theta is fixed")
         if value[key].shape not in (array.shape, array.shape[1:]):
-            raise ValueError(
-                f"{name} of {key} has shape {value[key].shape}, expected {array.shape}: give one rate per entry"
-            )
+            raise ValueError(f"{name} of {key} has shape {value[key].shape}, expected {array.shape}: give one rate per entry")
         finite(f"{name} of {key}", value[key])
         _one_precision(f"{name} of {key}", value[key], array, "theta")
     return value
@@ -104,31 +101,36 @@ def rates(name: str, value: object, theta: Mapping[str, np.ndarray]) -> float | 
 
 def weights(name: str, value: object) -> list[float]:
     """A non-empty list of numbers of zero or above whose sum is 1; else TypeError or ValueError."""
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"{name} is {brief(value)}, expected one number for each step: pass a list such as [0.5, 0.5]")
+    require(isinstance(value, list | tuple), name, value, "one number for each step: pass a list such as [0.5, 0.5]")
     if not value or min(found := [number(name, each, 0.5) for each in value]) < 0 or abs(sum(found) - 1) > 1e-9:
         raise ValueError(f"{name} is {brief(value)}, expected numbers of zero or above whose sum is 1: divide by their sum")
     return found
 
 
-def one_of(name: str, value: object, known: object) -> None:
-    """ValueError unless `value` is one of the names in `known`."""
-    names = list(known)
-    if not isinstance(value, str) or value not in names:
-        raise ValueError(f"unknown {name} {brief(value)}: choose one of {', '.join(map(str, names))}")
+def one_of(name: str, value: object, known: Iterable[str]) -> str:
+    """One of the names in `known`; else ValueError with all names."""
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"unknown {name} {brief(value)}: choose one of {', '.join(known)}")
+    return value
+
+
+def named(what: str, name: object, known: Sequence[Any]) -> Any:
+    """The object of `known` with this `name`; else ValueError with all names. ValueError if two have one name."""
+    names = [each.name for each in known]
+    if twice := [each for each in names if names.count(each) > 1]:
+        raise ValueError(f"{what} {twice[0]!r} is listed twice: give each a name of its own")
+    return known[names.index(one_of(what, name, names))]
 
 
 def flag(name: str, value: object) -> bool:
     """True or False; else TypeError."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} is {brief(value)}, expected True or False: pass one of them")
+    require(isinstance(value, bool), name, value, "True or False: pass one of them")
     return value
 
 
 def generator(rng: object) -> np.random.Generator:
     """`rng` itself if it is a NumPy Generator; else TypeError."""
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is {brief(rng)}, expected a NumPy Generator: use np.random.default_rng(0)")
+    require(isinstance(rng, np.random.Generator), "rng", rng, "a NumPy Generator: use np.random.default_rng(0)")
     return rng
 
 
@@ -138,13 +140,12 @@ def precision(dtype: object) -> np.dtype:
         found = np.dtype(dtype) if isinstance(dtype, str | type | np.dtype) else None
     except TypeError:  # a name that NumPy does not know
         found = None
-    if found is None or found not in PRECISIONS:  # np.dtype(None) would be float64
-        raise TypeError(f"dtype is {brief(dtype)}, expected float32 or float64: use np.float64")
+    require(found is not None and found in PRECISIONS, "dtype", dtype, "float32 or float64: use np.float64")
     return found
 
 
 def shape(value: object) -> tuple[int, ...]:
-    """A shape as a tuple, from one length or a sequence of lengths; else TypeError or ValueError."""
+    """A shape as a tuple, from one length or several; else TypeError or ValueError."""
     return tuple(count("shape", length) for length in (value if isinstance(value, tuple | list) else (value,)))
 
 
@@ -156,16 +157,12 @@ def rows(name: str, value: object, last: tuple[int, ...]) -> None:
 
 def function(name: str, value: object) -> None:
     """TypeError unless `value` can be called."""
-    if not callable(value):
-        raise TypeError(f"{name} is {brief(value)}, expected a function: pass one that can be called")
+    require(callable(value), name, value, "a function: pass one that can be called")
 
 
 def model(value: object) -> None:
     """TypeError unless `value` has a method `at`; for objects that store a model without calling it."""
-    if not hasattr(value, "at"):
-        raise TypeError(
-            f"model is {brief(value)}, which has no method `at`: pass a model such as MLP([1, 40, 40, 1])"
-        )
+    require(hasattr(value, "at"), "model", value, "a model with a method `at`: pass one such as MLP([1, 40, 40, 1])")
 
 
 def parameters(what: str, value: object) -> None:
@@ -191,14 +188,6 @@ def brief(value: object) -> str:
     plain = value.item() if isinstance(value, np.generic) else value
     written = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(plain)
     return written if len(written) <= 60 and "\n" not in written else f"a {type(value).__name__}"
-
-
-def named(what: str, name: object, known: Iterable[Any]) -> Any:
-    """The object of `known` with this `name`; else ValueError with all names."""
-    for each in (known := tuple(known)):
-        if isinstance(name, str) and each.name == name:
-            return each
-    raise ValueError(f"unknown {what} {brief(name)}: choose one of {', '.join(each.name for each in known)}")
 
 
 def floats(name: str, value: object) -> np.ndarray:
@@ -231,13 +220,14 @@ def finite(name: str, value: np.ndarray) -> np.ndarray:
 
 def examples(x: np.ndarray, y: np.ndarray | None, d: int, d_out: int = 1) -> None:
     """TypeError or ValueError unless x (..., n, d) and, if given, y (..., n, d_out) are finite floats that fit."""
+    mend = lambda name, array, width: f"use {name}[:, None]" if array.ndim == width == 1 else "rows are examples"
     finite("x", floats("x", x))
     if x.ndim < 2 or x.shape[-1] != d or x.size == 0:
-        raise ValueError(f"x has shape {x.shape}, expected (n, {d}) or (tasks, n, {d}): {_mend('x', x, d)}")
+        raise ValueError(f"x has shape {x.shape}, expected (n, {d}) or (tasks, n, {d}): {mend('x', x, d)}")
     if y is not None:
         finite("y", floats("y", y))
         if y.shape != (*x.shape[:-1], d_out):
-            raise ValueError(f"y has shape {y.shape}, expected {(*x.shape[:-1], d_out)}: {_mend('y', y, d_out)}")
+            raise ValueError(f"y has shape {y.shape}, expected {(*x.shape[:-1], d_out)}: {mend('y', y, d_out)}")
         _one_precision("y", y, x)
 
 
@@ -270,12 +260,6 @@ def fitting(what: str, theta: Mapping[str, np.ndarray], shapes: Mapping[str, tup
             _one_precision(f"{name} of {what}", array, x)
 
 
-def _mend(name: str, array: np.ndarray, width: int) -> str:
-    return f"use {name}[:, None]" if array.ndim == 1 and width == 1 else "rows are examples"
-
-
 def _one_precision(name: str, array: np.ndarray, x: np.ndarray, of: str = "x") -> None:
-    if array.dtype.char not in "fdFD":
-        raise TypeError(f"{name} has dtype {array.dtype}, expected float64 or float32: use .astype(float)")
     if array.dtype.char.lower() != x.dtype.char.lower():  # D is complex d, F complex f
         raise TypeError(f"{name} is {array.dtype} and {of} is {x.dtype}: use .astype to make them the same")

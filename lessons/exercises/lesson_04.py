@@ -89,7 +89,7 @@ def _mistakes_in_Rz(here: Any, v: Parameters, Ra: dict, l: int, by_two: bool) ->
 
 
 def _mistakes_in_Ra(here: Any, v: Parameters, l: int, by_two: bool) -> Iterator[Known]:
-    s, z, a, Rz = here.network.layers[1].s, here.z[l], here.a[l], here.along(v).Rz[l]
+    s, z, a, Rz = here.body.layers[1].s, here.z[l], here.a[l], here.along(v).Rz[l]
     slope = lambda z: s.first(z, s.value(z))
     yield "s' is missing in Ra (eq. 5)", Rz
     yield "this is s'(z) alone: it multiplies Rz (eq. 5)", here.s1[l]

@@ -62,7 +62,7 @@ def fine_tuning(batch: TaskBatch, x: np.ndarray, fits: Mapping[int, np.ndarray])
     for t, ax in enumerate(axes):
         ax.plot(x, batch.task_params[t](x), color="black", linewidth=1, label="truth")
         for steps, fit in fits.items():
-            colour, style = plot.STEP_LOOKS[steps]
+            colour, style = plot.STEP_STYLES[steps]
             name = "before" if steps == 0 else f"after {counted(steps)}"
             ax.plot(x, fit[t] if fit.ndim == 3 else fit, color=colour, linestyle=style, linewidth=2, label=name)
         ax.plot(batch.x_support[t, :, 0], batch.y_support[t, :, 0], **SUPPORT, label="support set")

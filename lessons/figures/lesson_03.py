@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from tinymaml import plot
 from tinymaml.plot import BLUE, GREEN, GREY, PURPLE, VERMILION
 
-STEP_LOOKS = {  # colour, line style, marker
+STEP_STYLES = {  # colour, line style, marker
     "forward": (VERMILION, "-.", "^"),
     "central": (BLUE, "-", "o"),
     "complex": (GREEN, (0, (5, 1)), "D"),
@@ -23,7 +23,7 @@ def error_against_h(h: np.ndarray, errors: Mapping[str, np.ndarray], ax: Axes | 
     """The relative error of each method against its step h, both on log axes; an error of zero is drawn at 1e-17."""
     ax = plot.get_axes(ax, (7.6, 4.4))
     for name, values in errors.items():
-        colour, style, marker = STEP_LOOKS[name]
+        colour, style, marker = STEP_STYLES[name]
         ax.plot(h, np.clip(values, 1e-17, 1e3), color=colour, linestyle=style, marker=marker, markersize=4, label=name)
     guide = h[(h < 2e-2) & (h > 5e-8)]
     for power, factor, name, side in ((1, 60, "slope 1", "bottom"), (2, 0.03, "slope 2", "top")):

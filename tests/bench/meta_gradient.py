@@ -23,9 +23,9 @@ import report
 from contest import Contest
 from peers import CONTESTANTS, OTHERS, made
 from workers import Worker
-from workload import Workload
+from workload import Workload, efficiency
 
-from tinymaml.experiment.bench import ITERATIONS, efficiency
+from tinymaml.experiment.bench import ITERATIONS
 
 AGREEMENT = {"float64": 1e-9, "float32": 1e-3}  # largest difference of two gradients, relative, in the norm
 

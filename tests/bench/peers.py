@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from workload import Workload
+from workload import Workload, product
 
-from tinymaml.experiment.bench import ITERATIONS, product
+from tinymaml.experiment.bench import ITERATIONS
 from tinymaml.tasks import Sinusoids
 
 

@@ -1,12 +1,19 @@
-"""What the libraries are timed on: the workload of `tinymaml bench`, and classification."""
+"""What the libraries are timed on: the workload of `tinymaml bench`, and classification; a large matrix product beside it."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from tinymaml import MLP, validate
 from tinymaml.experiment import bench
+from tinymaml.nn.layers import Affine
 from tinymaml.tasks import TaskBatch
+
+PRODUCT = 1024  # rows and columns of the large matrix product
 
 
 @dataclass(frozen=True)
@@ -43,3 +50,29 @@ class Workload(bench.Workload):
         x = rng.standard_normal((self.tasks, 30, 20)).astype(self.dtype)
         y = np.eye(5, dtype=self.dtype)[np.arange(30) % 5] + np.zeros_like(x[..., :1])
         return theta, TaskBatch(x[:, :5], y[:, :5], x[:, 5:], y[:, 5:])
+
+    @property
+    def multiply_adds(self) -> int:
+        """The number of multiply-adds of one meta-gradient, those that every form needs.
+
+        The product of m rows with a d x d' matrix takes m d d'. In every inner step each layer needs it for z, dL/da,
+        the R of both (eqs. 1, 4, 5, 8) and two outer products (eq. 7); on the query set for z, dL/da and dW. Layer 1 needs
+        no dL/da, and Ra_0 = 0. The kernels of eq. 14, or theta_K as an array, are additional and not counted.
+        """
+        batch, total = self.build()[1], 0
+        n, q = batch.x_support.shape[1], batch.x_query.shape[1]
+        for l, layer in enumerate(layer for layer in self.model.layers if isinstance(layer, Affine)):
+            rows = 2 * n * self.steps + 2 * q if l == 0 else 6 * n * self.steps + 3 * q
+            total += self.tasks * rows * layer.inputs * layer.outputs
+        return total
+
+
+def product(dtype: str) -> Callable[[], np.ndarray]:
+    """The function to time for peak speed: the product of two large matrices, PRODUCT**3 multiply-adds."""
+    A, B = np.random.default_rng(0).standard_normal((2, PRODUCT, PRODUCT)).astype(dtype)
+    return partial(np.matmul, A, B, out=np.empty_like(A))
+
+
+def efficiency(load: Workload, seconds: float, product_seconds: float) -> float:
+    """The multiply-adds per second of a meta-gradient, as a fraction of those of a large matrix product."""
+    return (load.multiply_adds / seconds) / (PRODUCT**3 / product_seconds)

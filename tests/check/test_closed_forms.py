@@ -1,4 +1,4 @@
-"""Where theory says what comes out: two parabolas, Reptile's expansion, and the limits of what the methods are made of."""
+"""Methods against closed forms: two parabolas, and the series expansion of MAML and Reptile in alpha."""
 
 import closed_forms
 import numpy as np
@@ -63,7 +63,7 @@ def test_the_multi_step_loss_weighs_as_its_steps_do():
     assert trained(gradient, 1 / w.sum()) == pytest.approx(w @ c / w.sum(), abs=1e-9)
 
 
-def test_what_has_no_formula_is_refused():
+def test_a_method_without_a_formula_is_rejected():
     with pytest.raises(ValueError, match="unknown method 'anil': choose one of pretraining, maml"):
         fixed_point("anil", 0.1)
 

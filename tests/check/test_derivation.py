@@ -19,17 +19,15 @@ from tinymaml.check import (
 )
 from tinymaml.check.golden import Linear
 from tinymaml.check.meta_derivation import MISTAKES, outer_loop
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.chain import Chain
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.tasks import Sinusoids, TaskBatch
 
 
 def derivation_of(problem: Problem) -> Derivation:
     b = problem.batch
-    return Derivation(
-        problem.model, problem.theta, b.x_support[0], b.y_support[0], v=problem.v,
-        query=(b.x_query[0], b.y_query[0]), inner_lr=problem.inner_lr, steps=problem.steps,
-    )  # fmt: skip
+    return Derivation(problem.model, problem.theta, b.x_support[0], b.y_support[0], v=problem.v)
 
 
 @few
@@ -39,8 +37,6 @@ def test_every_intermediate_of_the_library_is_right(problem):
     here = problem.model.at(problem.theta, problem.batch.x_support[0], problem.batch.y_support[0])
     along = here.along(problem.v)
     for name in derivation.names:
-        if name.startswith("u["):
-            continue
         kind, _, layer = name.rstrip("]").partition("[")
         value = getattr(along if name[0] in "Rh" else here, kind)
         assert derivation.check(name, value[int(layer)] if layer else value).endswith("right")
@@ -55,11 +51,9 @@ def test_every_quantity_of_the_outer_loop_is_right(problem):
     meta = meta_gradient(problem.model, problem.theta, problem.batch, inner_lr=problem.inner_lr, steps=problem.steps)
     for name in ("loss", "gradient", "first_order", "curvature"):
         derivation.check(name, getattr(meta, name))
-    of_one_task = derivation_of(problem)
     parts = outer_loop(problem.model, problem.theta, problem.batch, problem.inner_lr, problem.steps)
     for k in range(problem.steps + 1):
         derivation.check(f"u[{k}]", parts[f"u[{k}]"])
-        of_one_task.check(f"u[{k}]", parts[f"u[{k}]"].task(0))
         if k:
             derivation.check(f"theta[{k}]", parts[f"theta[{k}]"])
 
@@ -153,7 +147,6 @@ def test_what_a_student_derives_is_right(name, capsys):
         ("RdW[1]", X.T @ (Q["Rda[1]"] * S1), "s'' is missing in eq. 8"),
         ("RD[1]", 5 * Q["Rda[1]"] * S1, "the mean over the examples (eq. 2); and s'' is missing in eq. 8"),
         ("RD[1]", 0.3 * Q["RD[1]"], "every number is 0.3 times the right one"),
-        ("RD[1]", Q["RD[1]"] / np.linalg.norm(Q["RD[1]"]), "scaled to length one"),
     ],
 )
 def test_a_mistake_made_on_purpose_is_named(name, wrong, diagnosis):
@@ -174,8 +167,7 @@ def test_every_mistake_in_the_list_changes_something_and_gets_its_own_name(key, 
     at = (derivation.theta, derivation.x, derivation.y, derivation.v)
     wrong, right = mistakes.with_mistakes(derivation.model, [key]), derivation.model
     value = lambda name, network: mistakes.quantity(name, network, *at)
-    names = [name for name in derivation.names if not name.startswith("u[")]
-    changed = [name for name in names if relative_error(value(name, wrong), value(name, right)) > 1e-3]
+    changed = [name for name in derivation.names if relative_error(value(name, wrong), value(name, right)) > 1e-3]
     assert bool(changed) == (mistake.loss in ("", loss))
     for name in changed[:1] + changed[-1:]:
         with pytest.raises(WrongAnswer) as caught:
@@ -206,7 +198,7 @@ def test_nan_is_wrong(wrong):
 
 
 @pytest.mark.parametrize("answer", [None, ..., "2", {"W1": 1.0}])
-def test_an_answer_that_is_no_array_is_refused_in_words(answer):
+def test_an_answer_that_is_no_array_is_rejected_in_a_sentence(answer):
     with pytest.raises(WrongAnswer, match=r"^dW\[1\]: the answer is .*, expected numbers of shape \(3, 4\)"):
         STUDENT.check("dW[1]", answer)
 
@@ -217,9 +209,9 @@ def test_an_answer_in_float32_is_held_to_what_float32_can():
         STUDENT.check("RD[1]", (Q["Rda[1]"] * S1).astype("f"))
 
 
-def test_a_name_that_there_is_not():
+def test_an_unknown_name_is_rejected():
     derivation = Derivation(NETWORK.model, NETWORK.theta, X, Y)
-    sentence = r"there is no quantity 'dz\[1\]': choose one of loss, .*need a direction, v=.*u\[k\] needs query"
+    sentence = r"there is no quantity 'dz\[1\]': choose one of loss, .*need a direction, v="
     with pytest.raises(ValueError, match=sentence):
         derivation.check("dz[1]", 0)
     with pytest.raises(ValueError, match=r"there is no quantity 'Rz\[1\]'"):
@@ -231,12 +223,10 @@ def test_a_derivation_is_for_one_task_that_the_model_accepts():
         Derivation(NETWORK.model, NETWORK.theta, NETWORK.batch.x_support, NETWORK.batch.y_support)
     with pytest.raises(ValueError, match=r"y has shape \(5,\)"):
         Derivation(NETWORK.model, NETWORK.theta, X, Y[:, 0])
-    with pytest.raises(ValueError, match="inner_lr is missing"):
-        Derivation(NETWORK.model, NETWORK.theta, X, Y, query=(X, Y))
 
 
 def test_the_references_do_not_trust_the_library():
-    """With every hand-derived rule of the layers out of order, the true values are what they were."""
+    """With every hand-derived rule of the layers removed, the references are unchanged."""
     expected = {name: STUDENT.reference(name) for name in STUDENT.names}
     fresh = derivation_of(NETWORK)
     with pytest.MonkeyPatch.context() as patch:
@@ -271,24 +261,25 @@ def test_any_chain_of_layers_can_be_derived():
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_the_network_of_the_paper_is_judged_by_directions(activation):
-    """No array of P^2 numbers, of which there would be three million: what is asked for is counted, not timed."""
+    """No array of P^2 numbers, which would be three million."""
     model, rng = MLP([1, 40, 40, 1], activation), np.random.default_rng(0)
     theta = model.init(rng)
     v, examples = theta.map(lambda array: rng.standard_normal(array.shape)), rng.standard_normal((4, 10, 1))
-    x, y, xq, yq = examples
+    x, y = examples[:2]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tinymaml.check.derivatives.MOST", 400)  # D[1] is moved one by one, theta is not
-        derivation = Derivation(model, theta, x, y, v=v, query=(xq, yq), inner_lr=0.05, steps=2)
+        derivation, batch = Derivation(model, theta, x, y, v=v), TaskBatch(*examples[:, None])
         here = model.at(theta, x, y)
-        u = meta_gradient(model, theta, TaskBatch(*examples[:, None]), inner_lr=0.05, steps=2).u
+        u = meta_gradient(model, theta, batch, inner_lr=0.05, steps=2).u
+        outer = MetaDerivation(model, theta, batch, inner_lr=0.05, steps=2)
         for k in range(3):
-            derivation.check(f"u[{k}]", u[k].dense().task(0))
+            outer.check(f"u[{k}]", u[k])
         derivation.check("gradient", here.gradient)
         derivation.check("RdW[2]", here.along(v).RdW[2])
 
 
 def test_the_meta_gradient_by_directions_is_that_of_the_loop_as_it_runs():
-    """Eq. 12 against the complex step through the inner loop, which knows nothing of it."""
+    """Eq. 12 against the complex step through the inner loop, which does not use it."""
     problem = Problem((2, 4, 2), shots=3, queries=2, steps=3, inner_lr=0.2)
     options = {"inner_lr": problem.inner_lr, "steps": problem.steps}
     truth = meta_gradient_by_complex_step(problem.model, problem.theta, problem.batch, **options)
@@ -296,7 +287,7 @@ def test_the_meta_gradient_by_directions_is_that_of_the_loop_as_it_runs():
     assert relative_error(found, truth) < 1e-10
 
 
-def test_a_network_that_is_too_large_to_be_moved_one_by_one_is_refused_with_its_size():
+def test_a_network_that_is_too_large_for_perturbing_each_entry_is_rejected_with_its_size():
     model, rng = MLP([80, 80, 1]), np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"^6,561 numbers would be perturbed one by one, expected at most 4,000"):
         loss_gradient(model, model.init(rng), rng.standard_normal((2, 80)), rng.standard_normal((2, 1)))
@@ -372,7 +363,7 @@ def test_first_order_as_a_student_meets_it():
         META.check("gradient", 2 * first - META.reference("gradient"))
     with pytest.raises(WrongAnswer, match=r"first-order MAML.*; and it is the sum over the tasks"):
         META.check("gradient", 3 * first)
-    with pytest.raises(WrongAnswer, match=r"the largest error is in W1"):
+    with pytest.raises(WrongAnswer, match="would pass; wrong in W1"):
         META.check("gradient", {**first, "W1": first["W1"] + 100})
     with pytest.raises(WrongAnswer, match=r"the answer holds W1, expected W1, b1, W2, b2"):
         META.check("gradient", {"W1": first["W1"]})
@@ -402,12 +393,13 @@ def test_on_a_kink_the_slope_of_relu_is_zero_for_the_references_too():
     v = theta.map(lambda array: rng.standard_normal(array.shape))
     here = model.at(theta, x, y)
     assert (here.z[1] == 0).any()
-    derivation = Derivation(model, theta, x, y, v=v, query=(x + 0.3, y), inner_lr=0.01)
+    derivation = Derivation(model, theta, x, y, v=v)
     for name, mine in [("gradient", here.gradient), ("hvp", here.hvp(v)), ("RD[1]", here.along(v).RD[1])]:
         derivation.check(name, mine)
-    derivation.reference("u[1]")
+    outer = MetaDerivation(model, theta, TaskBatch(x[None], y[None], x[None] + 0.3, y[None]), inner_lr=0.01)
+    outer.reference("u[1]")
     with pytest.raises(ValueError, match="theta is on a kink"):
-        derivation.reference("u[0]")
+        outer.reference("u[0]")
 
 
 def test_the_paper_network_is_not_too_large():

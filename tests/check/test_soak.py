@@ -1,4 +1,4 @@
-"""The soak: what fails is told with the command that shows it again, and the exit status is 1."""
+"""The soak: a failure is reported with the command that reproduces it, and the exit status is 1."""
 
 import pytest
 import soak
@@ -14,7 +14,7 @@ def quick_parts(monkeypatch):
     monkeypatch.setattr(soak, "PARTS", {"mlp": soak.PARTS["mlp"], "equations": soak.PARTS["equations"]})
 
 
-def test_what_is_right_ends_in_a_line_a_part_and_status_0(quick_parts, monkeypatch, capsys):
+def test_a_pass_ends_in_one_line_for_each_part_and_status_0(quick_parts, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["soak.py", "--minutes", "0.02", "--seed", "3"])
     assert soak.main() == 0
     lines = capsys.readouterr().out.split("\n\n")[0].splitlines()
@@ -22,7 +22,7 @@ def test_what_is_right_ends_in_a_line_a_part_and_status_0(quick_parts, monkeypat
     assert all(line.endswith(" 0 failed") and int(line.split()[1]) > 0 for line in lines)
 
 
-def test_a_failure_is_told_with_its_command_and_is_status_1(quick_parts, monkeypatch, capsys):
+def test_a_failure_is_reported_with_its_command_and_status_1(quick_parts, monkeypatch, capsys):
     monkeypatch.setitem(soak.PARTS, "mlp", failing)
     monkeypatch.setattr("sys.argv", ["soak.py", "--minutes", "0.001"])
     assert soak.main() == 1

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tinymaml import methods, tasks
-from tinymaml.experiment import checkpoint
+from tinymaml.experiment import checkpoint, terminal
 from tinymaml.experiment.cli import main
 from tinymaml.experiment.options import options_of
 
@@ -23,11 +23,11 @@ def refused(capsys, argv, *words):
         status = main(argv)
     except SystemExit as exit:  # argparse's own
         status = exit.code
-    said = capsys.readouterr().err.strip().splitlines()
-    assert status == 2
+    said = capsys.readouterr().err.splitlines()
+    assert status == 2 and len(said) == 1 and len(said[0]) < 1500
     for word in words:
-        assert word in said[-1]
-    return said[-1]
+        assert word in said[0]
+    return said[0]
 
 
 def test_compare_writes_a_table_figures_and_every_number(tmp_path, capsys, monkeypatch):
@@ -166,9 +166,71 @@ def test_an_earlier_run_is_kept(tmp_path, capsys):
 
 def test_nothing_to_resume(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused(capsys, ["train", "--resume"], "no run to resume")
+    refused(capsys, ["train", "--resume"], "no run to resume in runs/train-sinusoids-maml-1, no maml.npz: ")
     refused(capsys, ["compare", "--resume", "--out", "nowhere"], "no run to resume in nowhere")
     assert os.listdir(tmp_path) == []
+
+
+def test_the_run_that_is_resumed_is_of_this_method_and_this_family(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for family in ("sinusoids", "planes"):
+        assert main(["train", "--family", family, "--iterations", "2", *TINY]) == 0
+    (tmp_path / "runs" / "train-sinusoids-maml-2").mkdir()  # of a run that has ended before its first iteration
+    capsys.readouterr()
+    assert main(["train", "--iterations", "3", *TINY, "--resume"]) == 0
+    said = capsys.readouterr().out
+    assert "3 iterations done" in said and "saved in runs/train-sinusoids-maml-1/maml.npz" in said
+    out = ["--out", "runs/train-planes-maml-1"]
+    refused(capsys, ["train", "--resume", "--method", "anil", *TINY, *out], "in runs/train-planes-maml-1, no anil.npz: leave")
+    refused(capsys, ["train", "--resume", *TINY, *out], "runs/train-planes-maml-1/maml.npz was trained with family planes, not")
+    assert sorted(os.listdir("runs/train-planes-maml-1")) == [".lock", "maml.npz"]
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    (["train", "--out", ""], "argument --out: '' is not a path of one line: see "),
+    (["train", "--out", "a\nb"], "argument --out: 'a\\nb' is not a path"), (["evaluate", "a\nb"], "is not a path"),
+    (["train", "--out", 5000 * "x"], "(File name too long)"), (["evaluate", 5000 * "x"], "there is no checkpoint xxx"),
+    (["train", "--resume", "--out", 5000 * "x"], "xxx..."), (["compare", "--out", 5000 * "x"], "(File name too long)"),
+    (["evaluate", "here"], "here is a folder, expected a checkpoint: name a .npz file in it (a.npz)"),
+    (["compare", "--methods", "maml,es,maml"], "a method is named twice in maml, es, maml: name each method once"),
+    (["train", "--frobnicate"], "unrecognized argument '--frobnicate': see "), (["evaluate"], " -m tinymaml evaluate --help"),
+    (["bench", "x", "--y"], " -m tinymaml bench --help"), (["--nonsense"], " -m tinymaml --help"),
+    (["compare", "omniglot", "--data", "a\nb"], "a b is no"),
+])  # fmt: skip
+def test_what_argparse_or_the_disk_refuses_is_one_sentence(tmp_path, capsys, monkeypatch, line, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.npz").touch()
+    refused(capsys, line, words)
+    assert os.listdir(tmp_path) == ["here"]
+
+
+@pytest.mark.parametrize(("module", "name"), [(tasks, "FAMILIES"), (methods, "METHODS")])
+def test_two_of_one_name_are_refused(tmp_path, capsys, monkeypatch, module, name):
+    known = getattr(module, name)
+    monkeypatch.setattr(module, name, (*known, known[1]))
+    refused(capsys, ["train", "--iterations", "1", "--out", str(tmp_path / "run")], f"{known[1].name!r} is listed twice")
+    assert os.listdir(tmp_path) == []
+
+
+def test_numbers_are_short_and_one_task_has_no_interval(tmp_path, capsys):
+    argv = ["train", "--method", "pretraining", "--outer-lr", "1e5", "--iterations", "2", *TINY, "--out", str(tmp_path)]
+    assert main(argv) == 0
+    assert re.search(r"batches is \d\.\de\+\d+;", capsys.readouterr().out)
+    assert main(["evaluate", str(tmp_path / "pretraining.npz"), "--tasks", "1", "--steps", "1"]) == 0
+    assert "+-" not in capsys.readouterr().out
+
+
+def test_the_hint_names_python_as_the_user_started_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for started, executable, words in (
+        ("tinymaml/__main__.py", "/usr/bin/python3", "python -m tinymaml"),
+        ("tinymaml/__main__.py", str(tmp_path / ".venv" / "bin" / "python"), ".venv/bin/python -m tinymaml"),
+        ("/somewhere/bin/tinymaml", "/usr/bin/python3", "tinymaml"),
+    ):
+        monkeypatch.setattr(sys, "argv", [started])
+        monkeypatch.setattr(sys, "executable", executable)
+        assert terminal.program() == words
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, capsys):
@@ -203,7 +265,7 @@ def test_divergence_has_its_own_status(tmp_path, capsys):
     assert main(["train", *TINY, "--iterations", "50", "--inner-lr", "1e100", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "diverged at iteration" in said and "inner_lr 1e+100" in said and "try" in said
-    assert (tmp_path / "maml.npz").exists()
+    assert (tmp_path / "maml.npz").exists() == ("saved in" in said)
 
 
 @pytest.mark.parametrize("command", [[], ["compare"], ["train"], ["evaluate"]])
@@ -216,7 +278,9 @@ def test_help_explains_in_the_fields_words(command):
         unspaced = lambda text: "".join(text.split())  # argparse breaks lines at hyphens too
         for word in ("support", "query", "meta-batch", "inner loop", "outer loop", "70000"):
             assert word in said
-        for each in (*tasks.FAMILIES, *methods.METHODS):
+        offered = [method for method in methods.METHODS if method.gradient or command == ["compare"]]
+        assert ("scratch" in said) == (command == ["compare"])
+        for each in (*tasks.FAMILIES, *offered):
             assert unspaced(f"{each.name} {each.help}") in unspaced(said)
             assert all(unspaced(f"{option.help} [") in unspaced(said) for option in each.options)
 

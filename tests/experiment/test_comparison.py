@@ -259,7 +259,7 @@ def boils_over(at, error=None):
 
 
 @pytest.mark.parametrize(("at", "error", "sentence"), [
-    (2, None, "diverged at iteration 2: the loss is inf with outer_lr 0.001: try 0.0001; the state before it is saved in"),
+    (2, None, "diverged at iteration 2: the loss is inf with outer_lr 0.001: try outer_lr 0.0001; the state before"),
     (1, MemoryError(), "there is not enough memory for it"), (3, FloatingPointError("underflow"), "underflow"),
 ])
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -13,8 +13,7 @@ import pytest
 
 from tinymaml import plot
 from tinymaml.experiment import checkpoint, folders
-from tinymaml.experiment.comparison import run_comparison
-from tinymaml.experiment.options import settings_for, settings_for_each
+from tinymaml.experiment.options import settings_for
 from tinymaml.experiment.run import run
 from tinymaml.experiment.terminal import defer_signals
 
@@ -88,7 +87,7 @@ def test_of_two_runs_in_one_folder_one_is_told_who_has_it(tmp_path, begin, comma
 def test_runs_that_are_started_together_get_folders_of_their_own(tmp_path, begin):
     for process in [begin("train", *TINY, "--iterations", 2, "--quiet") for _ in range(4)]:
         assert ended(process)[0] == 0
-    assert sorted(os.listdir(tmp_path / "runs")) == [f"train-maml-{number}" for number in (1, 2, 3, 4)]
+    assert sorted(os.listdir(tmp_path / "runs")) == [f"train-sinusoids-maml-{number}" for number in (1, 2, 3, 4)]
 
 
 def test_the_number_of_a_new_folder_is_above_all_others(tmp_path, monkeypatch):
@@ -97,7 +96,10 @@ def test_the_number_of_a_new_folder_is_above_all_others(tmp_path, monkeypatch):
     assert [folders.new("x").name for _ in range(3)] == ["x-2", "x-3", "x-4"]
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    assert folders.latest("x").name == "x-4" and folders.new("x").name == "x-5"
+    for number in (2, 3):
+        (folders.RUNS / f"x-{number}" / "maml.npz").touch()
+    assert folders.latest("x", "*.npz").name == "x-3" and folders.latest("x", "anil.npz").name == "x-1"
+    assert folders.new("x").name == "x-5"
 
 
 def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
@@ -107,25 +109,6 @@ def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(folders.fcntl, "flock", no_locks)
     with pytest.raises(OSError, match=r"cannot be locked \(Function not implemented\): choose a folder on another"):
         run(settings_for("sinusoids", iterations=1), tmp_path / "maml.npz", progress=False)
-
-
-def test_results_are_not_made_of_runs_of_different_settings(tmp_path, monkeypatch):
-    import tinymaml.experiment.comparison as module
-
-    runs = settings_for_each("sinusoids", ["maml", "pretraining"], iterations=2, hidden=(5,), tasks=3, shots=2)
-    other = settings_for("sinusoids", "maml", iterations=2, hidden=(5,), tasks=3, shots=2, seed=1)
-
-    def overwritten(settings, path, **more):
-        state = run(settings, path, **more)
-        if settings.method == "pretraining":
-            (tmp_path / "maml.npz").unlink()
-            run(other, tmp_path / "maml.npz", progress=False)
-        return state
-
-    monkeypatch.setattr(module, "run", overwritten)
-    with pytest.raises(ValueError, match="now belongs to another run, with another seed"):
-        run_comparison(runs, tmp_path, progress=False)
-    assert not (tmp_path / "results.json").exists()
 
 
 @posix

@@ -1,6 +1,7 @@
 """A run from its settings: resumed bit for bit, stopped at any moment, never trained on NaN, opened again and judged."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -144,31 +145,55 @@ def test_a_run_that_dies_while_writing_leaves_the_previous_checkpoint(tmp_path, 
 
 
 def test_divergence_stops_names_the_rate_and_saves_finite_parameters(tmp_path):
-    path = tmp_path / "maml.npz"
-    with pytest.raises(Diverged, match=r"iteration \d+: .*inner_lr 1e\+100: try 1e\+99") as caught:
-        run(replace(SMALL, inner_lr=1e100), path, progress=False)
+    path = tmp_path / "pre.npz"
+    said = r"iteration \d+: .*outer_lr 1e\+200: try outer_lr 1e\+199; the state before it is saved"
+    with pytest.raises(Diverged, match=said) as caught:
+        run(settings_for(**TINY | {"method": "pretraining", "outer_lr": 1e200}), path, progress=False)
     state, _ = checkpoint.load(path)
     assert state.iteration == caught.value.iteration - 1
     assert np.isfinite(state.theta.flat).all() and np.isfinite(state.losses).all()
-    with pytest.raises(Diverged, match="outer_lr"):
-        run(settings_for(**TINY | {"method": "pretraining", "outer_lr": 1e200}), tmp_path / "pre.npz", progress=False)
 
 
-@pytest.mark.parametrize(
-    "method", [each for each in methods.METHODS if each.lr_to_lower != "outer_lr"], ids=lambda each: each.name
-)
-def test_divergence_of_whatever_has_an_inner_loop_names_the_rate_to_lower(tmp_path, method):
-    rate = 1e160 if method.lr_to_lower == "inner_lr" else 1e60  # beyond that Adam's mean of squares is no number
-    settings = settings_for(**TINY | {"method": method.name, method.lr_to_lower: rate})
-    said = f"with {method.lr_to_lower} {rate:g}: try {rate / 10:g}; the state before it is saved".replace("+", "\\+")
-    with pytest.raises(Diverged, match=rf"iteration \d+: .* {said}") as caught:
+def test_a_run_that_diverges_at_once_leaves_no_checkpoint_and_claims_none(tmp_path):
+    with pytest.raises(Diverged, match=r"iteration 1: .*inner_lr 1e\+100: try inner_lr 1e\+99$"):
+        run(replace(SMALL, inner_lr=1e100), tmp_path / "maml.npz", progress=False)
+    assert os.listdir(tmp_path) == [".lock"]
+
+
+def test_a_resumed_run_that_trains_nothing_leaves_its_file_alone(tmp_path, monkeypatch):
+    path = tmp_path / "maml.npz"
+    run(SMALL, path, progress=False)
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    run(SMALL, path, resume=True, progress=False)
+    monkeypatch.setattr("tinymaml.experiment.run.gradient", lambda settings: lambda theta, batch, iteration: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(replace(SMALL, iterations=20), path, resume=True, progress=False)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+NO_INNER_LOOP = {"pretraining", "transfer", "scratch", "oracle"}
+
+
+@pytest.mark.parametrize("method", [each.name for each in methods.METHODS if each.name not in NO_INNER_LOOP])
+@pytest.mark.parametrize(("rate", "first"), [("inner_lr", True), ("outer_lr", False)])
+def test_divergence_of_a_method_with_an_inner_loop_names_the_rate_to_lower(tmp_path, method, rate, first):
+    """Before the first outer step only inner_lr can be too large; later it is mostly outer_lr, and can be either."""
+    settings = settings_for(**TINY | {"method": method, rate: 1e160})
+    said = "with inner_lr 1e+160: try inner_lr 1e+159" if first else (
+        f"with outer_lr 1e+160 and inner_lr {settings.inner_lr:g}: try outer_lr 1e+159 or inner_lr {settings.inner_lr / 10:g}"
+    )
+    with pytest.raises(Diverged, match=re.escape(said)) as caught:
         run(settings, tmp_path / "run.npz", progress=False)
-    state, _ = load_run(tmp_path / "run.npz")
-    assert state.iteration == caught.value.iteration - 1 and np.isfinite(state.theta.flat).all()
+    assert (caught.value.iteration == 1) == first
+    assert (tmp_path / "run.npz").exists() == ("saved in" in str(caught.value)) == (not first)
+    if not first:
+        state, _ = load_run(tmp_path / "run.npz")
+        assert state.iteration == caught.value.iteration - 1 and np.isfinite(state.theta.flat).all()
 
 
 def test_a_diverged_run_tells_what_its_method_has_to_say(tmp_path):
-    with pytest.raises(Diverged, match=r"\(in 3 of 3 tasks the inner loop has not converged\) with inner_lr 1e\+100: try 1e\+99"):
+    sentence = "(in 3 of 3 tasks the inner loop has not converged) with inner_lr 1e+100: try inner_lr 1e+99"
+    with pytest.raises(Diverged, match=re.escape(sentence)):
         run(settings_for(**TINY | {"method": "imaml", "inner_lr": 1e100}), tmp_path / "run.npz", progress=False)
 
 
@@ -186,12 +211,16 @@ def test_an_earlier_run_is_never_overwritten(tmp_path):
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    """By the model itself, which takes no other theta."""
     path = tmp_path / "maml.npz"
     state = run(SMALL, path, progress=False)
-    settings = checkpoint.load(path)[1]
-    checkpoint.save(path, replace(state, theta=state.theta.map(lambda array: array[:, :1])), settings)
-    with pytest.raises(ValueError, match="another architecture"):
-        load_run(path)
+    facts = checkpoint.load(path)[1]
+    checkpoint.save(path, replace(state, theta=state.theta.map(lambda array: array[:, :1])), facts)
+    state, settings = load_run(path)
+    with pytest.raises(ValueError, match=r"^W1 of theta has shape \(1, 1\), expected \(1, 6\), or .*: use parameters of this"):
+        evaluate_method(settings, state.theta, new_tasks(settings, 2, 2), 1)
+    with pytest.raises(ValueError, match=r"^W1 of theta has shape \(1, 1\)"):
+        run(replace(SMALL, iterations=20), path, resume=True, progress=False)
 
 
 def test_a_missing_checkpoint_says_how_to_make_one(tmp_path):

@@ -31,7 +31,8 @@ def test_first_and_second_derivative(name, z):
 def test_real_numbers_give_what_complex_ones_give(name, z):
     """What the complex step proves of one it proves of the other."""
     s, c = ACTIVATIONS[name], z.astype(complex)
-    close = lambda mine, other: np.testing.assert_allclose(mine, other, rtol=1e-13, atol=4e-15)  # of softplus: log1p rounds so
+    # of softplus: log1p rounds so
+    close = lambda mine, other: np.testing.assert_allclose(mine, other, rtol=1e-13, atol=4e-15)
     close(s.value(z), s.value(c))
     close(s.first(z, s.value(z)), s.first(c, s.value(c)))
 
@@ -56,6 +57,11 @@ def test_dtype_is_kept_and_nothing_overflows(name, dtype):
 
 
 def test_known_values():
-    at_one = {"relu": 1, "tanh": 0.7615941559557649, "sigmoid": 1 / (1 + np.exp(-1)), "softplus": np.log(1 + np.e)}
+    at_one = {
+        "relu": 1,
+        "tanh": 0.7615941559557649,
+        "sigmoid": 1 / (1 + np.exp(-1)),
+        "softplus": np.log(1 + np.e),
+    }
     for name, s in ACTIVATIONS.items():
         assert s.value(np.array([1.0]))[0] == pytest.approx(at_one[name], rel=1e-14)

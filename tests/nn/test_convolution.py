@@ -1,4 +1,6 @@
-"""Patches and flattening: convolutions as they are defined, sums where patches overlap, and what does not fit is refused."""
+"""Patches and flattening: convolutions as they are defined, sums where patches overlap, and what does not fit
+is refused.
+"""
 
 import pickle
 
@@ -10,17 +12,20 @@ from strategies import few, seeds
 
 from tinymaml.check import relative_error
 from tinymaml.check.layer_checks import layer_errors
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten, Patches
-from tinymaml.nn.layers import Affine, Chain
+from tinymaml.nn.layers import Affine
 from tinymaml.nn.network import Network
 
-sizes = st.tuples(st.integers(2, 7), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2)).filter(
-    lambda s: s[2] <= s[0] + 2 * s[4]
-)  # side, channels, size, stride, padding
+sizes = st.tuples(
+    st.integers(2, 7), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2)
+).filter(lambda s: s[2] <= s[0] + 2 * s[4])  # side, channels, size, stride, padding
 
 
 def convolution(images: np.ndarray, kernels: np.ndarray, stride: int, padding: int) -> np.ndarray:
-    """By definition: images (n, side, side, channels), kernels (size, size, channels, filters), pixel by pixel."""
+    """By definition: images (n, side, side, channels), kernels (size, size, channels, filters), pixel by
+    pixel.
+    """
     side, size = images.shape[1], kernels.shape[0]
     across = (side + 2 * padding - size) // stride + 1
     out = np.zeros((len(images), across, across, kernels.shape[-1]))
@@ -40,7 +45,10 @@ def test_patches_and_an_affine_layer_are_a_convolution(seed, sizes):
     side, channels, size, stride, padding = sizes
     rng = np.random.default_rng(seed)
     patches = Patches(side, channels, size, stride, padding)
-    kernels, images = rng.standard_normal((size, size, channels, 2)), rng.standard_normal((2, 3, side, side, channels))
+    kernels, images = (
+        rng.standard_normal((size, size, channels, 2)),
+        rng.standard_normal((2, 3, side, side, channels)),
+    )
     layer = Chain([patches, Affine(patches.outputs, 2, 1), Flatten(patches.positions, 2)])
     p = {"W1": kernels.reshape(-1, 2), "b1": np.zeros((1, 2))}
     mine = layer.forward(p, images.reshape(2, 3, -1))[0]
@@ -96,13 +104,15 @@ def test_a_flattening_lays_positions_side_by_side_all_channels_of_each():
 @pytest.mark.parametrize(
     ("make", "error", "sentence"),
     [
-        (lambda: Patches(2, 1, size=5), ValueError, "a patch of size 5 does not fit an image of side 2 with padding 1: use "),
+        (lambda: Patches(2, 1, size=5), ValueError,
+         "a patch of size 5 does not fit an image of side 2 with padding 1: use "),
         (lambda: Patches(0, 1), ValueError, "side is 0, expected at least 1"),
         (lambda: Patches(4, 1, stride=0), ValueError, "stride is 0, expected at least 1"),
         (lambda: Patches(4, 1, padding=-1), ValueError, "padding is -1, expected at least 0"),
         (lambda: Patches(4, 1.5), TypeError, "channels is 1.5, expected a whole number"),
         (lambda: Flatten(0, 2), ValueError, "rows is 0, expected at least 1"),
-        (lambda: Flatten(3, 2).forward({}, np.ones((1, 4, 2))), ValueError, r"Flatten\(rows=3, inputs=2\) gets 4 rows a task, "),
+        (lambda: Flatten(3, 2).forward({}, np.ones((1, 4, 2))), ValueError,
+         r"Flatten\(rows=3, inputs=2\) gets 4 rows a task, "),
     ],
 )
 def test_what_cannot_be(make, error, sentence):
@@ -114,7 +124,9 @@ def test_what_cannot_be(make, error, sentence):
 def test_a_network_makes_one_row_of_each_example(last):
     network = Network([Patches(4, 1), Affine(9, 2, 1), *last])
     theta = network.init(np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"the network's output has (12|4) rows for 3 examples, expected one row per"):
+    with pytest.raises(
+        ValueError, match=r"the network's output has (12|4) rows for 3 examples, expected one row per"
+    ):
         network.at(theta, np.ones((3, 16)), np.ones((3, network.outputs)))
 
 

@@ -29,18 +29,24 @@ def episode(rng, model, tasks, shots, queries, dtype):
 
 @examples(60)
 @given(
-    widths=st.lists(st.integers(1, 7), min_size=2, max_size=5), activation=st.sampled_from(sorted(ACTIVATIONS)),
-    loss=st.sampled_from(["squared_error", "cross_entropy"]), tasks=st.integers(1, 4), shots=st.integers(1, 5),
+    widths=st.lists(st.integers(1, 7), min_size=2, max_size=5),
+    activation=st.sampled_from(sorted(ACTIVATIONS)),
+    loss=st.sampled_from(["squared_error", "cross_entropy"]), tasks=st.integers(1, 4),
+    shots=st.integers(1, 5),
     queries=st.integers(1, 5), steps=st.integers(1, 4), dtype=st.sampled_from(["float64", "float32"]),
     first_order=st.booleans(), seed=st.integers(0, 2**32 - 1),
 )
-def test_the_two_forms_agree(widths, activation, loss, tasks, shots, queries, steps, dtype, first_order, seed):
+def test_the_two_forms_agree(
+    widths, activation, loss, tasks, shots, queries, steps, dtype, first_order, seed
+):
     rng = np.random.default_rng(seed)
     model = MLP(widths, activation, loss)
     theta = model.init(rng, dtype)
     batch = episode(rng, model, tasks, shots, queries, dtype)
     fast, formed, chosen = (
-        meta_gradient(model, start, batch, inner_lr=0.05, steps=steps, first_order=first_order, fast_weights=form)
+        meta_gradient(
+            model, start, batch, inner_lr=0.05, steps=steps, first_order=first_order, fast_weights=form
+        )
         for start, form in ((model.fast_weights(theta), True), (theta, False), (theta, True))
     )
     tolerance = 1e-11 if dtype == "float64" else 2e-4
@@ -61,7 +67,10 @@ def test_a_factored_matrix_answers_as_the_matrix_it_stands_for(seed, sizes):
     rng = np.random.default_rng(seed)
     shared, x = rng.standard_normal((d, e)), rng.standard_normal((T, n, d))
     W = Factored(shared)
-    pieces = [Factored(None, ((rng.standard_normal((T, k, d)), rng.standard_normal((T, k, e)), 1.0),)) for k in (m, 1)]
+    pieces = [
+        Factored(None, ((rng.standard_normal((T, k, d)), rng.standard_normal((T, k, e)), 1.0),))
+        for k in (m, 1)
+    ]
     assert W.shape == (d, e) and pieces[0].shape == (T, d, e)
     np.testing.assert_allclose(x @ W, x @ shared)
     changed = W - pieces[0] * 0.3 + pieces[1]
@@ -100,12 +109,16 @@ def test_a_factored_matrix_in_arithmetic_is_the_matrix_it_stands_for(seed, T, d,
 
 @examples(60)
 @given(
-    seed=st.integers(0, 2**32 - 1), T=st.integers(0, 3), n=st.integers(1, 4), d=st.integers(1, 2), e=st.integers(1, 5),
-    own=st.lists(st.booleans(), min_size=1, max_size=3), row=st.sampled_from([None, "shared", "own"]), turned=st.booleans(),
+    seed=st.integers(0, 2**32 - 1), T=st.integers(0, 3), n=st.integers(1, 4), d=st.integers(1, 2),
+    e=st.integers(1, 5),
+    own=st.lists(st.booleans(), min_size=1, max_size=3), row=st.sampled_from([None, "shared", "own"]),
+    turned=st.booleans(),
     unreal=st.integers(0, 7),
 )
 def test_a_sum_of_products_is_that_sum(seed, T, n, d, e, own, row, turned, unreal):
-    """Of one column and of more, shared matrices beside a task's own, complex numbers in any place; T = 0: no task axis."""
+    """Of one column and of more, shared matrices beside a task's own, complex numbers in any place; T = 0: no
+    task axis.
+    """
     rng, tasks = np.random.default_rng(seed), (T,) if T else ()
 
     def drawn(*shape):
@@ -128,19 +141,40 @@ def test_the_smaller_form_is_chosen_matrix_by_matrix():
     model = MLP([1, 40, 40, 1])
     theta = model.init(np.random.default_rng(0))
     kinds = {name: type(array) for name, array in model.fast_weights(theta, examples=10).items()}
-    assert kinds == {"W1": np.ndarray, "b1": np.ndarray, "W2": Factored, "b2": np.ndarray, "W3": np.ndarray, "b3": np.ndarray}
+    assert kinds == {
+        "W1": np.ndarray,
+        "b1": np.ndarray,
+        "W2": Factored,
+        "b2": np.ndarray,
+        "W3": np.ndarray,
+        "b3": np.ndarray,
+    }
     assert not any(isinstance(array, Factored) for array in model.fast_weights(theta, examples=50).values())
 
 
 @few
 @given(seeds, st.integers(1, 4), st.integers(0, 3), st.integers(1, 4), st.booleans())
 def test_adapt_in_either_form(seed, steps, tasks, shots, every):
-    """Of some tasks, and (tasks = 0) of one without a task axis; what is chosen by size, and every matrix as factors."""
+    """Of some tasks, and (tasks = 0) of one without a task axis; what is chosen by size, and every matrix as
+    factors.
+    """
     rng, axis = np.random.default_rng(seed), (tasks,) * (tasks > 0)
     model = MLP([3, 9, 8, 1], "tanh")
-    theta, x, y = model.init(rng), rng.standard_normal((*axis, shots, 3)), rng.standard_normal((*axis, shots, 1))
+    theta, x, y = (
+        model.init(rng),
+        rng.standard_normal((*axis, shots, 3)),
+        rng.standard_normal((*axis, shots, 1)),
+    )
     formed = adapt(model, theta, x, y, inner_lr=0.1, steps=steps, fast_weights=False)
-    fast = adapt(model, model.fast_weights(theta) if every else theta, x, y, inner_lr=0.1, steps=steps, fast_weights=True)
+    fast = adapt(
+        model,
+        model.fast_weights(theta) if every else theta,
+        x,
+        y,
+        inner_lr=0.1,
+        steps=steps,
+        fast_weights=True,
+    )
     for name, shape in model.shapes.items():
         factored = name in ("W1", "W2", "W3") and (every or shots * steps * sum(shape) < shape[0] * shape[1])
         assert isinstance(fast[name], Factored) == factored and isinstance(formed[name], np.ndarray)
@@ -164,8 +198,13 @@ def test_many_steps_are_taken_in_the_form_whose_cost_does_not_grow():
 def test_a_model_without_fast_weights_has_one_form():
     batch = linear_batch()
     for fast_weights in (True, False):
-        meta = meta_gradient(Linear(), Parameters(w=np.ones((3, 1))), batch, inner_lr=0.1, fast_weights=fast_weights)
+        meta = meta_gradient(
+            Linear(), Parameters(w=np.ones((3, 1))), batch, inner_lr=0.1, fast_weights=fast_weights
+        )
         assert isinstance(meta.u[0]["w"], np.ndarray)
-    for call in (meta_gradient, lambda model, theta, batch, **o: adapt(model, theta, batch.x_support, batch.y_support, **o)):
+    for call in (
+        meta_gradient,
+        lambda model, theta, batch, **o: adapt(model, theta, batch.x_support, batch.y_support, **o),
+    ):
         with pytest.raises(TypeError, match=r"^fast_weights is None, expected True or False"):
             call(Linear(), Parameters(w=np.ones((3, 1))), batch, inner_lr=0.1, fast_weights=None)

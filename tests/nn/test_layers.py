@@ -1,4 +1,6 @@
-"""Layers alone and in chains: each rule is the derivative of another, and what does not fit together is refused."""
+"""Layers alone and in chains: each rule is the derivative of another, and what does not fit together is
+refused.
+"""
 
 import pickle
 from dataclasses import dataclass, replace
@@ -14,8 +16,9 @@ from tinymaml.check import Derivation, relative_error
 from tinymaml.check.ladder import LAYERS
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.problem import random_batch
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import FixedLinear
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import BatchNorm, LayerNorm
@@ -110,15 +113,23 @@ class Scale(FixedLinear):
     ],
 )
 def test_two_layers_of_one_name_are_refused(layers, name):
-    with pytest.raises(ValueError, match=f"^two layers have the name {name}: name one differently, or put the same layer in"):
+    with pytest.raises(
+        ValueError, match=f"^two layers have the name {name}: name one differently, or put the same layer in"
+    ):
         Chain(layers)
 
 
 def test_quantities_of_layers_without_names_and_in_chains_are_found_by_name():
     rng = np.random.default_rng(0)
     inner = Chain([Elementwise("tanh"), Affine(3, 3, 2), LayerNorm(3, 2)])
-    network = Network([Affine(2, 3), BatchNorm(3), Elementwise("softplus"), inner, Elementwise("tanh", 2), Affine(3, 1, 3)])
-    theta, v, batch = network.init(rng), network.init(rng), random_batch(network, rng, tasks=1, shots=4, queries=1)
+    network = Network(
+        [Affine(2, 3), BatchNorm(3), Elementwise("softplus"), inner, Elementwise("tanh", 2), Affine(3, 1, 3)]
+    )
+    theta, v, batch = (
+        network.init(rng),
+        network.init(rng),
+        random_batch(network, rng, tasks=1, shots=4, queries=1),
+    )
     x, y = batch.x_support[0], batch.y_support[0]
     here, derivation = network.at(theta, x, y), Derivation(network, theta, x, y, v=v)
     for name, mine in {**here.quantities, **here.along(v).quantities}.items():
@@ -158,9 +169,12 @@ def test_below_the_first_layer_that_learns_nothing_is_computed():
     ("layers", "sentence"),
     [
         ([], "a chain has no layers"),
-        ([Affine(2, 3, 1), Affine(4, 1, 2)], r"layer 2 of the chain is Affine\(inputs=4, .*\) and gets rows of width 3: make"),
-        ([Affine(2, 3, 1), Elementwise("tanh"), Affine(4, 1, 2)], r"layer 3 of the chain is .* gets rows of width 3"),
-        ([Affine(2, 3, 1), Affine(3, 1, 1)], "two layers have the name W1: name one differently, or put the same layer in twice"),
+        ([Affine(2, 3, 1), Affine(4, 1, 2)],
+         r"layer 2 of the chain is Affine\(inputs=4, .*\) and gets rows of width 3: make"),
+        ([Affine(2, 3, 1), Elementwise("tanh"), Affine(4, 1, 2)],
+         r"layer 3 of the chain is .* gets rows of width 3"),
+        ([Affine(2, 3, 1), Affine(3, 1, 1)],
+         "two layers have the name W1: name one differently, or put the same layer in twice"),
     ],
 )
 def test_chains_that_cannot_be(layers, sentence):
@@ -175,7 +189,8 @@ def test_chains_that_cannot_be(layers, sentence):
         (lambda: Affine(2, 2.5), TypeError, "outputs is 2.5, expected a whole number"),
         (lambda: Elementwise("swish"), ValueError, "unknown activation 'swish': choose one of relu, "),
         (lambda: Network([Elementwise("tanh")]), ValueError, "no layer of the network has `inputs`"),
-        (lambda: Network([Affine(2, 1)], "hinge"), ValueError, "unknown loss 'hinge': choose one of squared_error, "),
+        (lambda: Network([Affine(2, 1)], "hinge"), ValueError,
+         "unknown loss 'hinge': choose one of squared_error, "),
     ],
 )
 def test_layers_and_networks_that_cannot_be(make, error, sentence):

@@ -10,7 +10,9 @@ from tinymaml.check import compare, complex_step
 from tinymaml.nn.losses import LOSSES, softmax
 
 
-def example(name: str, seed: int, n: int, d: int, size: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def example(
+    name: str, seed: int, n: int, d: int, size: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """z, y and a direction r, each (n, d)."""
     rng = np.random.default_rng(seed)
     y = rng.dirichlet(np.ones(d), n) if name == "cross_entropy" else rng.standard_normal((n, d))
@@ -34,7 +36,11 @@ def test_targets_whose_sum_is_1_but_for_rounding_have_their_own_gradient(seed, o
     y = y * (1 + off)
     loss.check(y)
     compare("l", loss.value(z, y), -(y * np.log(softmax(z))).sum(-1))
-    compare("dl/dz . r", (loss.gradient(z, y) * r).sum(-1), complex_step(lambda z: -(y * np.log(softmax(z))).sum(-1), z, r))
+    compare(
+        "dl/dz . r",
+        (loss.gradient(z, y) * r).sum(-1),
+        complex_step(lambda z: -(y * np.log(softmax(z))).sum(-1), z, r),
+    )
     compare("(d2l/dz2) r", loss.hvp(z, y, r), complex_step(lambda z: loss.gradient(z, y), z, r))
 
 

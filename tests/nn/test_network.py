@@ -1,4 +1,6 @@
-"""The network: gradient and Hessian-vector product against complex step, tasks against a loop, and what it refuses."""
+"""The network: gradient and Hessian-vector product against complex step, tasks against a loop, and what it
+refuses.
+"""
 
 import numpy as np
 import pytest
@@ -34,7 +36,11 @@ def test_hessian_vector_product(problem, shared_theta, shared_v):
     theta = problem.theta if shared_theta else own_theta(problem)
     v = problem.v if shared_v else own_theta(problem)
     point = theta if shared_v else theta + 0.0 * v  # what is moved has every axis of the direction
-    compare("hvp", model.at(theta, x, y).hvp(v), complex_step(lambda theta: model.at(theta, x, y).gradient, point, v))
+    compare(
+        "hvp",
+        model.at(theta, x, y).hvp(v),
+        complex_step(lambda theta: model.at(theta, x, y).gradient, point, v),
+    )
 
 
 @quick
@@ -64,7 +70,11 @@ def test_examples_do_not_depend_on_their_order(problem):
 @quick
 @given(problems())
 def test_hvp_is_symmetric_and_linear(problem):
-    here, u, v = problem.model.at(problem.theta, problem.batch.x_support[0], problem.batch.y_support[0]), problem.v, problem.theta
+    here, u, v = (
+        problem.model.at(problem.theta, problem.batch.x_support[0], problem.batch.y_support[0]),
+        problem.v,
+        problem.theta,
+    )
     compare("v.Hu = u.Hv", v.dot(here.hvp(u)), u.dot(here.hvp(v)), floor=1.0)
     compare("H(2u - 3v)", here.hvp(2 * u - 3 * v), 2 * here.hvp(u) - 3 * here.hvp(v), floor=1.0)
 
@@ -90,7 +100,9 @@ def test_float32_agrees_with_float64_and_stays_float32(problem):
 @given(problems())
 def test_predict_is_what_the_loss_is_taken_of(problem):
     here = problem.model.at(problem.theta, problem.batch.x_support, problem.batch.y_support)
-    np.testing.assert_array_equal(problem.model.predict(problem.theta, problem.batch.x_support), here.prediction)
+    np.testing.assert_array_equal(
+        problem.model.predict(problem.theta, problem.batch.x_support), here.prediction
+    )
 
 
 @quick
@@ -147,8 +159,10 @@ X, Y = np.linspace(-1, 1, 10).reshape(5, 2), np.linspace(0, 1, 5).reshape(5, 1)
         (X.tolist(), Y, TypeError, "x is a list, expected a NumPy array: use "),
         (X.astype("f"), Y, TypeError, "y is float64 and x is float32: use .astype to make them the same"),
         (X.astype("f"), Y.astype("f"), TypeError, "W1 of theta is float64 and x is float32: use .astype"),
-        (np.where(X > 0.5, np.nan, X), Y, ValueError, "x holds 3 values that are NaN or infinite out of 10, expected "),
-        (X, np.where(Y > 0.5, np.inf, Y), ValueError, "y holds 2 values that are NaN or infinite out of 5, expected "),
+        (np.where(X > 0.5, np.nan, X), Y, ValueError,
+         "x holds 3 values that are NaN or infinite out of 10, expected "),
+        (X, np.where(Y > 0.5, np.inf, Y), ValueError,
+         "y holds 2 values that are NaN or infinite out of 5, expected "),
     ],
 )
 def test_bad_data(x, y, error, sentence):
@@ -159,11 +173,14 @@ def test_bad_data(x, y, error, sentence):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda theta: {"W1": theta["W1"], "b1": theta["b1"]}, r"\['W1', 'b1'\], expected \['W1', 'b1', 'W2', 'b2'\]: "),
+        (lambda theta: {"W1": theta["W1"], "b1": theta["b1"]},
+         r"\['W1', 'b1'\], expected \['W1', 'b1', 'W2', 'b2'\]: "),
         (lambda theta: {**theta, "W1": theta["W1"].T}, r"W1 of \w+ has shape \(3, 2\), expected \(2, 3\)"),
         (lambda theta: {**theta, "b1": theta["b1"][0]}, r"b1 of \w+ has shape \(3,\), expected \(1, 3\)"),
-        (lambda theta: {**theta, "b1": theta["b1"][:, :1]}, r"b1 of \w+ has shape \(1, 1\), expected \(1, 3\)"),
-        (lambda theta: {**theta, "W1": np.stack([theta["W1"]] * 4)}, r"W1 of \w+ has shape \(4, 2, 3\), expected .*\(2, 2, 3\)"),
+        (lambda theta: {**theta, "b1": theta["b1"][:, :1]},
+         r"b1 of \w+ has shape \(1, 1\), expected \(1, 3\)"),
+        (lambda theta: {**theta, "W1": np.stack([theta["W1"]] * 4)},
+         r"W1 of \w+ has shape \(4, 2, 3\), expected .*\(2, 2, 3\)"),
     ],
 )
 def test_parameters_and_directions_that_do_not_fit(change, sentence):
@@ -177,7 +194,9 @@ def test_parameters_and_directions_that_do_not_fit(change, sentence):
 def test_labels_instead_of_one_hot_targets_are_refused():
     model = MLP([2, 3, 3], loss="cross_entropy")
     theta = model.init(np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"y has shape \(5,\) and dtype float64, expected one-hot .*np.eye\(3\)\[labels\]"):
+    with pytest.raises(
+        ValueError, match=r"y has shape \(5,\) and dtype float64, expected one-hot .*np.eye\(3\)\[labels\]"
+    ):
         model.at(theta, X, np.array([0.0, 1, 2, 0, 1]))
     with pytest.raises(ValueError, match="not probabilities: cross_entropy expects one-hot targets"):
         model.at(theta, X, 2 * np.eye(3)[[0, 1, 2, 0, 1]])

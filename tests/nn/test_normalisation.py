@@ -1,4 +1,6 @@
-"""Batch and layer norm: mean 0 and variance 1 of what they are for, blind to shift and scale, and no row sees too much."""
+"""Batch and layer norm: mean 0 and variance 1 of what they are for, blind to shift and scale, and no row sees
+too much.
+"""
 
 import numpy as np
 import pytest
@@ -24,7 +26,9 @@ def normed(layer, z, p=None):
 def test_the_rules_of_norms_of_any_size(seed, kind, width, rows):
     # two rows, or two features, are h = +-1 whatever z is: eps alone has a slope there, and many digits go
     allowed = 1e-12 if (rows if kind is BatchNorm else width) > 2 else 1e-6
-    assert max(layer_errors(kind(width), np.random.default_rng(seed), width=width, rows=rows).values()) < allowed
+    assert (
+        max(layer_errors(kind(width), np.random.default_rng(seed), width=width, rows=rows).values()) < allowed
+    )
 
 
 @pytest.mark.parametrize("name", NORMS)
@@ -44,9 +48,17 @@ def test_blind_to_shift_and_scale(name):
 
 
 @few
-@given(seeds, st.sampled_from([BatchNorm, LayerNorm]), st.integers(2, 9), st.integers(2, 9), st.sampled_from("fd"))
+@given(
+    seeds,
+    st.sampled_from([BatchNorm, LayerNorm]),
+    st.integers(2, 9),
+    st.integers(2, 9),
+    st.sampled_from("fd"),
+)
 def test_of_a_constant_nothing_is_left(seed, kind, width, rows, dtype):
-    """Wherever it lies: z, and R of z, less a rounded mean would be its rounding error, divided by the root of eps."""
+    """Wherever it lies: z, and R of z, less a rounded mean would be its rounding error, divided by the root
+    of eps.
+    """
     rng, layer = np.random.default_rng(seed), kind(width)
     p = {name: rng.standard_normal(shape).astype(dtype) for name, shape in layer.shapes.items()}
     z = np.full((2, rows, width), 10 ** rng.uniform(-3, 6), dtype)
@@ -55,7 +67,9 @@ def test_of_a_constant_nothing_is_left(seed, kind, width, rows, dtype):
     Ra, _ = layer.R_forward(p, {name: 0 * array for name, array in p.items()}, tape, z)
     np.testing.assert_array_equal(Ra, 0)
     near = rng.integers(-8, 9, z.shape).astype(dtype)  # whole numbers, exact in either precision
-    np.testing.assert_allclose(layer.forward(p, near + 2.0**17)[0], layer.forward(p, near)[0], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        layer.forward(p, near + 2.0**17)[0], layer.forward(p, near)[0], rtol=0, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", NORMS)
@@ -69,8 +83,12 @@ def test_batch_norm_keeps_tasks_apart_and_layer_norm_rows():
     for task in range(2):
         np.testing.assert_array_equal(normed(BatchNorm(4), Z)[task], normed(BatchNorm(4), Z[task]))
     for row in range(5):
-        np.testing.assert_allclose(normed(LayerNorm(4), Z)[0, row:row + 1], normed(LayerNorm(4), Z[0, row:row + 1]))
-    np.testing.assert_allclose(normed(BatchNorm(4), Z.swapaxes(1, 2)[:, :, :4])[0], normed(LayerNorm(4), Z[0, :4]).T)
+        np.testing.assert_allclose(
+            normed(LayerNorm(4), Z)[0, row : row + 1], normed(LayerNorm(4), Z[0, row : row + 1])
+        )
+    np.testing.assert_allclose(
+        normed(BatchNorm(4), Z.swapaxes(1, 2)[:, :, :4])[0], normed(LayerNorm(4), Z[0, :4]).T
+    )
 
 
 def test_nothing_is_remembered():
@@ -89,7 +107,9 @@ def test_a_bias_under_batch_norm_does_nothing(name):
 
 
 def test_one_row_is_too_few_for_batch_norm():
-    with pytest.raises(ValueError, match=r"^batch norm got a single row of a task, expected two or more: give more"):
+    with pytest.raises(
+        ValueError, match=r"^batch norm got a single row of a task, expected two or more: give more"
+    ):
         normed(BatchNorm(4), Z[:, :1])
     model = MLP([2, 3, 1], norm="batch")
     theta = model.init(np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""A layer of a user's own, four rules, in a network that passes the battery as it is: each row divided by its length.
+"""A layer of a user's own, four rules, in a network that passes the battery: each row divided by its length.
 
 Nothing in the package knows of it.
 """
@@ -12,8 +12,9 @@ from tinymaml import meta_gradient
 from tinymaml.check import Derivation, ModelRejected, WrongAnswer, check_model
 from tinymaml.check.layer_checks import layer_errors
 from tinymaml.check.problem import random_batch
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.losses import Loss
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
@@ -56,25 +57,31 @@ total = lambda array: array.sum(-1, keepdims=True)
 
 NETWORKS = {
     "regression": Network([Affine(2, 4, 1), Length(4), Elementwise("softplus", 1), Affine(4, 1, 2)]),
-    "classification": Network([Affine(3, 4, 1), Elementwise("relu", 1), Affine(4, 3, 2), Length(3)], "cross_entropy"),
+    "classification": Network(
+        [Affine(3, 4, 1), Elementwise("relu", 1), Affine(4, 3, 2), Length(3)], "cross_entropy"
+    ),
 }
 
 
 def test_each_rule_is_the_derivative_of_another():
     for seed in range(5):
-        assert max(layer_errors(Length(3), np.random.default_rng(seed), width=3, lowest=False).values()) < 1e-12
+        assert (
+            max(layer_errors(Length(3), np.random.default_rng(seed), width=3, lowest=False).values()) < 1e-12
+        )
 
 
 def test_the_network_passes_the_battery():
     for seed in range(3):
         check_model(NETWORKS["regression"], np.random.default_rng(seed))
     network, rng = NETWORKS["classification"], np.random.default_rng(0)
-    theta = network.init(rng).map(lambda array: array + 0.5)  # a row of zeros, all units off, has no direction
+    # a row of zeros, all units off, has no direction
+    theta = network.init(rng).map(lambda array: array + 0.5)
     check_model(network, rng, theta=theta)
 
 
 WRONG = {  # each as if r were held still
-    "R_forward": (lambda self, p, v, tape, Rz: (v["k"] * tape[0] + p["k"] * Rz / tape[1], (Rz / tape[1], 0 * tape[1])),
+    "R_forward": (lambda self, p, v, tape, Rz: (v["k"] * tape[0] + p["k"] * Rz / tape[1],
+                                                (Rz / tape[1], 0 * tape[1])),
                   "hvp", "R_forward is not the derivative of forward in layer 2, Length"),
     "backward": (lambda self, p, tape, D: (p["k"] * D / tape[1], {"k": (D * tape[0]).sum(-2, keepdims=True)}),
                  "gradient", "backward is not the transposed derivative of forward in layer 2, Length"),
@@ -84,7 +91,9 @@ WRONG = {  # each as if r were held still
 
 
 @pytest.mark.parametrize("rule", WRONG)
-def test_of_a_wrong_layer_it_is_said_which_rule_is_not_the_derivative_of_which_and_nothing_else(rule, monkeypatch):
+def test_of_a_wrong_layer_it_is_said_which_rule_is_not_the_derivative_of_which_and_nothing_else(
+    rule, monkeypatch
+):
     wrong, check, told = WRONG[rule]
     monkeypatch.setattr(Length, rule, wrong)
     with pytest.raises(ModelRejected) as caught:
@@ -99,11 +108,15 @@ def test_a_wrong_layer_in_a_chain_or_in_a_cell_is_found_in_its_place(monkeypatch
     cell = Chain([Affine(1 + 3, 3, "h"), Length(3), Elementwise("tanh", "h")])
     inner = Chain([Affine(2, 3, 1), Chain([Length(3), Elementwise("tanh", 1)])])
     for network, place in (
-        (Network([inner, Affine(3, 1, 2)]), "1.2.1"), (Network([Recurrent(cell, 2), Affine(3, 1, 2), Flatten(2, 1)]), "1.2"),
+        (Network([inner, Affine(3, 1, 2)]), "1.2.1"),
+        (Network([Recurrent(cell, 2), Affine(3, 1, 2), Flatten(2, 1)]), "1.2"),
     ):  # fmt: skip
         with pytest.raises(ModelRejected) as caught:
             check_model(network, np.random.default_rng(0))
-        assert f"; R_backward is not the derivative of backward in layer {place}, Length\n" in caught.value.failures["hvp"]
+        assert (
+            f"; R_backward is not the derivative of backward in layer {place}, Length\n"
+            in caught.value.failures["hvp"]
+        )
 
 
 def test_a_layer_that_complex_numbers_do_not_pass_is_not_blamed_for_another(monkeypatch):
@@ -116,7 +129,7 @@ def test_a_layer_that_complex_numbers_do_not_pass_is_not_blamed_for_another(monk
     network = Network([Affine(2, 4, 1), Magnitude(), Length(4), Affine(4, 1, 2)])
     assert "checked by differences" in check_model(network, np.random.default_rng(0))
     monkeypatch.setattr(Length, "R_backward", WRONG["R_backward"][0])
-    with pytest.raises(ModelRejected, match=r"hvp is .* not the derivative of the gradient") as caught:
+    with pytest.raises(ModelRejected, match="hvp is not the derivative of the gradient") as caught:
         check_model(network, np.random.default_rng(0))
     assert "in layer" not in str(caught.value)
 
@@ -125,7 +138,10 @@ def test_a_wrong_formula_of_a_loss_is_found():
     value, gradient = lambda z, y: ((z - y) ** 4).sum(-1), lambda z, y: 4 * (z - y) ** 3
     loss = Loss("fourth", value, gradient, lambda z, y, r: 3 * (z - y) ** 2 * r)
     with pytest.raises(ModelRejected) as caught:
-        check_model(Network([Affine(2, 3, 1), Elementwise("tanh", 1), Affine(3, 1, 2)], loss), np.random.default_rng(0))
+        check_model(
+            Network([Affine(2, 3, 1), Elementwise("tanh", 1), Affine(3, 1, 2)], loss),
+            np.random.default_rng(0),
+        )
     assert "; hvp is not the derivative of gradient in the loss fourth\n" in caught.value.failures["hvp"]
 
 

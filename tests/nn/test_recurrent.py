@@ -1,4 +1,6 @@
-"""A recurrence is its cell, step by step: against one unrolled by hand, and against a chain in which the cell stands often."""
+"""A recurrence is its cell, step by step: against one unrolled by hand, and against a chain in which the cell
+stands often.
+"""
 
 import pickle
 
@@ -10,8 +12,9 @@ from strategies import activations, few, seeds
 
 from tinymaml.check import check_model, relative_error
 from tinymaml.check.layer_checks import layer_errors
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 
@@ -113,7 +116,10 @@ def test_a_cell_of_two_affine_layers():
 
 def test_a_cell_of_one_layer():
     """A linear recurrence; and a layer that stands twice in the cell is one."""
-    check_model(Network([Recurrent(Affine(1 + 2, 2, "h"), 3), Affine(2, 1, "y"), Flatten(3, 1)]), np.random.default_rng(0))
+    check_model(
+        Network([Recurrent(Affine(1 + 2, 2, "h"), 3), Affine(2, 1, "y"), Flatten(3, 1)]),
+        np.random.default_rng(0),
+    )
     twice = Recurrent(Chain([same := Affine(2, 2, "a"), same, Affine(2, 1, "b")]), 2)
     assert twice.names == {"Wa": "Wa", "ba": "ba", "Wb": "Wb", "bb": "bb"}
 
@@ -121,11 +127,14 @@ def test_a_cell_of_one_layer():
 @pytest.mark.parametrize(
     ("make", "error", "sentence"),
     [
-        (lambda: Recurrent(Affine(3, 3), 2), ValueError, r"the cell has 3 inputs and 3 outputs, expected inputs \[x, h\]"),
-        (lambda: Recurrent(Chain([Elementwise("tanh")]), 2), ValueError, "the cell has None inputs and None outputs"),
+        (lambda: Recurrent(Affine(3, 3), 2), ValueError,
+         r"the cell has 3 inputs and 3 outputs, expected inputs \[x, h\]"),
+        (lambda: Recurrent(Chain([Elementwise("tanh")]), 2), ValueError,
+         "the cell has None inputs and None outputs"),
         (lambda: Recurrent(cell(1, 2), 0), ValueError, "steps is 0, expected at least 1"),
         (lambda: Recurrent(cell(1, 2), 2.5), TypeError, "steps is 2.5, expected a whole number"),
-        (lambda: Chain([Recurrent(cell(1, 2), 3), Affine(3, 1)]), ValueError, "layer 2 of the chain is .* gets rows of width 2"),
+        (lambda: Chain([Recurrent(cell(1, 2), 3), Affine(3, 1)]), ValueError,
+         "layer 2 of the chain is .* gets rows of width 2"),
     ],
 )
 def test_what_cannot_be(make, error, sentence):

@@ -127,8 +127,8 @@ def test_the_neighbour_in_pixels_is_better_than_chance_and_far_from_solving_it()
     [
         ({"size": 3}, ValueError, "size is 3, expected at least 4"),
         ({"size": 16.0}, TypeError, "size is 16.0, expected a whole number"),
-        ({"jitter": -0.1}, ValueError, "jitter is -0.1, expected a standard deviation: a finite number, zero or above"),
-        ({"shift": np.nan}, ValueError, "shift is nan, expected a standard deviation"),
+        ({"jitter": -0.1}, ValueError, "jitter is -0.1, expected at least 0"),
+        ({"shift": np.nan}, ValueError, "shift is nan, expected a finite number"),
     ],
 )
 def test_hands_that_are_none_are_refused(options, error, sentence):

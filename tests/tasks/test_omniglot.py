@@ -9,7 +9,6 @@ import warnings
 import zipfile
 import zlib
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +24,16 @@ from tinymaml.experiment.cli import main
 from tinymaml.experiment.comparison import run_comparison
 from tinymaml.experiment.options import settings_for_each
 from tinymaml.experiment.run import model
-from tinymaml.tasks import Episodes, omniglot
-from tinymaml.tasks.omniglot import Omniglot, load, rotations
+from tinymaml.tasks import Episodes, omniglot, omniglot_archive
+from tinymaml.tasks.omniglot import load, rotations, split
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """Sets of three characters with two drawings."""
+    monkeypatch.setattr(omniglot_archive, "SETS", {"images_background": 3, "images_evaluation": 3})
+    monkeypatch.setattr(omniglot_archive, "DRAWINGS", 2)
+
 
 NAMES = ("Greek/character01", "Greek/character02", "Ojibwe_(Canadian_Aboriginal_Syllabics)/character01")
 
@@ -86,32 +93,31 @@ def test_golden_pixels():
     image[90:, 90:] = 1
     golden = np.zeros((28, 28))
     golden[0, 0], golden[:, 4], golden[:, 5], golden[24:, 24:] = 18, 51, 17, 255
-    np.testing.assert_array_equal(omniglot.shrink(image), golden)
+    np.testing.assert_array_equal(omniglot_archive.shrink(image), golden)
 
 
 @quick
 @given(seed=seeds, ink=st.floats(0, 1))
 def test_each_pixel_is_the_mean_of_the_area_it_covers(seed, ink):
     image = np.random.default_rng(seed).random((105, 105)) < ink
-    np.testing.assert_array_equal(omniglot.shrink(image.astype(float)), shrunk(image))
+    np.testing.assert_array_equal(omniglot_archive.shrink(image.astype(float)), shrunk(image))
 
 
 def test_ink_is_one_and_paper_zero_in_the_order_of_the_names(tmp_path):
     zipped(tmp_path, files())
-    found = load(tmp_path, complete=False)
-    assert found.evaluation is None
-    assert found.background.dtype == np.uint8
-    np.testing.assert_array_equal(found.background, expected())
-    corner = found.background.reshape(3, 2, 28, 28)[:, :, :4]
+    found = load(tmp_path)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected())
+    corner = found.reshape(3, 2, 28, 28)[:, :, :4]
     assert (corner[..., :4] == 255).all() and (corner[..., 4:] == 0).all()
-    batch = Episodes(found.background, ways=3).sample(np.random.default_rng(0), tasks=2, shots=1, queries=1)
+    batch = Episodes(found, ways=3).sample(np.random.default_rng(0), tasks=2, shots=1, queries=1)
     assert batch.x_support.max() == 1 and batch.x_support.min() == 0
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB"])
 def test_the_drawings_may_have_been_saved_in_another_mode(tmp_path, mode):
     zipped(tmp_path, {path: png(paper(number), mode) for number, path in enumerate(files())})
-    np.testing.assert_array_equal(load(tmp_path, complete=False).background, expected())
+    np.testing.assert_array_equal(load(tmp_path), expected())
 
 
 def test_every_way_to_give_the_archives(tmp_path):
@@ -119,19 +125,16 @@ def test_every_way_to_give_the_archives(tmp_path):
     zipped(tmp_path / "zips", files("images_evaluation", drawings=2, first=500), "images_evaluation.zip")
     folder = unpacked(tmp_path / "folders", files() | {"images_background/.DS_Store": b"", "readme.txt": b""})
     for path in (background, str(background), folder, folder / "images_background"):
-        found = load(path, complete=False)
-        np.testing.assert_array_equal(found.background, expected())
-        assert found.evaluation is None
-    both = load(tmp_path / "zips", complete=False)
-    np.testing.assert_array_equal(both.background, expected())
-    np.testing.assert_array_equal(both.evaluation, expected(first=500))
-    np.testing.assert_array_equal(both.characters, np.concatenate([expected(), expected(first=500)]))
+        found = load(path)
+        np.testing.assert_array_equal(found, expected())
+        both = load(tmp_path / "zips")
+    np.testing.assert_array_equal(both, np.concatenate([expected(), expected(first=500)]))
 
 
 def test_extra_files_in_an_archive_are_ignored(tmp_path):
     junk = {"__MACOSX/images_background/Greek/character01/._0001_01.png": b"x", "images_background/.DS_Store": b"x"}
     zipped(tmp_path, files() | junk)
-    np.testing.assert_array_equal(load(tmp_path, complete=False).background, expected())
+    np.testing.assert_array_equal(load(tmp_path), expected())
 
 
 # -- the cache ----------------------------------------------------------------------------------------------
@@ -140,8 +143,8 @@ def test_extra_files_in_an_archive_are_ignored(tmp_path):
 @pytest.fixture
 def only_once(monkeypatch):
     """A list of the archives that were read."""
-    read, seen = omniglot._read, []
-    monkeypatch.setattr(omniglot, "_read", lambda *given: seen.append(given[0]) or read(*given))
+    read, seen = omniglot_archive._read, []
+    monkeypatch.setattr(omniglot_archive, "_read", lambda *given: seen.append(given[0]) or read(*given))
     return seen
 
 
@@ -149,25 +152,25 @@ def only_once(monkeypatch):
 def test_an_archive_is_read_once(tmp_path, only_once, make):
     make(tmp_path, files())
     for _ in range(2):
-        np.testing.assert_array_equal(load(tmp_path, complete=False).background, expected())
+        np.testing.assert_array_equal(load(tmp_path), expected())
     assert len(only_once) == 1 and (tmp_path / "images_background_28x28.npz").is_file()
 
 
 @pytest.mark.parametrize("make", [zipped, unpacked])
 def test_another_archive_under_the_same_name_is_read_anew(tmp_path, make):
     make(tmp_path, files(first=0))
-    load(tmp_path, complete=False)
+    load(tmp_path)
     make(tmp_path, files(first=100))
-    np.testing.assert_array_equal(load(tmp_path, complete=False).background, expected(first=100))
+    np.testing.assert_array_equal(load(tmp_path), expected(first=100))
 
 
 def test_the_cache_of_another_version_is_not_used(tmp_path, monkeypatch):
     zipped(tmp_path, files())
-    monkeypatch.setattr(omniglot, "FORMAT", "an older one")
-    monkeypatch.setattr(omniglot, "shrink", lambda image: np.zeros((28, 28), np.uint8))
-    assert load(tmp_path, complete=False).background.max() == 0
-    monkeypatch.undo()
-    np.testing.assert_array_equal(load(tmp_path, complete=False).background, expected())
+    with monkeypatch.context() as patch:
+        patch.setattr(omniglot_archive, "FORMAT", "an older one")
+        patch.setattr(omniglot_archive, "shrink", lambda image: np.zeros((28, 28), np.uint8))
+        assert load(tmp_path).max() == 0
+    np.testing.assert_array_equal(load(tmp_path), expected())
 
 
 def _damages(whole: bytes) -> list[bytes]:
@@ -180,12 +183,12 @@ def _damages(whole: bytes) -> list[bytes]:
 
 def test_a_damaged_cache_is_made_again(tmp_path, only_once):
     zipped(tmp_path, files())
-    load(tmp_path, complete=False)
+    load(tmp_path)
     cache = tmp_path / "images_background_28x28.npz"
     whole = cache.read_bytes()
     for times, damaged in enumerate(_damages(whole), start=2):
         cache.write_bytes(damaged)
-        np.testing.assert_array_equal(load(tmp_path, complete=False).background, expected())
+        np.testing.assert_array_equal(load(tmp_path), expected())
         assert len(only_once) == times and cache.read_bytes() == whole
 
 
@@ -193,9 +196,9 @@ def test_a_cache_that_cannot_be_written_gives_a_warning(tmp_path, monkeypatch):
     zipped(tmp_path, files())
     monkeypatch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     with pytest.warns(UserWarning, match=r"cannot be cached in .* \(Perm.*: put the data into a folder") as said:
-        found = load(tmp_path, complete=False)
+        found = load(tmp_path)
     assert Path(said[0].filename).name == Path(__file__).name  # it points at the line that called load
-    np.testing.assert_array_equal(found.background, expected())
+    np.testing.assert_array_equal(found, expected())
 
 
 def test_a_cache_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -209,21 +212,21 @@ def test_a_cache_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     zipped(tmp_path, files())
     monkeypatch.setattr(np, "savez", half(OSError("the disk is full")))
     with pytest.warns(UserWarning, match="the disk is full"):
-        load(tmp_path, complete=False)
+        load(tmp_path)
     monkeypatch.setattr(np, "savez", half(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        load(tmp_path, complete=False)
+        load(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["images_background.zip"]
 
 
 # -- archives that are wrong --------------------------------------------------------------------------------
 
 
-def refused(path: Path, error: type, sentence: str, **options) -> None:
+def refused(path: Path, error: type, sentence: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(error, match=sentence):
-            load(path, **options)
+            load(path)
     assert not list((path if path.is_dir() else path.parent).rglob("*.npz"))  # and nothing kept
 
 
@@ -253,20 +256,23 @@ def test_every_error_of_the_zip_module_names_the_archive(tmp_path, error, monkey
 @given(data=st.data())
 def test_an_archive_damaged_anywhere_is_refused_in_a_sentence(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("damaged")
-    archive = zipped(folder, files(drawings=1))
+    archive = zipped(folder, files())
     damaged = bytearray(archive.read_bytes())
     damaged[data.draw(st.integers(0, len(damaged) - 1), label="at")] ^= data.draw(st.integers(1, 255), label="by")
     archive.write_bytes(damaged)
     try:
-        found = load(folder, complete=False).background
+        found = load(folder)
     except ValueError as error:
         assert str(archive) in str(error) and ": " in str(error)
-    else:  # a byte that does not matter, or one of a name: that a drawing is missing is for complete=True to say
-        assert set(map(bytes, found[:, 0])) <= set(map(bytes, expected(drawings=1)[:, 0]))
+    else:  # a byte that does not matter, or one of a name
+        assert set(map(bytes, found.reshape(6, -1))) == set(map(bytes, expected().reshape(6, -1)))
 
 
 def test_an_archive_of_something_else(tmp_path):
-    sentence = "holds no images_background/ALPHABET/characterNN/NNNN_MM.png: get the images_background.zip of https"
+    sentence = (
+        "holds 0 drawings images_background/ALPHABET/characterNN/NNNN_MM.png of 0 characters, expected 2 of each of 3: "
+        "get the whole images_background.zip of https"
+    )
     zipped(tmp_path, {"cats/1.png": png(paper(0))})
     refused(tmp_path, ValueError, sentence)
     zipped(tmp_path, files("images_evaluation"))
@@ -275,11 +281,14 @@ def test_an_archive_of_something_else(tmp_path):
     refused(tmp_path / "unpacked", ValueError, sentence)
 
 
-def test_lost_drawings(tmp_path):
-    content = files()
-    del content["images_background/Greek/character02/0002_01.png"]
-    zipped(tmp_path, content)
-    refused(tmp_path, ValueError, "has 1 drawings of Greek/character02, expected 2 as of others", complete=False)
+@pytest.mark.parametrize("make", [zipped, unpacked])
+@pytest.mark.parametrize(("lost", "added"), [("character02/0002_01", ""), ("character02", ""), ("_02", ""), ("02_02", "01_03")])
+def test_lost_drawings(tmp_path, make, lost, added):
+    content = {path: data for path, data in files().items() if lost not in path}
+    if added:  # as many as expected, and one of another character
+        content["images_background/Greek/character01/0001_03.png"] = png(paper(7))
+    make(tmp_path, content)
+    refused(tmp_path, ValueError, rf"holds {len(content)} drawings .* of [23] characters, expected 2 of each of 3: get the whole")
 
 
 @pytest.mark.parametrize("part", [0, 1, 20, 200, -30])
@@ -287,20 +296,12 @@ def test_lost_drawings(tmp_path):
 def test_a_drawing_that_is_no_image(tmp_path, make, part):
     data = png(paper(0))[:part]
     make(tmp_path, files() | {"images_background/Greek/character02/0002_02.png": data})
-    refused(tmp_path, ValueError, "character02/0002_02.png in .* cannot be read", complete=False)
+    refused(tmp_path, ValueError, "character02/0002_02.png in .* cannot be read")
 
 
 def test_a_drawing_of_another_size(tmp_path):
     zipped(tmp_path, files() | {"images_background/Greek/character01/0001_01.png": png(np.zeros((28, 28), bool))})
-    refused(tmp_path, ValueError, r"0001_01.png in .* has shape \(28, 28\), expected \(105, 105\)", complete=False)
-
-
-def test_a_part_of_a_set_is_taken_only_when_asked_for(tmp_path):
-    zipped(tmp_path, files())
-    sentence = "has 3 characters of 2 drawings, expected 964 of 20: get the whole archive, or pass complete=False"
-    for _ in range(2):  # from the archive, and from the cache
-        with pytest.raises(ValueError, match=sentence):
-            load(tmp_path)
+    refused(tmp_path, ValueError, r"0001_01.png in .* cannot be read \(its size is \(28, 28\), expected \(105, 105\)\)")
 
 
 def test_an_alphabet_may_be_a_link(tmp_path):
@@ -310,31 +311,28 @@ def test_an_alphabet_may_be_a_link(tmp_path):
     for alphabet in (tmp_path / "elsewhere" / "images_background").iterdir():
         (place / alphabet.name).symlink_to(alphabet, target_is_directory=True)
     (place / "itself").symlink_to(place, target_is_directory=True)
-    np.testing.assert_array_equal(load(tmp_path / "data", complete=False).background, expected())
+    np.testing.assert_array_equal(load(tmp_path / "data"), expected())
 
 
 # -- splits and rotations -----------------------------------------------------------------------------------
 
 
-def numbered(count: int, first: int = 0) -> np.ndarray:
-    return np.broadcast_to(np.arange(first, first + count, dtype=np.float32)[:, None, None], (count, 2, 4))
+def numbered(count: int) -> np.ndarray:
+    return np.broadcast_to(np.arange(count, dtype=np.float32)[:, None, None], (count, 2, 4))
 
 
 @pytest.mark.parametrize(
     ("found", "options", "train"),
     [
-        (Omniglot(numbered(964), numbered(659, 964)), {}, 1200),
-        (Omniglot(numbered(964), None), {}, 713),
-        (Omniglot(None, numbered(659)), {}, 487),
-        (Omniglot(numbered(964), None), {"train": 900}, 900),
+        (numbered(1623), {}, 1200), (numbered(964), {}, 713), (numbered(659), {}, 487), (numbered(964), {"train": 900}, 900),
     ],
 )
 def test_the_split_of_the_paper(found, options, train):
-    left, right = found.split(np.random.default_rng(0), **options)
-    again, _ = found.split(np.random.default_rng(0), **options)
-    other, _ = found.split(np.random.default_rng(1), **options)
+    left, right = split(np.random.default_rng(0), found, **options)
+    again, _ = split(np.random.default_rng(0), found, **options)
+    other, _ = split(np.random.default_rng(1), found, **options)
     assert len(left) == train
-    assert sorted([*left[:, 0, 0], *right[:, 0, 0]]) == list(range(len(found.characters)))
+    assert sorted([*left[:, 0, 0], *right[:, 0, 0]]) == list(range(len(found)))
     np.testing.assert_array_equal(left, again)
     assert not np.array_equal(left, other)
 
@@ -354,7 +352,7 @@ def test_rotations_are_further_classes():
 
 def test_every_method_is_compared_on_the_loaded_images(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (12, 20, 784), dtype=np.uint8)
-    monkeypatch.setattr(omniglot, "load", lambda folder: Omniglot(images, None) if folder == str(tmp_path) else None)
+    monkeypatch.setattr(omniglot, "load", lambda folder: images if folder == str(tmp_path) else None)
     few = replace(omniglot.FAMILY, test_tasks=3, test_queries=2)
     monkeypatch.setattr(tasks, "FAMILIES", (few,))
     runs = settings_for_each("omniglot", data=str(tmp_path), classes=6, iterations=2, hidden=(5,), tasks=2)
@@ -377,7 +375,8 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_on_the_command_line(tmp
         savez(out, **arrays)
 
     monkeypatch.setattr(np, "savez", refuse)
-    monkeypatch.setattr(omniglot, "SETS", {"images_background": 9})
+    monkeypatch.setattr(omniglot_archive, "SETS", {"images_background": 9})
+    monkeypatch.setattr(omniglot_archive, "DRAWINGS", 20)
     small = "--classes 5 --ways 2 --width 2 --tasks 2 --iterations 1 --quiet".split()
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -400,7 +399,7 @@ FEW = ["--classes", "2", "--ways", "2", "--width", "4", "--tasks", "2", "--quiet
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A run of two iterations on "archives", named so from tmp_path, the working directory."""
-    monkeypatch.setattr(omniglot, "load", partial(load, complete=False))
+    monkeypatch.setattr(omniglot_archive, "DRAWINGS", 20)
     monkeypatch.chdir(tmp_path)
     zipped(tmp_path / "archives", files(drawings=20))
     assert main(["train", "--family", "omniglot", "--data", "archives", *FEW, "--iterations", "2", "--out", "run"]) == 0

@@ -73,9 +73,9 @@ def test_float32_rounds_the_same_examples():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"between": -1.0}, "between is -1.0, expected a standard deviation: a finite number, zero or above"),
-        ({"within": np.nan}, "within is nan, expected a standard deviation"),
-        ({"nuisance": np.inf}, "nuisance is inf, expected a standard deviation"),
+        ({"between": -1.0}, "between is -1, expected at least 0: try 0.1"),
+        ({"within": np.nan}, "within is nan, expected a finite number"),
+        ({"nuisance": np.inf}, "nuisance is inf, expected a finite number"),
         ({"seed": -1}, "seed is -1, expected at least 0"),
     ],
 )

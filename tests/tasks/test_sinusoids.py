@@ -71,7 +71,7 @@ def test_counts_are_whole_numbers():
 @pytest.mark.parametrize("ranges", [{"amplitude": (5, 1)}, {"phase": (0, np.nan)}, {"x": (2.0, 2.0)}])
 def test_ranges_that_make_no_sense_are_refused(ranges):
     with pytest.raises(ValueError, match=next(iter(ranges))):
-        Sinusoids(**ranges)
+        Sinusoids(**ranges).sample(np.random.default_rng(0))
 
 
 def test_a_batch_refuses_parts_that_do_not_belong_together():

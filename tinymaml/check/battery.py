@@ -3,7 +3,8 @@
     check_model(model, rng)                     # a network of layers: random data are generated
     check_model(model, rng, batch=batch)        # any model with `init` and `at`, on your own tasks
 
-Every check runs on cases of growing size and stops at the smallest one that fails; every failure is reported.
+Every check runs on cases of growing size and stops at the smallest one that fails. Every failure is reported; checks that
+rely on a failed one are not made, and none is made where names or shapes are wrong.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.check.case import Case, Off, is_rounding
 from tinymaml.check.compare import Line, close
 from tinymaml.check.derivatives import adaptive_difference, complex_step, on_a_kink
-from tinymaml.check.model_checks import CHECKS, OF_META_LOSS, Case, Off, is_rounding
+from tinymaml.check.model_checks import CHECKS, OF_META_LOSS, RELY_ON, STRUCTURE
 from tinymaml.check.problem import random_batch
 from tinymaml.maml import adapt
 from tinymaml.nn.network import Network
@@ -72,21 +74,24 @@ def check_model(
         raise TypeError(f"a {type(model).__name__} has no init(rng): pass theta=Parameters(...)")
     results, note = run_checks(model, rng, theta=theta, batch=batch, inner_lr=inner_lr)
     failures = {name: result.failure for name, result in results.items() if result.failure}
-    lines = [f"{name:<24}{'wrong' if name in failures else 'right'}" for name in results]
+    verdict = lambda name: "wrong" if name in failures else "right" if name in results else "not checked"
+    lines = [f"{name:<24}{verdict(name)}" for name in (CHECKS if failures else results)]
     title = getattr(model, "title", type(model).__name__)
     report = "\n".join([f"check_model: {title}", *lines, *([f"note: {note}"] if note else [])])
     if failures:
-        alike = {message: [name for name in failures if failures[name] == message] for message in failures.values()}
-        others = lambda names: f", and {len(names) - 1} others" * (len(names) > 1)
-        details = "".join(f"\n\n{names[0]}{others(names)}: {message}" for message, names in alike.items())  # each message once
-        raise ModelRejected(f"{len(failures)} of {len(results)} checks failed\n{report}{details}", failures)
+        details = ""
+        for message in dict.fromkeys(failures.values()):  # each message once
+            name, *others = [name for name in failures if failures[name] == message]
+            others = f", and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
+            details += f"\n\n{name}{others}: {message}"
+        raise ModelRejected(f"{len(failures)} of {len(CHECKS)} checks failed\n{report}{details}", failures)
     print(report)
     return Line(report)
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The largest error of one check over all cases, and the message of its failure, "" if it passed."""
+    """The largest error of one check over all cases, and the message of its failure ("" for none)."""
 
     error: float
     failure: str = ""
@@ -101,28 +106,33 @@ def run_checks(
     inner_lr: float = 0.05,
     tolerance: float = 1e-9,
 ) -> tuple[dict[str, CheckResult], str]:
-    """{name: result} of all checks, and a note on the use of differences, a point near a kink or a smaller rate."""
+    """{name: result} of the checks that were made, and a note on differences, a point near a kink or a smaller rate."""
     validate.generator(rng)
     validate.rate("inner_lr", inner_lr)
     if theta is not None:
         validate.parameters("theta", theta)
-    cases = [replace(case, tolerance=tolerance) for case in _cases(model, rng, theta, batch, inner_lr)]
+    cases = list(_cases(model, rng, theta, batch, inner_lr, tolerance))
+    results = {STRUCTURE: _run(CHECKS[STRUCTURE], cases)}
+    if results[STRUCTURE].failure:
+        return results, ""
     notes = []
     if any(_on_a_kink(case) for case in cases):
         nearby = lambda array: array + 0.01 * rng.standard_normal(array.shape)
         cases, notes = [replace(case, theta=case.theta.map(nearby)) for case in cases], [KINK]
     cases = [_with_stable_rate(case) for case in cases]
-    if any(case.inner_lr != inner_lr for case in cases):
-        slowest = min(case.inner_lr for case in cases)
+    slowest = min(case.inner_lr for case in cases)
+    if slowest != inner_lr:
         notes.append(f"the inner loop diverges at inner_lr {inner_lr}: it was checked at {slowest:.1g}.")
-    if isinstance(model, SampledPolicy):
-        cases, notes = [replace(case, tolerance=max(tolerance, 1e-7)) for case in cases], [*notes, ESTIMATE]
+    sampled = isinstance(model, SampledPolicy)
+    if sampled:
+        cases, note = [replace(case, tolerance=max(tolerance, 1e-7)) for case in cases], ESTIMATE
     else:
         cases, note = _choose_derivative(cases)
-        notes += [note] * bool(note)
-    skipped = OF_META_LOSS if isinstance(model, SampledPolicy) else ()
-    results = {name: _run(check, cases) for name, check in CHECKS.items() if name not in skipped}
-    return results, " ".join(notes)
+    for name, check in CHECKS.items():
+        relies_on_wrong = any(other in results and results[other].failure for other in RELY_ON.get(name, ()))
+        if name not in results and not relies_on_wrong and not (sampled and name in OF_META_LOSS):
+            results[name] = _run(check, cases)
+    return results, " ".join([*notes, note]).strip()
 
 
 def _run(check: Callable[[Case], float], cases: list[Case]) -> CheckResult:
@@ -135,7 +145,7 @@ def _run(check: Callable[[Case], float], cases: list[Case]) -> CheckResult:
             if isinstance(wrong, Off) and is_rounding(wrong, check, case):
                 errors.append(min(wrong.tolerance, case.tolerance))
                 continue
-            message = str(wrong) if isinstance(wrong, AssertionError) else f"{type(wrong).__name__}: {wrong}"
+            message = str(wrong) if isinstance(wrong, AssertionError) else f"the model stops with {type(wrong).__name__}: {wrong}"
             if isinstance(wrong, AttributeError) and wrong.name in ("loss", "gradient", "hvp"):
                 message = f"{type(wrong.obj).__name__}, the result of at(theta, x, y), has no {wrong.name}: give it one"
             return CheckResult(np.inf, f"{message}\nsmallest example: {case}")
@@ -143,20 +153,20 @@ def _run(check: Callable[[Case], float], cases: list[Case]) -> CheckResult:
 
 
 def _cases(
-    model: Any, rng: np.random.Generator, theta: Parameters | None, batch: TaskBatch | None, inner_lr: float
+    model: Any, rng: np.random.Generator, theta: Parameters | None, batch: TaskBatch | None, inner_lr: float, tolerance: float
 ) -> Iterator[Case]:
     """Cases of growing size; each has a new random theta unless the caller passes one."""
     batch = random_batch(model, rng, tasks=3, shots=4, queries=4) if batch is None else batch
-    cuts = []
+    normal = lambda array: rng.standard_normal(array.shape)
     for tasks, n in SIZES:
         n = max(n, getattr(model, "min_examples", 1))
-        small = TaskBatch(*(getattr(batch, name)[:tasks, :n] for name in ("x_support", "y_support", "x_query", "y_query")))
-        if small.x_support.shape not in cuts:
-            cuts.append(small.x_support.shape)
-            normal = lambda array: rng.standard_normal(array.shape)
-            nearby = lambda array: array + 0.1 * rng.standard_normal(array.shape)
-            here = model.init(rng).map(nearby) if theta is None else theta
-            yield Case(model, here, here.map(normal), here.map(normal), small, inner_lr, complex_step, 1e-9)
+        here = theta
+        if theta is None:
+            here = model.init(rng)
+            validate.parameters("init(rng)", here)
+            here = here.map(lambda array: array + 0.1 * normal(array))
+        small = batch.map(lambda array, tasks=tasks, n=n: array[:tasks, :n])
+        yield Case(model, here, here.map(normal), here.map(normal), small, inner_lr, tolerance)
 
 
 def _on_a_kink(case: Case) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -78,9 +79,11 @@ def compare(
             f"about {-np.log10(error):.0f} digits are right and the others are lost: "
             "by a rounded number, by float32 on the way, or by a difference quotient"
         )
-    worst = f"its relative error is {error:.1e}, where {tolerance:.0e} would pass{_worst(mine, reference)}"
+    if not found:
+        where = wrong_arrays(mine, reference, tolerance)
+        where = f"its relative error is {error:.1e}, where {tolerance:.0e} would pass{where and f'; {where}'}"
     line += f"wrong (beyond {tolerance:.0e})"
-    raise WrongAnswer(f"{name} is wrong: {found or worst}", name=name, error=error, diagnosis=found, line=line)
+    raise WrongAnswer(f"{name} is wrong: {found or where}", name=name, error=error, diagnosis=found, line=line)
 
 
 def relative_error(mine: object, reference: object, *, floor: float = FLOOR) -> float:
@@ -129,9 +132,6 @@ def _numeric(value: object) -> bool:
         return False
 
 
-# -- another shape ------------------------------------------------------------------------------------------------
-
-
 def mismatch(mine: object, reference: object) -> str:
     """A sentence that says why the answer cannot be compared with the reference entry by entry; "" if it can."""
     if isinstance(reference, Parameters):
@@ -175,9 +175,6 @@ def _shape_hint(mine: np.ndarray, reference: object) -> str:
     return ""
 
 
-# -- which mistake is it? -----------------------------------------------------------------------------------------
-
-
 def diagnose(mine: object, reference: object, *groups: Iterable[tuple[str, object]], tolerance: float) -> str:
     """The sentences of those candidates (sentence, wrong answer) whose wrong answer equals `mine`; "" if there are none.
 
@@ -204,34 +201,18 @@ def _wrong_sign_or_transpose(reference: object) -> Iterator[tuple[str, object]]:
 
 
 def _scaled(mine: object, reference: object) -> Iterator[tuple[str, object]]:
-    factor = constant_factor(mine, reference)
-    if factor and _simple(factor):
-        yield f"every number is {factor:.6g} times the right one", factor * reference
-    if factor and np.size(reference) > 1:
-        length = float(np.linalg.norm(flatten(reference)))
-        yield "it is scaled to length one: the length is part of the answer", 1 / length * reference
-
-
-def constant_factor(mine: object, reference: object) -> float:
-    """The factor f, not near 1, for which mine = f * reference up to rounding; 0 if there is none."""
+    """The reference times the factor mine / reference, if that is a simple fraction: another can be a coincidence."""
     a, b = flatten(mine), flatten(reference)
     if a.shape != b.shape or not (np.isrealobj(a) and np.isrealobj(b)) or not b @ b > 0:
-        return 0.0
+        return
     factor = float(a @ b / (b @ b))
-    near_one = abs(factor - 1) < 1e-4  # then digits are lost
-    return factor if abs(factor) > 1e-6 and not near_one and relative_error(a, factor * b) < 1e-6 else 0.0
+    simple = lambda f: abs(Fraction(f).limit_denominator(10) / f - 1) < 1e-6
+    if 1e-4 < abs(factor) < 1e4 and (simple(factor) or simple(1 / factor)):
+        yield f"every number is {factor:.6g} times the right one", factor * reference
 
 
-def _simple(factor: float) -> bool:
-    """Whether a factor is n, 1/n or p/q with q up to 10; other factors can be a coincidence."""
-    whole = lambda number: 0.5 < abs(number) < 1e4 and abs(number - round(number)) < 1e-6 * abs(number)
-    return whole(1 / factor) or any(whole(q * factor) for q in range(1, 11))
-
-
-def _worst(mine: object, reference: object) -> str:
-    """A clause that names the array with the largest error; "" for a single array."""
+def wrong_arrays(mine: object, reference: object, tolerance: float) -> str:
+    """A clause that names the arrays beyond the tolerance; "" for a single array."""
     if not isinstance(reference, Parameters) or len(reference) < 2:
         return ""
-    errors = {name: relative_error(mine[name], reference[name]) for name in reference}
-    name = max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
-    return f"; the largest error is in {name}, {errors[name]:.1e}"
+    return f"wrong in {', '.join(name for name in reference if not close(mine[name], reference[name], tolerance))}"

@@ -22,33 +22,29 @@ from tinymaml.check import mistakes
 from tinymaml.check.compare import FLOOR, TOLERANCE, Line, compare, diagnose, relative_error, tolerance_for
 from tinymaml.check.derivatives import adaptive_difference, complex_step, complex_step_gradient
 from tinymaml.check.layer_checks import wrong_rules
-from tinymaml.check.meta_derivation import MetaDerivation
 from tinymaml.check.references import certified_gradient, certified_hvp
-from tinymaml.maml import Rates
 from tinymaml.nn.layers import Elementwise, parameter_names
-from tinymaml.nn.network import Network, gradient_symbol
+from tinymaml.nn.network import Network
+from tinymaml.nn.surface import gradient_symbol
 from tinymaml.parameters import Parameters
-from tinymaml.tasks import TaskBatch
 
 
 class Derivation:
-    """The quantities of eqs. 1-8 and 12 for one network and one task, x (n, d_0) and y (n, d_L), by name.
+    """The quantities of eqs. 1-8 for one network and one task, x (n, d_0) and y (n, d_L), by name.
 
     loss, z[l], a[l]                            forward, eq. 1; outputs of other layers have their symbols
     D[l], da[l], dW[l], db[l], gradient         dL/dz_l, dL/da_l, dL/dW_l, dL/db_l, eqs. 2-4
     Rz[l], Ra[l]                                derivatives along v, eq. 5
     RD[l], Rda[l], RdW[l], Rdb[l], hvp          eqs. 6-8
-    u[0]..u[K]                                  eq. 12; needs `query=(xq, yq)`, `inner_lr` and `steps` = K
 
-    `gradient`, `hvp` and `u[k]` are `Parameters`. References are computed in float64, exact up to rounding for eqs. 1-5, with
-    a relative error of at most 1e-10 for eqs. 6-8 and 12, where one of the two derivatives is an 8-point difference.
-    ValueError for a task axis and for an unknown name.
+    `gradient` and `hvp` are `Parameters`. References are computed in float64, exact up to rounding for eqs. 1-5, with a
+    relative error of at most 1e-10 for eqs. 6-8, where one of the two derivatives is an 8-point difference. ValueError for a
+    task axis and for an unknown name. `MetaDerivation` has the quantities of eqs. 11-13.
     """
 
     def __init__(
-        self, model: Network, theta: Parameters, x: np.ndarray, y: np.ndarray, *, v: Parameters | None = None,
-        query: tuple[np.ndarray, np.ndarray] | None = None, inner_lr: Rates | None = None, steps: int = 1,
-    ):  # fmt: skip
+        self, model: Network, theta: Parameters, x: np.ndarray, y: np.ndarray, *, v: Parameters | None = None
+    ):
         if not isinstance(model, Network):
             raise TypeError(f"model is {validate.brief(model)}, expected a Network: make it with MLP, or of layers")
         here = model.at(theta, x, y)  # it checks the shapes
@@ -56,38 +52,24 @@ class Derivation:
             here.hvp(v)
         if np.ndim(x) != 2:
             raise ValueError(f"x has shape {x.shape}, expected (n, {model.inputs}): a derivation is for one task, take x[0]")
-        if query is not None and inner_lr is None:
-            raise ValueError("inner_lr is missing: u[k] is the gradient through inner steps of a certain size")
-        if query is not None and not (isinstance(query, tuple | list) and len(query) == 2):
-            raise TypeError(f"query is {validate.brief(query)}, expected (xq, yq): pass the two arrays")
         double = lambda value: None if value is None else value.astype(np.float64)
         self.model, self.theta, self.x, self.y, self.v = model, *map(double, (theta, x, y, v))
         self._known: dict[str, Any] = {}
-        self._meta = None
-        if query is not None:
-            xq, yq = (double(validate.floats(name, array)) for name, array in zip(("xq", "yq"), query, strict=True))
-            batch = TaskBatch(self.x[None], self.y[None], xq[None], yq[None])
-            self._meta = MetaDerivation(model, self.theta, batch, inner_lr=inner_lr, steps=steps)
 
     @cached_property
     def names(self) -> list[str]:
         """The names of all quantities."""
         of_layers = [*self._outputs, *self._output_gradients, *self._parameters]
         along = ["hvp", *(f"R{name}" for name in of_layers)] if self.v else []
-        return ["loss", "gradient", *of_layers, *along, *self._through_steps]
-
-    @cached_property
-    def _through_steps(self) -> list[str]:
-        return [f"u[{k}]" for k in range(self._meta.steps + 1)] if self._meta else []
+        return ["loss", "gradient", *of_layers, *along]
 
     def reference(self, name: str) -> Any:
         """The reference value of one quantity: an array, or `Parameters`."""
         if validate.text("name", name) not in self.names:
             needs = "" if self.v else "; R-quantities need a direction, v=..."
-            needs += "" if self._meta else "; u[k] needs query=(xq, yq) and inner_lr=..."
             raise ValueError(f"there is no quantity {name!r}: choose one of {', '.join(self.names)}{needs}")
         if name not in self._known:
-            self._known[name] = self._meta.reference(name).task(0) if name in self._through_steps else self._at(name, self.theta)
+            self._known[name] = self._at(name, self.theta)
         return self._known[name]
 
     def check(self, name: str, mine: Any, *, tolerance: float | None = None) -> Line:
@@ -99,7 +81,7 @@ class Derivation:
         if tolerance is not None:
             validate.tolerance("tolerance", tolerance)
         output_R = name[0] == "R" and name[1:] in self._outputs
-        second = name == "hvp" or name in self._through_steps or (name[0] == "R" and not output_R)
+        second = name == "hvp" or (name[0] == "R" and not output_R)
         tolerance = tolerance_for(mine, tolerance or (1e-8 if second else TOLERANCE))
         diagnosis = lambda closeness: self._diagnosis(name, mine, closeness)
         of_theta = name.removeprefix("R") in self._parameters  # one array may be zero, as for a bias before a norm
@@ -107,16 +89,13 @@ class Derivation:
         return compare(name, mine, reference, tolerance=tolerance, floor=FLOOR * max(1, size), diagnosis=diagnosis)
 
     def _diagnosis(self, name: str, mine: Any, closeness: float) -> str:
-        if name in self._through_steps:
-            return self._meta.diagnosis(name, mine, closeness, one_task=True)
         problem = (self.model, self.theta, self.x, self.y, self.v)
         kinked = any(isinstance(layer, FrozenRelu) and layer.kink for layer in self._layers)
         if kinked and name != "loss" and name not in self._outputs:
             return "a pre-activation of relu is 0, where it has no derivative (taken as 0 here): change x or the biases"
         if relative_error(mistakes.quantity(name, *problem), self.reference(name)) > closeness:  # the network itself is wrong
             return "; ".join(wrong_rules(*problem[:4]))
-        names = [other for other in self.names if other != name and other not in self._through_steps]
-        others = ((f"this is {other}, not {name}", self.reference(other)) for other in names)
+        others = ((f"this is {other}, not {name}", self.reference(other)) for other in self.names if other != name)
         one, two = mistakes.one_mistake(name, *problem), mistakes.two_mistakes(name, *problem)
         return diagnose(mine, self.reference(name), one, others, two, tolerance=closeness)
 

@@ -62,29 +62,26 @@ def central_difference(f: Callable[[Point], Value], point: Point, v: Point, *, h
 
 
 def adaptive_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Value:
-    """`central_difference` of 8 points at its `adaptive_step`: a relative error of 1e-10 or better, also near kinks."""
+    """`central_difference` of 8 points at an adaptive step: a relative error of 1e-10 or better, also near kinks.
+
+    The step is the one of 2^-5, 2^-6, ... at which halving it changes the result least. Within one linear region of a ReLU
+    network f is a polynomial and the difference is exact; the distance to the next kink is not known in advance. The search
+    stops when the change is only rounding.
+    """
     validate.function("f", f)
     _check_form("v", v)
-    difference = lambda h: central_difference(f, point, v, h=h / _length(v), points=8)
-    return difference(adaptive_step(difference))
-
-
-def adaptive_step(difference: Callable[[float], Value], largest: float = 2.0**-5) -> float:
-    """The step h = largest, largest/2, ... at which halving h changes `difference(h)` least.
-
-    Within one linear region of a ReLU network f is a polynomial and an 8-point difference is exact. The distance to the
-    next kink is not known in advance, so the step is searched for. The search stops when the change is only rounding.
-    """
-    h, before = largest, flatten(difference(largest))
-    best, least = h, np.inf
+    h, length = 2.0**-5, _length(v)
+    best = before = central_difference(f, point, v, h=h / length, points=8)
+    least = np.inf
     for _ in range(24):
-        after = flatten(difference(h / 2))
-        change, size = np.linalg.norm(after - before), np.linalg.norm(after)
+        h = h / 2
+        after = central_difference(f, point, v, h=h / length, points=8)
+        change, size = np.linalg.norm(flatten(after) - flatten(before)), np.linalg.norm(flatten(after))
         if change < least:
-            best, least = h, change
+            best, least = before, change
         if change <= 1e-12 * size or 4 * least < change <= 1e-8 * size:  # only rounding is left, and it grows
             break
-        h, before = h / 2, after
+        before = after
     return best
 
 
@@ -111,17 +108,17 @@ def gradient_by_entries(f: Callable[[Point], float], point: Point, *, derivative
     return _with_form(np.array(entries).reshape(len(unit)), point)
 
 
-def complex_step_gradient(f: Callable[[Point], np.ndarray], point: Point, *, h: float = STEP) -> Point:
+def complex_step_gradient(f: Callable[[Point], np.ndarray], point: Point) -> Point:
     """The gradient of a scalar function by complex step, all entries in one call.
 
     f gets P copies of `point` along a new leading axis, one for each of its P entries, and returns P values, (P,).
     """
     validate.function("f", f)
-    validate.rate("h", h, STEP)
     if not isinstance(point, Parameters):
         validate.floats("point", point)
-    copies = _shifted(tile(point), 1j * h, basis(point))
-    return _with_form(_imaginary_part(f(copies), h), point)
+    tile = lambda array: np.broadcast_to(array, (point.size, *array.shape))
+    copies = point.map(tile) if isinstance(point, Parameters) else tile(point)
+    return _with_form(complex_step(f, copies, basis(point)), point)
 
 
 def basis(point: Point) -> Point:
@@ -137,12 +134,6 @@ def basis(point: Point) -> Point:
     return Parameters({
         name: part.reshape(-1, *array.shape) for (name, array), part in zip(point.items(), columns, strict=True)
     })
-
-
-def tile(point: Point) -> Point:
-    """One copy of `point` for each of its P entries, along a new leading axis: (P, ...)."""
-    copies = lambda array: np.broadcast_to(array, (point.size, *array.shape))
-    return point.map(copies) if isinstance(point, Parameters) else copies(point)
 
 
 def _length(v: Point) -> float:

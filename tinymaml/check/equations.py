@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import Line, compare, diagnose, relative_error, tolerance_for
-from tinymaml.check.derivatives import STEP, basis
+from tinymaml.check.derivatives import basis, complex_step
 from tinymaml.check.problem import Problem
-from tinymaml.check.references import gradient_through, loss_gradient
+from tinymaml.check.references import gradient_through, loss_gradient, query_losses
 from tinymaml.maml import adapt, meta_gradient
 from tinymaml.methods.imaml import flatten_tasks, implicit_gradient, unflatten_tasks
 from tinymaml.methods.multi_step import multi_step_gradient
@@ -60,16 +60,9 @@ class Given:
         object.__setattr__(self, "rates", validate.rates("rates", rates, self.theta))
         object.__setattr__(self, "weights", validate.weights("weights", weights))
 
-    @property
-    def support(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.batch.x_support, self.batch.y_support
-
-
-# -- eq. 19: theta minus the mean of theta_K ---------------------------------------------------------------------
-
 
 def _reptile(of: Given) -> Parameters:
-    """Eq. 19 literally, with all gradients from values of the loss."""
+    """Eq. 19, theta minus the mean of theta_K, with all gradients from values of the loss."""
     x, y = all_points(of.batch)
     ends = []
     for t in range(len(of.batch)):
@@ -80,22 +73,19 @@ def _reptile(of: Given) -> Parameters:
     return of.theta - sum(ends[1:], start=ends[0]) / len(ends)
 
 
-# -- eq. 20: the derivative with respect to the rates ----------------------------------------------------------------
-
-
 def _rates(of: Given) -> Parameters:
-    def query_losses(rates: Parameters, batch: TaskBatch) -> np.ndarray:
+    """Eq. 20, the derivative of the query loss with respect to the rates."""
+
+    def losses(rates: Parameters, batch: TaskBatch) -> np.ndarray:
         thetas = of.theta.map(lambda array: np.broadcast_to(array, (len(batch), *array.shape)))
-        theta_K = adapt(of.model, thetas, batch.x_support, batch.y_support, inner_lr=rates, steps=of.steps)
-        return of.model.at(theta_K, batch.x_query, batch.y_query).loss
+        return query_losses(of.model, thetas, batch, rates, of.steps)
 
-    return gradient_through(query_losses, of.rates, of.batch)
-
-
-# -- eq. 21: the query loss after every step ------------------------------------------------------------------------
+    return gradient_through(losses, of.rates, of.batch)
 
 
 def _multi_step(of: Given) -> Parameters:
+    """Eq. 21, the derivative of the weighted query losses after every step."""
+
     def weighted(thetas: Parameters, batch: TaskBatch) -> np.ndarray:
         total = 0
         for w in of.weights:
@@ -106,18 +96,21 @@ def _multi_step(of: Given) -> Parameters:
     return gradient_through(weighted, of.theta, of.batch)
 
 
-# -- eq. 22: through theta*, the minimum where the inner loop ends -----------------------------------------------------
-
-
-def _slope(of: Given, star: Parameters, theta: Parameters, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _slope(of: Given, star: Parameters, theta: Parameters, batch: TaskBatch) -> np.ndarray:
     """The gradient of L_S + lambda/2 |. - theta|^2 at star, (T, P): zero at theta*."""
-    return flatten_tasks(of.model.at(star, x, y).gradient + of.strength * (star - theta))
+    surface = of.model.at(star, batch.x_support, batch.y_support)
+    return flatten_tasks(surface.gradient + of.strength * (star - theta))
 
 
 def _hessian(of: Given, star: Parameters) -> np.ndarray:
     """The Hessian of L_S + lambda/2 |. - theta|^2, by complex step of the gradient, entry by entry: (T, P, P)."""
-    moved = (star + 1j * STEP * basis(of.theta).task(p) for p in range(of.theta.size))
-    return np.stack([_slope(of, point, of.theta, *of.support).imag / STEP for point in moved], axis=-1)
+    slope, unit = lambda star: _slope(of, star, of.theta, of.batch), basis(of.theta)
+    return np.stack([complex_step(slope, star, unit.task(p)) for p in range(of.theta.size)], axis=-1)
+
+
+def _newton(of: Given, star: Parameters, slope: np.ndarray, H: np.ndarray) -> Parameters:
+    """star - H^-1 slope, for each task."""
+    return star - unflatten_tasks(np.linalg.solve(H, slope[..., None])[..., 0], of.theta)
 
 
 def minimum(of: Given) -> tuple[Parameters, np.ndarray]:
@@ -125,21 +118,21 @@ def minimum(of: Given) -> tuple[Parameters, np.ndarray]:
 
     ValueError where this does not converge: the loop diverges, or alternates across a kink.
     """
-    star, theta = of.theta.map(lambda array: np.repeat(array[None], len(of.batch), axis=0)), of.theta
-    start = np.linalg.norm(_slope(of, star, theta, *of.support))
+    star = of.theta.map(lambda array: np.repeat(array[None], len(of.batch), axis=0))
+    start = np.linalg.norm(_slope(of, star, of.theta, of.batch))
     with np.errstate(all="ignore"):
         for _ in range(2000):
-            slope = _slope(of, star, theta, *of.support)
+            slope = _slope(of, star, of.theta, of.batch)
             if not np.linalg.norm(slope) > 1e-3 * start:
                 break
-            star = star - of.inner_lr * unflatten_tasks(slope, theta)
+            star = star - of.inner_lr * unflatten_tasks(slope, of.theta)
         for _ in range(20):
-            slope, H = _slope(of, star, theta, *of.support), _hessian(of, star)
+            slope, H = _slope(of, star, of.theta, of.batch), _hessian(of, star)
             if not np.isfinite(H).all() or not np.linalg.eigvalsh(H).min() > 0:
                 break
-            if np.linalg.norm(slope) <= 1e-13 * max(start, of.strength * np.linalg.norm(theta.flat)):
+            if np.linalg.norm(slope) <= 1e-13 * max(start, of.strength * np.linalg.norm(of.theta.flat)):
                 return star, H
-            star = star - unflatten_tasks(np.linalg.solve(H, slope[..., None])[..., 0], theta)
+            star = _newton(of, star, slope, H)
     raise ValueError(
         f"the inner loop does not end at inner_lr={of.inner_lr} and strength={of.strength}: it diverges, or alternates "
         "across a kink, where theta* has no derivative. Take a smaller inner_lr, or a larger strength"
@@ -154,25 +147,18 @@ def _implicit(of: Given) -> Parameters:
         P = len(batch) // len(H)
         moved, H_of = star.map(lambda array: np.concatenate([array] * P)), np.concatenate([H] * P)
         for _ in range(3):
-            slope = _slope(of, moved, thetas, batch.x_support, batch.y_support)
-            moved = moved - unflatten_tasks(np.linalg.solve(H_of, slope[..., None])[..., 0], of.theta)
+            moved = _newton(of, moved, _slope(of, moved, thetas, batch), H_of)
         return of.model.at(moved, batch.x_query, batch.y_query).loss
 
     return gradient_through(at_the_end, of.theta, of.batch)
 
 
-@dataclass(frozen=True)
-class Equation:
-    """mine(given) is the gradient of the library, reference(given) the reference."""
+class Equation(NamedTuple):
+    """The gradient of the library and the reference, as functions of the problem."""
 
     name: str
     mine: Callable[[Given], Parameters]
     reference: Callable[[Given], Parameters]
-
-
-def _library_implicit(of: Given) -> Parameters:
-    options = {"strength": of.strength, "inner_lr": of.inner_lr, "steps": of.steps}
-    return implicit_gradient(of.model, of.theta, of.batch, **options, cg_steps=2 * of.theta.size, tolerance=1e-14).gradient
 
 
 EQUATIONS = {
@@ -182,7 +168,9 @@ EQUATIONS = {
         of.model, of.theta, of.batch, inner_lr=of.rates, steps=of.steps).rates_gradient, _rates),
     21: Equation("multi-step loss", lambda of: multi_step_gradient(
         of.model, of.theta, of.batch, inner_lr=of.rates, weights=of.weights).gradient, _multi_step),
-    22: Equation("implicit gradient", _library_implicit, _implicit),
+    22: Equation("implicit gradient", lambda of: implicit_gradient(
+        of.model, of.theta, of.batch, strength=of.strength, inner_lr=of.inner_lr, steps=of.steps,
+        cg_steps=2 * of.theta.size, tolerance=1e-14).gradient, _implicit),
 }  # fmt: skip
 
 
@@ -218,19 +206,14 @@ def equation_errors(problem: Problem, steps: int = 3) -> dict[str, float]:
     own = (problem.model, problem.theta, problem.batch)
     weights = [k / (steps * (steps + 1) / 2) for k in range(1, steps + 1)]
     of = Given(*own, problem.inner_lr, steps, problem.inner_lr * problem.v, weights)
-    found = {}
+    error = lambda number, of: relative_error(EQUATIONS[number].mine(of), EQUATIONS[number].reference(of))
     with np.errstate(all="ignore"):  # an overflow gives NaN, which is wrong
-        for number in (19, 20, 21):
-            found[f"{EQUATIONS[number].name}, eq. {number}"] = _library_error(number, of)
+        errors = {number: error(number, of) for number in (19, 20, 21)}
         curvature = np.linalg.norm(_hessian(replace(of, strength=1e-9), problem.theta), axis=(1, 2)).max()
         strength = max(1e3, 100 * curvature)  # so large that 15 steps reach theta*
         near = replace(of, inner_lr=1 / strength, steps=15, strength=strength, rates=None, weights=None)
         try:
-            found["implicit gradient, eq. 22"] = _library_error(22, near)
+            errors[22] = error(22, near)
         except ValueError:  # theta* is on a kink
-            found["implicit gradient, eq. 22"] = 0.0
-    return found
-
-
-def _library_error(number: int, of: Given) -> float:
-    return relative_error(EQUATIONS[number].mine(of), EQUATIONS[number].reference(of))
+            errors[22] = 0.0
+    return {f"{EQUATIONS[number].name}, eq. {number}": error for number, error in errors.items()}

@@ -52,38 +52,23 @@ class LinearSurface:
         return Parameters(w=self.x.swapaxes(-1, -2) @ error / self.x.shape[-2])  # (T, d, 1)
 
 
-W, SUPPORT, QUERY = [2, 3, 5], [1, 2, 3], [4, 5, 6]
-
-# one step with alpha = 0.5 from w, both losses 1/2 (w.x)^2
-ONE_STEP_RATE = 0.5
-ONE_STEP_ADAPTED = [-9.5, -20, -29.5]
-ONE_STEP_FIRST_ORDER = [-1260, -1575, -1890]  # the exact meta-gradient has the opposite sign
-ONE_STEP_META_GRADIENT = [3780, 8505, 13230]
-
-# three steps with alpha = 1, query loss w'''.x
-THREE_STEP_RATE = 1.0
-THREE_STEP_ADAPTED = [-3609, -7219, -10828]
-THREE_STEP_VALUE = -115499
-THREE_STEP_META_GRADIENT = [-5020, -10043, -15066]
-
-
 def fixtures() -> Iterator[tuple[str, np.ndarray, list]]:
     """(name, the result of `maml.py`, the expected integers), to compare with ==."""
-    model, theta = Linear(), Parameters(w=np.array(W, float)[:, None])
-    row = lambda numbers: np.array(numbers, float).reshape(1, 1, -1)  # one task, one example
-    zero, flat = row([0]), lambda parameters: parameters["w"].ravel()
+    row = lambda *numbers: np.array(numbers, float).reshape(1, 1, -1)  # one task, one example
+    flat = lambda parameters: parameters["w"].ravel()
+    model, theta = Linear(), Parameters(w=np.array([[2.0], [3.0], [5.0]]))
+    x, xq, zero = row(1, 2, 3), row(4, 5, 6), row(0)
 
-    inner = {"inner_lr": ONE_STEP_RATE, "steps": 1}
-    meta = meta_gradient(model, theta, TaskBatch(row(SUPPORT), zero, row(QUERY), zero), **inner)
-    yield "one step: w'", flat(adapt(model, theta, row(SUPPORT), zero, **inner)), ONE_STEP_ADAPTED
-    yield "one step: first-order", flat(meta.first_order), ONE_STEP_FIRST_ORDER
-    yield "one step: meta-gradient", flat(meta.gradient), ONE_STEP_META_GRADIENT
+    # one step with alpha = 0.5, both losses 1/2 (w.x)^2
+    meta = meta_gradient(model, theta, TaskBatch(x, zero, xq, zero), inner_lr=0.5)
+    yield "one step: w'", flat(adapt(model, theta, x, zero, inner_lr=0.5)), [-9.5, -20, -29.5]
+    yield "one step: first-order", flat(meta.first_order), [-1260, -1575, -1890]
+    yield "one step: meta-gradient", flat(meta.gradient), [3780, 8505, 13230]  # the opposite sign
 
-    # with a target of prediction - 1, the gradient of 1/2 (w.x - y)^2 is x
-    inner = {"inner_lr": THREE_STEP_RATE, "steps": 3}
-    adapted = adapt(model, theta, row(SUPPORT), zero, **inner)
-    value = row(QUERY) @ adapted["w"]
-    meta = meta_gradient(model, theta, TaskBatch(row(SUPPORT), zero, row(QUERY), value - 1), **inner)
-    yield "three steps: w'''", flat(adapted), THREE_STEP_ADAPTED
-    yield "three steps: w'''.x", value.ravel(), [THREE_STEP_VALUE]
-    yield "three steps: meta-gradient", flat(meta.gradient), THREE_STEP_META_GRADIENT
+    # three steps with alpha = 1, query loss w'''.x: with the target prediction - 1, the gradient of 1/2 (w.x - y)^2 is x
+    adapted = adapt(model, theta, x, zero, inner_lr=1.0, steps=3)
+    value = xq @ adapted["w"]
+    meta = meta_gradient(model, theta, TaskBatch(x, zero, xq, value - 1), inner_lr=1.0, steps=3)
+    yield "three steps: w'''", flat(adapted), [-3609, -7219, -10828]
+    yield "three steps: w'''.x", value.ravel(), [-115499]
+    yield "three steps: meta-gradient", flat(meta.gradient), [-5020, -10043, -15066]

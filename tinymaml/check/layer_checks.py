@@ -17,7 +17,8 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.check.compare import relative_error
 from tinymaml.check.derivatives import STEP
-from tinymaml.nn.layers import Arrays, Chain, Layer
+from tinymaml.nn.chain import Chain
+from tinymaml.nn.layers import Arrays, Layer
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
 from tinymaml.parameters import Parameters
@@ -30,22 +31,22 @@ WRONG = {
 
 
 def layer_errors(
-    layer: Layer, rng: np.random.Generator, *, width: int, rows: int = 4, tasks: int = 2, lowest: bool = True
+    layer: Layer, rng: np.random.Generator, *, width: int, rows: int = 4, lowest: bool = True
 ) -> dict[str, float]:
-    """The relative error of each derived rule, at random parameters and inputs (tasks, rows, width).
+    """The relative error of each derived rule, at random parameters and inputs (2, rows, width).
 
     lowest: whether a layer with parameters is also checked as the first such layer of a network, where Ra is None.
     """
     validate.generator(rng)
     own = layer.init(rng) if getattr(layer, "shapes", {}) else {}
     p = {name: array + 0.3 * rng.standard_normal(array.shape) for name, array in own.items()}
-    return rule_errors(layer, p, rng.standard_normal((tasks, rows, width)), rng, [True] * 3 + [False] * bool(p and lowest))
+    return rule_errors(layer, p, rng.standard_normal((2, rows, width)), rng, [True] * 3 + [False] * bool(p and lowest))
 
 
 def rule_errors(
     layer: Layer, p: Arrays, a: np.ndarray, rng: np.random.Generator, moves: Sequence[bool] = (True, True, True)
 ) -> dict[str, float]:
-    """The same at parameters p and inputs a (T, rows, width), once per entry of `moves`: whether the inputs are perturbed.
+    """The errors at parameters p and inputs a (T, rows, width), once per entry of `moves`: whether the inputs are perturbed.
 
     The transpose is tested in random directions, where a wrong rule fails with probability one.
     """

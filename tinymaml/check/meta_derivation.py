@@ -17,7 +17,8 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import Line, compare, diagnose, tolerance_for
-from tinymaml.check.references import certified_gradient, losses, of_task, query_gradient
+from tinymaml.check.derivatives import complex_step, on_a_kink
+from tinymaml.check.references import Loss, Slope, certified_gradient, certified_hvp, of_task
 from tinymaml.maml import Model, Rates
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
@@ -56,8 +57,7 @@ class MetaDerivation:
         validate.model(model)
         validate.parameters("theta", theta)
         double = lambda array: array.astype(np.float64)
-        self.model, self.theta = model, theta.map(double)
-        self.batch = TaskBatch(*(double(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
+        self.model, self.theta, self.batch = model, theta.map(double), batch.map(double)
         self.inner_lr, self.steps = validate.rates("inner_lr", inner_lr, self.theta), validate.count("steps", steps)
         self._known: dict[str, Any] = {}
 
@@ -78,25 +78,22 @@ class MetaDerivation:
     def check(self, name: str, mine: Any, *, tolerance: float = 1e-8) -> Line:
         """Compare `mine` with the reference; print and return the line. `WrongAnswer`, with a diagnosis, if it is wrong."""
         validate.tolerance("tolerance", tolerance)
-        diagnosis = lambda closeness: self.diagnosis(name, mine, closeness)
+        diagnosis = lambda closeness: self._diagnosis(name, mine, closeness)
         return compare(name, mine, self.reference(name), tolerance=tolerance_for(mine, tolerance), diagnosis=diagnosis)
 
-    def diagnosis(self, name: str, mine: Any, tolerance: float, *, one_task: bool = False) -> str:
+    def _diagnosis(self, name: str, mine: Any, tolerance: float) -> str:
         """The sentence of a known mistake that leads to `mine`; "" if there is none."""
-        pick = lambda value: value.task(0) if one_task else value
         problem = self.model, self.theta, self.batch, self.inner_lr, self.steps
-        wrong = lambda keys: pick(outer_loop(*problem, keys)[name])
-        one = ((sentence, wrong([key])) for key, sentence in MISTAKES.items())
-        known = [other for other in self.names if other != name and (not one_task or "[" in other)]
-        others = ((f"this is {other}, not {name}", pick(self.reference(other))) for other in known)
-        two = (("; and ".join(MISTAKES[key] for key in both), wrong(both)) for both in combinations(MISTAKES, 2))
-        return diagnose(mine, pick(self.reference(name)), one, others, two, tolerance=tolerance)
+        one = ((sentence, outer_loop(*problem, [key])[name]) for key, sentence in MISTAKES.items())
+        others = ((f"this is {other}, not {name}", self.reference(other)) for other in self.names if other != name)
+        pairs = combinations(MISTAKES, 2)
+        two = (("; and ".join(MISTAKES[key] for key in both), outer_loop(*problem, both)[name]) for both in pairs)
+        return diagnose(mine, self.reference(name), one, others, two, tolerance=tolerance)
 
     def _value(self, name: str) -> Any:
-        tasks = range(len(self.batch))
         if name == "loss":
-            end = lambda t: self._theta(t, self.steps).map(lambda array: array[None])  # theta_K
-            return np.mean([losses(self.model, end(t), *self._task(t)[1]) for t in tasks])
+            theta_K = self.reference(f"theta[{self.steps}]")
+            return np.mean([self._query(t)[0](theta_K.task(t)) for t in range(len(self.batch))])
         if name == "gradient":
             return self.reference("u[0]").mean()
         if name == "first_order":
@@ -104,24 +101,37 @@ class MetaDerivation:
         if name == "curvature":
             return self.reference("first_order") - self.reference("gradient")
         value, k = (self._theta if name.startswith("theta") else self._u), int(name[:-1].split("[")[1])
-        return _stack([value(t, k) for t in tasks])
+        of_tasks = [value(t, k) for t in range(len(self.batch))]
+        return Parameters({name: np.stack([one[name] for one in of_tasks]) for name in self.theta})
 
-    def _task(self, t: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-        """The support and the query set of task t."""
-        batch = self.batch
-        return (batch.x_support[t], batch.y_support[t]), (batch.x_query[t], batch.y_query[t])
+    def _support(self, t: int) -> tuple[Loss, Slope, Slope]:
+        return of_task(self.model, self.batch.x_support[t], self.batch.y_support[t])
+
+    def _query(self, t: int) -> tuple[Loss, Slope, Slope]:
+        return of_task(self.model, self.batch.x_query[t], self.batch.y_query[t])
 
     def _theta(self, t: int, k: int) -> Parameters:
-        """theta_k of task t."""
-        theta = self.theta
-        for _ in range(k):
-            theta = theta - self.inner_lr * certified_gradient(theta, *of_task(self.model, *self._task(t)[0]))
-        return theta
+        """theta_k of task t, eq. 11."""
+        if k == 0:
+            return self.theta
+        before = self.reference(f"theta[{k - 1}]").task(t)
+        return before - self.inner_lr * certified_gradient(before, *self._support(t))
 
     def _u(self, t: int, k: int) -> Parameters:
-        """d L_Q(theta_K) / d theta_k of task t."""
-        inner = {"inner_lr": self.inner_lr, "steps": self.steps - k}
-        return query_gradient(self.model, self._theta(t, k), *self._task(t), **inner)
+        """u_k of task t, eq. 12, with gradients and products that values of the loss confirm."""
+        theta_k = self.reference(f"theta[{k}]").task(t)
+        if k == self.steps:
+            return certified_gradient(theta_k, *self._query(t))
+        u, support = self.reference(f"u[{k + 1}]").task(t), self._support(t)
+        v = self.inner_lr * u
+        r = v.unflatten(np.random.default_rng(0).standard_normal(v.size))
+        slope = lambda theta: complex_step(support[0], theta, r)
+        if on_a_kink(support[0], theta_k, v) or on_a_kink(slope, theta_k, v):
+            raise ValueError(
+                "theta is on a kink (a pre-activation of relu is zero, as with x = 0 and zero biases), so there is no "
+                "second derivative to compare with: change x or the biases a little"
+            )
+        return u - certified_hvp(theta_k, v, *support)
 
 
 def outer_loop(
@@ -167,7 +177,3 @@ def outer_loop(
         "first_order": first,
         "curvature": first - gradient,
     }
-
-
-def _stack(of_tasks: list[Parameters]) -> Parameters:
-    return Parameters({name: np.stack([one[name] for one in of_tasks]) for name in of_tasks[0]})

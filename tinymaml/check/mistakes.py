@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from tinymaml.nn.layers import Affine, Chain, Elementwise
+from tinymaml.nn.chain import Chain
+from tinymaml.nn.layers import Affine, Elementwise
 from tinymaml.nn.losses import Loss, softmax
 from tinymaml.nn.network import Network
 from tinymaml.nn.recurrent import Recurrent
@@ -72,22 +73,17 @@ def with_mistakes(network: Network, keys: Iterable[str], at: int | str | None = 
     return network
 
 
-def applicable(network: Network) -> list[str]:
-    """The keys of the mistakes that are possible with the loss of this network."""
-    return [key for key, mistake in MISTAKES.items() if mistake.loss in ("", network.example_loss.name)]
-
-
 def one_mistake(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     """(sentence, wrong value of the quantity `name`) for each mistake, in all layers and then in each layer alone."""
     network = problem[0]
     for at in (None, *dict.fromkeys(layer.name for layer in network.layers if hasattr(layer, "name"))):
-        for key in applicable(network):
-            yield MISTAKES[key].sentence, quantity(name, with_mistakes(network, [key], at), *problem[1:])
+        for mistake in MISTAKES.values():
+            yield mistake.sentence, quantity(name, mutated(network, mistake, at), *problem[1:])
 
 
 def two_mistakes(name: str, *problem: Any) -> Iterator[tuple[str, Any]]:
     """The same for every pair of mistakes, in all layers."""
-    for both in combinations(applicable(problem[0]), 2):
+    for both in combinations(MISTAKES, 2):
         sentence = "; and ".join(MISTAKES[key].sentence for key in both)
         yield sentence, quantity(name, with_mistakes(problem[0], both), *problem[1:])
 

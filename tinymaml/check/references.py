@@ -1,4 +1,4 @@
-"""Gradients of a task, of a query loss through the inner loop and of the meta-loss, from values of the loss alone.
+"""Gradients of a task and of the meta-loss from values of the loss alone.
 
 They call `model.at(theta, x, y).loss` with a task axis and complex theta, and rely on none of the model's derivatives
 (only `meta_gradient_by_complex_step` relies on its gradient). Perturbing every entry costs P^2 for P parameters.
@@ -12,12 +12,10 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import FLOOR
-from tinymaml.check.derivatives import STEP, adaptive_difference, basis, complex_step, complex_step_gradient, on_a_kink, tile
+from tinymaml.check.derivatives import adaptive_difference, complex_step, complex_step_gradient
 from tinymaml.maml import Model, Rates, adapt
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
-
-Examples = tuple[np.ndarray, np.ndarray]  # x (n, ...), y (n, ...): one task, no task axis
 
 
 def losses(model: Model, thetas: Parameters, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -72,31 +70,7 @@ def of_task(model: Model, x: np.ndarray, y: np.ndarray) -> tuple[Loss, Slope, Sl
     """Functions of theta for one task, x (n, ...) and y (n, ...): the loss, the model's gradient, the gradient by entries."""
     loss = lambda theta: losses(model, theta.map(lambda array: array[None]), x, y)[0]
     own = lambda theta: model.at(theta, x[None], y[None]).gradient.task(0)
-    return loss, own, lambda theta: complex_step_gradient(lambda thetas: losses(model, thetas, x, y), theta)
-
-
-def query_gradient(
-    model: Model, theta: Parameters, support: Examples, query: Examples, *, inner_lr: Rates, steps: int
-) -> Parameters:
-    """The derivative of one task's query loss after `steps` inner steps from theta: u_k of eq. 12 has steps = K - k left.
-
-    Eq. 12 with certified gradients and Hessian-vector products. ValueError if theta_k is on a kink.
-    """
-    task, path = of_task(model, *support), [theta]
-    for _ in range(steps):
-        path.append(path[-1] - inner_lr * certified_gradient(path[-1], *task))
-    u = certified_gradient(path.pop(), *of_task(model, *query))
-    r = theta.unflatten(np.random.default_rng(0).standard_normal(theta.size))
-    slope = lambda theta: complex_step(task[0], theta, r)
-    for here in reversed(path):
-        v = inner_lr * u
-        if on_a_kink(task[0], here, v) or on_a_kink(slope, here, v):
-            raise ValueError(
-                "theta is on a kink (a pre-activation of relu is zero, as with x = 0 and zero biases), so there is no "
-                "second derivative to compare with: change x or the biases a little"
-            )
-        u = u - certified_hvp(here, v, *task)
-    return u
+    return loss, own, lambda theta: loss_gradient(model, theta, x, y)
 
 
 def meta_gradient_by_complex_step(
@@ -108,12 +82,13 @@ def meta_gradient_by_complex_step(
     eq. 12. theta must be shared by the tasks.
     """
     validate.parameters("theta", theta)
+    return gradient_through(lambda thetas, batch: query_losses(model, thetas, batch, inner_lr, steps), theta, batch)
 
-    def query_losses(thetas: Parameters, batch: TaskBatch) -> np.ndarray:
-        theta_K = adapt(model, thetas, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)
-        return model.at(theta_K, batch.x_query, batch.y_query).loss
 
-    return gradient_through(query_losses, theta, batch)
+def query_losses(model: Model, theta: Parameters, batch: TaskBatch, inner_lr: Rates, steps: int) -> np.ndarray:
+    """The query loss of each task after the inner loop, (T,)."""
+    theta_K = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)
+    return model.at(theta_K, batch.x_query, batch.y_query).loss
 
 
 def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Parameters, batch: TaskBatch) -> Parameters:
@@ -122,7 +97,9 @@ def gradient_through(f: Callable[[Parameters, TaskBatch], np.ndarray], theta: Pa
     f gets P T tasks and one theta for each, and returns one number per task. theta must be shared by the T tasks.
     """
     P, T = theta.size, len(batch)
-    copies = (tile(theta) + (1j * STEP) * basis(theta)).map(lambda array: np.repeat(array, T, axis=0))  # (P T, ...)
-    tile_tasks = lambda array: np.tile(array, (P, *[1] * (array.ndim - 1)))  # all tasks, P times: (P T, n, ...)
-    tasks = TaskBatch(*(tile_tasks(getattr(batch, name)) for name in ("x_support", "y_support", "x_query", "y_query")))
-    return theta.unflatten(f(copies, tasks).reshape(P, T).mean(1).imag / STEP)
+
+    def means(thetas: Parameters) -> np.ndarray:
+        """f at P thetas, (P,): each for all tasks, so there are P T tasks."""
+        return f(thetas.map(lambda array: np.repeat(array, T, axis=0)), batch.repeat(P)).reshape(P, T).mean(1)
+
+    return complex_step_gradient(means, theta)

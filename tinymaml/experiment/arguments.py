@@ -5,25 +5,47 @@ from __future__ import annotations
 import argparse
 import shutil
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tinymaml import methods, tasks
 from tinymaml.experiment.options import defaults, options_of
+from tinymaml.experiment.terminal import fail, program
+from tinymaml.methods import Method
 from tinymaml.settings import FIELDS, Settings
 from tinymaml.tasks import Family
 
 PAPER_ITERATIONS = 70_000
 
 
-def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence that names the command's --help."""
+
+    def parse_known_args(self, *given: Any) -> tuple[argparse.Namespace, list[str]]:
+        found, unknown = super().parse_known_args(*given)
+        if unknown:  # here, where the command is known
+            self.error(f"unrecognized argument {unknown[0]!r}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        raise SystemExit(fail(f"{message}: see {program()}{self.prog.removeprefix('tinymaml')} --help", 2))
+
+
+def path(text: str) -> Path:
+    """A path as an argument; an error if it is empty or has more than one line."""
+    if text.splitlines() != [text]:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path of one line")
+    return Path(text)
+
+
+def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser:
     """The parser of the command line; `commands` maps each command to its function."""
-    top = argparse.ArgumentParser(prog="tinymaml", description="Model-Agnostic Meta-Learning in NumPy, gradient by gradient.")
+    top = Parser(prog="tinymaml", description="Model-Agnostic Meta-Learning in NumPy, gradient by gradient.")
     known = top.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, help: str, more: str = "") -> argparse.ArgumentParser:
+    def command(name: str, help: str, more: str = "") -> Parser:
         text = _wrapped(f"{help[0].upper()}{help[1:]}. {more}")
         subparser = known.add_parser(name, help=help, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
         subparser.set_defaults(command=commands[name])
@@ -35,7 +57,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     source = {
         "choices": families, "default": families[0], "metavar": "FAMILY", "help": f"family of tasks (default: {families[0]})",
     }  # fmt: skip
-    trained = [method.name for method in methods.METHODS if method.gradient]
+    trained = [method for method in methods.METHODS if method.gradient]
     compared = ", ".join(method.name for method in methods.METHODS if method.default)
 
     compare = command(
@@ -48,17 +70,16 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         "--methods", metavar="A,B,...",
         help=f"comma-separated methods (default: all of {compared} that support the family)",
     )  # fmt: skip
-    _add_settings(compare)
+    _add_settings(compare, methods.METHODS)
 
     train = command("train", "train one initialisation and save it as a checkpoint, to resume or to evaluate")
     train.add_argument("--family", **source)
-    train.add_argument(
-        "--method", choices=trained, default=trained[0], metavar="METHOD", help=f"training method (default: {trained[0]})"
-    )
-    _add_settings(train)
+    names = [method.name for method in trained]
+    train.add_argument("--method", choices=names, default=names[0], metavar="METHOD", help=f"method (default: {names[0]})")
+    _add_settings(train, trained)
 
     evaluate = command("evaluate", "adapt the initialisation in CHECKPOINT to new tasks and evaluate it after every step")
-    evaluate.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .npz file written by train or compare")
+    evaluate.add_argument("checkpoint", type=path, metavar="CHECKPOINT", help="a .npz file written by train or compare")
     evaluate.add_argument("--steps", type=int, default=10, help="gradient steps on each support set (default: 10)")
     evaluate.add_argument("--tasks", type=int, default=1000, help="number of new tasks (default: 1000)")
     evaluate.add_argument("--shots", type=int, help="support examples per task or per class, K (default: as in training)")
@@ -86,7 +107,7 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _add_settings(command: argparse.ArgumentParser) -> None:
+def _add_settings(command: Parser, offered: Sequence[Method]) -> None:
     length = command.add_mutually_exclusive_group()
     for each in fields(Settings):
         if each.name == "hidden":
@@ -96,18 +117,18 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
             where.add_argument(_flag(each.name), type=type(each.default), help=each.metadata["help"])
     paper = {"action": "store_const", "const": PAPER_ITERATIONS, "help": f"train for the paper's {PAPER_ITERATIONS} iterations"}
     length.add_argument("--paper", dest="iterations", **paper)
-    several = (*tasks.FAMILIES, *methods.METHODS)
+    several = (*tasks.FAMILIES, *offered)
     for name, option in options_of(*several).items():
         users = ", ".join(each.name for each in several if name in options_of(each))
         kind = {"action": "store_true", "default": None} if option.default is False else {"type": type(option.default)}
         command.add_argument(_flag(name), help=f"{option.help} [{users}]", **kind)
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (default: a new one in runs/)")
+    command.add_argument("--out", type=path, metavar="FOLDER", help="output folder (default: a new one in runs/)")
     resume = "continue the run in the output folder; the result is bit for bit that of an uninterrupted run"
     command.add_argument("--resume", action="store_true", help=resume)
     command.add_argument("--quiet", action="store_true", help="do not show progress")
     command.epilog = "\n\n".join([
         _listed("families", {family.name: family.help for family in tasks.FAMILIES}),
-        _listed("methods", {method.name: method.help for method in methods.METHODS}),
+        _listed("methods", {method.name: method.help for method in offered}),
         _listed("defaults", {family.name: _summary(family) for family in tasks.FAMILIES}),
     ])  # fmt: skip
 

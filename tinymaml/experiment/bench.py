@@ -1,4 +1,4 @@
-"""Benchmark of the meta-gradient: dense and factored adapted weights, a training iteration, a matrix product.
+"""Benchmark of the meta-gradient: dense and factored adapted weights, and a training iteration.
 
 Times are medians over interleaved rounds, so that other load on the machine affects all measurements alike.
 `tests/bench/` compares the same measurements with other libraries.
@@ -16,9 +16,7 @@ from statistics import median
 import numpy as np
 
 from tinymaml import __version__
-from tinymaml.experiment.process import keep_freed_memory, matrix_threads
 from tinymaml.maml import MetaGradient, meta_gradient
-from tinymaml.nn.layers import Affine
 from tinymaml.nn.models import MLP
 from tinymaml.nn.network import Network
 from tinymaml.parameters import Parameters
@@ -27,7 +25,6 @@ from tinymaml.training.loop import initial_state, train
 from tinymaml.training.optimizers import Adam
 
 FORMS = ("chosen", "formed", "factored")  # adapted matrices: the form chosen by size, all dense arrays, all factored
-PRODUCT = 1024  # rows and columns of the large matrix product
 ITERATIONS = 5  # training iterations per timed call, so that set-up costs are negligible
 
 
@@ -72,21 +69,6 @@ class Workload:
         start = initial_state(self.build()[0], adam, np.random.default_rng(0))
         return partial(train, gradient, sample, start, optimizer=adam, iterations=iterations)
 
-    @property
-    def multiply_adds(self) -> int:
-        """The number of multiply-adds of one meta-gradient, those that every form needs.
-
-        The product of m rows with a d x d' matrix takes m d d'. In every inner step each layer needs it for z, dL/da,
-        the R of both (eqs. 1, 4, 5, 8) and two outer products (eq. 7); on the query set for z, dL/da and dW. Layer 1 needs
-        no dL/da, and Ra_0 = 0. The kernels of eq. 14, or theta_K as an array, are additional and not counted.
-        """
-        batch, total = self.build()[1], 0
-        n, q = batch.x_support.shape[1], batch.x_query.shape[1]
-        for l, layer in enumerate(layer for layer in self.model.layers if isinstance(layer, Affine)):
-            rows = 2 * n * self.steps + 2 * q if l == 0 else 6 * n * self.steps + 3 * q
-            total += self.tasks * rows * layer.inputs * layer.outputs
-        return total
-
 
 def time_call(call: Callable[[], object], least: float = 0.02) -> float:
     """Seconds per call: the median over calls within `least` seconds, without the first, which warms the caches."""
@@ -115,43 +97,24 @@ def medians(timers: Mapping[str, Callable[[], float]], *, rounds: int, seconds: 
     return {name: median(times) for name, times in found.items()}
 
 
-def product(dtype: str) -> Callable[[], np.ndarray]:
-    """The function to time for peak speed: the product of two large matrices, PRODUCT**3 multiply-adds."""
-    A, B = np.random.default_rng(0).standard_normal((2, PRODUCT, PRODUCT)).astype(dtype)
-    return partial(np.matmul, A, B, out=np.empty_like(A))
-
-
-def efficiency(load: Workload, seconds: float, product_seconds: float) -> float:
-    """The multiply-adds per second of a meta-gradient, as a fraction of those of a large matrix product."""
-    return (load.multiply_adds / seconds) / (PRODUCT**3 / product_seconds)
-
-
-def run(
-    *, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, steps: int = 1, seconds: float = 1.5, threads: int | None = None
-) -> int:
+def run(*, widths: Sequence[int] = (40, 128, 400), tasks: int = 25, seconds: float = 1.5) -> int:
     """Measure, about `seconds` per line, and print a table; returns the exit status, 0."""
-    keep_freed_memory()
-    matrix_threads(threads)
     print(
         f"tinymaml {__version__}, NumPy {np.__version__}, {os.cpu_count()} cores\n\n"
-        f"Milliseconds per meta-gradient of a ReLU network 1-w-w-1, with {tasks} tasks of 10 support and 10 query points and\n"
-        f"{steps} inner step{'s' * (steps > 1)}. Adapted weights are dense arrays (formed), factored, or in the form chosen\n"
-        "by size. iteration: milliseconds per training iteration with the chosen form. share: multiply-adds per second of\n"
-        "the meta-gradient, relative to those of a large matrix product.\n\n"
-        "    w  dtype      formed  factored  chosen  iteration  share"
+        f"Milliseconds per meta-gradient of a ReLU network 1-w-w-1, with {tasks} tasks of 10 support and 10 query\n"
+        "points and 1 inner step. Adapted weights are dense arrays (formed), factored, or in the form chosen by size.\n"
+        "iteration: milliseconds per training iteration with the chosen form.\n\n"
+        "    w  dtype      formed  factored  chosen  iteration"
     )
     for dtype in ("float64", "float32"):
         for width in widths:
-            load = Workload(width=width, steps=steps, dtype=dtype, tasks=tasks)
-            calls = {form: load.meta_gradient(form) for form in FORMS}
-            calls |= {"iteration": load.training(ITERATIONS), "product": product(dtype)}
+            load = Workload(width=width, dtype=dtype, tasks=tasks)
+            calls = {form: load.meta_gradient(form) for form in FORMS} | {"iteration": load.training(ITERATIONS)}
             for call in calls.values():
                 call()  # the first call is slower
             found = medians({name: partial(time_call, call) for name, call in calls.items()}, rounds=25, seconds=seconds)
             found["iteration"] /= ITERATIONS
             ms = {name: f"{1000 * value:.3g}" for name, value in found.items()}
-            print(
-                f"{width:>5}  {dtype:<8} {ms['formed']:>8}  {ms['factored']:>8}  {ms['chosen']:>6}  {ms['iteration']:>9}  "
-                f"{efficiency(load, found['chosen'], found['product']):>5.0%}", flush=True,
-            )
+            row = f"{width:>5}  {dtype:<8} {ms['formed']:>8}  {ms['factored']:>8}  {ms['chosen']:>6}  {ms['iteration']:>9}"
+            print(row, flush=True)
     return 0

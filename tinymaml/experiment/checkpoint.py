@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.experiment.terminal import program
 from tinymaml.parameters import Parameters
 from tinymaml.training.loop import TrainingState
 
@@ -43,8 +44,11 @@ def load(path: Path) -> tuple[TrainingState, dict[str, Any]]:
     FileNotFoundError without a file; ValueError for a damaged or foreign file, in which the checksum is wrong.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {path}: `python -m tinymaml train` makes one")
+    if os.path.isdir(path):
+        held = ", ".join(sorted(each.name for each in path.glob("*.npz"))) or "none here"
+        raise ValueError(f"{path} is a folder, expected a checkpoint: name a .npz file in it ({held})")
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no checkpoint {path}: `{program()} train` makes one")
     try:
         with open(path, "rb") as file:  # a large file of another kind is refused by its last line
             file.seek(-min(72, path.stat().st_size), os.SEEK_END)

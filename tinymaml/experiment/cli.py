@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -18,13 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from tinymaml import methods, tasks, validate
-from tinymaml.experiment import folders
+from tinymaml.experiment import bench, folders, run
 from tinymaml.experiment.arguments import overrides, parser
 from tinymaml.experiment.options import refuse_unused, settings_for, settings_for_each
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
-from tinymaml.experiment.terminal import status
+from tinymaml.experiment.terminal import fail, program, status
 from tinymaml.methods.maml import MOST
 from tinymaml.settings import Settings
+from tinymaml.training.evaluation import format_interval, format_number
 from tinymaml.training.loop import Diverged
 
 
@@ -35,30 +35,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *more: _fail(str(message), 0)
+            warnings.showwarning = lambda message, *more: fail(str(message), 0)
             matrix_threads(arguments.threads)
             return arguments.command(arguments)
     except KeyboardInterrupt as stop:
-        kept = hasattr(arguments, "resume") and arguments.out and any(arguments.out.rglob("*.npz"))
-        saved = "; the training so far is saved, and --resume continues it" if kept else ""
-        return _fail(f"stopped{saved}", status(stop))
+        kept = hasattr(arguments, "pattern") and any(arguments.out.rglob(arguments.pattern))
+        saved = f"; the training so far is saved in {arguments.out}, and --resume continues it" if kept else ""
+        return fail(f"stopped{saved}", status(stop))
     except (MemoryError, OverflowError) as error:
         what = f" ({error})" if str(error) else ""
-        return _fail(f"a number is too large for the memory of this machine{what}: lower it", 2)
+        return fail(f"a number is too large for the memory of this machine{what}: lower it", 2)
     except (ValueError, TypeError, OSError, Diverged) as error:
-        return _fail(f"{error}{_where(error)}", 1 if isinstance(error, Diverged) else 2)
+        return fail(f"{error}{_where(error)}", 1 if isinstance(error, Diverged) else 2)
 
 
 def _where(error: Exception) -> str:
-    """The file and line of an error of Python or NumPy, a bug perhaps in a method or family of one's own; "" if we raised it."""
+    """The file and line of an error of Python or NumPy, perhaps a bug in a user's method; "" for a sentence of tinymaml."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     ours = isinstance(error, OSError) or (last.line or "").startswith("raise")
     return "" if ours else f" ({type(error).__name__} in {last.filename}, line {last.lineno})"
-
-
-def _fail(sentence: str, status: int) -> int:
-    print(f"tinymaml: {sentence}", file=sys.stderr)
-    return status
 
 
 # -- commands ------------------------------------------------------------------------------------------------
@@ -71,7 +66,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     for settings in (each for runs in by_folder.values() for each in runs.values()):
         family = tasks.named(settings.family)
         _dry_run(settings, family.test_tasks, family.test_queries)
-    out = _folder(arguments, f"compare-{arguments.family}")
+    out = _folder(arguments, f"compare-{arguments.family}", "*.npz")
     failed = False
     with folders.locked(out):
         for name, runs in by_folder.items():
@@ -95,26 +90,23 @@ def _by_folder(arguments: argparse.Namespace) -> dict[str, dict[str, Settings]]:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from tinymaml.experiment.run import run
-
     given = overrides(arguments)
     settings = settings_for(arguments.family, arguments.method, **given)
     refuse_unused({settings.method: settings}, given)
     _dry_run(settings, 1, 1)
-    path = _folder(arguments, f"train-{settings.method}") / f"{settings.method}.npz"
-    state = run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
-    recent = state.losses[-100:].mean()
-    print(f"{state.iteration:,} iterations done; the mean loss of the last 100 batches is {recent:.3f}; saved in {path}")
+    file = f"{settings.method}.npz"
+    path = _folder(arguments, f"train-{settings.family}-{settings.method}", file) / file
+    state = run.run(settings, path, resume=arguments.resume, progress=not arguments.quiet)
+    recent = state.losses[-100:]
+    mean = f"the mean loss of the last {len(recent)} batches is {format_number(recent.mean())}"
+    print(f"{state.iteration:,} iterations done; {mean}; saved in {path}")
     data = f" --data {shlex.quote(settings.options['data'])}" if "data" in settings.options else ""
-    print(f"next: python -m tinymaml evaluate {shlex.quote(str(path))}{data}")
+    print(f"next: {program()} evaluate {shlex.quote(str(path))}{data}")
     return 0
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from tinymaml.experiment.run import evaluate_method, load_run, new_tasks
-    from tinymaml.training.evaluation import format_number
-
-    state, settings = load_run(arguments.checkpoint, arguments.data)
+    state, settings = run.load_run(arguments.checkpoint, arguments.data)
     family, method = tasks.named(settings.family), methods.named(settings.method)
     if arguments.inner_lr is not None and not method.uses_inner_lr(settings):
         how = "adapts with its own learning rates" if method.adapts else "does not adapt"
@@ -122,29 +114,28 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     given = {name: value for name in ("shots", "inner_lr") if (value := getattr(arguments, name)) is not None}
     test = replace(settings, **given)  # for the new tasks; the training classes depend on the settings of the run
     count, steps = validate.count("tasks", arguments.tasks), validate.count("steps", arguments.steps, most=MOST)
-    batch = new_tasks(test, count, family.test_queries, arguments.seed)
-    curve = evaluate_method(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)
+    batch = run.new_tasks(test, count, family.test_queries, arguments.seed)
+    curve = run.evaluate_method(replace(settings, inner_lr=test.inner_lr), state.theta, batch, steps)
     rate = "its own learning rates" if method.adapts else "no adaptation"
     rate = f"inner_lr {test.inner_lr:g}" if method.uses_inner_lr(settings) else rate
-    print(f"{method.style.label}, {state.iteration:,} iterations; {count} new tasks, {family.title(test)}, {rate}")
+    what = f"{count} new task{'s' * (count > 1)}, {family.title(test)}, {rate}"
+    print(f"{method.style.label}, {state.iteration:,} iterations; {what}")
     print(f"{'steps':>5}  {family.metric.name:>18}  {'median':>8}  {'diverged':>8}")
     for k in range(steps + 1):
-        mean = f"{format_number(curve.mean[k])} +- {format_number(curve.interval[k])}"
+        mean = format_interval(curve.mean[k], curve.interval[k])
         print(f"{k:>5}  {mean:>18}  {format_number(curve.median[k]):>8}  {curve.diverged_count[k]:>8}")
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from tinymaml.check.ladder import run
+    from tinymaml.check import ladder
 
     networks = validate.count("networks", arguments.networks, most=100_000)
-    return run(seed=validate.count("seed", arguments.seed, least=0), networks=networks)
+    return ladder.run(seed=validate.count("seed", arguments.seed, least=0), networks=networks)
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from tinymaml.experiment.bench import run
-
-    return run(threads=arguments.threads)
+    return bench.run()
 
 
 # -- folders -------------------------------------------------------------------------------------------------
@@ -152,20 +143,18 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _dry_run(settings: Settings, count: int, queries: int) -> None:
     """Sample a few tasks before a folder is made; ValueError or OSError if that fails or a run would not fit into memory."""
-    from tinymaml.experiment.run import fits, new_tasks, sampler
-
-    fits(settings)
-    fits(settings, count, queries)
-    sampler(settings)(np.random.default_rng(0))
-    new_tasks(settings, 1, queries)
+    run.fits(settings)
+    run.fits(settings, count, queries)
+    run.sampler(settings)(np.random.default_rng(0))
+    run.new_tasks(settings, 1, queries)
 
 
-def _folder(arguments: argparse.Namespace, name: str) -> Path:
-    """The folder of this run: --out, or a new one in runs/ (with --resume the latest one)."""
-    if not arguments.resume:
-        arguments.out = arguments.out or folders.new(name)
-        return arguments.out
-    arguments.out = arguments.out or folders.latest(name)
-    if not any(arguments.out.rglob("*.npz")):
-        raise ValueError(f"there is no run to resume in {arguments.out}: leave --resume out, or name its folder with --out")
+def _folder(arguments: argparse.Namespace, name: str, pattern: str) -> Path:
+    """The folder of this run: --out, or a new one in runs/; with --resume one that holds a checkpoint of this pattern."""
+    if not arguments.out:
+        arguments.out = folders.latest(name, pattern) if arguments.resume else folders.new(name)
+    arguments.pattern = pattern
+    if arguments.resume and not any(arguments.out.rglob(pattern)):
+        lacking = f"there is no run to resume in {arguments.out}, no {pattern}"
+        raise ValueError(f"{lacking}: leave --resume out, or name its folder with --out")
     return arguments.out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -17,21 +16,12 @@ import numpy as np
 from tinymaml import __version__, methods, tasks
 from tinymaml.experiment.checkpoint import atomic_write
 from tinymaml.experiment.folders import locked
-from tinymaml.experiment.run import (
-    adaptation_setup,
-    evaluate_method,
-    fits,
-    gradient,
-    initialisation,
-    load_run,
-    new_tasks,
-    run,
-    stored,
-)
+from tinymaml.experiment.run import adaptation_setup, evaluate_method, fits, gradient, initialisation, new_tasks, run, stored
+from tinymaml.experiment.terminal import fail
 from tinymaml.methods.method import Start
-from tinymaml.settings import PlotStyle, Settings, differences
+from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks import Family, TaskBatch
-from tinymaml.training.evaluation import Curve, constant, format_number
+from tinymaml.training.evaluation import Curve, constant, format_interval, format_number
 from tinymaml.training.loop import TrainingState
 
 STEPS = 10  # gradient steps on a new task
@@ -42,7 +32,7 @@ DRAWN = 6  # new tasks at most that a figure shows
 class Comparison:
     """The results of `run_comparison`, by method.
 
-    runs                  the settings; they differ only in options, and `settings` are those of the first method
+    runs                  the settings, which differ only in options
     batch                 the new tasks
     starts                the `Start` of each method that adapts, on the first few new tasks
     curves, styles        the metric on the new tasks and the plot style, also of the baselines
@@ -63,6 +53,7 @@ class Comparison:
 
     @property
     def settings(self) -> Settings:
+        """Those of the first method."""
         return next(iter(self.runs.values()))
 
     @property
@@ -82,9 +73,9 @@ def run_comparison(
     """Train all methods on the same sequence of tasks, evaluate them on the same new tasks, write files into `folder`.
 
     runs: settings by method, from `settings_for_each`. Writes METHOD.npz (checkpoints), results.json and the figures:
-    steps.png, training.png, and the family's own. The folder is locked against other processes. A method that diverges is
-    left out, with the reason in `failed`. `show` is called before results and figures are written. A file that cannot be
-    written is reported on standard error; the others are still written.
+    steps.png, training.png, and the family's own. A method that diverges is left out, with the reason in `failed`.
+    `show` is called before results and figures are written. A file that cannot be written is reported on standard
+    error; the others are still written.
     """
     if not runs:
         raise ValueError("there is no method to compare, expected at least one: use settings_for_each(family)")
@@ -94,26 +85,21 @@ def run_comparison(
             raise ValueError(f"{name} has the settings of {settings.method}: settings_for_each names each by its method")
         if replace(settings, method=first.method, options=first.options) != first:
             raise ValueError(f"{name} and {first.method} differ in more than their options: compare them under the same settings")
-    trained = [name for name in runs if methods.named(name).gradient]
-    for name in trained:
-        fits(runs[name])  # ValueError now, before hours of training
-        gradient(runs[name])
-    family = tasks.named(first.family)
+    trained = {name: settings for name, settings in runs.items() if methods.named(name).gradient}
+    for settings in trained.values():
+        fits(settings)  # ValueError now, before hours of training
+        gradient(settings)
+    family, states, failed = tasks.named(first.family), {}, {}
     batch = new_tasks(first, family.test_tasks, family.test_queries)
-    states: dict[str, TrainingState] = {}
-    failed: dict[str, str] = {}
     with locked(folder):
-        for name in trained:
+        for name, settings in trained.items():
             with _alone(name, failed):
-                run(runs[name], folder / f"{name}.npz", resume=resume, progress=progress)
-        for name in trained:
-            if name not in failed:
-                states[name] = _finished(folder / f"{name}.npz", runs[name])
-        found = _evaluated(runs, batch, states, failed)
+                states[name] = run(settings, folder / f"{name}.npz", resume=resume, progress=progress)
+        found = _evaluated(family, runs, batch, states, failed)
         show(found)
         found = replace(found, unwritten=write(found, folder))
-    for sentence in found.unwritten:
-        print(f"tinymaml: {sentence}", file=sys.stderr)
+        for sentence in found.unwritten:
+            fail(sentence, 1)
     return found
 
 
@@ -126,29 +112,17 @@ def _alone(name: str, failed: dict[str, str]) -> Iterator[None]:
         failed[name] = str(error).removeprefix("training ") or "there is not enough memory for it"
 
 
-def _finished(path: Path, settings: Settings) -> TrainingState:
-    """The state in `path`; ValueError if another run has replaced it, since a table must not mix two runs."""
-    state, kept = load_run(path, settings.options.get("data"))
-    if changed := differences(kept, settings):
-        raise ValueError(f"{path} now belongs to another run, with another {' and '.join(changed)}: use a separate folder")
-    return state
-
-
 def _evaluated(
-    runs: Mapping[str, Settings], batch: TaskBatch, states: Mapping[str, TrainingState], failed: dict[str, str]
+    family: Family, runs: Mapping[str, Settings], batch: TaskBatch, states: dict[str, TrainingState], failed: dict[str, str]
 ) -> Comparison:
-    """All methods, trained or not, and all baselines, evaluated on the new tasks."""
-    family = tasks.named(next(iter(runs.values())).family)
-    starts, curves, styles = {}, {}, {}
-    for name, settings in runs.items():
-        styles[name] = methods.named(name).style
-        if name in failed:
-            continue
+    """All methods that have not failed, trained or not, and all baselines, evaluated on the new tasks."""
+    starts, curves, styles = {}, {}, {name: methods.named(name).style for name in runs}
+    for name in [name for name in runs if name not in failed]:
         with _alone(name, failed):
-            theta = states[name].theta if name in states else initialisation(settings)
-            curves[name] = evaluate_method(settings, theta, batch, STEPS)
+            theta = states[name].theta if name in states else initialisation(runs[name])
+            curves[name] = evaluate_method(runs[name], theta, batch, STEPS)
             if methods.named(name).adapts:
-                starts[name] = adaptation_setup(settings, theta, batch[:DRAWN])
+                starts[name] = adaptation_setup(runs[name], theta, batch[:DRAWN])
     for baseline in family.baselines:
         styles[baseline.name] = baseline.style
         curves[baseline.name] = constant(baseline.value(batch), STEPS, diverges=family.metric.diverges)
@@ -177,16 +151,15 @@ def table(found: Comparison) -> str:
             lines.append(f"{style.label:<26} {found.failed[name]}")
             continue
         curve = found.curves[name]
-        mean, interval, median = (unit * statistic for statistic in (curve.mean, curve.interval, curve.median))
-        cells = [f"{format_number(mean[k], digits)} +- {format_number(interval[k], digits)}" for k in shown]
+        cells = [format_interval(unit * curve.mean[k], unit * curve.interval[k], digits) for k in shown]
         lines.append(row(style.label, cells, curve.diverged_count.max() if metric.diverges else ""))
         if metric.diverges:
-            lines.append(row("  median", [f"{format_number(median[k], digits)}        " for k in shown]))
+            lines.append(row("  median", [f"{format_number(unit * curve.median[k], digits)}        " for k in shown]))
         if paper := found.paper[name]:
             lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
     if found.seconds:
-        took = ", ".join(f"{found.styles[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
-        lines += ["", f"training took: {took}"]
+        took = (f"{found.styles[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
+        lines += ["", f"training took: {', '.join(took)}"]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -201,8 +174,7 @@ def write(found: Comparison, folder: Path) -> list[str]:
         try:
             put(folder / name)
         except Exception as error:  # matplotlib, its backend and the disk can raise anything
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            unwritten.append(f"{folder / name} could not be written ({why})")
+            unwritten.append(f"{folder / name} could not be written ({type(error).__name__}: {error})")
     return unwritten
 
 
@@ -210,16 +182,15 @@ def _draw(figure: Callable[[Comparison], Any], found: Comparison, path: Path) ->
     from tinymaml import plot  # here, so that an error on importing matplotlib does not lose results
 
     with np.errstate(all="ignore"):  # diverged fits overflow
-        drawn = figure(found)
-    if drawn:
-        plot.save(drawn, path)
+        if drawn := figure(found):
+            plot.save(drawn, path)
 
 
 def _steps(found: Comparison) -> Any:
     from tinymaml import plot
 
-    metric = found.family.metric
-    return plot.curves(found.curves, found.styles, ylabel=f"{metric.name} on new tasks", log=metric.log)
+    ylabel, log = f"{found.family.metric.name} on new tasks", found.family.metric.log
+    return plot.curves(found.curves, found.styles, ylabel=ylabel, log=log)
 
 
 def _training(found: Comparison) -> Any:
@@ -229,22 +200,20 @@ def _training(found: Comparison) -> Any:
 
 
 def _numbers(found: Comparison) -> dict[str, Any]:
-    """All numbers and settings, for JSON."""
+    """All numbers and settings, for JSON, which has neither NaN nor infinity: they become None."""
+    finite = lambda values: [value if np.isfinite(value) else None for value in values.tolist()]
     settings = {name: value for name, value in asdict(found.settings).items() if name not in ("method", "options")}
     return {
         "settings": settings | {"options": {name: stored(settings).options for name, settings in found.runs.items()}},
         "test": {"tasks": len(found.batch), "queries": found.batch.y_query.shape[1], "steps": STEPS},
         "metric": found.family.metric.name,
         "versions": {"tinymaml": __version__, "numpy": np.__version__, "python": platform.python_version()},
-        "paper": found.paper,
-        "training_seconds": found.seconds,
-        "failed": found.failed,
-        "methods": {name: _plain(curve) for name, curve in found.curves.items()},
+        "paper": found.paper, "training_seconds": found.seconds, "failed": found.failed,
+        "methods": {
+            name: {
+                "mean": finite(curve.mean), "interval95": finite(curve.interval), "median": finite(curve.median),
+                "diverged": curve.diverged_count.tolist(),
+            }
+            for name, curve in found.curves.items()
+        },
     }
-
-
-def _plain(curve: Curve) -> dict[str, list[Any]]:
-    """The statistics of a curve as lists; None for NaN and infinity, which JSON does not have."""
-    known = lambda values: [value if np.isfinite(value) else None for value in values.tolist()]
-    statistics = {"mean": curve.mean, "interval95": curve.interval, "median": curve.median, "diverged": curve.diverged_count}
-    return {name: known(values) for name, values in statistics.items()}

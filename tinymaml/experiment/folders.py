@@ -83,9 +83,10 @@ def new(name: str) -> Path:
         raise _unusable(RUNS, error) from error
 
 
-def latest(name: str) -> Path:
-    """The folder runs/NAME-N with the highest number; runs/NAME-1 if there is none."""
-    return RUNS / f"{name}-{max(_numbers(name), default=1)}"
+def latest(name: str, pattern: str) -> Path:
+    """The folder runs/NAME-N of the highest number that holds a file of this pattern; runs/NAME-1 if there is none."""
+    held = [number for number in _numbers(name) if any((RUNS / f"{name}-{number}").rglob(pattern))]
+    return RUNS / f"{name}-{max(held, default=1)}"
 
 
 def _unusable(folder: Path, error: OSError) -> OSError:

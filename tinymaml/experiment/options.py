@@ -61,6 +61,8 @@ def settings_for_each(family: str, several: Sequence[str] | None = None, **overr
     if several is None:
         several = [method.name for method in methods.METHODS if method.default and method.supports(chosen)]
     each = [methods.named(name) for name in several]
+    if len(set(several)) < len(each):
+        raise ValueError(f"a method is named twice in {', '.join(several)}: name each method once")
     refuse_unknown(overrides, chosen, each)
     found = {}
     for method in each:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,31 +73,30 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
     The estimate is a lower bound, so that no run that would fit is refused. It counts pools of classes, the batch, THETAS
     arrays as large as theta, the activations of all rows (twice in training, for the R-operator), and FORMED arrays per
     adapted copy for those matrices of theta that are smaller than their factors (eq. 14). The size of a batch is linear in
-    shots and queries, so three draws of one task determine it.
+    shots and queries, so two draws of one task determine it.
     """
     family, method, dtype = tasks.named(settings.family), methods.named(settings.method), settings.dtype
     number, queries = (count, queries) if count else (settings.tasks, settings.queries)
     lower = [f"--{name}" for name in ("classes", "ways", "steps", "pairs", "tries") if name in settings.options]
     lower = ", ".join([*lower, "--tasks, --shots or --queries"])
-    memory.fit({lower: family.scratch(settings, number, queries)})  # before `model`, which may draw classes
+    memory.fit({lower: family.working_bytes(settings)})  # before `model`, which may draw classes
     network, size = model(settings), np.dtype(dtype).itemsize
     theta = {} if count else {"--width": THETAS * size * sum(map(math.prod, network.shapes.values()))}
     memory.fit(theta)  # before a task is drawn, and with it a pool of classes
 
-    def extent(shots: int, queries: int) -> np.ndarray:
-        """Support rows, query rows and bytes of one task, as Python's integers, which never overflow."""
-        least, rng = replace(settings, tasks=1, shots=shots, queries=queries), np.random.default_rng(0)
+    def extent(n: int) -> np.ndarray:
+        """(rows, bytes) of the support and the query set of a task with n shots and queries, as integers without overflow."""
         if count:
-            batch = family.testing(settings).sample(rng, tasks=1, shots=shots, queries=queries, dtype=dtype)
+            sample = partial(family.testing(settings).sample, tasks=1, shots=n, queries=n, dtype=dtype)
         else:
-            batch = method.sampler(family, least)(rng)
-        arrays = (batch.x_support, batch.x_query, batch.y_support, batch.y_query)
-        rows = (math.prod(array.shape[:2]) for array in arrays[:2])
-        return np.array([*rows, sum(array.nbytes for array in arrays)], object)
+            sample = method.sampler(family, replace(settings, tasks=1, shots=n, queries=n))
+        batch = sample(np.random.default_rng(0))
+        sets = (batch.x_support, batch.y_support), (batch.x_query, batch.y_query)
+        return np.array([(math.prod(x.shape[:2]), x.nbytes + y.nbytes) for x, y in sets], object)
 
-    one = extent(1, 1)
-    per_task = one + (settings.shots - 1) * (extent(2, 1) - one) + (queries - 1) * (extent(1, 2) - one)
-    (support, query, data), units = per_task, width(network)
+    one, more = extent(1), np.array([[settings.shots - 1], [queries - 1]], object)
+    (support, query), (support_bytes, query_bytes) = (one + more * (extent(2) - one)).T
+    data, units = support_bytes + query_bytes, width(network)
     if count:
         rows = max(support, query)
         chunk = min(count, chunk_size(network, rows, dtype))
@@ -139,7 +139,7 @@ def evaluate_method(settings: Settings, theta: Parameters, batch: TaskBatch, ste
 def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool = True) -> TrainingState:
     """Train with these settings and save checkpoints in `path`; with `resume`, continue from it if it exists.
 
-    ValueError if the checkpoint has other settings; Diverged names the rate to lower. A run that does not resume a
+    ValueError if the checkpoint has other settings; Diverged names the rates to lower. A run that does not resume a
     checkpoint never overwrites it, and the folder is locked against other processes.
     """
     settings, path = resolve(settings), Path(path)
@@ -153,20 +153,30 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
             state = _resumed(path, settings)
         else:
             state = initial_state(initialisation(settings), optimizer, rng_for(settings.seed, "training tasks"))
-        kept = asdict(stored(settings))
+        facts = asdict(stored(settings))
 
         def save(state: TrainingState) -> None:
             with defer_signals():
-                checkpoint.save(path, state, kept)
+                checkpoint.save(path, state, facts)
 
         label = method.style.label if progress else None
         schedule = {"optimizer": optimizer, "iterations": settings.iterations, "save": save, "label": label}
         try:
             return train(method_gradient, sampler(settings), state, **schedule)
         except Diverged as error:
-            rate = as_dict(settings)[method.lr_to_lower]
-            hint = f"{error.what} with {method.lr_to_lower} {rate:g}: try {rate / 10:g}; the state before it is saved in {path}"
+            rates = _suspects(method, settings, error.iteration)
+            given = " and ".join(f"{name} {rate:g}" for name, rate in rates.items())
+            lower = " or ".join(f"{name} {rate / 10:g}" for name, rate in rates.items())
+            kept = f"; the state before it is saved in {path}" * path.exists()
+            hint = f"{error.what} with {given}: try {lower}{kept}"
             raise Diverged(error.iteration, hint) from error
+
+
+def _suspects(method: methods.Method, settings: Settings, iteration: int) -> dict[str, float]:
+    """The learning rates that can have made training diverge. Before the first outer step it cannot be outer_lr."""
+    adapts = method.copies(settings) > 0 and "inner_lr" not in method.unused(settings)
+    rates = {"inner_lr": settings.inner_lr} if adapts else {}
+    return rates if rates and iteration == 1 else {"outer_lr": settings.outer_lr} | rates
 
 
 def stored(settings: Settings) -> Settings:
@@ -178,7 +188,7 @@ def stored(settings: Settings) -> Settings:
 def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settings]:
     """The state and the settings of a run; `data` is the folder of its files, for a family that reads files.
 
-    ValueError if the checkpoint is of another version or architecture, or was trained on other data.
+    ValueError if the checkpoint is of another version, or was trained on other data.
     """
     state, stored_settings = checkpoint.load(path)
     try:
@@ -194,11 +204,6 @@ def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settin
     if differences(stored(settings), kept):
         remedy = "pass the folder of its training data with --data"
         raise ValueError(f"{path} was trained on other data than those in {data}: {remedy}")
-    found = {name: (array.shape, array.dtype) for name, array in state.theta.items()}
-    expected = {name: (array.shape, array.dtype) for name, array in initialisation(settings).items()}
-    if found != expected:
-        name = min(name for name in {**found, **expected} if found.get(name) != expected.get(name))
-        raise ValueError(f"{path} has another architecture, in {name} of theta: train again or name another file")
     return state, settings
 
 

@@ -1,18 +1,36 @@
-"""Signals and standard streams: a signal ends the program after saving, and output that cannot be written is dropped."""
+"""Signals, standard streams, messages: a signal ends the program after saving; output that cannot be written is dropped."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
+import shlex
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 SIGNALS = [getattr(signal, f"SIG{name}") for name in ("INT", "TERM", "HUP", "BREAK") if hasattr(signal, f"SIG{name}")]
+
+
+def fail(sentence: str, status: int) -> int:
+    """Print the sentence on one line of standard error, words of any length shortened; returns the exit status."""
+    line = re.sub(r"\S{400,}", lambda word: f"{word[0][:60]}...", " ".join(sentence.splitlines()))
+    print(f"tinymaml: {line}", file=sys.stderr)
+    return status
+
+
+def program() -> str:
+    """The words that start this program, for hints: ".venv/bin/python -m tinymaml" beside a .venv in the current folder."""
+    if Path(sys.argv[0]).stem == "tinymaml":  # the program that pip installs
+        return "tinymaml"
+    python, here = Path(sys.executable), Path.cwd()
+    return f"{shlex.quote(str(python.relative_to(here))) if python.is_relative_to(here) else 'python'} -m tinymaml"
 
 
 def on_signals(handler: Any) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from tinymaml.maml import meta_gradient
-from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method, Start
+from tinymaml.methods.maml import STEPS, gradient
+from tinymaml.methods.method import Method, Start
 from tinymaml.nn.layers import parameter_names
 from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks.family import Family
@@ -19,13 +19,7 @@ def head(model: Any) -> list[str]:
     return [list(parameter_names(layer).values()) for layer in model.layers if parameter_names(layer)][-1]
 
 
-def gradient(model: Any, settings: Settings, names: Callable[[Any], list[str]] = head) -> Gradient:
-    """The meta-gradient with respect to all parameters, if only those in names(model) adapt: the others have no rate."""
-    given = {"inner_lr": dict.fromkeys(names(model), settings.inner_lr), "steps": settings.options["steps"]}
-    return lambda theta, batch, iteration: meta_gradient(model, theta, batch, **given)
-
-
-def start(family: Family, settings: Settings, trained: Start, names: Callable[[Any], list[str]] = head) -> Start:
+def start(family: Family, settings: Settings, trained: Start, names: Callable[[Any], list[str]]) -> Start:
     """The setup for new tasks: the same parameters adapt as in training."""
     return replace(trained, inner_lr=dict.fromkeys(names(trained.model), settings.inner_lr))
 
@@ -39,11 +33,9 @@ METHOD = Method(
     "anil",
     "MAML whose inner loop adapts only the head, the last layer",
     PlotStyle("ANIL (head only)", "#AA4499", (0, (1, 1)), ">"),
-    gradient,
-    start=start,
-    copies=lambda settings: settings.options["steps"],
+    partial(gradient, names=head),
+    start=partial(start, names=head),
     supports=has_body,
-    lr_to_lower="inner_lr",
     options=(STEPS,),
     default=False,
 )

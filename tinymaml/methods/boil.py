@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from tinymaml.methods.anil import gradient, has_body, head, start
-from tinymaml.methods.maml import STEPS
+from tinymaml.methods.anil import has_body, head, start
+from tinymaml.methods.maml import STEPS, gradient
 from tinymaml.methods.method import Method
 from tinymaml.settings import PlotStyle
 
@@ -24,9 +24,7 @@ METHOD = Method(
     PlotStyle("BOIL (body only)", "#661100", (0, (7, 1, 2, 1)), "X"),
     partial(gradient, names=body),
     start=partial(start, names=body),
-    copies=lambda settings: settings.options["steps"],
     supports=has_body,
-    lr_to_lower="inner_lr",
     options=(STEPS,),
     default=False,
 )

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.maml import Model, Rates, adapt
-from tinymaml.methods.method import Gradient, Method, Start
+from tinymaml.methods.method import Gradient, Method, OuterGradient, Start, WrappedSurface
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings, one_of, rng_for
 from tinymaml.tasks.batch import TaskBatch
@@ -47,32 +47,16 @@ def es_gradient(e: Parameters, losses: np.ndarray, sigma: float) -> Parameters:
     return e.map(lambda array: (expand(array) * array).sum(0).astype(array.dtype))
 
 
-@dataclass(frozen=True)
-class EsMetaGradient:
-    """losses (2, n): the meta-loss at theta + sigma e_i and at theta - sigma e_i; gradient: the estimate of eq. 26."""
-
-    losses: np.ndarray
-    gradient: Parameters
-
-    @property
-    def loss(self) -> float:
-        """The mean over all points."""
-        return self.losses.mean()
-
-
 def es_meta_gradient(
     model: Model, theta: Parameters, batch: TaskBatch, rng: np.random.Generator, *,
     inner_lr: Rates, steps: int = 1, pairs: int = 20, sigma: float = 0.05, normalised: bool = False,
-) -> EsMetaGradient:  # fmt: skip
+) -> OuterGradient:  # fmt: skip
     """The meta-gradient estimated from query losses after adaptation, at `pairs` antithetic pairs around theta.
 
-    sigma is the standard deviation of the perturbations. The estimate converges to the exact meta-gradient as
-    sigma tends to 0 and `pairs` to infinity. `normalised` divides the losses by their standard deviation: the
-    length of the gradient is then independent of the scale of the loss.
+    sigma is the standard deviation of the perturbations; the loss is the mean over all points. The estimate converges to
+    the exact meta-gradient as sigma tends to 0 and `pairs` to infinity. `normalised` divides the losses by their standard
+    deviation: the length of the gradient is then independent of the scale of the loss.
     """
-    validate.model(model)
-    validate.parameters("theta", theta)
-    validate.generator(rng)
     pairs, sigma = validate.count("pairs", pairs), validate.rate("sigma", sigma, 0.05)
     validate.flag("normalised", normalised)
     e, copies = perturbations(theta, rng, pairs, 1), batch.repeat(2 * pairs)  # e is the same for all tasks
@@ -80,7 +64,8 @@ def es_meta_gradient(
     adapted = adapt(model, points, copies.x_support, copies.y_support, inner_lr=inner_lr, steps=steps)
     losses = model.at(adapted, copies.x_query, copies.y_query).loss.reshape(2, pairs, len(batch)).mean(-1)
     scale = losses.std() if normalised else 1.0
-    return EsMetaGradient(losses, es_gradient(e, losses[..., None] / (scale if scale > 0 else 1.0), sigma).task(0))
+    estimate = es_gradient(e, losses[..., None] / (scale if scale > 0 else 1.0), sigma)
+    return OuterGradient(losses.mean(), estimate.task(0))
 
 
 # -- an inner loop without gradients -------------------------------------------------------------------------------
@@ -107,11 +92,10 @@ class BlackBoxModel:
 
     def __post_init__(self) -> None:
         validate.model(self.model)
-        validate.count("tries", self.tries)
         validate.rate("sigma", self.sigma, 0.1)
         validate.flag("climb", self.climb)
-        validate.count("seed", self.seed, least=0)
-        validate.count("step", self.step, least=0)
+        for name, least in (("tries", 1), ("seed", 0), ("step", 0)):
+            validate.count(name, getattr(self, name), least=least)
 
     def at_step(self, k: int) -> BlackBoxModel:
         """The same model k inner steps later."""
@@ -122,27 +106,12 @@ class BlackBoxModel:
         return ZerothOrderSurface(self, theta, x, y)
 
 
-class ZerothOrderSurface:
+class ZerothOrderSurface(WrappedSurface):
     """The loss at theta, and a gradient estimated from values of the loss near theta."""
 
     def __init__(self, box: BlackBoxModel, theta: Parameters, x: np.ndarray, y: np.ndarray):
         self.box, self.surface = box, box.model.at(theta, x, y)
         self.theta, self.x, self.y = theta.copy(), x.copy(), y.copy()  # the estimate is lazy; the caller may change these
-
-    @property
-    def loss(self) -> np.ndarray:
-        """The loss of each task, (T,)."""
-        return self.surface.loss
-
-    @property
-    def prediction(self) -> np.ndarray:
-        """The prediction of the model at theta."""
-        return self.surface.prediction
-
-    @property
-    def cost(self) -> np.ndarray:
-        """The cost of a policy, (T,)."""
-        return self.surface.cost
 
     def hvp(self, v: Parameters) -> Parameters:
         """ValueError: this surface does not estimate a Hessian."""
@@ -159,9 +128,9 @@ class ZerothOrderSurface:
     def _perturbations(self, theta: Parameters) -> Parameters:
         """e ~ N(0, I), (tries, T, ...); tasks with the same examples share their draws."""
         tries, one, drawn = self.box.tries, theta.map(lambda array: array[0]), {}
-        keys = [_digest(x, y) for x, y in zip(self.x, self.y, strict=True)]
+        keys = [hashlib.sha256(x.tobytes() + y.tobytes()).digest()[:8] for x, y in zip(self.x, self.y, strict=True)]
         for key in keys:
-            rng = np.random.default_rng([self.box.seed, self.box.step, key])
+            rng = np.random.default_rng([self.box.seed, self.box.step, int.from_bytes(key, "big")])
             drawn[key] = drawn[key] if key in drawn else perturbations(one, rng, tries)
         return Parameters({name: np.stack([drawn[key][name] for key in keys], axis=1) for name in one})
 
@@ -179,11 +148,6 @@ class ZerothOrderSurface:
             best = where(loss < least, candidate, best)
             least = np.where(loss < least, loss, least)
         return theta - best
-
-
-def _digest(*arrays: np.ndarray) -> int:
-    """64 bits of a hash of the arrays."""
-    return int.from_bytes(hashlib.sha256(b"".join(array.tobytes() for array in arrays)).digest()[:8], "big")
 
 
 def where(condition: np.ndarray, one: Parameters, other: Parameters) -> Parameters:
@@ -217,7 +181,7 @@ def gradient(model: Any, settings: Settings) -> Gradient:
     """Eq. 26. The perturbations depend only on the seed and the iteration, so that a run can be resumed."""
     options = settings.options
 
-    def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> EsMetaGradient:
+    def estimate(theta: Parameters, batch: TaskBatch, iteration: int) -> OuterGradient:
         rng = rng_for(settings.seed, "perturbations", iteration)
         inner, rate = inner_model(model, settings, int(rng.integers(2**63)))
         return es_meta_gradient(
@@ -233,19 +197,12 @@ def start(family: Family, settings: Settings, trained: Start) -> Start:
     return replace(trained, model=model, inner_lr=rate)
 
 
-def copies(settings: Settings) -> int:
-    """One per pair, as a point needs half of the memory of an adapted copy; with `es` inside 2 `tries` per pair."""
-    tried = 2 * settings.options["tries"] if settings.options["inside"] == "es" else 1
-    return settings.options["pairs"] * tried
-
-
 def unused(settings: Settings) -> dict[str, str]:
     """The settings without effect in the chosen inner loop."""
-    return {
-        "gradient": {name: "for es that adapts by the gradient (--inside gradient)" for name in ("tries", "reach")},
-        "es": {},
-        "climb": {"inner_lr": "for es that adapts by climbing (--inside climb)"},
-    }[settings.options["inside"]]
+    if settings.options["inside"] == "gradient":
+        return dict.fromkeys(("tries", "reach"), "for es that adapts by the gradient (--inside gradient)")
+    climbs = settings.options["inside"] == "climb"
+    return {"inner_lr": "for es that adapts by climbing (--inside climb)"} if climbs else {}
 
 
 METHOD = Method(
@@ -254,7 +211,8 @@ METHOD = Method(
     PlotStyle("ES-MAML", "#9966CC", (0, (1, 1, 4, 1)), "X"),
     gradient,
     start=start,
-    copies=copies,
+    # one per pair, as a point needs half of the memory of an adapted copy; 2 tries per pair for es in the inner loop
+    copies=lambda s: s.options["pairs"] * (2 * s.options["tries"] if s.options["inside"] == "es" else 1),
     uses_inner_lr=lambda settings: settings.options["inside"] != "climb",
     options=OPTIONS,
     unused=unused,

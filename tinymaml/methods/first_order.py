@@ -1,27 +1,16 @@
 """First-order MAML: the query gradient at the adapted parameters replaces the meta-gradient; eq. 12 loses its Hessians."""
 
-from __future__ import annotations
+from functools import partial
 
-from typing import Any
-
-from tinymaml.maml import meta_gradient
-from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method
-from tinymaml.settings import PlotStyle, Settings
-
-
-def gradient(model: Any, settings: Settings) -> Gradient:
-    """The mean over tasks of u_K (the paper's section 5.2)."""
-    given = {"inner_lr": settings.inner_lr, "steps": settings.options["steps"], "first_order": True}
-    return lambda theta, batch, iteration: meta_gradient(model, theta, batch, **given)
-
+from tinymaml.methods.maml import STEPS, gradient
+from tinymaml.methods.method import Method
+from tinymaml.settings import PlotStyle
 
 METHOD = Method(
     "first-order",
     "MAML without second derivatives: the gradient of the query loss at the adapted parameters",
     PlotStyle("first-order MAML", "#56B4E9", "--", "s"),
-    gradient,
+    partial(gradient, first_order=True),
     copies=lambda settings: 1,
-    lr_to_lower="inner_lr",
     options=(STEPS,),
 )

@@ -17,7 +17,7 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.maml import Model, Rates, Surface, adapt
 from tinymaml.methods.maml import STEPS
-from tinymaml.methods.method import Gradient, Method, Start
+from tinymaml.methods.method import Gradient, Method, OuterGradient, Start, WrappedSurface
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
@@ -48,27 +48,12 @@ class Proximal:
 
 
 @dataclass(frozen=True)
-class ProximalSurface:
-    """The surface of a `Proximal` model: `surface` is that of the network, `displacement` is theta - centre."""
+class ProximalSurface(WrappedSurface):
+    """The surface of a `Proximal` model; displacement is theta - centre. The loss is without the proximal term."""
 
     surface: Surface
     displacement: Parameters
     strength: float
-
-    @property
-    def loss(self) -> np.ndarray:
-        """The loss of each task without the proximal term, (T,)."""
-        return self.surface.loss
-
-    @property
-    def prediction(self) -> np.ndarray:
-        """The prediction of the model at theta."""
-        return self.surface.prediction
-
-    @property
-    def cost(self) -> np.ndarray:
-        """The cost of a policy, (T,)."""
-        return self.surface.cost
 
     @property
     def gradient(self) -> Parameters:
@@ -102,7 +87,6 @@ def conjugate_gradients(
     product(p) is A p; b and p are (T, P). A system stops when |b - A x| <= tolerance |b|, or on negative curvature; on
     negative curvature at the first step the result is b.
     """
-    validate.function("product", product)
     if validate.floats("b", b).ndim != 2:
         raise ValueError(f"b has shape {b.shape}, expected (systems, numbers): one row for each system")
     steps = validate.count("steps", steps)
@@ -135,31 +119,17 @@ def _ratio(a: np.ndarray, b: np.ndarray, active: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class ImplicitGradient:
-    """The implicit meta-gradient of one batch and its residuals.
+class ImplicitGradient(OuterGradient):
+    """The implicit meta-gradient of one batch, and per task, (T,), how exact it is.
 
-    losses                the query loss of each task at its theta*, (T,)
-    u                     u_0 of each task
-    inner_residual        |gradient| at the end of the inner loop / at its start, (T,): 0 at theta*, where eq. 22 is exact
-    residual              |A u_0 - grad L_Q| / |grad L_Q| of each linear system, (T,)
-    negative_curvature    whether conjugate gradients met negative curvature, which a minimum does not have, (T,)
+    inner_residual        |gradient| at the end of the inner loop / at its start: 0 at theta*, where eq. 22 is exact
+    residual              |A u_0 - grad L_Q| / |grad L_Q| of the linear system
+    negative_curvature    whether conjugate gradients met negative curvature, which a minimum does not have
     """
 
-    losses: np.ndarray
-    u: Parameters
     inner_residual: np.ndarray
     residual: np.ndarray
     negative_curvature: np.ndarray
-
-    @property
-    def loss(self) -> float:
-        """The mean over tasks."""
-        return self.losses.mean()
-
-    @property
-    def gradient(self) -> Parameters:
-        """The mean over tasks of u_0."""
-        return self.u.mean()
 
     @property
     def diagnosis(self) -> str:
@@ -172,38 +142,28 @@ class ImplicitGradient:
 
 
 def implicit_gradient(
-    model: Model,
-    theta: Parameters,
-    batch: TaskBatch,
-    *,
-    strength: float,
-    inner_lr: Rates,
-    steps: int,
-    cg_steps: int = 5,
-    tolerance: float = 1e-10,
-    damping: float = 0.0,
-) -> ImplicitGradient:
+    model: Model, theta: Parameters, batch: TaskBatch, *,
+    strength: float, inner_lr: Rates, steps: int, cg_steps: int = 5, tolerance: float = 1e-10, damping: float = 0.0,
+) -> ImplicitGradient:  # fmt: skip
     """The gradient with respect to theta of the query loss at theta*, a function of theta (eq. 22).
 
     strength is lambda. The inner loop is `steps` steps of gradient descent at rate `inner_lr`. The system
     (I + H/lambda) u_0 = grad L_Q is solved by at most `cg_steps` steps of conjugate gradients, or to a relative residual of
     `tolerance`; `damping` is added to its diagonal.
     """
-    validate.model(model)
-    validate.parameters("theta", theta)
-    strength, damping = validate.rate("strength", strength, 2.0), validate.tolerance("damping", damping)
+    damping = validate.tolerance("damping", damping)
     proximal, x, y = Proximal(model, theta, strength), batch.x_support, batch.y_support
     star = adapt(proximal, theta, x, y, inner_lr=inner_lr, steps=steps)  # theta*
     here, query = proximal.at(star, x, y), model.at(star, batch.x_query, batch.y_query)
     validate.shared(theta, query.gradient)
 
     def product(p: np.ndarray) -> np.ndarray:
-        return flatten_tasks(here.hvp(unflatten_tasks(p, theta))) / strength + damping * p  # (I + H/lambda) p
+        return flatten_tasks(here.hvp(unflatten_tasks(p, theta))) / proximal.strength + damping * p  # (I + H/lambda) p
 
     solved = conjugate_gradients(product, flatten_tasks(query.gradient), steps=cg_steps, tolerance=tolerance)
     inner_residual = _relative_norm(flatten_tasks(here.gradient), flatten_tasks(proximal.at(theta, x, y).gradient))
     u = unflatten_tasks(solved.x, theta)
-    return ImplicitGradient(query.loss, u, inner_residual, solved.residual, solved.negative_curvature)
+    return ImplicitGradient(query.loss.mean(), u.mean(), inner_residual, solved.residual, solved.negative_curvature)
 
 
 def _relative_norm(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -253,7 +213,6 @@ METHOD = Method(
     gradient,
     start=start,
     copies=lambda settings: 1,
-    lr_to_lower="inner_lr",
     options=OPTIONS,
     default=False,
 )

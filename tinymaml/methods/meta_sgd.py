@@ -6,7 +6,6 @@ learning rate `outer_lr`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -34,38 +33,35 @@ def split(trained: Parameters) -> tuple[Parameters, Parameters]:
     return theta, Parameters({name: trained[RATE + name] for name in theta})
 
 
-def initial(model: Any, settings: Settings, rng: np.random.Generator) -> Parameters:
-    """A random theta; every rate starts at `inner_lr`."""
+def initial(model: Any, settings: Settings, rng: np.random.Generator, shared: bool = False) -> Parameters:
+    """A random theta; every rate starts at `inner_lr`. There is one per entry of theta or, if shared, one per array."""
     theta = model.init(rng, settings.dtype)
-    return merge(theta, theta.map(lambda array: np.full_like(array, settings.inner_lr)))
+    return merge(theta, theta.map(lambda array: np.full(1 if shared else array.shape, settings.inner_lr, array.dtype)))
 
 
-def gradient(
-    model: Any,
-    settings: Settings,
-    inner_lr: Callable[[Parameters], Rates] = lambda rates: rates,
-    reduce: Callable[[Parameters], Parameters] = lambda gradient: gradient,
-) -> Gradient:
-    """The meta-gradient with respect to theta and the rates.
+def inner_lr(rates: Parameters, shared: bool) -> Rates:
+    """The trained rates as `adapt` takes them: {parameter name: number} if shared."""
+    return {name: array.item() for name, array in rates.items()} if shared else rates
 
-    inner_lr(rates) converts the trained rates to the form that `adapt` takes; reduce(gradient) converts the gradient with
-    respect to one rate per entry to that with respect to the trained rates.
-    """
+
+def gradient(model: Any, settings: Settings, shared: bool = False) -> Gradient:
+    """The meta-gradient with respect to theta and the rates."""
 
     def gradient(trained: Parameters, batch: TaskBatch, iteration: int) -> OuterGradient:
         theta, rates = split(trained)
-        meta = meta_gradient(model, theta, batch, inner_lr=inner_lr(rates), steps=settings.options["steps"])
-        return OuterGradient(meta.loss, merge(meta.gradient, reduce(meta.rates_gradient)))
+        meta = meta_gradient(model, theta, batch, inner_lr=inner_lr(rates, shared), steps=settings.options["steps"])
+        rates_gradient = meta.rates_gradient  # with respect to one rate per entry
+        if shared:  # the sum over the entries that share a rate
+            rates_gradient = rates_gradient.map(lambda array: array.sum().reshape(1))
+        return OuterGradient(meta.loss, merge(meta.gradient, rates_gradient))
 
     return gradient
 
 
-def start(
-    family: Family, settings: Settings, trained: Start, inner_lr: Callable[[Parameters], Rates] = lambda rates: rates
-) -> Start:
+def start(family: Family, settings: Settings, trained: Start, shared: bool = False) -> Start:
     """The setup for new tasks: the trained network with the trained rates."""
     theta, rates = split(trained.theta)
-    return replace(trained, theta=theta, inner_lr=inner_lr(rates))
+    return replace(trained, theta=theta, inner_lr=inner_lr(rates, shared))
 
 
 METHOD = Method(
@@ -75,7 +71,6 @@ METHOD = Method(
     gradient,
     initial=initial,
     start=start,
-    copies=lambda settings: settings.options["steps"],
     uses_inner_lr=lambda settings: False,
     options=(STEPS,),
     default=False,

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinymaml.maml import Surface
 from tinymaml.parameters import Parameters
 from tinymaml.settings import Option, PlotStyle, Settings
 from tinymaml.tasks.batch import TaskBatch
@@ -49,6 +50,27 @@ class Start:
         return getattr(self.model, "model", self.model)
 
 
+class WrappedSurface:
+    """The loss surface of a model around another: `surface` is that of the network; subclasses define another gradient."""
+
+    surface: Surface
+
+    @property
+    def loss(self) -> np.ndarray:
+        """The loss of each task on the network itself, (T,)."""
+        return self.surface.loss
+
+    @property
+    def prediction(self) -> np.ndarray:
+        """The prediction of the network."""
+        return self.surface.prediction
+
+    @property
+    def cost(self) -> np.ndarray:
+        """The cost of a policy, (T,)."""
+        return self.surface.cost
+
+
 def family_sampler(family: Family, settings: Settings) -> Sample:
     """The default sampler: training tasks of the family, with the numbers and the precision of the settings."""
     counts = {"tasks": settings.tasks, "shots": settings.shots, "queries": settings.queries, "dtype": settings.dtype}
@@ -66,11 +88,11 @@ class Method:
     initial          initial(model, settings, rng): initial values of all trained parameters, which checkpoints store
     sampler          sampler(family, settings): the sampler of training tasks
     start            start(family, settings, trained): the setup for adapting to new tasks, made from the trained network's
-    copies           copies(settings): the number of adapted copies of theta that training stores at once for each task
+    copies           copies(settings): the number of adapted copies of theta that training stores at once for each task, by
+                     default one per inner step; 0 if training has no inner loop
     adapts           whether it adapts to new tasks; if not, the trained parameters are evaluated as they are
     uses_inner_lr    uses_inner_lr(settings): whether it adapts to new tasks with the setting inner_lr
     supports         supports(family): whether it can be trained on this family
-    lr_to_lower      the learning rate to lower when training diverges
     options          the settings that only some methods have
     unused           unused(settings): {name: reason, such as "for this method"} of settings that have no effect
     default          whether a comparison without --methods includes it
@@ -86,11 +108,10 @@ class Method:
     )
     sampler: Callable[[Family, Settings], Sample] = family_sampler
     start: Callable[[Family, Settings, Start], Start] = lambda family, settings, trained: trained
-    copies: Callable[[Settings], int] = lambda settings: 0
+    copies: Callable[[Settings], int] = lambda settings: settings.options.get("steps", 0)
     adapts: bool = True
     uses_inner_lr: Callable[[Settings], bool] = lambda settings: True
     supports: Callable[[Family], bool] = lambda family: True
-    lr_to_lower: str = "outer_lr"
     options: tuple[Option, ...] = ()
     unused: Callable[[Settings], Mapping[str, str]] = lambda settings: {}
     default: bool = True

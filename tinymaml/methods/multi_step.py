@@ -70,8 +70,6 @@ METHOD = Method(
     "MAML with a weighted query loss after every inner step; the weights are annealed to the last step",
     PlotStyle("multi-step loss", "#EE6677", (0, (9, 2)), "h"),
     gradient,
-    copies=lambda settings: settings.options["steps"],
-    lr_to_lower="inner_lr",
     options=(replace(STEPS, default=5), ANNEAL),
     unused=lambda settings: {"anneal": "for multi-step with one step"} if settings.options["steps"] == 1 else {},
     default=False,

@@ -37,7 +37,6 @@ METHOD = Method(
     PlotStyle("Reptile", "#117733", (0, (6, 2, 1, 2)), "<"),
     gradient,
     copies=lambda settings: 1,
-    lr_to_lower="inner_lr",
     options=(replace(STEPS, default=10),),
     default=False,
 )

@@ -48,10 +48,8 @@ class Patches(FixedLinear):
             validate.count(name, getattr(self, name))
         validate.count("padding", self.padding, least=0)
         if self.size > self.side + 2 * self.padding:
-            raise ValueError(
-                f"a patch of size {self.size} does not fit an image of side {self.side} with padding {self.padding}: "
-                "use smaller patches or larger images"
-            )
+            image = f"an image of side {self.side} with padding {self.padding}"
+            raise ValueError(f"a patch of size {self.size} does not fit {image}: use smaller patches")
         output_side = (self.side + 2 * self.padding - self.size) // self.stride + 1
         inputs, outputs = self.side**2 * self.channels, self.size**2 * self.channels
         derive(self, output_side=output_side, positions=output_side**2, inputs=inputs, outputs=outputs)
@@ -63,7 +61,7 @@ class Patches(FixedLinear):
 
     def backward(self, p, shape, D):
         entries, (rank, columns) = D.reshape(-1, len(self.pixels), self.channels), self.entries
-        images = np.zeros((len(entries), self.side**2, self.channels), D.dtype)  # pixels in the order of their ranks
+        images = np.zeros((len(entries), self.side**2, self.channels), D.dtype)  # pixels by rank
         for column in columns:  # D of a pixel is the sum over all patches that contain it
             images[:, :len(column)] += entries.take(column, axis=1)
         return images.take(rank, axis=1).reshape(shape), {}
@@ -75,8 +73,9 @@ class Patches(FixedLinear):
     @cached_property
     def pixels(self) -> np.ndarray:
         """The pixel index of every patch entry, (positions * size * size,); -1 is the padding."""
-        framed = np.pad(np.arange(self.side**2).reshape(self.side, self.side), self.padding, constant_values=-1)
-        rows = self.stride * np.arange(self.output_side)[:, None] + np.arange(self.size)  # (output_side, size), and columns
+        pixels = np.arange(self.side**2).reshape(self.side, self.side)
+        framed = np.pad(pixels, self.padding, constant_values=-1)
+        rows = self.stride * np.arange(self.output_side)[:, None] + np.arange(self.size)  # and columns
         return framed[rows[:, None, :, None], rows[None, :, None, :]].ravel()
 
     @cached_property
@@ -88,8 +87,8 @@ class Patches(FixedLinear):
         """
         copies = [np.flatnonzero(self.pixels == pixel) for pixel in range(self.side**2)]
         order = sorted(range(self.side**2), key=lambda pixel: -len(copies[pixel]))
-        most = len(copies[order[0]])
-        return np.argsort(order), [np.array([copies[p][k] for p in order if len(copies[p]) > k]) for k in range(most)]
+        column = lambda k: np.array([copies[pixel][k] for pixel in order if len(copies[pixel]) > k])
+        return np.argsort(order), [column(k) for k in range(len(copies[order[0]]))]
 
 
 @dataclass(frozen=True)
@@ -106,10 +105,8 @@ class Flatten(FixedLinear):
 
     def forward(self, p, a):
         if a.shape[-2] % self.rows:
-            raise ValueError(
-                f"{self!r} gets {a.shape[-2]} rows a task, expected a multiple of {self.rows}: make `rows` the number of "
-                "positions or steps"
-            )
+            got = f"{self!r} gets {a.shape[-2]} rows a task, expected a multiple of {self.rows}"
+            raise ValueError(f"{got}: make `rows` the number of positions or steps")
         return a.reshape(*a.shape[:-2], -1, self.outputs), a.shape
 
     def backward(self, p, shape, D):

@@ -13,6 +13,8 @@ from functools import lru_cache, reduce
 
 import numpy as np
 
+Factors = tuple[np.ndarray, np.ndarray, float]  # left (T, m, d), right (T, m, d'), scale
+
 
 class Factored:
     """The matrices W_t = shared + sum_i scale_i left_i[t]^T right_i[t] of T tasks, kept as factors.
@@ -29,16 +31,16 @@ class Factored:
 
     __array_ufunc__ = None  # NumPy arrays then defer `x @ W` to `__rmatmul__`
 
-    def __init__(self, shared: np.ndarray | None, factors: tuple[tuple[np.ndarray, np.ndarray, float], ...] = ()):
+    def __init__(self, shared: np.ndarray | None, factors: tuple[Factors, ...] = ()):
         self.shared, self.factors = shared, factors
 
     @property
-    def concatenated(self) -> tuple[np.ndarray, np.ndarray, float]:
+    def concatenated(self) -> Factors:
         """All factors as one: left (T, m, d), right (T, m, d'), scale. Computed once: replaces the list."""
         if len(self.factors) > 1:
             lefts, rights, scales = zip(*self.factors, strict=True)
             if len(set(scales)) > 1:
-                rights, scales = [_times(scale, right) for right, scale in zip(rights, scales, strict=True)], (1.0,)
+                rights, scales = [_times(scale, right) for _, right, scale in self.factors], (1.0,)
             self.factors = ((np.concatenate(lefts, axis=-2), np.concatenate(rights, axis=-2), scales[0]),)
         return self.factors[0]
 
@@ -70,7 +72,7 @@ class Factored:
             product = rows.reshape(*x.shape[:-1], -1)
         if self.factors:
             left, right, scale = self.concatenated
-            fast = _times(scale, x @ transpose(left)) @ right  # linear attention over the examples   (T, n, d')
+            fast = _times(scale, x @ transpose(left)) @ right  # linear attention to the examples   (T, n, d')
             product = fast if product is None else add_in_place(product, fast)
         return product
 
@@ -84,8 +86,8 @@ class Factored:
     def __add__(self, other: Factored | np.ndarray) -> Factored | np.ndarray:
         if not isinstance(other, Factored):
             return self.dense() + other  # with a dense operand the result is dense, also below
-        shared = self.shared if other.shared is None else other.shared if self.shared is None else self.shared + other.shared
-        return Factored(shared, self.factors + other.factors)
+        shared = [matrix for matrix in (self.shared, other.shared) if matrix is not None]
+        return Factored(sum(shared[1:], start=shared[0]) if shared else None, self.factors + other.factors)
 
     def __sub__(self, other: Factored | np.ndarray) -> Factored | np.ndarray:
         if not isinstance(other, Factored):
@@ -93,15 +95,13 @@ class Factored:
         minus = tuple((left, right, -scale) for left, right, scale in other.factors)
         return self + Factored(None if other.shared is None else -other.shared, minus)
 
-    def __mul__(self, scalar: float | Factored | np.ndarray) -> Factored | np.ndarray:
-        if isinstance(scalar, Factored):
-            return self.dense() * scalar.dense()
-        if isinstance(scalar, np.ndarray):
-            return self.dense() * scalar
-        shared = None if self.shared is None else self.shared * scalar
+    def __mul__(self, other: float | Factored | np.ndarray) -> Factored | np.ndarray:
+        if not np.isscalar(other):
+            return self.dense() * (other.dense() if isinstance(other, Factored) else other)
+        shared = None if self.shared is None else self.shared * other
         if self.factors:
             left, right, scale = self.concatenated  # first: u and alpha o u of eq. 12 share arrays
-        return Factored(shared, ((left, right, scale * scalar),) if self.factors else ())
+        return Factored(shared, ((left, right, scale * other),) if self.factors else ())
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -111,7 +111,8 @@ class Factored:
     def sum(self, axis: int = 0) -> np.ndarray:
         """The sum over tasks, dense: sum_t left_t^T right_t is ONE product of the stacked rows (eq. 15)."""
         rows = lambda side: side.reshape(-1, side.shape[-1])  # (T, m, d) to (T m, d)
-        total = reduce(add_in_place, (_times(scale, rows(left).T @ rows(right)) for left, right, scale in self.factors))
+        products = (_times(scale, rows(left).T @ rows(right)) for left, right, scale in self.factors)
+        total = reduce(add_in_place, products)
         return total if self.shared is None else total + self.shared * self.shape[0]
 
     def dense(self) -> np.ndarray:
@@ -126,7 +127,9 @@ def _times(scale: float, array: np.ndarray) -> np.ndarray:
     return array if scale == 1 else array * scale
 
 
-def sum_of_products(*pairs: tuple[np.ndarray | None, np.ndarray | Factored], bias: np.ndarray | None = None) -> np.ndarray:
+def sum_of_products(
+    *pairs: tuple[np.ndarray | None, np.ndarray | Factored], bias: np.ndarray | None = None
+) -> np.ndarray:
     """The sum of a @ W over the pairs (a, W), plus a bias.
 
     a (T, n, d), W (d, d') or (T, d, d'), bias (1, d') or (T, 1, d'). In the first pair a may be None, meaning
@@ -179,9 +182,7 @@ def sum_rows(D: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def _ones(n: int, dtype: np.dtype) -> np.ndarray:
-    ones = np.ones((1, n), dtype)
-    ones.flags.writeable = False
-    return ones
+    return np.ones((1, n), dtype)
 
 
 def transpose(matrix: np.ndarray | Factored) -> np.ndarray | Factored:

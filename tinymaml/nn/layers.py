@@ -17,15 +17,14 @@ are optional:
     symbol, name       the label of the output, as in z[2]; `Chain` numbers layers whose name is ""
     names              from symbols to parameter names, as in {"W": "W2"}
     rows_out(rows)     the number of output rows, if it differs from the number of input rows
-    min_rows           the minimum number of rows per task, if more than one
+    min_rows           a number of rows per task that is enough, if one is not
     factorable         the names of the matrices that may be factored (eq. 14)
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -87,7 +86,7 @@ class Affine:
 
     def R_backward(self, p, v, a, Ra, D, RD):
         W, V = p[self.W], v[self.W]
-        RDa = None if Ra is None else sum_of_products((RD, transpose(W)), (D, transpose(V)))  # eq. 8   (T, m, d)
+        RDa = None if Ra is None else sum_of_products((RD, transpose(W)), (D, transpose(V)))  # eq. 8
         return RDa, {self.W: outer((a, RD), (Ra, D), like=W), self.b: sum_rows(RD)}  # eq. 7
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -129,113 +128,9 @@ class Elementwise:
         return add_in_place(RDz, D * self.s.second(z, a) * Rz) if self.s.curved else RDz, {}
 
 
-class Tape:
-    """One sweep of a chain: output and tape of each layer, and D of each output, set by the backward sweep.
-
-    first: the index of the first layer with a gradient, or with a nonzero R.
-    """
-
-    def __init__(self, first: int, outputs: list, caches: list):
-        self.first, self.outputs, self.caches, self.D = first, outputs, caches, None
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Layers in sequence; a chain is itself a layer.
-
-    Unnamed affine layers are numbered 1, 2, ...; any other unnamed layer gets the number of the affine layer
-    before it. A layer that occurs twice shares its parameters, and their gradients are added. ValueError if
-    two layers have the same name, or if the output width of a layer differs from the input width of the next.
-    `shapes` has the parameters of all layers, `inputs` and `outputs` are the widths at both ends (None if no
-    layer has a width), `owners` maps each parameter name and output label to its layer.
-    """
-
-    layers: tuple[Layer, ...]
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.layers, Iterable):
-            raise TypeError(f"layers is {validate.brief(self.layers)}, expected a list of layers: put it in a list")
-        layers = tuple(self.layers)
-        for i, layer in enumerate(layers, start=1):
-            _check_rules(i, layer)
-        if not layers:
-            raise ValueError("a chain has no layers, expected at least one: for instance Affine(2, 1)")
-        layers = _numbered(layers)
-        _check_widths(layers)
-        trainable = [i for i, layer in enumerate(layers) if _shapes(layer)]
-        derive(
-            self, layers=layers, owners=_owners_in(layers), first_trainable=min(trainable, default=len(layers)),
-            shapes={name: shape for layer in layers for name, shape in _shapes(layer).items()},
-            inputs=next((layer.inputs for layer in layers if hasattr(layer, "inputs")), None),
-            outputs=next((layer.outputs for layer in reversed(layers) if hasattr(layer, "outputs")), None),
-        )  # fmt: skip
-
-    def forward(self, p, a):
-        outputs, tapes = [], []
-        for layer in self.layers:
-            a, tape = layer.forward(p, a)
-            outputs.append(a)
-            tapes.append(tape)
-        return a, Tape(self.first_trainable, outputs, tapes)
-
-    def backward(self, p, tape, D, needs_input_grad=True):
-        first, gradient = 0 if needs_input_grad else self.first_trainable, {}
-        tape.D = [None] * len(self.layers)
-        for i in reversed(range(first, len(self.layers))):
-            tape.D[i] = D
-            flag = () if needs_input_grad or i > first else (False,)  # only the first layer with parameters gets the flag
-            D, own = self.layers[i].backward(p, tape.caches[i], D, *flag)
-            accumulate(gradient, own)
-        return D, gradient
-
-    def R_forward(self, p, v, tape, Ra):
-        first = self.first_trainable if Ra is None else 0
-        Routputs, Rtapes = [None] * first, [None] * first
-        for layer, cache in zip(self.layers[first:], tape.caches[first:], strict=True):
-            Ra, Rtape = layer.R_forward(p, v, cache, Ra)
-            Routputs.append(Ra)
-            Rtapes.append(Rtape)
-        return Ra, Tape(first, Routputs, Rtapes)
-
-    def R_backward(self, p, v, tape, Rtape, D, RD):
-        gradient, Rtape.D = {}, [None] * len(self.layers)
-        for i in reversed(range(Rtape.first, len(self.layers))):
-            Rtape.D[i] = RD
-            RD, own = self.layers[i].R_backward(p, v, tape.caches[i], Rtape.caches[i], tape.D[i], RD)
-            accumulate(gradient, own)
-        return RD, gradient
-
-    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return {name: array for layer in self.layers if _shapes(layer) for name, array in layer.init(rng).items()}
-
-    def rows_out(self, rows: int) -> int:
-        """The number of output rows for `rows` input rows."""
-        for layer in self.layers:
-            rows = rows_out(layer, rows)
-        return rows
-
-    @property
-    def min_rows(self) -> int:
-        """The minimum number of rows per task: more than one if a batch norm gets one row per example."""
-        return next(rows for rows in itertools.count(1) if self._has_enough(rows))
-
-    def _has_enough(self, rows: int) -> bool:
-        for layer in self.layers:
-            if rows < getattr(layer, "min_rows", 1):
-                return False
-            rows = rows_out(layer, rows)
-        return True
-
-
 def derive(layer: Layer, **fields: Any) -> None:
     """Set derived fields of a frozen layer: those that follow from its constructor arguments."""
     vars(layer).update(fields)
-
-
-def accumulate(total: dict[str, np.ndarray], more: Arrays) -> None:
-    """Add the gradients in `more` to those of the same name in `total`, in place."""
-    for name, array in more.items():
-        total[name] = total[name] + array if name in total else array
 
 
 def rows_out(layer: Layer, rows: int) -> int:
@@ -243,64 +138,11 @@ def rows_out(layer: Layer, rows: int) -> int:
     return layer.rows_out(rows) if hasattr(layer, "rows_out") else rows
 
 
-def parameter_names(layer: Layer) -> dict[str, str]:
-    """The names of a layer's parameters by symbol: {"W": "W1", "b": "b1"}."""
-    return getattr(layer, "names", {name: name for name in _shapes(layer)})
-
-
-def _check_rules(i: int, layer: Layer) -> None:
-    """TypeError unless `layer` has the four rules, and `init` if it has parameters."""
-    needed = ("forward", "backward", "R_forward", "R_backward", *["init"] * bool(_shapes(layer)))
-    lacking = [rule for rule in needed if isinstance(layer, type) or not hasattr(layer, rule)]
-    if lacking:
-        other = "see layers.py, and Elementwise for an activation"
-        hint = "use its body" if hasattr(layer, "body") else other
-        raise TypeError(
-            f"layer {i} of the chain is {validate.brief(layer)}, expected a layer with {', '.join(lacking)}: {hint}"
-        )
-
-
-def _shapes(layer: Layer) -> dict[str, tuple[int, ...]]:
+def shapes_of(layer: Layer) -> dict[str, tuple[int, ...]]:
+    """The shapes of a layer's parameters by name; empty for a layer without parameters."""
     return getattr(layer, "shapes", {})
 
 
-def _owners(layer: Layer) -> dict[str, Layer]:
-    inner = getattr(layer, "owners", None) or dict.fromkeys(_shapes(layer), layer)
-    return inner | ({f"{layer.symbol}[{getattr(layer, 'name', '')}]": layer} if hasattr(layer, "symbol") else {})
-
-
-def _owners_in(layers: tuple[Layer, ...]) -> dict[str, Layer]:
-    """The layer of each parameter and each output, by parameter name or label of the output."""
-    owners: dict[str, Layer] = {}
-    for layer in layers:
-        for name, owner in _owners(layer).items():
-            if owners.setdefault(name, owner) is not owner:
-                raise ValueError(
-                    f"two layers have the name {name}: name one differently, or put the same layer in twice to share it"
-                )
-    return owners
-
-
-def _check_widths(layers: tuple[Layer, ...]) -> None:
-    width = None
-    for i, layer in enumerate(layers, start=1):
-        wanted = getattr(layer, "inputs", None)
-        if None not in (width, wanted) and wanted != width:
-            raise ValueError(
-                f"layer {i} of the chain is {layer!r} and gets rows of width {width}: make the two widths the same"
-            )
-        width = getattr(layer, "outputs", width if wanted is None else None)
-
-
-def _numbered(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """The layers with missing names filled in, see `Chain`; a layer that occurs twice stays one object."""
-    depth, name, renamed, result = 0, 0, {}, []
-    for layer in layers:
-        affine = getattr(layer, "symbol", "") == "z"
-        depth += affine
-        if getattr(layer, "name", None) == "":
-            named = replace(layer, name=depth if affine else name)
-            layer = renamed.setdefault(id(layer), named) if _shapes(layer) else named
-        name = layer.name if affine else name
-        result.append(layer)
-    return tuple(result)
+def parameter_names(layer: Layer) -> dict[str, str]:
+    """The names of a layer's parameters by symbol: {"W": "W1", "b": "b1"}."""
+    return getattr(layer, "names", {name: name for name in shapes_of(layer)})

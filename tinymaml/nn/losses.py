@@ -10,31 +10,34 @@ from dataclasses import dataclass
 import numpy as np
 
 
-def _any_targets(y: np.ndarray) -> None:
-    """The default check, which accepts all targets; a named function, so that losses can be pickled."""
-
-
 @dataclass(frozen=True)
 class Loss:
     """A loss of one example: `value(z, y)` = l, `gradient(z, y)` = dl/dz, `hvp(z, y, r)` = (d2l/dz2) r.
 
-    `check(y)` raises ValueError for targets outside the domain of the formulas.
+    `check(y)`, if given, raises ValueError for targets outside the domain of the formulas.
     """
 
     name: str
     value: Callable[[np.ndarray, np.ndarray], np.ndarray]
     gradient: Callable[[np.ndarray, np.ndarray], np.ndarray]
     hvp: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    check: Callable[[np.ndarray], None] = _any_targets
+    check: Callable[[np.ndarray], None] | None = None
+
+
+def _squared_error(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return ((z - y) ** 2).sum(-1)
+
+
+def _squared_error_gradient(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return 2 * (z - y)
+
+
+def _squared_error_hvp(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
+    return 2 * r
 
 
 # eq. 9: summed over the outputs of an example, without a factor 1/2
-squared_error = Loss(
-    "squared_error",
-    value=lambda z, y: ((z - y) ** 2).sum(-1),
-    gradient=lambda z, y: 2 * (z - y),
-    hvp=lambda z, y, r: 2 * r,
-)
+squared_error = Loss("squared_error", _squared_error, _squared_error_gradient, _squared_error_hvp)
 
 
 def softmax(z: np.ndarray) -> np.ndarray:
@@ -48,6 +51,10 @@ def _cross_entropy(z: np.ndarray, y: np.ndarray) -> np.ndarray:
     return y.sum(-1) * np.log(np.exp(shifted).sum(-1)) - (y * shifted).sum(-1)
 
 
+def _cross_entropy_gradient(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return y.sum(-1, keepdims=True) * softmax(z) - y
+
+
 def _cross_entropy_hvp(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
     p = softmax(z)
     return y.sum(-1, keepdims=True) * p * (r - (p * r).sum(-1, keepdims=True))
@@ -55,17 +62,15 @@ def _cross_entropy_hvp(z: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarra
 
 def _check_probabilities(y: np.ndarray) -> None:
     if not ((y.real >= 0).all() and (np.abs(y.sum(-1) - 1) <= 1e-4).all()):  # also refuses NaN
-        raise ValueError("the rows of y are not probabilities: cross_entropy expects one-hot targets, np.eye(ways)[labels]")
+        raise ValueError(
+            "the rows of y are not probabilities: cross_entropy expects one-hot targets, np.eye(ways)[labels]"
+        )
 
 
-# eq. 10: y holds class probabilities, usually one-hot; their sum, 1 up to rounding, stays in the formulas to make
-# the derivatives exact
+# eq. 10: y holds class probabilities, usually one-hot; their sum, 1 up to rounding, stays in the formulas to
+# make the derivatives exact
 cross_entropy = Loss(
-    "cross_entropy",
-    value=_cross_entropy,
-    gradient=lambda z, y: y.sum(-1, keepdims=True) * softmax(z) - y,
-    hvp=_cross_entropy_hvp,
-    check=_check_probabilities,
+    "cross_entropy", _cross_entropy, _cross_entropy_gradient, _cross_entropy_hvp, check=_check_probabilities
 )
 
 LOSSES = {loss.name: loss for loss in (squared_error, cross_entropy)}

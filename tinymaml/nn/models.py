@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 from tinymaml import validate
 from tinymaml.nn.activations import ACTIVATIONS
+from tinymaml.nn.chain import Chain
 from tinymaml.nn.convolution import Flatten, Patches
-from tinymaml.nn.layers import Affine, Chain, Elementwise, Layer
+from tinymaml.nn.layers import Affine, Elementwise, Layer
 from tinymaml.nn.network import Network
 from tinymaml.nn.normalisation import NORMS
 from tinymaml.nn.recurrent import Recurrent
 
 
-def MLP(widths: Sequence[int], activation: str = "relu", loss: str = "squared_error", norm: str = "none") -> Network:
+def MLP(
+    widths: Sequence[int], activation: str = "relu", loss: str = "squared_error", norm: str = "none"
+) -> Network:
     """A multilayer perceptron: a fully connected network of any depth.
 
     widths: d_0..d_L, inputs first, outputs last. activation: relu, tanh, sigmoid or softplus, after every
@@ -28,21 +31,23 @@ def MLP(widths: Sequence[int], activation: str = "relu", loss: str = "squared_er
     3      40 x 1   1 x 1           41
     total                        1,761
     """
-    if isinstance(widths, str) or not isinstance(widths, Sequence):
-        raise TypeError(f"widths is {widths!r}, expected inputs, hidden layers and outputs: for instance [1, 40, 40, 1]")
     widths = tuple(validate.count(f"width {i}", d) for i, d in enumerate(widths))
     if len(widths) < 2:
-        raise ValueError(f"widths are {widths}, expected inputs and outputs at least: for instance [1, 40, 40, 1]")
+        raise ValueError(f"widths are {widths}, expected inputs and outputs at least, for instance [1, 1]")
     validate.one_of("activation", activation, ACTIVATIONS)  # also if there is no hidden layer to use it
     validate.one_of("norm", norm, NORMS)
     layers = []
     for l in range(1, len(widths) - 1):
-        layers += [Affine(widths[l - 1], widths[l], l), *_norm(norm, widths[l], l), Elementwise(activation, l)]
+        d = widths[l]
+        layers += [Affine(widths[l - 1], d, l), *_norm(norm, d, l), Elementwise(activation, l)]
     layers.append(Affine(*widths[-2:], len(widths) - 1))
-    return Network(layers, loss, f"MLP  {' - '.join(map(str, widths))}  {activation}{_with(norm)}, {loss}")
+    title = f"MLP  {' - '.join(map(str, widths))}  {activation}{_with(norm)}, {loss}"
+    return Network(layers, loss, title)
 
 
-def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch", activation: str = "relu") -> Network:
+def CNN(
+    side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch", activation: str = "relu"
+) -> Network:
     """A convolutional network for one-channel images, (T, n, side * side), as in the paper's section 5.2.
 
     A block has `filters` 3 x 3 kernels with stride 2, a norm (batch, layer or none) and the activation; it
@@ -63,18 +68,19 @@ def CNN(side: int, filters: int, blocks: int, ways: int, *, norm: str = "batch",
     validate.count("filters", filters)
     for l in range(1, validate.count("blocks", blocks) + 1):
         if size == 1:
-            raise ValueError(f"block {l} gets images of side 1, which cannot be halved: side {side} is for {l - 1} blocks")
+            got = f"block {l} gets images of side 1, which cannot be halved"
+            raise ValueError(f"{got}: side {side} is for {l - 1} blocks")
         patches = Patches(size, channels)
         size, channels = patches.output_side, filters
-        kernels = Affine(patches.outputs, filters, l)
-        layers += [patches, kernels, *_norm(norm, filters, l), Elementwise(activation, l), Flatten(patches.positions, filters)]
+        layers += [patches, Affine(patches.outputs, filters, l), *_norm(norm, filters, l)]
+        layers += [Elementwise(activation, l), Flatten(patches.positions, filters)]
     layers.append(Affine(size**2 * filters, validate.count("ways", ways, least=2), blocks + 1))
-    title = f"CNN  {side} x {side}, {blocks} blocks of {filters} filters  {activation}{_with(norm)}, cross_entropy"
-    return Network(layers, "cross_entropy", title)
+    title = f"CNN  {side} x {side}, {blocks} blocks of {filters} filters  {activation}{_with(norm)}"
+    return Network(layers, "cross_entropy", f"{title}, cross_entropy")
 
 
 def RNN(inputs: int, hidden: int, outputs: int, steps: int, *, activation: str = "tanh") -> Network:
-    """A recurrent network for sequences in time order, x (T, n, steps * inputs) and y (T, n, steps * outputs).
+    """A recurrent network for sequences in time, x (T, n, steps * inputs) and y (T, n, steps * outputs).
 
     h_t = s([x_t, h_{t-1}] Wh + bh) with `hidden` units; an affine layer maps h_t to the prediction of step t
     (eq. 18). The loss is the squared error, summed over the steps of an example (eq. 9).

@@ -22,28 +22,27 @@ EPS = 1e-5  # added to the variance
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """g = gamma h + beta with h = (z - mean) / sd, for rows z (T, m, width); gamma and beta are rows (1, width).
+    """g = gamma h + beta with h = (z - mean) / sd, for rows z (T, m, width).
 
-    ValueError for one row: its variance is zero.
+    gamma and beta are rows (1, width). ValueError for a single row z: its variance is zero.
     """
 
     width: int
     name: int | str = ""
     symbol: ClassVar[str] = "g"
     min_rows: ClassVar[int] = 2
+    min_width: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        least = 2 if isinstance(self, LayerNorm) else 1  # a single feature has variance 0
-        validate.count("width", self.width, least=least)
+        validate.count("width", self.width, least=self.min_width)
         gamma, beta, shape = f"gamma{self.name}", f"beta{self.name}", (1, self.width)
-        derive(self, gamma=gamma, beta=beta, names={"gamma": gamma, "beta": beta}, shapes={gamma: shape, beta: shape})
-        derive(self, inputs=self.width, outputs=self.width)
+        derive(self, gamma=gamma, beta=beta, inputs=self.width, outputs=self.width)
+        derive(self, names={"gamma": gamma, "beta": beta}, shapes={gamma: shape, beta: shape})
 
     def forward(self, p, z):
         if z.shape[-2] < self.min_rows:
-            raise ValueError(
-                "batch norm got a single row of a task, expected two or more: give more examples, or use layer norm"
-            )
+            got = "batch norm got a single row of a task, expected two or more"
+            raise ValueError(f"{got}: give more examples, or use layer norm")
         c = self.centred(z)
         sd = np.sqrt(self.mean(c * c) + EPS)
         h = c / sd  # eq. 16   (T, m, d)
@@ -92,6 +91,7 @@ class LayerNorm(BatchNorm):
     """
 
     min_rows: ClassVar[int] = 1
+    min_width: ClassVar[int] = 2  # a single feature has variance 0
 
     def mean(self, array: np.ndarray) -> np.ndarray:
         return array.mean(-1, keepdims=True)

@@ -15,7 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.nn.layers import Chain, accumulate, derive, parameter_names
+from tinymaml.nn.chain import Chain, accumulate
+from tinymaml.nn.layers import derive, parameter_names
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Recurrent:
         both, hidden = self.cell.inputs, self.cell.outputs
         if both is None or hidden is None or both <= hidden:
             raise ValueError(
-                f"the cell has {both} inputs and {hidden} outputs, expected inputs [x, h] and outputs h: make the width "
-                "of its first layer the sum of both"
+                f"the cell has {both} inputs and {hidden} outputs, expected inputs [x, h] and outputs h: "
+                "make the width of its first layer the sum of both"
             )
         derive(self, width=both - hidden, inputs=self.steps * (both - hidden), outputs=hidden)  # width of x_t
         derive(self, shapes=self.cell.shapes, owners=self.cell.owners, min_rows=self.cell.min_rows)
@@ -99,7 +100,7 @@ class Recurrent:
         return self.cell.init(rng)
 
     def _split_steps(self, rows: np.ndarray, width: int) -> np.ndarray:
-        """(steps, T, n, width) from a row per sequence (T, n, steps * width) or step (T, n * steps, width)."""
+        """(steps, T, n, width) of rows of sequences (T, n, steps * width) or steps (T, n * steps, width)."""
         return np.moveaxis(rows.reshape(*rows.shape[:-2], -1, self.steps, width), -2, 0)
 
 

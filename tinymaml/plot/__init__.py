@@ -21,8 +21,8 @@ from tinymaml.training.evaluation import Curve
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # from the palette of Okabe and Ito
 ORANGE, PURPLE, GREY = "#E69F00", "#CC79A7", "#777777"
 
-CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
-STEP_LOOKS = {  # by number of steps: teal, darker with more steps; no method or baseline uses it
+CLASS_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", VERMILION, "#F0E442", GREY)
+STEP_STYLES = {  # by number of steps: teal, darker with more steps; no method or baseline uses it
     0: ("#999999", ":"), 1: ("#44AA99", "--"), 5: ("#2F7F78", "-."), 10: ("#17534F", "-"),
 }
 
@@ -32,6 +32,16 @@ ROUNDING = 1e-12  # a smaller mean error is only rounding, also in float32
 def get_axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
     """`ax`, or new axes in a figure of this size in inches if it is None."""
     return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def get_grid(rows: int, columns: int, size: tuple[float, float], **more: bool) -> tuple[Figure, np.ndarray]:
+    """A figure of this size in inches, and its axes (rows, columns); `more` is sharex or sharey."""
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **more)
+
+
+def steps_label(steps: int) -> str:
+    """The label of a result after so many steps."""
+    return "before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}"
 
 
 def log_axis(ax: Axes) -> None:
@@ -56,47 +66,27 @@ def fit(
     ax = get_axes(ax)
     ax.plot(x, truth, color="black", linewidth=1, label="truth")
     for steps, prediction in fits.items():
-        colour, style = STEP_LOOKS.get(steps, STEP_LOOKS[10])
-        name = "before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}"
-        ax.plot(x, prediction, color=colour, linestyle=style, linewidth=2, label=name)
+        colour, style = STEP_STYLES.get(steps, STEP_STYLES[10])
+        ax.plot(x, prediction, color=colour, linestyle=style, linewidth=2, label=steps_label(steps))
     if support is not None:
-        ax.plot(*support, "o", color="#D55E00", markeredgecolor="white", markersize=7, label="support points", zorder=3)
+        ax.plot(*support, "o", color=VERMILION, markeredgecolor="white", markersize=7, label="support points", zorder=3)
     return ax
 
 
-def fits_of_tasks(panels: Mapping[str, list[tuple]], styles: Mapping[str, PlotStyle]) -> Figure:
-    """One row per method, one column per task; a panel is a tuple (x, truth, fits, support) for `fit`."""
+def fits_of_tasks(panels: Mapping[str, list[tuple]], styles: Mapping[str, PlotStyle], xlabel: str = "x") -> Figure:
+    """One row per method, one column per task; a panel is a tuple (x, truth, fits) or (x, truth, fits, support) for `fit`."""
     columns = max(len(row) for row in panels.values())
-    figure, grid = plt.subplots(
-        len(panels), columns, figsize=(3.2 * columns, 2.4 * len(panels) + 0.5), sharex=True, sharey=True,
-        squeeze=False, layout="constrained",
-    )
+    size = 3.2 * columns, 2.4 * len(panels) + 0.5
+    figure, grid = get_grid(len(panels), columns, size, sharex=True, sharey=True)
     for panel_row, (key, row) in zip(grid, panels.items(), strict=True):
         for ax, panel in zip(panel_row, row, strict=True):
             fit(*panel, ax=ax)
         panel_row[0].set_ylabel(f"{styles[key].label}\n\ny")
     for ax in grid[-1]:
-        ax.set_xlabel("x")
-    limit = 1.3 * max(np.abs(truth).max() for row in panels.values() for _, truth, _, _ in row)
+        ax.set_xlabel(xlabel)
+    limit = 1.3 * max(np.abs(truth).max() for row in panels.values() for _, truth, *_ in row)
     grid[0, 0].set_ylim(-limit, limit)  # a diverging fit may leave the figure
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
-    return figure
-
-
-def sequence(truth: np.ndarray, predictions: Mapping[str, Mapping[int, np.ndarray]], styles: Mapping[str, PlotStyle]) -> Figure:
-    """One sequence (steps,): one panel per method, with its predictions by number of gradient steps."""
-    figure, panels = plt.subplots(
-        1, len(predictions), figsize=(4.2 * len(predictions), 3.2), sharey=True, squeeze=False, layout="constrained"
-    )
-    for ax, (key, fits) in zip(panels[0], predictions.items(), strict=True):
-        fit(np.arange(1, len(truth) + 1), truth, fits, ax=ax)
-        ax.set_title(styles[key].label, fontsize="medium")
-        ax.set_xlabel("step of the sequence")
-        ax.grid(alpha=0.3)
-    limit = 1.3 * np.abs(truth).max()
-    panels[0, 0].set_ylim(-limit, limit)  # a diverging prediction may leave the figure
-    panels[0, 0].set_ylabel("y")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 

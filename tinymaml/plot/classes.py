@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from tinymaml.plot import CLASS_COLOURS
+from tinymaml.plot import CLASS_COLOURS, VERMILION, get_grid
 
 
 def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> Figure:
@@ -17,9 +16,7 @@ def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> F
 
     points and labels: pairs, for the support set, drawn large, and for the query set, drawn small.
     """
-    figure, panels = plt.subplots(
-        1, len(classify), figsize=(4 * len(classify), 4), sharex=True, sharey=True, squeeze=False, layout="constrained"
-    )
+    figure, panels = get_grid(1, len(classify), (4 * len(classify), 4), sharex=True, sharey=True)
     limit = 1.15 * max(np.abs(p).max() for p in points)
     side = np.linspace(-limit, limit, 200, dtype=points[0].dtype)
     grid = np.stack(np.meshgrid(side, side), axis=-1)
@@ -46,7 +43,7 @@ def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], q
     maps names, such as before and after adaptation, to labels (n,); wrong ones are printed in brackets.
     """
     ways, side = labels[0].max() + 1, round(images[0].shape[1] ** 0.5)
-    figure, grid = plt.subplots(ways, queries + 1, figsize=(1.3 * (queries + 1), 1.5 * ways), squeeze=False, layout="constrained")
+    figure, grid = get_grid(ways, queries + 1, (1.3 * (queries + 1), 1.5 * ways))
     arrow = " \u2192 "
     draw = lambda ax, image: ax.imshow(image.reshape(side, side), cmap="gray_r", vmin=0, vmax=1)
     for label, row in enumerate(grid):
@@ -56,7 +53,7 @@ def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], q
             draw(ax, images[1][index])
             texts = [f"{p[index]}" if p[index] == label else f"({p[index]})" for p in predicted.values()]
             correct = predicted[list(predicted)[-1]][index] == label
-            ax.set_title(arrow.join(texts), fontsize="small", color="black" if correct else "#D55E00")
+            ax.set_title(arrow.join(texts), fontsize="small", color="black" if correct else VERMILION)
     for ax in grid.flat:
         ax.set_xticks([])
         ax.set_yticks([])
@@ -68,9 +65,7 @@ def filters(kernels: Mapping[str, np.ndarray]) -> Figure:
     """Square kernels (d * d, filters) for one-channel images; one row per name, one column per filter."""
     side = round(len(next(iter(kernels.values()))) ** 0.5)
     columns, limit = next(iter(kernels.values())).shape[1], max(np.abs(matrix).max() for matrix in kernels.values())
-    figure, grid = plt.subplots(
-        len(kernels), columns, figsize=(0.55 * columns + 1.2, 0.75 * len(kernels) + 0.2), squeeze=False, layout="constrained"
-    )
+    figure, grid = get_grid(len(kernels), columns, (0.55 * columns + 1.2, 0.75 * len(kernels) + 0.2))
     for row, (name, matrix) in zip(grid, kernels.items(), strict=True):
         for ax, kernel in zip(row, matrix.T, strict=True):
             image = ax.imshow(kernel.reshape(side, side), cmap="PuOr", vmin=-limit, vmax=limit)

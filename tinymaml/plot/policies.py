@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from tinymaml.plot import CLASS_COLOURS
+from tinymaml.plot import CLASS_COLOURS, get_grid, steps_label
 from tinymaml.settings import PlotStyle
 
 
@@ -17,10 +16,8 @@ def trajectories(
 ) -> Figure:
     """Trajectories (times, tasks, 2), a row per method, a column per number of steps; goals (tasks, 2)."""
     columns = next(list(each) for each in by_method.values())
-    figure, grid = plt.subplots(
-        len(by_method), len(columns), figsize=(2.6 * len(columns), 2.7 * len(by_method) + 0.3), sharex=True, sharey=True,
-        squeeze=False, layout="constrained",
-    )  # fmt: skip
+    size = 2.6 * len(columns), 2.7 * len(by_method) + 0.3
+    figure, grid = get_grid(len(by_method), len(columns), size, sharex=True, sharey=True)
     for row, (key, by_steps) in zip(grid, by_method.items(), strict=True):
         for ax, positions in zip(row, by_steps.values(), strict=True):
             for task, goal in enumerate(goals):
@@ -32,7 +29,7 @@ def trajectories(
             ax.grid(alpha=0.3)
         row[0].set_ylabel(styles[key].label)
     for ax, steps in zip(grid[0], columns, strict=True):
-        ax.set_title("before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}", fontsize="medium")
+        ax.set_title(steps_label(steps), fontsize="medium")
     grid[0, 0].set_xlim(-limit, limit)  # a diverging trajectory may leave the figure
     grid[0, 0].set_ylim(-limit, limit)
     figure.suptitle("stars: goals, unobserved; dots: final positions", fontsize="small")

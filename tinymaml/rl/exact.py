@@ -63,18 +63,18 @@ class LinearPolicy:
 
     def R_forward(self, F, RF, M):
         """R of the moments; R of M_0 is zero."""
-        moments = [0 * M[0]]
+        FT, RFT, moments = transpose(F), transpose(RF), [0 * M[0]]
         for M_t in M[:-1]:
             RM_t = moments[-1]
-            moments.append(RF @ M_t @ transpose(F) + F @ RM_t @ transpose(F) + F @ M_t @ transpose(RF))  # eq. 24
+            moments.append(RF @ M_t @ FT + F @ RM_t @ FT + F @ M_t @ RFT)  # eq. 24
         return np.stack(moments)
 
     def R_backward(self, F, RF, M, RM, P, E):
         """R of dL/dA, from R of the cost to go; R of C is zero."""
-        cost_to_go = [0 * (P[-1] + RF)]
+        FT, RFT, cost_to_go = transpose(F), transpose(RF), [0 * (P[-1] + RF)]
         for P_t in P[:0:-1]:
             RP_t = cost_to_go[-1]
-            cost_to_go.append(transpose(RF) @ P_t @ F + transpose(F) @ RP_t @ F + transpose(F) @ P_t @ RF)  # eq. 24
+            cost_to_go.append(RFT @ P_t @ F + FT @ RP_t @ F + FT @ P_t @ RF)  # eq. 24
         RP, M, RM = np.stack(cost_to_go[::-1]), M[:-1], RM[:-1]
         return 2 * (E.T @ (RP @ F @ M + P @ RF @ M + P @ F @ RM)).sum(0)  # eq. 24   (T, 2, d)
 
@@ -93,8 +93,8 @@ class LinearPolicy:
         F must be stable, and with a purely random A it is not.
         """
         rng, dtype = validate.generator(rng), validate.precision(dtype)
-        origin = {"W1": -np.eye(self.inputs, DIM), "b1": np.zeros((1, DIM))}
-        return Parameters({name: (array + rng.uniform(-0.1, 0.1, array.shape)).astype(dtype) for name, array in origin.items()})
+        origin = Parameters(W1=-np.eye(self.inputs, DIM), b1=np.zeros((1, DIM)))
+        return origin.map(lambda array: (array + rng.uniform(-0.1, 0.1, array.shape)).astype(dtype))
 
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Surface:
         """The loss surface at theta, for starts x (..., n, inputs) and goals y (..., n, 2), one per row.
@@ -106,7 +106,7 @@ class LinearPolicy:
         return Surface(self, theta, x, y)
 
     def rollout(self, theta: Parameters, x: np.ndarray, e: np.ndarray | None = None) -> np.ndarray:
-        """The positions in an episode (horizon + 1, ..., n, 2), with or without noise e (horizon, ..., n, 2)."""
+        """The positions in an episode (horizon + 1, ..., n, 2); e (horizon, ..., n, 2) or no noise."""
         validate.examples(x, None, self.inputs)
         validate.fitting("theta", theta, self.shapes, x)
         wanted = (self.horizon, *x.shape[:-1], DIM)
@@ -176,5 +176,5 @@ class Surface:
         return self.E @ A @ self.I[:A.shape[-1]]
 
     def _named(self, dA: np.ndarray) -> Parameters:
-        inputs = self.policy.inputs
-        return Parameters.unchecked({"W1": transpose(dA[..., :inputs]), "b1": transpose(dA[..., inputs:inputs + 1])})
+        d = self.policy.inputs
+        return Parameters.unchecked({"W1": transpose(dA[..., :d]), "b1": transpose(dA[..., d:d + 1])})

@@ -23,14 +23,14 @@ A family of your own is such a file; import it below and list `lines.FAMILY` in 
 
 from tinymaml import validate
 from tinymaml.tasks import glyphs, navigation, omniglot, planes, sequences, sinusoids
-from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.batch import TaskBatch, with_task_params
 from tinymaml.tasks.episodes import Episodes, nearest_neighbour, pool, split
 from tinymaml.tasks.family import Family
 from tinymaml.tasks.glyphs import Glyphs
 from tinymaml.tasks.navigation import Goal, Navigation
 from tinymaml.tasks.planes import Planes
 from tinymaml.tasks.sequences import Filter, Filters
-from tinymaml.tasks.sinusoids import Sinusoid, Sinusoids, task_blind, with_task_params
+from tinymaml.tasks.sinusoids import Sinusoid, Sinusoids, task_blind
 
 __all__ = [
     "FAMILIES", "Episodes", "Family", "Filter", "Filters", "Glyphs", "Goal", "Navigation", "Planes", "Sinusoid", "Sinusoids",

@@ -67,20 +67,34 @@ class TaskBatch:
         return self.map(lambda array: np.concatenate([array] * copies))
 
 
-def select(tasks: slice | int, *params: np.ndarray) -> list[np.ndarray]:
-    """Task parameters (T, 1, ...) of a slice of the tasks, or (...) of the one task with this index."""
-    if np.ndim(params[0]) < 2:
-        raise TypeError("these are the parameters of one task, which have no task axis: use them as they are")
-    if isinstance(tasks, slice):
-        return [array[tasks] for array in params]
-    if not validate.count("task", tasks, least=0) < len(params[0]):
-        raise IndexError(f"task is {tasks}, expected less than {len(params[0])}, the number of tasks")
-    return [array[tasks, 0] for array in params]
+def checked(rng: np.random.Generator, dtype: type, **counts: int) -> list[Any]:
+    """The arguments of a method `sample` in this order; TypeError or ValueError for a wrong one."""
+    counted = (validate.count(name, value) for name, value in counts.items())
+    return [validate.generator(rng), validate.precision(dtype), *counted]
 
 
-def map_inputs(batch: TaskBatch, params: type, f: Callable[[np.ndarray], np.ndarray]) -> TaskBatch:
-    """The batch with inputs f(x_support) and f(x_query); TypeError unless its `task_params` have the type `params`."""
-    if not isinstance(batch.task_params, params):
+class TaskParams:
+    """The parameters of T tasks: a dataclass with arrays (T, 1, ...)."""
+
+    def __getitem__(self, tasks: slice | int) -> Any:
+        """A slice of the T tasks, or the one task with this index, which has arrays (...), or floats if each is one number."""
+        arrays = {name: array for name, array in vars(self).items() if np.ndim(array) > 1}
+        if not arrays:
+            raise TypeError("these are the parameters of one task, which have no task axis: use them as they are")
+        if isinstance(tasks, slice):
+            return replace(self, **{name: array[tasks] for name, array in arrays.items()})
+        one = {name: array[validate.count("task", tasks, least=0), 0] for name, array in arrays.items()}
+        return replace(self, **{name: array.item() if array.size == 1 else array for name, array in one.items()})
+
+    def append_to(self, x: np.ndarray) -> np.ndarray:
+        """The inputs x (T, n, ...) with the parameters of their task appended to each."""
+        raise NotImplementedError
+
+
+def with_task_params(batch: TaskBatch) -> TaskBatch:
+    """The batch with its task parameters appended to the inputs: what the oracle sees."""
+    if not isinstance(batch.task_params, TaskParams):
         got = validate.brief(batch.task_params)
-        raise TypeError(f"task_params of the batch is {got}, expected a {params.__name__}: sample from its own family")
-    return replace(batch, x_support=f(batch.x_support), x_query=f(batch.x_query))
+        raise TypeError(f"task_params of the batch is {got}, expected a Sinusoid, Filter or Goal: use the batch from sample")
+    append_to = batch.task_params.append_to
+    return replace(batch, x_support=append_to(batch.x_support), x_query=append_to(batch.x_query))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.tasks.batch import TaskBatch
+from tinymaml.tasks.batch import TaskBatch, checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +46,8 @@ class Episodes:
                 raise ValueError(f"ways is {self.ways} and source has {number} classes: ask for {number} ways or fewer")
         else:
             _check_family(self.source)
-            if self.shuffled:
-                return
-            raise ValueError("shuffled=False needs a fixed set of classes, and this source has none: draw one with pool")
+            if not self.shuffled:
+                raise ValueError("shuffled=False needs a fixed set of classes, and this source has none: draw one with pool")
 
     def sample(
         self, rng: np.random.Generator, *, tasks: int = 25, shots: int = 1, queries: int = 5, dtype: type = np.float64
@@ -60,18 +59,16 @@ class Episodes:
         label i in task t: its index in the array, or the class that the family drew.
         ValueError if shots + queries exceeds the number of examples per class of the array.
         """
-        rng, dtype = validate.generator(rng), validate.precision(dtype)
-        tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
-        queries = validate.count("queries", queries)
-        take = self._from_array if isinstance(self.source, np.ndarray) else self._from_family
-        classes, x = take(rng, tasks, shots + queries, dtype)  # x (T, N, K + Q, ...)
+        rng, dtype, tasks, shots, queries = checked(rng, dtype, tasks=tasks, shots=shots, queries=queries)
+        if isinstance(self.source, np.ndarray):
+            classes, x = self._from_array(rng, tasks, shots + queries, dtype)
+        else:
+            classes = self.source.classes(rng, (tasks, self.ways))
+            x = self.source.examples(rng, classes, shots + queries, dtype)  # (T, N, K + Q, ...)
         x_support, x_query = (part.reshape(tasks, -1, *x.shape[3:]) for part in (x[:, :, :shots], x[:, :, shots:]))
-        y_support, y_query = (_one_hot(tasks, self.ways, count, dtype) for count in (shots, queries))
+        one_hot = np.eye(self.ways, dtype=dtype)
+        y_support, y_query = (np.tile(np.repeat(one_hot, count, axis=0), (tasks, 1, 1)) for count in (shots, queries))
         return TaskBatch(x_support, y_support, x_query, y_query, task_params=classes)
-
-    def _from_family(self, rng: np.random.Generator, tasks: int, count: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-        classes = self.source.classes(rng, (tasks, self.ways))
-        return classes, self.source.examples(rng, classes, count, dtype)
 
     def _from_array(self, rng: np.random.Generator, tasks: int, count: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
         number, has = self.source.shape[:2]
@@ -95,8 +92,7 @@ def pool(source: Any, rng: np.random.Generator, *, classes: int, examples: int, 
     Sampling from the pool is fast even if drawing from the family is slow.
     """
     _check_family(source)
-    rng, dtype = validate.generator(rng), validate.precision(dtype)
-    classes, examples = validate.count("classes", classes), validate.count("examples", examples)
+    rng, dtype, classes, examples = checked(rng, dtype, classes=classes, examples=examples)
     return source.examples(rng, source.classes(rng, (classes,)), examples, dtype)
 
 
@@ -137,11 +133,6 @@ def _distinct(rng: np.random.Generator, below: int, shape: tuple[int, ...]) -> n
     while (clash := (np.diff(np.sort(drawn, -1), axis=-1) == 0).any(-1)).any():  # many: rejection sampling
         drawn[clash] = rng.integers(0, below, (np.count_nonzero(clash), n))
     return drawn
-
-
-def _one_hot(tasks: int, ways: int, count: int, dtype: type) -> np.ndarray:
-    """The targets (T, N * count, N) of examples ordered by label, the same in every task."""
-    return np.tile(np.repeat(np.eye(ways, dtype=dtype), count, axis=0), (tasks, 1, 1))
 
 
 def _check_array(array: np.ndarray) -> None:

@@ -77,7 +77,7 @@ class Family:
     baselines          predictors without training and adaptation
     paper              the results of Finn, Abbeel and Levine (2017), each with all settings that it depends on
     with_task_params   with_task_params(batch): the tasks with their parameters appended to the inputs, for the oracle
-    scratch            scratch(settings, tasks, queries): a lower bound on the bytes for drawing tasks, without the tasks
+    working_bytes      working_bytes(settings): a lower bound on the bytes for drawing tasks, without those of the tasks
     classes            classes(settings): the training classes (classes, examples, ...), for tasks made of classes
     content            content(settings): a digest of the files in the folder of the option `data`, for a family with this
                        option; it identifies the data of a run independently of the folder
@@ -101,7 +101,7 @@ class Family:
     baselines: tuple[Baseline, ...] = ()
     paper: tuple[Published, ...] = ()
     with_task_params: Callable[[TaskBatch], TaskBatch] | None = None
-    scratch: Callable[[Settings, int, int], int] = lambda settings, tasks, queries: 0
+    working_bytes: Callable[[Settings], int] = lambda settings: 0
     classes: Callable[[Settings], np.ndarray] | None = None
     content: Callable[[Settings], str] | None = None
 

@@ -67,19 +67,15 @@ def _enough(source: Any, settings: Settings, part: str) -> Any:
     return source
 
 
-def nearest_accuracy(batch: TaskBatch) -> np.ndarray:
-    """The accuracy of `nearest_neighbour` on each task, (T,)."""
-    return (nearest_neighbour(batch).argmax(-1) == batch.y_query.argmax(-1)).mean(-1)
-
-
-def chance_accuracy(batch: TaskBatch) -> np.ndarray:
-    """The expected accuracy of a uniform guess among the N classes, 1 / N for each task, (T,)."""
-    return np.full(len(batch), 1 / batch.y_query.shape[-1])
-
-
 BASELINES = (
-    Baseline("nearest", PlotStyle("nearest neighbour", "#332288", (0, (8, 2))), nearest_accuracy),
-    Baseline("chance", PlotStyle("chance", "#000000", (0, (1, 3))), chance_accuracy),
+    Baseline(
+        "nearest",
+        PlotStyle("nearest neighbour", "#332288", (0, (8, 2))),
+        lambda batch: (nearest_neighbour(batch).argmax(-1) == batch.y_query.argmax(-1)).mean(-1),
+    ),
+    Baseline(  # a uniform guess among the N classes
+        "chance", PlotStyle("chance", "#000000", (0, (1, 3))), lambda batch: np.full(len(batch), 1 / batch.y_query.shape[-1])
+    ),
 )
 
 
@@ -155,7 +151,7 @@ def classification(
         defaults={"shots": 1, "queries": 5, "inner_lr": 0.4, "activation": "tanh", "dtype": "float32"} | defaults,
         options=(*OPTIONS, *options),
         baselines=BASELINES,
-        scratch=lambda s, tasks, queries: max(
+        working_bytes=lambda s: max(
             pooled(s) * EXAMPLES * inputs * 8,  # a pool in float32 and a second copy while it is drawn
             4 * s.options["ways"] ** 2,  # the targets of one task
         ),

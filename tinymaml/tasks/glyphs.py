@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from tinymaml import validate
-from tinymaml.settings import Settings, rng_for
+from tinymaml.settings import rng_for
 from tinymaml.tasks import fewshot
 from tinymaml.tasks.episodes import pool, split
 
@@ -132,15 +132,11 @@ def _pools(seed: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return split(rng, pool(Glyphs(), rng, classes=classes + TEST_CLASSES, examples=fewshot.EXAMPLES), classes)
 
 
-def _training(settings: Settings) -> np.ndarray:
-    return _pools(settings.seed, settings.options["classes"])[0]
-
-
 FAMILY = fewshot.classification(
     "glyphs",
     "N-way K-shot classification of synthetic characters, 16 x 16 pixels",
     inputs=Glyphs.size**2,
-    training=_training,
+    training=lambda settings: _pools(settings.seed, settings.options["classes"])[0],
     testing=lambda settings: _pools(settings.seed, settings.options["classes"])[1],
     defaults={"iterations": 3000, "outer_lr": 0.003, "half_life": 1000, "hidden": (64, 64), "classes": 2000},
     options=fewshot.of_images(blocks=3),

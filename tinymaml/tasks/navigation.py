@@ -16,27 +16,26 @@ import numpy as np
 from tinymaml import validate
 from tinymaml.rl.exact import DIM, LinearPolicy
 from tinymaml.settings import Option, PlotStyle
-from tinymaml.tasks.batch import TaskBatch, map_inputs, select
+from tinymaml.tasks.batch import TaskBatch, TaskParams, checked, with_task_params
 from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric
 
 
 @dataclass(frozen=True)
-class Goal:
+class Goal(TaskParams):
     """A task: be at `position` after each of `horizon` moves; position is (2,) for one task, (T, 1, 2) for T tasks."""
 
     position: np.ndarray
     horizon: int = LinearPolicy.horizon
 
     def __post_init__(self) -> None:
-        if validate.floats("position", self.position).shape[-1:] != (DIM,):
-            raise ValueError(f"position has shape {self.position.shape}, expected (..., 2): a goal is a point of a plane")
+        validate.rows("position", self.position, (DIM,))
         validate.finite("position", self.position)
         validate.count("horizon", self.horizon)
 
-    def __getitem__(self, tasks: slice | int) -> Goal:
-        """A slice of the T tasks, or the one task with this index, whose position is (2,)."""
-        return Goal(*select(tasks, self.position), self.horizon)
+    def append_to(self, x: np.ndarray) -> np.ndarray:
+        """x with the goal, (T, n, 4)."""
+        return np.concatenate([x, np.broadcast_to(self.position.astype(x.dtype), x.shape)], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -59,23 +58,11 @@ class Navigation:
 
         y repeats the goal of a task for each of its starts. `task_params` is the `Goal` of the batch.
         """
-        rng, dtype = validate.generator(rng), validate.precision(dtype)
-        tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
-        queries = validate.count("queries", queries)
+        rng, dtype, tasks, shots, queries = checked(rng, dtype, tasks=tasks, shots=shots, queries=queries)
         goals = Goal(rng.uniform(-self.goal_range, self.goal_range, (tasks, 1, DIM)), self.horizon)
         x = rng.uniform(-self.start_range, self.start_range, (tasks, shots + queries, DIM)).astype(dtype, copy=False)
         y = np.repeat(goals.position.astype(dtype, copy=False), shots + queries, axis=1)
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=goals)
-
-
-def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The batch with the goal appended to x, now (T, n, 4): the inputs of the oracle."""
-
-    def append(x: np.ndarray) -> np.ndarray:
-        goals = np.broadcast_to(batch.task_params.position.astype(x.dtype), x.shape)
-        return np.concatenate([x, goals], axis=-1)
-
-    return map_inputs(batch, Goal, append)
 
 
 def oracle_cost(batch: TaskBatch) -> np.ndarray:

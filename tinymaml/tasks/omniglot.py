@@ -1,7 +1,7 @@
 """Omniglot: 1623 handwritten characters of 50 alphabets, 20 drawings of each (Lake, Salakhutdinov, Tenenbaum 2015).
 
-    omniglot = load("a folder")          # with images_background.zip and images_evaluation.zip, or both unpacked
-    train, test = omniglot.split(rng)    # as in the paper: 1200 random characters for training, the rest for testing
+    characters = load("a folder")           # with images_background.zip and images_evaluation.zip, or both unpacked
+    train, test = split(rng, characters)    # as in the paper: 1200 random characters for training, the rest for testing
     batch = Episodes(rotations(train)).sample(rng, tasks=32, shots=1, queries=1)
 
 The archives are at https://github.com/brendenlake/omniglot in the folder python. Images are uint8 (characters, drawings,
@@ -12,13 +12,7 @@ that it covers in the 105 x 105 original. Reading takes some seconds, so the ima
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import re
-import warnings
-import zipfile
-from collections import Counter
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,62 +21,38 @@ import numpy as np
 
 from tinymaml.settings import Option, Settings, rng_for
 from tinymaml.tasks import episodes, fewshot
+from tinymaml.tasks import omniglot_archive as archives
 from tinymaml.tasks.family import Published
 
-SETS = {"images_background": 964, "images_evaluation": 659}  # characters
-DRAWINGS, ORIGINAL, SIDE = 20, 105, 28
-PAPER_TRAIN = 1200  # of all 1623 characters
-FORMAT = f"tinymaml omniglot 2, area mean to {SIDE} x {SIDE}"
-DRAWING = re.compile(r"(images_\w+)/([^/]+/character\d+)/\d+_\d+\.png")
-SOURCE = "https://github.com/brendenlake/omniglot"
+PAPER_TRAIN = 1200 / 1623  # the fraction of all characters to train on
 
 
-@dataclass(frozen=True, eq=False)
-class Omniglot:
-    """The sets that were found, each uint8 (characters, drawings, 784), or None."""
+def load(path: str | Path) -> np.ndarray:
+    """The characters in a folder that holds the archives, zipped or unpacked, or in one of the archives itself.
 
-    background: np.ndarray | None
-    evaluation: np.ndarray | None
-
-    @property
-    def characters(self) -> np.ndarray:
-        """All characters, the background set first."""
-        return np.concatenate([images for images in (self.background, self.evaluation) if images is not None])
-
-    def split(self, rng: np.random.Generator, train: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Split all characters into `train` random ones for meta-training and the rest for meta-testing.
-
-        The default is 1200 of 1623, as in the paper, or the same fraction of a part: 713 of the 964 in the background set.
-        """
-        characters = self.characters
-        if train is None:
-            train = round(len(characters) * PAPER_TRAIN / sum(SETS.values()))
-        return episodes.split(rng, characters, train)
-
-
-def load(path: str | Path, *, complete: bool = True) -> Omniglot:
-    """Omniglot from a folder that holds the archives, zipped or unpacked, or from one of the archives itself.
-
-    complete    require all characters of a set and 20 drawings of each; False accepts a part of a set
-    FileNotFoundError if there is no archive; ValueError if it is damaged, incomplete, or not Omniglot.
-    A cache that is damaged or was made from other files is replaced. A warning is issued if it cannot be written.
+    uint8 (characters, drawings, 784), the background set first. FileNotFoundError if there is no archive; ValueError if one
+    is damaged, incomplete, or not Omniglot. A cache that is damaged or was made from other files is replaced. A warning is
+    issued if it cannot be written.
     """
     path = Path(os.path.expanduser(path))  # unchanged if there is no such user
-    archives = {name: archive for name in SETS if (archive := _archive(path, name))}
-    if not archives:
+    found = []
+    for name in archives.SETS:
+        if archive := archives.find(path, name):
+            found.append(archives.load(archive, name))
+    if not found:
         raise FileNotFoundError(
             f"{path} {'holds' if path.is_dir() else 'is'} no images_background.zip or images_evaluation.zip, zipped or "
-            f"unpacked: get them from {SOURCE} (folder python) and pass the folder that they are in"
+            f"unpacked: get them from {archives.SOURCE} (folder python) and pass the folder that they are in"
         )
-    found: dict[str, np.ndarray] = {}
-    for name, archive in archives.items():
-        found[name] = images = _cached(archive, name)
-        if complete and images.shape[:2] != (SETS[name], DRAWINGS):
-            raise ValueError(
-                f"{archive} has {images.shape[0]} characters of {images.shape[1]} drawings, expected {SETS[name]} of "
-                f"{DRAWINGS}: get the whole archive, or pass complete=False to use this part of it"
-            )
-    return Omniglot(found.get("images_background"), found.get("images_evaluation"))
+    return np.concatenate(found)
+
+
+def split(rng: np.random.Generator, characters: np.ndarray, train: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Split characters into `train` random ones for meta-training and the rest for meta-testing.
+
+    The default is 1200 of 1623, as in the paper, or the same fraction of a part: 713 of the 964 in the background set.
+    """
+    return episodes.split(rng, characters, round(len(characters) * PAPER_TRAIN) if train is None else train)
 
 
 def rotations(images: np.ndarray) -> np.ndarray:
@@ -90,126 +60,6 @@ def rotations(images: np.ndarray) -> np.ndarray:
     side = round(images.shape[-1] ** 0.5)
     square = images.reshape(*images.shape[:2], side, side)
     return np.concatenate([np.rot90(square, k, axes=(2, 3)) for k in range(4)]).reshape(-1, *images.shape[1:])
-
-
-# -- from an archive to an array ---------------------------------------------------------------------------
-
-
-def _archive(path: Path, name: str) -> Path | None:
-    """The zip file or folder of one set in `path`, or `path` itself."""
-    for candidate in (path / f"{name}.zip", path / name):
-        if path.is_dir() and candidate.exists():
-            return candidate
-    return path if path.exists() and name in path.name else None
-
-
-def _cached(archive: Path, name: str) -> np.ndarray:
-    """The images of one set: from the cache if its stamp matches, else from the archive; these are then cached."""
-    files, cache = _files(archive, name), archive.parent / f"{name}_{SIDE}x{SIDE}.npz"
-    try:
-        if cache.is_file():  # opening a named pipe would block
-            with open(cache, "rb") as raw, np.load(raw, allow_pickle=False) as kept:
-                images, stamp = kept["images"], str(kept["stamp"])
-            if stamp == _stamp(files, images):
-                return images
-    except Exception:  # damaged in any way
-        pass
-    images = _read(archive, name, files)
-    partial = cache.with_name(f"{cache.stem}.{os.getpid()}.partial.npz")
-    try:
-        try:
-            np.savez(partial, images=images, stamp=np.array(_stamp(files, images)))
-            os.replace(partial, cache)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        warnings.warn(
-            f"the images cannot be cached in {cache.parent} ({error.strerror or error}), so {archive.name} is read again every "
-            "time: put the data into a folder that can be written",
-            stacklevel=3,  # the line that called load
-        )
-    return images
-
-
-def _files(archive: Path, name: str) -> dict[str, Path]:
-    """The zip file, or the drawings of an unpacked set, by name. ValueError for an irregular file, which could block."""
-    if not archive.is_dir():
-        if not archive.is_file():
-            raise ValueError(f"{archive} is neither a file nor a folder, expected an archive: get it from {SOURCE}")
-        return {archive.name: archive}
-    files = {f"{name}/{path.relative_to(archive).as_posix()}": path for path in archive.glob("*/*/*.png")}  # follows links
-    files = {file: path for file, path in sorted(files.items()) if DRAWING.fullmatch(file)}
-    for path in files.values():
-        if not path.is_file():
-            raise ValueError(f"{path} is no regular file, expected a drawing: unpack {name}.zip again")
-    return files
-
-
-def _stamp(files: dict[str, Path], images: np.ndarray) -> str:
-    """A digest of the names, sizes and times of the files and of the images made from them."""
-    stats = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()]
-    facts = f"{FORMAT} {stats} {images.dtype} {images.shape}"
-    return hashlib.sha256(facts.encode() + images.tobytes()).hexdigest()
-
-
-def _read(archive: Path, name: str, files: dict[str, Path]) -> np.ndarray:
-    """The images of one set, uint8 (characters, drawings, 784), in the order of their names."""
-    contents = _contents(archive, files)
-    names = [file for file in sorted(contents) if DRAWING.fullmatch(file)[1] == name]
-    characters = [DRAWING.fullmatch(file)[2] for file in names]
-    if not names:
-        raise ValueError(f"{archive} holds no {name}/ALPHABET/characterNN/NNNN_MM.png: get the {name}.zip of {SOURCE}")
-    counts = Counter(characters)
-    fewest, most = min(counts, key=counts.get), max(counts.values())
-    if counts[fewest] < most:
-        raise ValueError(
-            f"{archive} has {counts[fewest]} drawings of {fewest}, expected {most} as of others: unpack it again"
-        )
-    images = np.array([shrink(_drawing(f"{file} in {archive}", contents[file])) for file in names])
-    return images.reshape(len(counts), most, -1)
-
-
-def _contents(archive: Path, files: dict[str, Path]) -> dict[str, bytes]:
-    """The bytes of every drawing, by name."""
-    if archive.is_dir():
-        return {file: path.read_bytes() for file, path in files.items()}
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            return {file: zipped.read(file) for file in zipped.namelist() if DRAWING.fullmatch(file)}
-    except Exception as error:  # BadZipFile, zlib.error, ValueError and others, depending on the damage
-        raise ValueError(
-            f"{archive} is not a whole zip file ({error}): it was cut short or damaged, download it again"
-        ) from None
-
-
-def _drawing(name: str, data: bytes) -> np.ndarray:
-    """One drawing, (105, 105), 1 where there is ink."""
-    from PIL import Image  # decodes PNG; it comes with matplotlib
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            shape = image.size[::-1]
-            grey = np.asarray(image.convert("L")) if shape == (ORIGINAL, ORIGINAL) else None  # else it may be huge
-    except Exception as error:  # OSError, ValueError or SyntaxError, depending on the damage
-        raise ValueError(f"{name} cannot be read ({error}): it is damaged, download the archive again") from None
-    if grey is None:
-        raise ValueError(f"{name} has shape {shape}, expected {(ORIGINAL, ORIGINAL)}: use the original archive")
-    return 1 - grey / 255
-
-
-def shrink(image: np.ndarray) -> np.ndarray:
-    """105 x 105 values from 0 to 1 as 28 x 28 in uint8: 255 times the mean of the 3.75 x 3.75 old pixels under each new one."""
-    return np.rint(255 * (_COVER @ image @ _COVER.T)).astype(np.uint8)
-
-
-def _cover(original: int, side: int) -> np.ndarray:
-    """The matrix (side, original) of an area mean: the part of each new pixel that each old one covers. Its rows sum to 1."""
-    edges = np.arange(side + 1)[:, None] * (original / side)
-    before = np.clip(edges - np.arange(original), 0, 1)  # how much of each old pixel lies before each edge
-    return np.diff(before, axis=0) * (side / original)
-
-
-_COVER = _cover(ORIGINAL, SIDE)
 
 
 # -- the family --------------------------------------------------------------------------------------------
@@ -225,9 +75,9 @@ def _folder(name: str, value: str) -> str:
 @lru_cache(maxsize=1)
 def _characters(seed: int, classes: int, data: str) -> tuple[np.ndarray, np.ndarray, str]:
     """The characters to train on and those to test on, with their rotations, and a digest of all images in the folder."""
-    found = load(data)
-    train, test = found.split(rng_for(seed, "classes"), classes or None)
-    return rotations(train), rotations(test), hashlib.sha256(found.characters.tobytes()).hexdigest()[:16]
+    characters = load(data)
+    train, test = split(rng_for(seed, "classes"), characters, classes or None)
+    return rotations(train), rotations(test), hashlib.sha256(characters.tobytes()).hexdigest()[:16]
 
 
 def _of_settings(settings: Settings) -> tuple[np.ndarray, np.ndarray, str]:
@@ -247,7 +97,7 @@ _CONVOLUTIONAL = {"model": "cnn", "hidden": (64,) * 4}
 FAMILY = fewshot.classification(
     "omniglot",
     "N-way K-shot classification of handwritten characters from 50 alphabets; rotations are additional classes",
-    inputs=SIDE**2,
+    inputs=archives.SIDE**2,
     training=lambda settings: _of_settings(settings)[0],
     testing=lambda settings: _of_settings(settings)[1],
     content=lambda settings: _of_settings(settings)[2],

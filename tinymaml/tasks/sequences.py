@@ -14,7 +14,7 @@ from tinymaml import validate
 from tinymaml.nn.models import RNN
 from tinymaml.nn.network import Network
 from tinymaml.settings import PlotStyle
-from tinymaml.tasks.batch import TaskBatch, map_inputs, select
+from tinymaml.tasks.batch import TaskBatch, TaskParams, checked, with_task_params
 from tinymaml.tasks.family import Baseline, Family, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
@@ -30,7 +30,7 @@ def delayed(x: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Filter:
+class Filter(TaskParams):
     """The task y_t = sum_k w_k x_{t-k}, with taps w (3,) for one task, (T, 1, 3) for T tasks.
 
     >>> Filter(np.array([1.0, 0.5, 0.0]))(np.array([2.0, 0.0, 4.0]))
@@ -46,9 +46,10 @@ class Filter:
         """y at x: (T, n, steps) for T tasks, (..., steps) for one."""
         return (delayed(x) @ self.taps[..., None])[..., 0]
 
-    def __getitem__(self, tasks: slice | int) -> Filter:
-        """A slice of the T tasks, or the one task with this index, whose taps are (3,)."""
-        return Filter(*select(tasks, self.taps))
+    def append_to(self, x: np.ndarray) -> np.ndarray:
+        """x with the three taps after every x_t, (T, n, 4 steps)."""
+        taps = np.broadcast_to(self.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
+        return np.concatenate([x[..., None], taps], axis=-1).reshape(*x.shape[:2], -1)
 
 
 @dataclass(frozen=True)
@@ -67,23 +68,11 @@ class Filters:
 
         `task_params` is the `Filter` of the batch.
         """
-        rng, dtype = validate.generator(rng), validate.precision(dtype)
-        tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
-        queries = validate.count("queries", queries)
+        rng, dtype, tasks, shots, queries = checked(rng, dtype, tasks=tasks, shots=shots, queries=queries)
         filters = Filter(rng.standard_normal((tasks, 1, TAPS)))
         x = rng.standard_normal((tasks, shots + queries, self.steps)).astype(dtype, copy=False)
         y = filters(x).astype(dtype, copy=False)
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=filters)
-
-
-def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The batch with the three taps appended to every x_t, x now (T, n, 4 steps): the inputs of the oracle."""
-
-    def append(x: np.ndarray) -> np.ndarray:
-        taps = np.broadcast_to(batch.task_params.taps[:, :, None].astype(x.dtype), (*x.shape, TAPS))  # (T, n, steps, 3)
-        return np.concatenate([x[..., None], taps], axis=-1).reshape(*x.shape[:2], -1)
-
-    return map_inputs(batch, Filter, append)
 
 
 def least_squares(batch: TaskBatch) -> Filter:
@@ -108,16 +97,16 @@ class ModelSpec:
         return RNN(self.inputs // self.steps, hidden[0], self.outputs // self.steps, self.steps, activation=activation)
 
 
-def figure(comparison: Any) -> Any:
-    """One sequence of the first new task before and after one step."""
+def figure(comparison: Any, tasks: int = 3) -> Any:
+    """One sequence of each of some new tasks, and its predictions before and after one step."""
     from tinymaml import plot
 
-    predictions = {}
+    y, panels = comparison.batch.y_query[:tasks, 0], {}
     for name, start in drawn_starts(comparison).items():
-        x = start.batch.x_query[:1, :1]
-        thetas = adapted_by_steps(start, 1, 0, 1)
-        predictions[name] = {k: start.network.predict(theta, x)[0, 0] for k, theta in thetas.items()}
-    return plot.sequence(comparison.batch.y_query[0, 0], predictions, comparison.styles) if predictions else None
+        x, thetas = start.batch.x_query[:tasks, :1], adapted_by_steps(start, tasks, 0, 1)
+        fits = {k: start.network.predict(theta, x)[:, 0] for k, theta in thetas.items()}
+        panels[name] = [(np.arange(1, 1 + len(y[t])), y[t], {k: fit[t] for k, fit in fits.items()}) for t in range(len(y))]
+    return plot.fits_of_tasks(panels, comparison.styles, "step of the sequence") if panels else None
 
 
 FAMILY = Family(

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.settings import PlotStyle
-from tinymaml.tasks.batch import TaskBatch, map_inputs, select
+from tinymaml.tasks.batch import TaskBatch, TaskParams, checked, with_task_params
 from tinymaml.tasks.family import Baseline, Family, ModelSpec, Published, adapted_by_steps, drawn_starts
 from tinymaml.training.evaluation import Metric, loss
 
@@ -17,7 +17,7 @@ DRAWS = 100  # attempts to draw query points that differ from the support points
 
 
 @dataclass(frozen=True)
-class Sinusoid:
+class Sinusoid(TaskParams):
     """The task y = A sin(x - phi), with two numbers for one task, two arrays (T, 1, 1) for T tasks.
 
     >>> float(Sinusoid(amplitude=2.0, phase=0.0)(np.pi / 2))
@@ -39,10 +39,10 @@ class Sinusoid:
         validate.number("x", x) if np.ndim(x) == 0 and not isinstance(x, np.ndarray) else validate.floats("x", x)
         return self.amplitude * np.sin(x - self.phase)
 
-    def __getitem__(self, tasks: slice | int) -> Sinusoid:
-        """A slice of the T tasks, or the one task with this index, which has two numbers."""
-        amplitude, phase = select(tasks, self.amplitude, self.phase)
-        return Sinusoid(amplitude, phase) if isinstance(tasks, slice) else Sinusoid(amplitude.item(), phase.item())
+    def append_to(self, x: np.ndarray) -> np.ndarray:
+        """x with amplitude and phase, (T, n, 3)."""
+        params = np.concatenate([self.amplitude, self.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
+        return np.concatenate([x, np.broadcast_to(params, (*x.shape[:2], 2))], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,6 @@ class Sinusoids:
     def __post_init__(self) -> None:
         for name in ("amplitude", "phase", "x"):
             validate.interval(name, getattr(self, name))
-        if self.x[0] == self.x[1]:
-            raise ValueError(f"x is {self.x}, a single point: support and query need different points")
 
     def sample(
         self, rng: np.random.Generator, *, tasks: int = 25, shots: int = 10, queries: int = 10, dtype: type = np.float64
@@ -69,15 +67,14 @@ class Sinusoids:
 
         A query point is never a support point of the same task. `task_params` is the `Sinusoid` of the batch.
         """
-        rng, dtype = validate.generator(rng), validate.precision(dtype)
-        tasks, shots = validate.count("tasks", tasks), validate.count("shots", shots)
-        queries = validate.count("queries", queries)
+        rng, dtype, tasks, shots, queries = checked(rng, dtype, tasks=tasks, shots=shots, queries=queries)
         waves = Sinusoid(rng.uniform(*self.amplitude, (tasks, 1, 1)), rng.uniform(*self.phase, (tasks, 1, 1)))
-        x = self._points(rng, (tasks, shots + queries, 1), dtype)
+        points = lambda shape: rng.uniform(*self.x, shape).astype(dtype, copy=False)
+        x = points((tasks, shots + queries, 1))
         for _ in range(DRAWS):
             if not (taken := _taken(x, shots)).any():
                 break
-            x[taken] = self._points(rng, np.count_nonzero(taken), dtype)
+            x[taken] = points(np.count_nonzero(taken))
         else:
             raise ValueError(
                 f"x is {self.x}, which has too few {dtype} numbers for {shots} support points and others to query: "
@@ -85,9 +82,6 @@ class Sinusoids:
             )
         y = waves(x).astype(dtype, copy=False)
         return TaskBatch(x[:, :shots], y[:, :shots], x[:, shots:], y[:, shots:], task_params=waves)
-
-    def _points(self, rng: np.random.Generator, shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
-        return rng.uniform(*self.x, shape).astype(dtype, copy=False)
 
 
 def _taken(x: np.ndarray, shots: int) -> np.ndarray:
@@ -99,24 +93,12 @@ def _taken(x: np.ndarray, shots: int) -> np.ndarray:
     return taken
 
 
-def with_task_params(batch: TaskBatch) -> TaskBatch:
-    """The batch with amplitude and phase appended to x, now (T, n, 3): the inputs of the oracle."""
-
-    def append(x: np.ndarray) -> np.ndarray:
-        params = np.concatenate([batch.task_params.amplitude, batch.task_params.phase], axis=-1).astype(x.dtype)  # (T, 1, 2)
-        return np.concatenate([x, np.broadcast_to(params, (*x.shape[:2], 2))], axis=-1)
-
-    return map_inputs(batch, Sinusoid, append)
-
-
 def task_blind(tasks: Sinusoids, x: np.ndarray) -> np.ndarray:
     """E[y | x], the best prediction without knowing the task: for the paper's ranges -(2/pi) E[A] cos x = -1.623 cos x.
 
     E[A sin(x - phi)] = E[A] (cos(x - phi_high) - cos(x - phi_low)) / (phi_high - phi_low), as A and phi are
     independent and uniform. Pre-training converges to it.
     """
-    if not isinstance(tasks, Sinusoids):
-        raise TypeError(f"tasks is {validate.brief(tasks)}, expected Sinusoids: pass Sinusoids()")
     validate.floats("x", x)
     low, high = tasks.phase
     mean_wave = (np.cos(x - high) - np.cos(x - low)) / (high - low) if high > low else np.sin(x - low)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,10 +56,13 @@ class Curve:
 
 def format_number(value: float, digits: int = 3) -> str:
     """A number for a table: `digits` decimals, or 1.2e+34 if it is large."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"value is {validate.brief(value)}, expected a number: NaN and infinity are allowed")
-    digits = validate.count("digits", digits, least=0)
-    return f"{value:.1e}" if 1e5 <= value < np.inf else f"{value:.{digits}f}"
+    return f"{value:.1e}" if 1e5 <= abs(value) < np.inf else f"{value:.{digits}f}"
+
+
+def format_interval(mean: float, interval: float, digits: int = 3) -> str:
+    """A mean and the half width of its interval for a table; the mean alone if there is no interval, as for one task."""
+    shown = format_number(mean, digits)
+    return shown if np.isnan(interval) else f"{shown} +- {format_number(interval, digits)}"
 
 
 def loss(here: Any, y: np.ndarray) -> np.ndarray:
@@ -109,8 +111,7 @@ def evaluate(
     validate.parameters("theta", theta)
     steps, rows = validate.count("steps", steps), max(batch.x_support.shape[1], batch.x_query.shape[1])
     chunk = chunk_size(model, rows, batch.x_query.dtype) if chunk is None else validate.count("chunk", chunk)
-    if not isinstance(metric, Metric):
-        raise TypeError(f"metric is {validate.brief(metric)}, expected a Metric: use LOSS or ACCURACY")
+    validate.require(isinstance(metric, Metric), "metric", metric, "a Metric: use LOSS or ACCURACY")
     columns = []
     with np.errstate(all="ignore"):  # overflow is counted as divergence
         for start in range(0, len(batch), chunk):
@@ -133,7 +134,7 @@ def chunk_size(model: Any, rows: int, dtype: Any) -> int:
     return max(1, min(CHUNK, int(CHUNK_BYTES // max(1, one))))
 
 
-def width(model: Any) -> float:
+def width(model: Any) -> int:
     """The total number of outputs of all layers for one row of x; 0 for a model without layers."""
     total, outputs, rows = 0, getattr(model, "inputs", 0), 1
     for layer in _flat(getattr(model, "layers", ())):

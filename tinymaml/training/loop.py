@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from tinymaml import validate
 from tinymaml.parameters import Parameters
+from tinymaml.training.evaluation import format_number
 
 
 class Diverged(ArithmeticError):
@@ -73,7 +74,7 @@ def train(
                      end
     sample(rng)      returns the next batch of tasks
     save(state)      is called every `save_every` iterations, `save_seconds` after the last call, at the end, and
-                     before an exception is raised
+                     before an exception is raised; never without a new iteration
     label            the label of the progress bar, or of the lines in a log; None shows no progress
 
     A run resumed from a saved state equals an uninterrupted run bit for bit.
@@ -85,12 +86,13 @@ def train(
     rng = np.random.default_rng()
     rng.bit_generator.state = state.generator
     losses = np.concatenate([state.losses, np.empty(iterations - state.iteration)])
-    start = saved = time.monotonic()
+    start = saved = now = time.monotonic()
+    saved_iteration = state.iteration
     # always consistent, since one assignment replaces all of it
     done = (state.iteration, state.theta, state.optimizer, state.generator)
 
     def current() -> TrainingState:
-        return TrainingState(*done, losses[:done[0]].copy(), state.seconds + time.monotonic() - start)
+        return TrainingState(*done, losses[:done[0]].copy(), state.seconds + now - start)
 
     bar, doubtful, doubt = _progress_bar(label, iterations, state.iteration), 0, ""
     try:
@@ -107,16 +109,17 @@ def train(
                     doubtful, doubt = doubtful + 1, why
                 theta, moments = optimizer.step(theta, result.gradient, moments)
                 done = (i + 1, theta, moments, rng.bit_generator.state)
+                now = time.monotonic()
                 del result  # the next gradient reuses its memory
                 if (i + 1) % 100 == 0:
-                    bar.set_postfix({"meta-loss": f"{losses[max(0, i - 99):i + 1].mean():.3f}"}, refresh=False)
+                    bar.set_postfix({"meta-loss": format_number(losses[max(0, i - 99):i + 1].mean())}, refresh=False)
                 bar.update()
-                due = (i + 1) % save_every == 0 or time.monotonic() - saved >= save_seconds
-                if due and i + 1 < iterations:
+                if (i + 1) % save_every == 0 or now - saved >= save_seconds:
                     save(current())
-                    saved = time.monotonic()
+                    saved, saved_iteration = now, i + 1
     finally:
-        save(current())
+        if done[0] > saved_iteration:
+            save(current())
         bar.close()
     if doubtful:
         which = f"{doubtful} of {iterations - state.iteration} iterations"

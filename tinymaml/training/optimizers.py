@@ -67,7 +67,10 @@ class Adam:
         validate.parameters("theta", theta)
         validate.parameters("gradient", gradient)
         g, vector = gradient.flat_like(theta), theta.flat
-        _check(state, vector)
+        for name, shape in (("t", ()), ("m", vector.shape), ("v", vector.shape)):
+            if (got := getattr(state.get(name), "shape", None)) != shape:
+                expected = f"expected {shape}: it belongs to another theta, use adam.start"
+                raise ValueError(f"{name} of the state has shape {got}, {expected}")
         t = int(state["t"]) + 1
         m = self.beta1 * state["m"] + (1 - self.beta1) * g  # moving average of the gradient
         v = self.beta2 * state["v"] + (1 - self.beta2) * g * g  # moving average of its square
@@ -76,14 +79,3 @@ class Adam:
         lr = self.lr * 0.5 ** (t / self.half_life) if self.half_life else self.lr
         vector = vector - lr * m_hat / (np.sqrt(v_hat) + self.epsilon)
         return theta.unflatten(vector), {"t": np.array(t), "m": m, "v": v}
-
-
-def _check(state: State, vector: np.ndarray) -> None:
-    """ValueError unless `state` is a state of Adam for a theta with this flat vector."""
-    if not isinstance(state, dict) or state.keys() != {"t", "m", "v"}:
-        raise ValueError(f"state is {validate.brief(state)}, expected one of Adam, with t, m and v: use adam.start(theta)")
-    for name, shape in (("t", ()), ("m", vector.shape), ("v", vector.shape)):
-        if (got := getattr(state[name], "shape", None)) != shape:
-            raise ValueError(
-                f"{name} of the state has shape {got}, expected {shape}: it belongs to another theta, use adam.start"
-            )

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinymaml.check.mistakes import Mistake, Rules
+from tinymaml.nn.chain import accumulate
 from tinymaml.nn.convolution import Flatten, Patches
-from tinymaml.nn.layers import accumulate
 from tinymaml.nn.recurrent import Recurrent
 
 # -- patches and a flattening (eq. 17) -----------------------------------------------------------------------------
