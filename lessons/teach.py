@@ -43,13 +43,22 @@ def tags(cell: dict) -> list[str]:
     return cell["metadata"].get("tags", [])
 
 
-# -- the notation --------------------------------------------------------------------------------------------
+# -- what stands elsewhere -----------------------------------------------------------------------------------
 
 
-def notation() -> str:
-    """The section of reference.md that stands in every lesson."""
+def notation(keys: str) -> str:
+    """The folded notation of a lesson: the rows of reference.md with these keys, which are the letters of the first symbol."""
     sheet = (LESSONS / "reference.md").read_text(encoding="utf-8")
-    return re.search(r"<!-- notation -->\n(.*?)\n<!-- end of notation -->", sheet, re.DOTALL)[1]
+    head, *rows = re.findall(r"^\|.*\|$", re.search(r"## Notation\n(.*?)\n## ", sheet, re.DOTALL)[1], re.MULTILINE)
+    by_key = {re.sub("[^A-Za-z]", "", re.split(r"[, ]", row.removeprefix("| "))[0]): row for row in rows[1:]}
+    if missing := [key for key in keys.split() if key not in by_key]:
+        raise ValueError(f"reference.md has no notation {', '.join(missing)}: it has {' '.join(by_key)}")
+    table = "\n".join([head, rows[0], *(by_key[key] for key in keys.split())])
+    return (
+        f"<details><summary>Notation of this lesson</summary>\n\n<!-- rows: {keys} -->\n\n{table}\n\n"
+        "All other letters are local to one section and defined there. All equations and a glossary are on one sheet, "
+        "[reference.md](reference.md).\n\n</details>"
+    )
 
 
 def refresh() -> None:
@@ -57,8 +66,8 @@ def refresh() -> None:
     for path in notebooks():
         cells = read(path)
         for i, cell in enumerate(cells):
-            if cell["source"].startswith("## Notation"):
-                cell["source"] = notation()
+            if rows := re.search(r"<!-- rows: (.*?) -->", cell["source"]):
+                cell["source"] = notation(rows[1])
             if "solution" in tags(cell):
                 cell["source"] = with_solution(cell["source"], number_of(cell))
             if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):

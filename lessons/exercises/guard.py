@@ -13,7 +13,7 @@ import numpy as np
 
 from tinymaml.check import WrongAnswer
 from tinymaml.check.compare import mismatch, relative_error
-from tinymaml.nn.network import Surface
+from tinymaml.nn.surface import Surface
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 

@@ -23,4 +23,4 @@ def test_the_sliders_figure_names_a_curve_that_leaves_it(recwarn):
 
 def test_a_number_of_steps_has_a_look_that_no_method_has():
     methods = {style.colour for style in STYLES.values()}
-    assert {0, 1, 5, 10} == plot.STEP_LOOKS.keys() and not methods & {colour for colour, _ in plot.STEP_LOOKS.values()}
+    assert {0, 1, 5, 10} == plot.STEP_STYLES.keys() and not methods & {colour for colour, _ in plot.STEP_STYLES.values()}

@@ -16,7 +16,6 @@ import pytest
 import teach
 from answering import LESSONS, solution_of, tagged
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 
 NAMES = [path.stem for path in LESSONS]
 BUDGET, CELL_BUDGET = 30.0, 10.0  # seconds, of a lesson and of a cell: the lessons are built to take a third
@@ -138,33 +137,12 @@ def test_has_the_anatomy_of_a_lesson(path):
         assert not re.search(rf"\b{word}\b", prose, re.IGNORECASE), word
 
 
-def test_the_set_up_cell_comes_before_numpy(monkeypatch):
-    """What it says of threads is read when NumPy is imported, which nothing in a fresh kernel has done."""
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    notebook = read(LESSONS[0])
-    setup = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    loaded = nbformat.v4.new_code_cell("import sys; print('numpy' in sys.modules)")
-    asked = nbformat.v4.new_code_cell("print(os.environ['OPENBLAS_NUM_THREADS'])")
-    notebook.cells = [loaded, setup, asked]
-    before, _, after = execute(notebook)[0].cells
-    assert before.outputs[0].text == "False\n" and after.outputs[0].text == "1\n"
-    assert setup.source.index("OPENBLAS_NUM_THREADS") < setup.source.index("import numpy")
+def test_the_set_up_cell_is_the_same_in_all_lessons():
+    assert len({next(cell.source for cell in read(path).cells if cell.cell_type == "code") for path in LESSONS}) == 1
 
 
-def test_a_lesson_that_is_started_in_another_folder_says_where_it_belongs(tmp_path, monkeypatch):
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    notebook = read(LESSONS[0])
-    notebook.cells = [next(cell for cell in notebook.cells if cell.cell_type == "code")]
-    client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}})
-    with pytest.raises(CellExecutionError, match=rf"no exercises in {re.escape(str(tmp_path))}: start the lesson in the folder"):
-        asyncio.run(client.async_execute())
-
-
-def test_setup_and_notation_are_the_same_in_all_lessons():
-    """The notation has one source, reference.md: change it there, then `python lessons/teach.py refresh`."""
-    setups, notations = set(), set()
-    for path in LESSONS:
-        notebook = read(path)
-        setups.add(next(cell.source for cell in notebook.cells if cell.cell_type == "code"))
-        notations.add(next(cell.source for cell in notebook.cells if cell.source.startswith("## Notation")))
-    assert len(setups) <= 1 and notations == {teach.notation()}
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem[:2])
+def test_the_notation_is_that_of_the_sheet(path):
+    """Change it in reference.md, or the rows that a lesson needs in its cell; then `python lessons/teach.py refresh`."""
+    (cell,) = [cell for cell in read(path).cells if "<!-- rows: " in cell.source]
+    assert cell.source == teach.notation(re.search(r"<!-- rows: (.*?) -->", cell.source)[1])

@@ -1,0 +1,227 @@
+"""One drawing a lesson: what flows where, with the symbols on it. Each function returns a figure."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from figures.diagram import BACK, FORWARD, INK, PALE, arrow, box, canvas, text
+from tinymaml import plot
+
+
+def two_loops() -> Figure:
+    """Lesson 01. Inside each task a copy of theta steps on the support set; the losses on the query sets move theta."""
+    ax = canvas(9.4, 3.7)
+    box(ax, 0.85, 1.75, "$\\theta$\ninitialisation", 1.3, 0.8)
+    for row, y in enumerate((2.65, 1.75, 0.85), start=1):
+        arrow(ax, (1.5, 1.75 + 0.2 * (2 - row)), (2.45, y), "copy" if row == 1 else "", FORWARD)
+        box(ax, 2.8, y, "$\\theta$", 0.7, 0.5, FORWARD)
+        arrow(ax, (3.15, y), (5.15, y), f"steps on support set {row}", FORWARD)
+        box(ax, 5.5, y, f"$\\theta'_{row}$", 0.7, 0.5, FORWARD)
+        arrow(ax, (5.85, y), (7.6, y), f"loss on query set {row}")
+        box(ax, 7.95, y, f"$L_{row}$", 0.7, 0.5)
+        ax.plot([8.3, 8.75], [y, y], color=BACK, linewidth=1.6)
+    ax.plot([8.75, 8.75, 0.85], [0.85, 3.2, 3.2], color=BACK, linewidth=1.6)
+    arrow(ax, (0.85, 3.2), (0.85, 2.17), colour=BACK)
+    text(ax, 8.98, 1.75, "mean", rotation=270, color=BACK, fontsize=10)
+    text(ax, 4.9, 3.4, "outer loop: once per meta-batch, $\\theta$ moves down the mean of the query losses", color=BACK)
+    text(ax, 4.15, 0.3, "inner loop: in every task, a copy of $\\theta$ moves", color=FORWARD)
+    return ax.figure
+
+
+def network() -> Figure:
+    """Lesson 02. A network of two layers as a graph, forward above and back below, with every symbol on its edge."""
+    ax = canvas(9.4, 3.6)
+    forward = [("$x = a_0$", 0.6), ("$z_1$", 2.6), ("$a_1$", 4.4), ("$z_2$", 6.4), ("$L$", 8.6)]
+    for words, x in forward:
+        box(ax, x, 2.75, words, 0.9, 0.5, FORWARD)
+    steps = ["$a_0 W_1 + b_1$", "$s(z_1)$", "$a_1 W_2 + b_2$", "mean of $E(z_2, y)$"]
+    for (_, x0), (_, x1), words in zip(forward, forward[1:], steps, strict=False):
+        arrow(ax, (x0 + 0.45, 2.75), (x1 - 0.45, 2.75), words, FORWARD, beside=(0, 0.42), fontsize=9.5)
+    for words, x in (("$D_1$", 2.6), ("$da_1$", 4.4), ("$D_2$", 6.4)):
+        box(ax, x, 1.55, words, 0.9, 0.5, BACK)
+    ax.plot([8.6, 8.6], [2.5, 1.55], color=BACK, linewidth=1.6)
+    arrow(
+        ax,
+        (8.6, 1.55),
+        (6.85, 1.55),
+        "$\\frac{1}{n}\\, \\partial E / \\partial z_2$   (2)",
+        BACK,
+        beside=(0, 0.22),
+        fontsize=10,
+    )
+    arrow(ax, (5.95, 1.55), (4.85, 1.55), "$D_2 W_2^T$", BACK, beside=(0, 0.2), fontsize=9.5)
+    arrow(ax, (3.95, 1.55), (3.05, 1.55), "$* \\, s'(z_1)$   (4)", BACK, beside=(0.0, 0.2), fontsize=9.5)
+    for layer, x in ((1, 2.6), (2, 6.4)):
+        arrow(ax, (x, 1.3), (x, 0.75), colour=BACK)
+        box(
+            ax,
+            x,
+            0.5,
+            f"$dW_{layer} = a_{layer - 1}^T D_{layer}$,   $db_{layer} = 1^T D_{layer}$   (3)",
+            3.5,
+            0.46,
+            BACK,
+            fill="white",
+            fontsize=10,
+        )
+        arrow(ax, (x, 2.5), (x, 1.8), colour="#999999", dashed=True)
+    text(ax, 0.6, 3.3, "forward", color=FORWARD, weight="bold")
+    text(ax, 0.6, 1.55, "back", color=BACK, weight="bold")
+    text(ax, 8.75, 0.62, "dashed: kept\nfrom the way\nforward", fontsize=9, color="#666666")
+    return ax.figure
+
+
+def four_ways() -> Figure:
+    """Lesson 03. Four ways to the derivative of f along v at theta, with what each costs and what each can get."""
+    ax = canvas(9.4, 3.5)
+    rows = [
+        (
+            "forward difference",
+            "$[f(\\theta + h v) - f(\\theta)]\\, /\\, h$",
+            "2 values of $f$",
+            "about 8 digits",
+            plot.GREY,
+        ),
+        (
+            "central difference",
+            "$[f(\\theta + h v) - f(\\theta - h v)]\\, /\\, 2 h$",
+            "2 values of $f$",
+            "about 10 digits",
+            plot.ORANGE,
+        ),
+        ("complex step", "Im $f(\\theta + i\\, h v)\\, /\\, h$", "1 complex value of $f$", "all 16 digits", plot.GREEN),
+        (
+            "by hand",
+            "$\\nabla f(\\theta) \\cdot v$",
+            "1 sweep back, for every $v$",
+            "all 16 digits, if right",
+            plot.BLUE,
+        ),
+    ]
+    box(ax, 0.75, 1.6, "$f,\\ \\theta,\\ v$", 1.1, 0.7)
+    for k, (name, formula, cost, digits, colour) in enumerate(rows):
+        y = 2.85 - 0.83 * k
+        arrow(ax, (1.3, 1.6 + 0.12 * (1.5 - k)), (1.95, y), colour=colour)
+        box(ax, 3.85, y, formula, 3.7, 0.56, colour, fill="white")
+        text(ax, 2.0, y + 0.41, name, ha="left", fontsize=10, color=colour, weight="bold")
+        text(ax, 5.85, y, f"{cost}\n{digits}", ha="left", fontsize=9.5)
+        arrow(ax, (7.75, y), (8.2, 1.6 + 0.12 * (1.5 - k)), colour=colour)
+    box(ax, 8.75, 1.6, "$\\frac{d}{dr} f(\\theta + r v)$", 1.2, 0.7, fontsize=10)
+    return ax.figure
+
+
+def beside() -> Figure:
+    """Lesson 04. Each rule of the gradient, and under it its derivative along v: one more sweep forward, one more back."""
+    ax = canvas(9.4, 3.6)
+    columns = [
+        (1.72, "forward", "$z_l = a_{l-1} W_l + b_l$", "(1)", "$Rz_l = Ra_{l-1} W_l + a_{l-1} V_l + c_l$", "(5)"),
+        (4.85, "back", "$D_{l-1} = (D_l W_l^T) * s'(z_{l-1})$", "(4)", "?", "(8)"),
+        (7.88, "gradient", "$dW_l = a_{l-1}^T D_l$", "(3)", "$RdW_l = Ra_{l-1}^T D_l + a_{l-1}^T RD_l$", "(7)"),
+    ]
+    for x, name, rule, number, derived, second in columns:
+        text(ax, x, 3.35, name, weight="bold")
+        box(ax, x, 2.75, f"{rule}   {number}", 2.75, 0.6, FORWARD, fill="white", fontsize=9.5)
+        arrow(ax, (x, 2.42), (x, 1.55), "  $R$: product rule", BACK, beside=(0.75, 0))
+        box(ax, x, 1.2, f"{derived}   {second}", 2.8, 0.66, BACK, fill="white", fontsize=8.8)
+    for start, end in ((3.14, 3.47), (6.24, 6.46)):
+        arrow(ax, (start, 2.75), (end, 2.75), colour=FORWARD)
+        arrow(ax, (start, 1.2), (end, 1.2), colour=BACK)
+    text(ax, 4.7, 0.45, "upper row: the gradient at $\\theta$.   lower row: how each line of "
+    "it moves when $\\theta$ moves along $v = (V, c)$;  "
+         "its last column is $H v$", fontsize=9.5, color="#555555")  # fmt: skip
+    return ax.figure
+
+
+def out_and_back() -> Figure:
+    """Lesson 05. The way out from theta_0 to theta_K on the support set, and the way back from u_K to u_0."""
+    ax = canvas(9.4, 3.7)
+    xs = (1.0, 3.3, 5.6, 7.9)
+    names = ("$\\theta_0 = \\theta$", "$\\theta_1$", "$\\theta_2$", "$\\theta_3 = \\theta_K$")
+    for k, (x, name) in enumerate(zip(xs, names, strict=True)):
+        box(ax, x, 2.6, name, 1.2, 0.55, FORWARD)
+        box(ax, x, 0.9, f"$u_{k}$", 1.2, 0.55, BACK)
+        if k < 3:
+            arrow(
+                ax,
+                (x + 0.6, 2.6),
+                (xs[k + 1] - 0.6, 2.6),
+                f"$- \\alpha\\, \\nabla L_S(\\theta_{k})$",
+                FORWARD,
+                beside=(0, 0.24),
+            )
+            arrow(
+                ax,
+                (xs[k + 1] - 0.6, 0.9),
+                (x + 0.6, 0.9),
+                f"$- H_S(\\theta_{k})(\\alpha\\, u_{k + 1})$",
+                BACK,
+                beside=(0, -0.26),
+                fontsize=9.5,
+            )
+            arrow(ax, (x, 2.32), (x + 0.95, 1.0), colour="#999999", dashed=True)
+    arrow(ax, (7.9, 2.32), (7.9, 1.18), "$\\nabla L_Q(\\theta_K)$", BACK, beside=(0.65, 0))
+    text(ax, 4.45, 3.35, "out (11): data are the support set; what moves is the task's copy", color=FORWARD)
+    text(ax, 4.45, 0.25, "back (12): from the query gradient to the meta-gradient $u_0$", color=BACK)
+    text(ax, 7.0, 1.75, "dashed: the tape,\neach Hessian is\nthe one at $\\theta_k$", fontsize=9, color="#666666")
+    ax.plot([0.4, 0.18, 0.18], [0.9, 0.9, 2.6], color=BACK, linewidth=1.6)
+    arrow(ax, (0.18, 2.6), (0.4, 2.6), colour=BACK)
+    text(ax, 0.42, 1.75, "(13): moves $\\theta$", rotation=90, fontsize=9.5, color=BACK)
+    return ax.figure
+
+
+def two_landscapes() -> Figure:
+    """Lesson 06. Two tasks of one parameter: the lowest point of the mean loss now, and of that after a step."""
+    figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.0), layout="constrained", sharey=True)
+    a, c, alpha = np.array([1.0, 0.25]), np.array([0.0, 4.0]), 0.375
+    theta = np.linspace(-1, 5.5, 300)[:, None]
+    now = a * (theta - c) ** 2
+    after = a * (1 - 2 * alpha * a) ** 2 * (theta - c) ** 2
+    for ax, losses, name in (
+        (axes[0], now, "present: the loss at $\\theta$"),
+        (axes[1], after, "potential: the loss at $\\theta'$, after a step"),
+    ):
+        for t, colour in enumerate((plot.BLUE, plot.ORANGE)):
+            ax.plot(theta, losses[:, t], color=colour, linestyle=("--", "-.")[t], label=f"task {t + 1}")
+        mean = losses.mean(1)
+        ax.plot(theta, mean, color=INK, linewidth=2.2, label="mean")
+        low = mean.argmin()
+        ax.plot(theta[low], mean[low], "*", color=plot.VERMILION, markersize=15, markeredgecolor="white", zorder=4)
+        ax.set(xlabel="$\\theta$", title=name, ylim=(-0.2, 5))
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("loss")
+    axes[1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def episode(images: np.ndarray, ways: int = 3, shots: int = 2, queries: int = 3) -> Figure:
+    """Lesson 07. An episode: a row for each class, support and query set in columns. images (ways, n, side, side)."""
+    ax = canvas(8.2, 3.4)
+    side, left, top = 0.62, 1.9, 2.45
+    for row in range(ways):
+        y = top - 0.85 * row
+        label = "  ".join("1" if k == row else "0" for k in range(ways))
+        text(ax, 0.85, y, f"label {row}\n$y$ = [{label}]", fontsize=9.5)
+        for column in range(shots + queries):
+            x = left + 0.75 * column + (0.75 if column >= shots else 0) + 0.3
+            colour = FORWARD if column < shots else BACK
+            ax.imshow(
+                images[row, column],
+                cmap="Greys",
+                extent=(x - side / 2, x + side / 2, y - side / 2, y + side / 2),
+                zorder=2,
+            )
+            ax.add_patch(
+                plt.Rectangle(
+                    (x - side / 2, y - side / 2), side, side, fill=False, edgecolor=colour, linewidth=1.5, zorder=3
+                )
+            )
+    ax.set(xlim=(0, 8.2), ylim=(0, 3.4), aspect="auto")
+    text(ax, left + 0.3 + 0.75 * (shots - 1) / 2, 3.05, "support set: $F$ sees it", color=FORWARD)
+    text(ax, left + 1.05 + 0.75 * (shots + (queries - 1) / 2), 3.05, "query set: $f$ is judged on it", color=BACK)
+    text(ax, 4.1, 0.2, "Other classes, or the same in another order, make another "
+    "task: the label says nothing about the class.", fontsize=9.5,
+         color="#555555")  # fmt: skip
+    box(ax, 7.25, 1.6, f"{ways}-way\n{shots}-shot", 1.1, 0.7, fill=PALE)
+    return ax.figure
