@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -69,12 +69,26 @@ class Exercise:
         """Check `answer`, which is guarded; WrongAnswer with a sentence for the first thing that is wrong in it."""
         cases = list(self.cases(rng))
         right = [self.parts(self.solve, case) for case in cases]
-        mine = [self.parts(answer, case, wanted) for case, wanted in zip(cases, right, strict=True)]
-        for i, case in enumerate(cases):
-            if mine[i].keys() != right[i].keys():
-                self._refuse_keys(mine, right, cases, i)
-            for name in right[i]:
-                self._compare(name, mine, right, cases, i)
+        mine, stopped = [], None
+        for case, wanted in zip(cases, right, strict=True):
+            try:
+                with np.errstate(all="ignore"):  # the sentence says it
+                    mine.append(self.parts(answer, case, wanted))
+            except WrongAnswer as wrong:  # a mistake that can be named in the cases before says more
+                stopped = wrong
+                break
+        cases, right = cases[: len(mine)], right[: len(mine)]
+        try:
+            for i in range(len(mine)):
+                if mine[i].keys() != right[i].keys():
+                    self._refuse_keys(mine, right, cases, i)
+                for name in right[i]:
+                    self._compare(name, mine, right, cases, i)
+        except WrongAnswer as wrong:
+            if wrong.diagnosis or not stopped:
+                raise
+        if stopped:
+            raise stopped
 
     def parts(self, answer: Callable, case: tuple, wanted: Parts | None = None) -> Parts:
         """The things that the function returns for this case, by name; a list will do for a dictionary of `wanted`."""
@@ -82,7 +96,8 @@ class Exercise:
         for name, thing in zip(self.answers, [value] if len(self.answers) == 1 else several(value, *self.answers), strict=True):
             if isinstance(thing, list | tuple) and wanted and name not in wanted and f"{name}[0]" in wanted:
                 thing = dict(enumerate(thing))
-            if isinstance(thing, dict) and thing and all(isinstance(key, int | np.integer) for key in thing):
+            whole = wanted and name in wanted  # one thing is asked for
+            if not whole and isinstance(thing, dict) and thing and all(isinstance(key, int | np.integer) for key in thing):
                 found |= {f"{name}[{key}]": dense(value) for key, value in thing.items()}
             else:
                 found[name] = dense(thing)
@@ -95,7 +110,7 @@ class Exercise:
         try:
             compare(name, one, other, tolerance=self.tolerance, floor=self.floor)
         except WrongAnswer as wrong:
-            closeness = float(np.clip(wrong.error / 100, 1e-13, 1e-6))  # nearer than the right answer is
+            closeness = float(np.clip(np.nan_to_num(wrong.error / 100, nan=1), 1e-13, 1e-6))  # nearer than the right answer is
             told = self._known(mine, right, cases, [name], closeness)
             for key in other if isinstance(other, Mapping) and not different and not told else ():
                 known = self._known(mine, right, cases, [name], closeness, key)
@@ -112,7 +127,8 @@ class Exercise:
     def _refuse_keys(self, mine: list[Parts], right: list[Parts], cases: list[tuple], i: int) -> None:
         """Refuse an answer that consists of other things than the solution's."""
         told = self._known(mine, right, cases, list(right[i]))
-        kinds = [f"{name} is {a_kind_of(mine[i][name])}, expected a dictionary" for name in self.answers if name in mine[i]]
+        found = [name for name in self.answers if name in mine[i] and not isinstance(mine[i][name], dict)]
+        kinds = [f"{name} is {a_kind_of(mine[i][name])}, expected a dictionary" for name in found]
         lost, more = ([name for name in a if name not in b] for a, b in ((right[i], mine[i]), (mine[i], right[i])))
         verb = f"{'is' if len(lost or more) == 1 else 'are'} {'missing' if lost else 'too many'}"
         other = kinds[0] if kinds and lost else f"{', '.join(lost or more)} {verb}"
@@ -164,7 +180,9 @@ class Exercise:
         told = [f"{', '.join(good)} {'is' if len(good) == 1 else 'are'} right"] * bool(good)
         if any(fits.get(name, ())):
             where, bad = ([i for i, fit in enumerate(fits[name]) if fit == wanted] for wanted in (True, False))
-            told.append(f"it is right{self._with(cases, where)}, and wrong{self._with(cases, bad)}")
+            these, others = self._with(cases, where), self._with(cases, bad)
+            count = f" in {len(where)} of {len(cases)} cases"
+            told.append(f"it is right{these}, and wrong{others}" if these and others else f"it is right{count}")
         return "; ".join(told)
 
     @property
@@ -178,8 +196,10 @@ class Exercise:
         differ = [name for name in self.arguments if len({one.get(name) for one in shown}) > 1]
         apart = [name for name in reversed(differ) if {shown[i][name] for i in some}.isdisjoint(
             one[name] for i, one in enumerate(shown) if i not in some)]  # fmt: skip
-        told = [", ".join(filter(None, (shown[i][name] for name in (apart[:1] or differ)))) for i in some]
-        return f" with {' and with '.join(dict.fromkeys(told))}" if all(told) else ""
+        told = [", ".join(filter(None, (one.get(name) for name in (apart[:1] or differ)))) for one in shown]
+        others = {text for i, text in enumerate(told) if i not in some}
+        told = [told[i] for i in some]
+        return f" with {' and with '.join(dict.fromkeys(told))}" if all(told) and others.isdisjoint(told) else ""
 
 
 @dataclass(frozen=True)
