@@ -139,14 +139,14 @@ class Exercise:
     ) -> str:
         """The sentence of the edits that give all that was answered; or else what was answered under `names`, and there under `key`.
 
-        Without a key, all else that such an edit changes must be as it was answered too.
+        All else that such an edit changes must be as it was answered, or be right.
         """
         pick = lambda parts: [parts[name].get(key) if key else parts[name] for name in names if name in parts]
         fits = lambda made, given: len(pick(made)) == len(pick(given)) and all(
             same(one, other, closeness) for one, other in zip(pick(made), pick(given), strict=True))
         agrees = lambda made, given, wanted: all(
-            any(same(one, other.get(path), closeness) for other in (spread(given), spread(wanted)))
-            for path, one in spread(made).items())
+            same(one, given.get(path), closeness) or same(given.get(path) if key else one, wanted.get(path), closeness)
+            for path, one in made.items())
         if all(map(fits, mine, right)):  # only an axis is missing, or too many
             return ""
         found = ""
@@ -157,7 +157,7 @@ class Exercise:
                 with np.errstate(all="ignore"):
                     for i, case in enumerate(cases):
                         made = self.parts(mistaken, case)
-                        if not fits(made, mine[i]) or not (key or agrees(made, mine[i], right[i])):
+                        if not fits(made, mine[i]) or not agrees(*map(spread, (made, mine[i], right[i]))):
                             break
                     else:
                         if all(same(self.parts(mistaken, case), given, closeness) for case, given in zip(cases, mine, strict=True)):

@@ -78,7 +78,9 @@ def _of_names(mine: Mapping, right: Mapping) -> str:
     good = [name for name in right if near(flatten(mine[name]), flatten(right[name]))]
     bad = [name for name in right if name not in good]
     if good:
-        return f"{', '.join(good)} {'is' if len(good) == 1 else 'are'} right, {', '.join(bad)} {'is' if len(bad) == 1 else 'are'} not"
+        told = _factor([tuple(flatten({name: of[name] for name in bad}) for of in (mine, right))], [], [])
+        told = told and f": {told}"
+        return f"{', '.join(good)} {'is' if len(good) == 1 else 'are'} right, {', '.join(bad)} {'is' if len(bad) == 1 else 'are'} not{told}"
     name = max(right, key=lambda name: np.abs(np.asarray(mine[name]) - right[name]).max(initial=0))
     return f"{_of_array(np.asarray(mine[name]), np.asarray(right[name]))}, in {name}"
 
