@@ -43,13 +43,19 @@ def _of_all_numbers(rows: list[tuple[np.ndarray, np.ndarray]]) -> str:
         }.items():
             if all(np.isrealobj(a) and near(a, change(b)) for a, b in rows) and not all(near(a, b) for a, b in rows):
                 return sentence
+        off = np.concatenate([a - b for a, b in rows])
+        if off.size > 1 and np.isfinite(off).all() and np.ptp(off) <= 1e-9 * np.abs(off).max():
+            return f"{'every number' if rows[0][0].size > 1 else 'it'} is off by {off[0]:.6g}"
     return ""
 
 
 def _factor(rows: list[tuple[np.ndarray, np.ndarray]], cases: Sequence[tuple], arguments: Sequence[str]) -> str:
     """The number that each answer is of the right one: the same in all cases, or a size of an argument."""
-    factors = [float(a @ b / max(b @ b, 1e-30)) if np.isrealobj(a) and np.isrealobj(b) else 0.0 for a, b in rows]
-    if not all(factor and near(a, factor * b) for factor, (a, b) in zip(factors, rows, strict=True)):
+    kept = [i for i, (a, b) in enumerate(rows) if np.abs(a).max(initial=0) > 1e-12 or np.abs(b).max(initial=0) > 1e-12]  # not 0 = f * 0
+    rows, cases = [rows[i] for i in kept], [cases[i] for i in kept if cases]
+    with np.errstate(all="ignore"):
+        factors = [float(a @ b / max(b @ b, 1e-30)) if np.isrealobj(a) and np.isrealobj(b) else 0.0 for a, b in rows]
+    if not rows or not all(factor and near(a, factor * b) for factor, (a, b) in zip(factors, rows, strict=True)):
         return ""
     it = "every number is" if rows[0][0].size > 1 else "it is"
     if np.ptp(factors) < 1e-7 * abs(factors[0]):
@@ -63,7 +69,7 @@ def _factor(rows: list[tuple[np.ndarray, np.ndarray]], cases: Sequence[tuple], a
                     times = "" if abs(ratio[0] - 1) < 1e-7 else "-" if abs(ratio[0] + 1) < 1e-7 else f"{ratio[0]:.6g} * "
                     return f"{it} {times}{text} times the right one"
     shown = ", ".join(f"{factor:.4g}" for factor in factors)
-    return f"{it} a multiple of the right one, by {shown} in the {len(factors)} cases"
+    return "" if all(b.size == 1 for _, b in rows) else f"{it} a multiple of the right one, by {shown} in the {len(factors)} cases"
 
 
 def _size(axis: int) -> Any:
