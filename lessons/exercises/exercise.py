@@ -24,7 +24,7 @@ from exercises.guard import refuse, several
 from exercises.pattern import pattern
 from tinymaml import MLP, Parameters, adapt, meta_gradient
 from tinymaml.check import WrongAnswer, compare
-from tinymaml.check.compare import mismatch, relative_error
+from tinymaml.check.compare import flatten, mismatch, relative_error
 
 Edit = tuple[str, str, str]  # a text of the solution, the text in its place, the sentence that says what was done
 Parts = dict[str, Any]  # {name: number, array or Parameters} of one answer
@@ -147,7 +147,8 @@ class Exercise:
         agrees = lambda made, given, wanted: all(
             same(one, given.get(path), closeness) or same(given.get(path) if key else one, wanted.get(path), closeness)
             for path, one in made.items())
-        if all(map(fits, mine, right)):  # only an axis is missing, or too many
+        given = [thing for parts in mine for thing in pick(parts)]
+        if all(map(fits, mine, right)) or (given and all(map(_no_number, given))):  # only an axis is missing, or too many; or all is NaN
             return ""
         found = ""
         for sentence, mistaken in self.mistakes:
@@ -243,6 +244,14 @@ def same(one: Any, other: Any, closeness: float = 1e-6) -> bool:
     if not np.array_equal(finite, np.isfinite(b)) or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
         return False
     return not finite.any() or relative_error(a[finite], b[finite], floor=1e-12) <= closeness
+
+
+def _no_number(thing: Any) -> bool:
+    """Whether all of it is NaN or infinite."""
+    try:
+        return not np.isfinite(flatten(thing)).any()
+    except (TypeError, ValueError):
+        return False
 
 
 def spread(parts: Parts) -> dict[Any, Any]:
