@@ -229,7 +229,8 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     for d, Hv in curved:
         if not said(d, Hv, mistakes.with_mistakes(d.model, ["s''"])):
             why = "it trusts that hvp, by itself or in u.Hv = v.Hu. Compare with the change of the gradient"
-            refuse("the check", f"it refuses a right product of a model whose own hvp is wrong, while its gradient is right: {why}")
+            told = "it refuses a right product of a model whose own hvp is wrong, while its gradient is right"
+            refuse("the check", f"{told}: {why}")
     print(f"right products                  accepted, {len(problems)} of {len(problems)}")
 
     own = lambda d, bug: mistakes.with_mistakes(d.model, [bug]).at(d.theta, d.x, d.y).hvp(d.v)
@@ -266,18 +267,24 @@ def _explain(passed: dict[str, int], blind: set[str], everything: set[str], of: 
         (all(count == of for what, count in passed.items() if what not in ("sideways", "with a NaN")),
          "it lets every wrong product pass: it must return False when Hv is not the change of the gradient along v"),
         (passed["a little off"] == of, f"it lets pass products with {loose}"),
-        (blind == everything, "it lets pass a product of which one array is wrong, whichever it is: all arrays have to be right, not any"),
-        (passed["turned round"], "it lets pass -Hv: it compares norms or absolute values, and has to compare the numbers themselves"),
+        (blind == everything,
+         "it lets pass a product of which one array is wrong, whichever it is: all arrays have to be right, not any"),
+        (passed["turned round"],
+         "it lets pass -Hv: it compares norms or absolute values, and has to compare the numbers themselves"),
         (passed["twice as long"], "it lets pass 2 Hv: it compares directions, and has to compare the numbers themselves"),
-        (passed["too small"] == of, "it lets pass products in which every number is too small: take the absolute value of the difference"),
+        (passed["too small"] == of,
+         "it lets pass products in which every number is too small: take the absolute value of the difference"),
         (passed["out of order"] or passed["in parts"],
          "it lets pass the right numbers in wrong places: norms and sums are the same then. Compare entry by entry"),
         (passed["mirrored"] and not passed["sideways"],
          "it lets pass a product with the right norm and the right v.Hv: compare the numbers themselves"),
-        (passed["sideways"], f"it compares {one}, and lets pass products that differ in every other direction: compare whole arrays"),
-        (blind and all(name[0] == "b" for name in blind), f"it does not look at the biases: products that are wrong in {arrays} pass"),
+        (passed["sideways"],
+         f"it compares {one}, and lets pass products that differ in every other direction: compare whole arrays"),
+        (blind and all(name[0] == "b" for name in blind),
+         f"it does not look at the biases: products that are wrong in {arrays} pass"),
         (blind, f"it does not look at all arrays: products that are wrong in {arrays} alone pass"),
-        (passed["with a NaN"], "it lets pass a product that holds NaN, of which every comparison is False: return error < tolerance"),
+        (passed["with a NaN"],
+         "it lets pass a product that holds NaN, of which every comparison is False: return error < tolerance"),
         (passed["a little off"], f"it lets pass some products with {loose}"),
         *((passed[f"without {bug}"], sentence) for bug, sentence in BUGS.items()),
         (any(passed.values()), "it lets pass a wrong product"),
