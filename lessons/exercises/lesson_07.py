@@ -261,7 +261,7 @@ CROSS_ENTROPY = Exercise(
         ("z.max(-1, keepdims=True)", "z.mean(-1, keepdims=True)", NOT_LARGEST),
         ("z.max(-1, keepdims=True)", "np.abs(z).max(-1, keepdims=True)", NOT_LARGEST),
         ("z.max(-1, keepdims=True)", "z.max(0)", "the largest logit is taken over the examples (axis 0), which changes p: take it over axis -1"),
-        ("e = np", "z = np.clip(z, -500, 500)\n    e = np", CUT),
+        ("e = np", "z = np.minimum(z, 500)\n    e = np", CUT), ("e = np", "z = np.clip(z, -500, 500)\n    e = np", CUT),
         ("e / e.sum(-1, keepdims=True)", "e", "the exponentials are not divided by their sum (eq. 10)"),
         ("e.sum(-1, keepdims=True)", "e.sum(0)", "the softmax runs over the examples (axis 0): it runs over the classes, axis -1"),
         ("e.sum(-1, keepdims=True)", "e.sum()", "the softmax runs over all numbers of z: take the sum over axis -1, with keepdims"),
