@@ -25,7 +25,7 @@ from exercises.guard import refuse, several
 from exercises.pattern import are, pattern
 from tinymaml import Parameters
 from tinymaml.check import WrongAnswer, compare
-from tinymaml.check.compare import mismatch, relative_error
+from tinymaml.check.compare import flatten, mismatch, relative_error
 from tinymaml.tasks import TaskBatch
 
 Edit = tuple[str, str, str]  # a text of the solution, the text in its place, the sentence that says what was done
@@ -73,15 +73,20 @@ class Exercise:
         right = [self.parts(self.solve, case) for case in cases]
         for case, wanted in zip(cases, right, strict=True):
             try:
-                mine.append(self.parts(answer, case, wanted))
-            except WrongAnswer as wrong:  # what it gave before this case may say more
+                with np.errstate(all="ignore"):  # the sentence says it
+                    mine.append(self.parts(answer, case, wanted))
+            except WrongAnswer as wrong:  # a mistake that can be named in the cases before says more
                 stopped, cases, right = wrong, cases[: len(mine)], right[: len(mine)]
                 break
-        for i in range(len(mine)):
-            if mine[i].keys() != right[i].keys():
-                self._refuse_keys(mine, right, cases, i)
-            for name in right[i]:
-                self._compare(name, mine, right, cases, i)
+        try:
+            for i in range(len(mine)):
+                if mine[i].keys() != right[i].keys():
+                    self._refuse_keys(mine, right, cases, i)
+                for name in right[i]:
+                    self._compare(name, mine, right, cases, i)
+        except WrongAnswer as wrong:
+            if wrong.diagnosis or not stopped:
+                raise
         if stopped:
             raise stopped
 
@@ -91,7 +96,8 @@ class Exercise:
         for name, thing in zip(self.answers, [value] if len(self.answers) == 1 else several(value, *self.answers), strict=True):
             if isinstance(thing, list | tuple) and wanted and name not in wanted and f"{name}[0]" in wanted:
                 thing = dict(enumerate(thing))
-            if isinstance(thing, dict) and thing and all(isinstance(key, int | np.integer) for key in thing):
+            whole = wanted and name in wanted  # one thing is asked for
+            if not whole and isinstance(thing, dict) and thing and all(isinstance(key, int | np.integer) for key in thing):
                 found |= {f"{name}[{key}]": dense(value) for key, value in thing.items()}
             else:
                 found[name] = dense(thing)
@@ -104,7 +110,7 @@ class Exercise:
         try:
             compare(name, one, other, tolerance=self.tolerance, floor=self.floor)
         except WrongAnswer as wrong:
-            closeness = float(np.fmin(np.fmax(wrong.error / 100, 1e-13), 1e-6))  # nearer than the right answer is
+            closeness = float(np.clip(np.nan_to_num(wrong.error / 100, nan=1), 1e-13, 1e-6))  # nearer than the right answer is
             told = self._known(mine, right, cases, [name], closeness)
             if not (told or different) and isinstance(other, Mapping):
                 known = ((key, self._known(mine, right, cases, [name], closeness, key)) for key in other)
@@ -123,7 +129,8 @@ class Exercise:
     def _refuse_keys(self, mine: list[Parts], right: list[Parts], cases: list[tuple], i: int) -> None:
         """Refuse an answer that consists of other things than the solution's."""
         told = self._known(mine, right, cases, list(right[i]))
-        kinds = [f"{name} is {a_kind_of(mine[i][name])}, expected a dictionary" for name in self.answers if name in mine[i]]
+        found = [name for name in self.answers if name in mine[i] and not isinstance(mine[i][name], dict)]
+        kinds = [f"{name} is {a_kind_of(mine[i][name])}, expected a dictionary" for name in found]
         lost, more = ([name for name in a if name not in b] for a, b in ((right[i], mine[i]), (mine[i], right[i])))
         other = f"{are(lost)} missing" if lost else f"{', '.join(more)} should not be there"
         other = kinds[0] if kinds and lost else other
@@ -135,7 +142,7 @@ class Exercise:
         """The sentence of the edit, or of the two, that gives what was answered in all cases; "" if there is none.
 
         One that gives the whole answer comes first. Else it is enough that it gives what stands under `names`, and nothing
-        that is neither answered nor right; with a `key`, what stands there under this key, whatever the rest is.
+        that is neither answered nor right; with a `key`, that it gives all that is not right.
         """
         answered, wanted = [spread(parts) for parts in mine], [spread(parts) for parts in right]
         asked = lambda arrays: {path: array for path, array in arrays.items() if path[0] in names and key in ("", path[1])}
@@ -147,11 +154,15 @@ class Exercise:
                 made = spread(self.parts(mistaken, case))
                 if not fits(made, given) or (everything and not same(made, given, closeness)):
                     return False
-                if not key and not all(is_one_of(array, given.get(path), better.get(path)) for path, array in made.items()):
-                    return False
+                for path, array in made.items():
+                    mistake = given.get(path) if key else array
+                    if not is_one_of(mistake, array if key else given.get(path), better.get(path)):
+                        return False
             return True
 
         if all(map(fits, answered, wanted)):  # only an axis is missing, or too many
+            return ""
+        if given and all(map(_says_nothing, given)):  # many mistakes lead there
             return ""
         found = ""
         for sentence, mistaken in self.mistakes:
@@ -240,6 +251,14 @@ def same(one: Any, other: Any, closeness: float = 1e-6) -> bool:
     if not np.array_equal(finite, np.isfinite(b)) or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
         return False
     return not finite.any() or relative_error(a[finite], b[finite], floor=1e-6) <= closeness
+
+
+def _says_nothing(thing: Any) -> bool:
+    """Whether every number in it is 0, NaN or infinite."""
+    try:
+        return not np.nan_to_num(flatten(thing), posinf=0, neginf=0).any()
+    except (TypeError, ValueError):
+        return False
 
 
 def spread(parts: Parts) -> dict[Any, Any]:

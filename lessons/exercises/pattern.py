@@ -57,13 +57,18 @@ def _of_all_numbers(rows: list[tuple[np.ndarray, np.ndarray]]) -> str:
         }.items():
             if all(near(a, change(b)) for a, b in rows) and not all(near(a, b) for a, b in rows):
                 return sentence
+        off = np.concatenate([a - b for a, b in rows])
+        if off.size > 1 and np.isfinite(off).all() and np.ptp(off) <= 1e-9 * np.abs(off).max():
+            return f"{'every number' if rows[0][0].size > 1 else 'it'} is off by {off[0]:.6g}"
     return ""
 
 
 def _factor(rows: list[tuple[np.ndarray, np.ndarray]], cases: Sequence[tuple], arguments: Sequence[str]) -> str:
     """The number that each answer is of the right one: the same in all cases, or a size of an argument."""
+    kept = [i for i, row in enumerate(rows) if any(np.abs(part).max(initial=0) > 1e-12 for part in row)]  # not 0 = f * 0
+    rows, cases = [rows[i] for i in kept], [cases[i] for i in kept if cases]
     factors = np.array([float((a @ b).real / max((b @ b).real, 1e-30)) for a, b in rows])
-    if not all(factor and near(a, factor * b) for factor, (a, b) in zip(factors, rows, strict=True)):
+    if not rows or not all(factor and near(a, factor * b) for factor, (a, b) in zip(factors, rows, strict=True)):
         return ""
     one = rows[0][0].size == 1
     it = "it is" if one else "every number is"
@@ -77,7 +82,7 @@ def _factor(rows: list[tuple[np.ndarray, np.ndarray]], cases: Sequence[tuple], a
                 times = "" if abs(ratio[0] - 1) < 1e-7 else "-" if abs(ratio[0] + 1) < 1e-7 else f"{ratio[0]:.6g} * "
                 return f"{it} {times}{text} times the right one"
     shown = ", ".join(f"{factor:.4g}" for factor in factors)
-    return "" if one else f"{it} {shown} times the right one in the {len(factors)} cases"
+    return "" if one or not cases else f"{it} {shown} times the right one in the {len(factors)} cases"
 
 
 def _sizes(name: str, value: Any) -> dict[str, float]:
@@ -96,7 +101,8 @@ def _of_names(mine: Mapping, right: Mapping) -> str:
     good = [name for name in right if near(flatten(mine[name]), flatten(right[name]))]
     bad = [name for name in right if name not in good]
     if good:
-        return f"{are(good)} right, {are(bad)} not"
+        told = _factor([(flatten({name: mine[name] for name in bad}), flatten({name: right[name] for name in bad}))], [], [])
+        return f"{are(good)} right, {are(bad)} not{told and f': {told}'}"
     name = max(right, key=lambda name: np.abs(np.asarray(mine[name]) - right[name]).max(initial=0))
     return f"{_of_array(np.asarray(mine[name]), np.asarray(right[name]))}, in {name}"
 
