@@ -137,7 +137,7 @@ class _Bar(tqdm):
 
 
 class _Log:
-    """Standard error as a log: each update of tqdm is a new line, where a bar would overwrite its line."""
+    """A log on standard error: each update of tqdm becomes a new line, where a bar would overwrite its line."""
 
     def write(self, text: str) -> None:
         if text.strip():
