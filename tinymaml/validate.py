@@ -184,8 +184,10 @@ def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) 
 
 
 def brief(value: object) -> str:
-    """A short description of the value for a message: its repr if that is short, else its type or shape."""
+    """A short description of the value for a message: its repr if that is short, else its start, type or shape."""
     plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, str) and len(plain) > 50:
+        return f"{plain[:30]!r}..."
     written = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(plain)
     return written if len(written) <= 60 and "\n" not in written else f"a {type(value).__name__}"
 
