@@ -15,6 +15,8 @@ def program() -> int:
     try:
         terminal.on_signals(terminal.interrupt)
         status = main()
+    except SystemExit as stop:  # --help, or wrong arguments
+        status = stop.code
     except KeyboardInterrupt as stop:  # a second signal, while the message about the first is printed
         status = terminal.status(stop)
     terminal.on_signals(signal.SIG_IGN)  # nothing is left to save
