@@ -105,7 +105,7 @@ def train(
                     raise Diverged(i + 1, f"the loss is {result.loss}{_diagnosis(result)}")
                 if not np.isfinite(result.gradient.flat ** 2).all():  # Adam keeps the squares
                     raise Diverged(i + 1, f"the gradient is not finite, or its square is not{_diagnosis(result)}")
-                if why := _diagnosis(result):
+                if why := getattr(result, "diagnosis", ""):
                     doubtful, doubt = doubtful + 1, why
                 theta, moments = optimizer.step(theta, result.gradient, moments)
                 done = (i + 1, theta, moments, rng.bit_generator.state)
@@ -123,7 +123,7 @@ def train(
         bar.close()
     if doubtful:
         which = f"{doubtful} of {iterations - state.iteration} iterations"
-        warnings.warn(f"the gradient may be inaccurate in {which}, most recently{doubt}", stacklevel=2)
+        warnings.warn(f"the gradient may be inaccurate in {which}: in the last of these, {doubt}", stacklevel=2)
     return current()
 
 
