@@ -8,6 +8,7 @@
 
 The package is read from the top of this list down; every file imports only from those above it:
 
+    validate.py      errors at the boundary: shapes, broadcasting, precision
     parameters.py    theta, named arrays that add and multiply as a vector
     nn/              layers of four rules each, chained under a loss, eqs. 1-10 and 14-18
     maml.py          the inner loop and the meta-gradient, eqs. 11-13 and 20: the heart
