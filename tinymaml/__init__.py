@@ -8,6 +8,7 @@
 
 Read the package in this order; every file imports only from files above it in the list:
 
+    validate.py      errors at the boundary: shapes, broadcasting, precision
     parameters.py    theta, named arrays that add and multiply as a vector
     nn/              layers with four rules each, and losses, eqs. 1-10 and 14-18
     maml.py          the inner loop and the meta-gradient, eqs. 11-13 and 20: the core

@@ -84,7 +84,7 @@ def test_several_methods_share_everything_but_their_own_options():
     assert runs["maml"].options == {"steps": 3} and runs["pretraining"].options == {}
     assert {s.shots for s in runs.values()} == {10}
     assert list(settings_for_each("planes", ["pretraining", "maml"])) == ["pretraining", "maml"]
-    with pytest.raises(ValueError, match=f"--steps is for {STEPPING}, not for pretraining and scratch"):
+    with pytest.raises(ValueError, match=f"--steps is for {STEPPING}, not for pretraining, scratch"):
         settings_for_each("sinusoids", ["pretraining", "scratch"], steps=3)
     with pytest.raises(ValueError, match="unknown method 'magic'"):
         settings_for_each("sinusoids", ["maml", "magic"])

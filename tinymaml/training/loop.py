@@ -100,6 +100,7 @@ def train(
             for i in range(state.iteration, iterations):
                 _, theta, moments, _ = done
                 result = gradient(theta, sample(rng), i)
+                validate.require(hasattr(result, "loss"), "the result of gradient", result, "an object with loss and gradient")
                 losses[i] = result.loss
                 if not np.isfinite(result.loss):
                     raise Diverged(i + 1, f"the loss is {result.loss}{_diagnosis(result)}")
