@@ -1,24 +1,25 @@
 """Model-Agnostic Meta-Learning in NumPy, with every first and second derivative by hand.
 
-    model = MLP([1, 40, 40, 1])                                          a network; CNN and RNN are others
-    theta = model.init(np.random.default_rng(0))                         its parameters, a `Parameters`
+    model = MLP([1, 40, 40, 1])                                          a network; or a CNN or RNN
+    theta = model.init(np.random.default_rng(0))                         its parameters (`Parameters`)
     here = model.at(theta, x, y)                                         here.loss, here.gradient, here.hvp(v)
     theta_K = adapt(model, theta, x, y, inner_lr=0.01)                   the inner loop, eq. 11
     meta = meta_gradient(model, theta, batch, inner_lr=0.01)             the outer gradient, eqs. 12 and 13
 
-The package is read from the top of this list down; every file imports only from those above it:
+Read the package in this order; every file imports only from files above it in the list:
 
+    validate.py      errors at the boundary: shapes, broadcasting, precision
     parameters.py    theta, named arrays that add and multiply as a vector
-    nn/              layers of four rules each, chained under a loss, eqs. 1-10 and 14-18
-    maml.py          the inner loop and the meta-gradient, eqs. 11-13 and 20: the heart
+    nn/              layers with four rules each, and losses, eqs. 1-10 and 14-18
+    maml.py          the inner loop and the meta-gradient, eqs. 11-13 and 20: the core
     rl/              policies whose loss is a cost-to-go, exact and sampled, eqs. 23-25
     training/        the outer loop, its optimisers, evaluation after adaptation
-    settings.py      what families of tasks and methods declare themselves with
+    settings.py      settings of a run, and options of task families and methods
     plot/            figures
-    tasks/           where tasks come from: one file a family
-    methods/         what is trained and compared: one file a method, eqs. 19, 21, 22 and 26
-    check/           derivatives by other means, and checks that name the mistake
-    experiment/      from settings to a run on disk, comparisons, the command line
+    tasks/           task distributions: one file per family
+    methods/         training methods: one file per method, eqs. 19, 21, 22 and 26
+    check/           independent derivatives, and checks that name the mistake
+    experiment/      training runs on disk, comparisons, the command line
 """
 
 from tinymaml.maml import adapt, meta_gradient

@@ -1,4 +1,4 @@
-"""`python -m tinymaml`, and the program `tinymaml`."""
+"""The entry point of `python -m tinymaml` and of the program `tinymaml`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from tinymaml.experiment.cli import main
 
 
 def program() -> int:
-    """Run the command line as a process of its own and return its exit status."""
+    """Run the command line with signal handling and lenient output streams, and return the exit status."""
     output = terminal.lenient_streams()
     try:
         terminal.on_signals(terminal.interrupt)
         status = main()
-    except KeyboardInterrupt as stop:  # a second one, during the message about the first
+    except SystemExit as stop:  # --help, or wrong arguments
+        status = stop.code
+    except KeyboardInterrupt as stop:  # a second signal, while the message about the first is printed
         status = terminal.status(stop)
     terminal.on_signals(signal.SIG_IGN)  # nothing is left to save
     sys.stdout.flush()

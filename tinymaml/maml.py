@@ -116,8 +116,8 @@ def meta_gradient(
     """The gradient of the meta-loss with respect to the initialisation, exact or first-order (eqs. 11-13).
 
     batch: x_support, y_support, x_query, y_query, each with a leading task axis. The query losses are
-    evaluated at the adapted parameters theta_K; the meta-gradient updates the original theta. `inner_lr` is
-    alpha, as in `adapt`. `first_order=True` drops every Hessian term of eq. 12 (the paper's section 5.2).
+    evaluated at the adapted parameters theta_K; the gradient is with respect to the original theta. `inner_lr`
+    is alpha, as in `adapt`. `first_order=True` drops every Hessian term of eq. 12 (the paper's section 5.2).
     Memory grows with K: the intermediates of each inner step are kept until the backward recursion (eq. 12)
     has used them; first-order MAML keeps none.
 

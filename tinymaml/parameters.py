@@ -100,7 +100,7 @@ class Parameters(Mapping):
         return Parameters.unchecked({name: mine - yours[name] for name, mine in self._arrays.items()})
 
     def __mul__(self, factor: complex | Mapping) -> Parameters:
-        """Multiply by a number, by one number per name, or entry by entry by `Parameters`: the o of eq. 11.
+        """Multiply by a number, by one number per name, or entry by entry by `Parameters`: the product o of eq. 11.
 
         Factored matrices stay factored when multiplied by numbers; entry by entry the result is dense.
         """

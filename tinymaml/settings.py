@@ -1,4 +1,4 @@
-"""Declaration of a training run: settings, options of families and methods, plot styles, random generators."""
+"""The settings of a training run: options of families and methods, plot styles, random generators."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def differences(one: Settings, other: Settings) -> list[str]:
 class Option:
     """A setting that only some families or methods have: --name, which is a flag if the default is False.
 
-    default             every value has its type
+    default             the default value; all values have its type
     help                one line
     check               check(name, value) returns the value, or raises ValueError or TypeError with a message
     implied_defaults    {value: {name: default}}: defaults of other settings implied by a value
@@ -110,5 +110,5 @@ PURPOSES = ("initialisation", "training tasks", "testing tasks", "classes", "per
 
 
 def rng_for(seed: int, purpose: str, *iteration: int) -> np.random.Generator:
-    """The generator for a purpose, or an iteration of it: with the same seed all methods get the same tasks."""
+    """The random generator for a purpose, or for one iteration: with the same seed all methods get the same tasks."""
     return np.random.default_rng([seed, PURPOSES.index(purpose), *iteration])

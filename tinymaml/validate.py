@@ -1,4 +1,4 @@
-"""Checks of arguments that would go wrong silently: shapes, integers, precisions, ranges, names, NaN.
+"""Checks of arguments that would otherwise fail silently: shapes, integers, precisions, ranges, names, NaN.
 
 Every message states the given value, the expected one, and the remedy. Errors that Python or NumPy already
 reports clearly are not checked here.
@@ -115,10 +115,10 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
 
 
 def named(what: str, name: object, known: Sequence[Any]) -> Any:
-    """The object of `known` with this `name`; else ValueError with all names. ValueError if two have one name."""
+    """The object of `known` with this `name`; else ValueError with all names. ValueError if two have the same name."""
     names = [each.name for each in known]
     if twice := [each for each in names if names.count(each) > 1]:
-        raise ValueError(f"{what} {twice[0]!r} is listed twice: give each a name of its own")
+        raise ValueError(f"{what} {twice[0]!r} is listed twice: give each its own name")
     return known[names.index(one_of(what, name, names))]
 
 
@@ -184,14 +184,16 @@ def shared(theta: Mapping[str, np.ndarray], gradient: Mapping[str, np.ndarray]) 
 
 
 def brief(value: object) -> str:
-    """A short description of the value for a message: its repr if that is short, else its type or shape."""
+    """A short description of the value for a message: its repr if that is short, else its start, type or shape."""
     plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, str) and len(plain) > 50:
+        return f"{plain[:30]!r}..."
     written = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(plain)
     return written if len(written) <= 60 and "\n" not in written else f"a {type(value).__name__}"
 
 
 def floats(name: str, value: object) -> np.ndarray:
-    """`value` itself if it is a float or complex array, not masked or a matrix; else TypeError."""
+    """`value` itself if it is a float or complex array, neither masked nor a matrix; else TypeError."""
     if type(value) is np.ndarray and value.dtype.char in "fdFD":  # called often
         return value
     if isinstance(value, np.ma.MaskedArray):

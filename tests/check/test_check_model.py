@@ -325,7 +325,7 @@ def test_an_outer_loop_that_leaves_out_the_curvature_is_reported(monkeypatch):
     monkeypatch.setattr("tinymaml.check.model_checks.meta_gradient", always_first_order)
     with pytest.raises(ModelRejected) as caught:
         check_model(MLP([2, 4, 1], activation="tanh"), rng())
-    exact = {f"meta-gradient, {k} step{'s' * (k > 1)}" for k in (1, 2, 3)} | {"one rate a name", "one rate an entry"}
+    exact = {f"meta-gradient, {k} step{'s' * (k > 1)}" for k in (1, 2, 3)} | {"one rate per name", "one rate per entry"}
     assert set(caught.value.failures) == {"first-order", "fast weights", *exact}
     assert "is not the first-order one minus the curvature term" in caught.value.failures["first-order"]
 

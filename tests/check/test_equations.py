@@ -83,7 +83,7 @@ def test_eq_22_is_judged_at_the_end_of_the_inner_loop_whatever_steps_are_given(s
 
 
 def test_a_loop_that_does_not_end_is_no_wrong_answer():
-    with pytest.raises(ValueError, match=r"^the inner loop does not end at inner_lr=5.0 and strength=2.0: .* Take a smaller"):
+    with pytest.raises(ValueError, match=r"^the inner loop does not converge at inner_lr=5.0 and strength=2.0, .*: take"):
         check_equation(22, PROBLEM.v, PROBLEM.model, PROBLEM.theta, PROBLEM.batch, inner_lr=5.0)
 
 

@@ -191,3 +191,13 @@ def test_output_that_nobody_reads_costs_no_result(tmp_path, command, redirected,
         assert "maml" in json.loads((tmp_path / "out" / "results.json").read_text())["methods"]
     if status:
         assert re.fullmatch(r".*tinymaml: not all of the output could be written \(No space.*\)\n", done.stderr, re.S)
+
+
+@posix
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
+@pytest.mark.parametrize(("words", "status"), [(["--help"], 1), (["train", "--help"], 1), (["train", "--sed"], 2)])
+def test_help_that_cannot_be_written_is_an_error(begin, words, status):
+    with open("/dev/full", "w") as full:
+        got, _, said = ended(begin(*words, stdout=full))
+    assert got == status and len(said.splitlines()) == 1
+    assert ("not all of the output could be written (No space" in said) == (status == 1)

@@ -192,7 +192,7 @@ def test_divergence_of_a_method_with_an_inner_loop_names_the_rate_to_lower(tmp_p
 
 
 def test_a_diverged_run_tells_what_its_method_has_to_say(tmp_path):
-    sentence = "(in 3 of 3 tasks the inner loop has not converged) with inner_lr 1e+100: try inner_lr 1e+99"
+    sentence = "(the inner loop has not converged in 3 of 3 tasks) with inner_lr 1e+100: try inner_lr 1e+99"
     with pytest.raises(Diverged, match=re.escape(sentence)):
         run(settings_for(**TINY | {"method": "imaml", "inner_lr": 1e100}), tmp_path / "run.npz", progress=False)
 

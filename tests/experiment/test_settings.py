@@ -63,7 +63,7 @@ def test_an_option_brings_defaults_with_it_which_what_is_asked_changes_again():
 def test_the_model_and_the_norm_that_were_asked_are_built():
     assert model(settings_for("glyphs", model="cnn")).title.startswith("CNN  16 x 16, 3 blocks of 16 filters  relu, batch norm")
     assert model(settings_for("glyphs", norm="layer")).title == "MLP  256 - 64 - 64 - 5  tanh, layer norm, cross_entropy"
-    with pytest.raises(ValueError, match="hidden is \\(8, 4\\), expected as many filters in every block"):
+    with pytest.raises(ValueError, match="hidden is \\(8, 4\\), expected the same number of filters in every block"):
         model(settings_for("glyphs", model="cnn", hidden=[8, 4]))
     with pytest.raises(ValueError, match="unknown model 'rnn': choose one of mlp, cnn"):
         settings_for("glyphs", model="rnn")
@@ -84,7 +84,7 @@ def test_several_methods_share_everything_but_their_own_options():
     assert runs["maml"].options == {"steps": 3} and runs["pretraining"].options == {}
     assert {s.shots for s in runs.values()} == {10}
     assert list(settings_for_each("planes", ["pretraining", "maml"])) == ["pretraining", "maml"]
-    with pytest.raises(ValueError, match=f"--steps is for {STEPPING}, not for pretraining and scratch"):
+    with pytest.raises(ValueError, match=f"--steps is for {STEPPING}, not for pretraining, scratch"):
         settings_for_each("sinusoids", ["pretraining", "scratch"], steps=3)
     with pytest.raises(ValueError, match="unknown method 'magic'"):
         settings_for_each("sinusoids", ["maml", "magic"])

@@ -108,7 +108,7 @@ def test_a_black_box_model_is_adapted_by_adapt(climb):
     own = theta.map(lambda array: np.stack([array] * 6))
     np.testing.assert_array_equal(here.gradient.flat, blind.at(own, x, y).gradient.flat)
     np.testing.assert_allclose(here.cost, policy.at(theta, x, y).cost)
-    with pytest.raises(ValueError, match="there is no Hessian where there is no gradient: ask for first_order"):
+    with pytest.raises(ValueError, match="a black-box model has no Hessian: use first_order"):
         here.hvp(theta)
 
 

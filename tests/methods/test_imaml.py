@@ -71,7 +71,7 @@ def test_it_is_as_accurate_as_the_inner_loop_and_reports_the_residual():
         assert (found.residual < 1e-12).all() and not found.negative_curvature.any()
         assert (found.diagnosis == "") == (found.inner_residual <= 0.1).all()
     assert errors[0] > errors[1] > errors[2] > 1e-12
-    assert "in 3 of 3 tasks the inner loop has not converged" in solved(5, steps=1)[0].diagnosis
+    assert "the inner loop has not converged in 3 of 3 tasks" in solved(5, steps=1)[0].diagnosis
 
 
 def test_damping_changes_the_result_and_the_residual_is_of_the_damped_system():

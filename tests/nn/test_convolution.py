@@ -112,7 +112,7 @@ def test_a_flattening_lays_positions_side_by_side_all_channels_of_each():
         (lambda: Patches(4, 1.5), TypeError, "channels is 1.5, expected a whole number"),
         (lambda: Flatten(0, 2), ValueError, "rows is 0, expected at least 1"),
         (lambda: Flatten(3, 2).forward({}, np.ones((1, 4, 2))), ValueError,
-         r"Flatten\(rows=3, inputs=2\) gets 4 rows a task, "),
+         r"Flatten\(rows=3, inputs=2\) gets 4 rows per task, "),
     ],
 )
 def test_what_cannot_be(make, error, sentence):

@@ -194,7 +194,7 @@ def test_what_the_last_layer_is_given():
     ("make", "error", "sentence"),
     [
         (lambda: CNN(28, 4, 6, 5), ValueError,
-         "block 6 gets images of side 1, which cannot be halved: side 28 is for 5 blocks"),
+         "block 6 gets images of side 1, which cannot be halved: side 28 allows 5 blocks"),
         (lambda: CNN((28, 28), 4, 2, 5), TypeError, r"side is \(28, 28\), expected a whole number"),
         (lambda: CNN(28, 0, 2, 5), ValueError, "filters is 0, expected at least 1"),
         (lambda: CNN(28, 4, 0, 5), ValueError, "blocks is 0, expected at least 1"),

@@ -33,7 +33,7 @@ def small(family, method="maml", **more):
 
 def test_names_are_unique_and_every_family_has_a_description():
     assert len({family.name for family in tasks.FAMILIES}) == len(tasks.FAMILIES)
-    assert all(len(family.help.split()) > 4 for family in tasks.FAMILIES)
+    assert all(family.help for family in tasks.FAMILIES)
     with pytest.raises(ValueError, match="unknown family 'chess': choose one of sinusoids, planes, sequences, navigation"):
         tasks.named("chess")
 

@@ -116,7 +116,7 @@ def test_the_oracle_has_the_taps_of_its_task_at_every_step():
         (lambda: Filter(np.ones(4)), ValueError, r"taps has shape \(4,\), expected its last axes to be \(3,\)"),
         (lambda: Filter(np.ones(3))(np.array(1.0)), ValueError, r"x is a single number, expected sequences \(..., steps\)"),
         (lambda: Filter(np.ones(3))([1.0]), TypeError, "x is a list, expected a NumPy array"),
-        (lambda: settings_model(hidden=(20, 20)), ValueError, r"hidden is \(20, 20\), expected one width: .* of 20 units say"),
+        (lambda: settings_model(hidden=(20, 20)), ValueError, r"hidden is \(20, 20\), expected one width, .*: try \(20,\)"),
         (lambda: settings_model(hidden=()), ValueError, r"hidden is \(\), expected one width"),
     ],
 )  # fmt: skip

@@ -46,7 +46,7 @@ class Derivation:
         self, model: Network, theta: Parameters, x: np.ndarray, y: np.ndarray, *, v: Parameters | None = None
     ):
         if not isinstance(model, Network):
-            raise TypeError(f"model is {validate.brief(model)}, expected a Network: make it with MLP, or of layers")
+            raise TypeError(f"model is {validate.brief(model)}, expected a Network: make it with MLP, or from layers")
         here = model.at(theta, x, y)  # it checks the shapes
         if v is not None:
             here.hvp(v)

@@ -134,8 +134,8 @@ def minimum(of: Given) -> tuple[Parameters, np.ndarray]:
                 return star, H
             star = _newton(of, star, slope, H)
     raise ValueError(
-        f"the inner loop does not end at inner_lr={of.inner_lr} and strength={of.strength}: it diverges, or alternates "
-        "across a kink, where theta* has no derivative. Take a smaller inner_lr, or a larger strength"
+        f"the inner loop does not converge at inner_lr={of.inner_lr} and strength={of.strength}, as it diverges or alternates "
+        "across a kink, where theta* has no derivative: take a smaller inner_lr or a larger strength"
     )
 
 

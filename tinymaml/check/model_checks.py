@@ -130,8 +130,8 @@ def _precision(case: Case) -> float:
 
 RATES = {
     "one rate": lambda case: case.inner_lr,
-    "one rate a name": lambda case: {name: case.inner_lr * (i % 3) for i, name in enumerate(case.theta)},
-    "one rate an entry": lambda case: case.inner_lr * case.u,
+    "one rate per name": lambda case: {name: case.inner_lr * (i % 3) for i, name in enumerate(case.theta)},
+    "one rate per entry": lambda case: case.inner_lr * case.u,
 }
 
 
@@ -195,8 +195,8 @@ CHECKS = {
     "meta-gradient, 1 step": _meta(1),
     "meta-gradient, 2 steps": _meta(2),
     "meta-gradient, 3 steps": _meta(3),
-    "one rate a name": _meta(2, "one rate a name"),
-    "one rate an entry": _meta(2, "one rate an entry"),
+    "one rate per name": _meta(2, "one rate per name"),
+    "one rate per entry": _meta(2, "one rate per entry"),
     "fast weights": _fast_weights,
     "first-order": _first_order,
 }

@@ -25,7 +25,7 @@ from tinymaml.parameters import Parameters
 from tinymaml.rl.exact import DIM, LinearPolicy
 from tinymaml.rl.sampled import SampledPolicy
 
-QUADRATURE = (0.0, 0.0, 0.0, 0.0, 3**0.5, -(3**0.5))
+QUADRATURE = (0.0, 0.0, 0.0, 0.0, 3**0.5, -(3**0.5))  # equally likely; their moments up to order 5 are those of N(0, 1)
 
 
 def rademacher_noise(horizon: int, like: np.ndarray) -> np.ndarray:

@@ -88,7 +88,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parse
     evaluate.add_argument("--seed", type=int, help="random seed of the new tasks (default: as in training)")
     evaluate.add_argument("--data", metavar="FOLDER", help="folder of the training data, for a family that reads files")
 
-    against = "complex-step derivatives on random networks, and against golden fixtures"
+    against = "complex-step derivatives on random networks, and against whole-number examples"
     check = command("check", f"check all derivatives against {against}")
     check.add_argument("--seed", type=int, default=0, help="random seed of the networks (default: 0)")
     networks = "random networks per row of the report (default: 20)"

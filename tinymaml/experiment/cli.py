@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _where(error: Exception) -> str:
-    """The file and line of an error of Python or NumPy, perhaps a bug in a user's method; "" for a sentence of tinymaml."""
+    """The file and line of an error of Python or NumPy, perhaps a bug in a user's method; "" for an error of tinymaml."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     ours = isinstance(error, OSError) or (last.line or "").startswith("raise")
     return "" if ours else f" ({type(error).__name__} in {last.filename}, line {last.lineno})"

@@ -25,7 +25,7 @@ from tinymaml.training.evaluation import Curve, constant, format_interval, forma
 from tinymaml.training.loop import TrainingState
 
 STEPS = 10  # gradient steps on a new task
-DRAWN = 6  # new tasks at most that a figure shows
+DRAWN = 6  # the maximum number of new tasks in a figure
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Comparison:
 
     @property
     def settings(self) -> Settings:
-        """Those of the first method."""
+        """The settings of the first method."""
         return next(iter(self.runs.values()))
 
     @property

@@ -84,7 +84,7 @@ def refuse_unknown(names: Iterable[str], family: Family, several: Sequence[Metho
         if not families and not able:
             known = (*FIELDS, *options_of(*tasks.FAMILIES, *methods.METHODS))
             raise ValueError(f"there is no setting {validate.brief(name)}: choose among {', '.join(known)}")
-        lacking = family.name if families else " and ".join(method.name for method in several)
+        lacking = family.name if families else ", ".join(method.name for method in several)
         raise ValueError(f"--{name.replace('_', '-')} is for {', '.join(families + able)}, not for {lacking}: leave it out")
 
 

@@ -34,7 +34,7 @@ def matrix_threads(count: int | None = None) -> None:
     for setter in setters:
         setter(ctypes.c_int(count or 1))
     if count is not None and not setters:
-        raise ValueError(f"the threads of this NumPy's matrix library cannot be set: leave it out, or set {VARIABLES[1]}")
+        raise ValueError(f"the threads of this NumPy's matrix library cannot be set: leave --threads out, or set {VARIABLES[1]}")
 
 
 def _setters() -> list[Callable]:

@@ -82,7 +82,7 @@ def fits(settings: Settings, count: int = 0, queries: int = 0) -> None:
     memory.fit({lower: family.working_bytes(settings)})  # before `model`, which may draw classes
     network, size = model(settings), np.dtype(dtype).itemsize
     theta = {} if count else {"--width": THETAS * size * sum(map(math.prod, network.shapes.values()))}
-    memory.fit(theta)  # before a task is drawn, and with it a pool of classes
+    memory.fit(theta)  # before drawing a task, which may first draw a pool of classes
 
     def extent(n: int) -> np.ndarray:
         """(rows, bytes) of the support and the query set of a task with n shots and queries, as integers without overflow."""
@@ -173,7 +173,7 @@ def run(settings: Settings, path: Path, *, resume: bool = False, progress: bool 
 
 
 def _suspects(method: methods.Method, settings: Settings, iteration: int) -> dict[str, float]:
-    """The learning rates that can have made training diverge. Before the first outer step it cannot be outer_lr."""
+    """The learning rates that may have made training diverge: not outer_lr before the first outer step."""
     adapts = method.copies(settings) > 0 and "inner_lr" not in method.unused(settings)
     rates = {"inner_lr": settings.inner_lr} if adapts else {}
     return rates if rates and iteration == 1 else {"outer_lr": settings.outer_lr} | rates
@@ -186,7 +186,7 @@ def stored(settings: Settings) -> Settings:
 
 
 def load_run(path: Path, data: str | None = None) -> tuple[TrainingState, Settings]:
-    """The state and the settings of a run; `data` is the folder of its files, for a family that reads files.
+    """The state and the settings of a run; `data` is the folder of its data, for a family that reads files.
 
     ValueError if the checkpoint is of another version, or was trained on other data.
     """

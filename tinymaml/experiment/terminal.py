@@ -19,14 +19,14 @@ SIGNALS = [getattr(signal, f"SIG{name}") for name in ("INT", "TERM", "HUP", "BRE
 
 
 def fail(sentence: str, status: int) -> int:
-    """Print the sentence on one line of standard error, words of any length shortened; returns the exit status."""
+    """Print the sentence on one line of standard error, very long words shortened; returns the exit status."""
     line = re.sub(r"\S{400,}", lambda word: f"{word[0][:60]}...", " ".join(sentence.splitlines()))
     print(f"tinymaml: {line}", file=sys.stderr)
     return status
 
 
 def program() -> str:
-    """The words that start this program, for hints: ".venv/bin/python -m tinymaml" beside a .venv in the current folder."""
+    """The words that start this program, for hints: ".venv/bin/python -m tinymaml" if .venv is in the current folder."""
     if Path(sys.argv[0]).stem == "tinymaml":  # the program that pip installs
         return "tinymaml"
     python, here = Path(sys.executable), Path.cwd()

@@ -1,6 +1,6 @@
 """The methods, one per file; `METHODS` lists them in the order in which tables show them.
 
-A method of your own is such a file; import it below and list it in `METHODS`, and `compare --methods maml,half` works:
+To add a method, write such a file, import it below and list it in `METHODS`; then `compare --methods maml,half` works:
 
     # tinymaml/methods/half.py
     from types import SimpleNamespace

@@ -15,7 +15,7 @@ def body(model: Any) -> list[str]:
     """The names of all parameters below the head; ValueError if there are none."""
     if names := [name for name in model.shapes if name not in head(model)]:
         return names
-    raise ValueError("the network has no hidden layers, expected a body that can adapt below the head: give it one")
+    raise ValueError("the network has no hidden layers, expected a body below the head: add a hidden layer")
 
 
 METHOD = Method(

@@ -115,7 +115,7 @@ class ZerothOrderSurface(WrappedSurface):
 
     def hvp(self, v: Parameters) -> Parameters:
         """ValueError: this surface does not estimate a Hessian."""
-        raise ValueError("there is no Hessian where there is no gradient: ask for first_order=True")
+        raise ValueError("a black-box model has no Hessian: use first_order=True")
 
     @cached_property
     def gradient(self) -> Parameters:

@@ -1,4 +1,4 @@
-"""First-order MAML: the query gradient at the adapted parameters replaces the meta-gradient; eq. 12 loses its Hessians."""
+"""First-order MAML: the query gradient at the adapted parameters replaces the meta-gradient: eq. 12 without Hessians."""
 
 from functools import partial
 

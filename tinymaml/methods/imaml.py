@@ -135,10 +135,10 @@ class ImplicitGradient(OuterGradient):
     def diagnosis(self) -> str:
         """Convergence warnings, or ""."""
         warnings = {
-            "in {} of {} tasks the inner loop has not converged": ~(self.inner_residual <= CONVERGED),
-            "in {} of {} conjugate gradients met negative curvature": self.negative_curvature,
+            "the inner loop has not converged in {} of {} tasks": ~(self.inner_residual <= CONVERGED),
+            "conjugate gradients met negative curvature in {} of {} tasks": self.negative_curvature,
         }
-        return ", ".join(text.format(np.count_nonzero(where), len(where)) for text, where in warnings.items() if where.any())
+        return " and ".join(text.format(np.count_nonzero(where), len(where)) for text, where in warnings.items() if where.any())
 
 
 def implicit_gradient(

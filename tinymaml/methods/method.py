@@ -46,12 +46,12 @@ class Start:
 
     @property
     def network(self) -> Any:
-        """The network itself, which predicts, without the proximal term or the black box around it."""
+        """The network, without a wrapper such as `Proximal` or `BlackBoxModel`."""
         return getattr(self.model, "model", self.model)
 
 
 class WrappedSurface:
-    """The loss surface of a model around another: `surface` is that of the network; subclasses define another gradient."""
+    """The loss surface of a wrapped network: `surface` is the network's own; subclasses define another gradient."""
 
     surface: Surface
 
@@ -87,7 +87,8 @@ class Method:
     sizes            sizes(family, settings): the specification of its network
     initial          initial(model, settings, rng): initial values of all trained parameters, which checkpoints store
     sampler          sampler(family, settings): the sampler of training tasks
-    start            start(family, settings, trained): the setup for adapting to new tasks, made from the trained network's
+    start            start(family, settings, trained): the setup for adapting to new tasks; trained is the setup with the
+                     trained network, which is the default
     copies           copies(settings): the number of adapted copies of theta that training stores at once for each task, by
                      default one per inner step; 0 if training has no inner loop
     adapts           whether it adapts to new tasks; if not, the trained parameters are evaluated as they are

@@ -24,7 +24,7 @@ def sizes(family: Family, settings: Settings) -> ModelSpec:
 
 
 def sampler(family: Family, settings: Settings) -> Sample:
-    """Support and query sets of labelled examples; each set has as many examples as `tasks` tasks have labels."""
+    """Batches of one task: `tasks` * N labelled examples of all classes in each of the support and query sets."""
     return partial(labelled_batch, family.classes(settings), settings.tasks * family.sizes(settings).outputs, settings.dtype)
 
 

@@ -34,7 +34,7 @@ def _softplus(z: np.ndarray) -> np.ndarray:
 
 
 # s = max(z, 0), with s' = 0 at the kink z = 0, as in most libraries;
-# for complex numbers a mask of the real part, since np.maximum compares in another way
+# for complex numbers a mask of the real part, since np.maximum orders them differently
 relu = Activation(
     "relu",
     value=lambda z: np.maximum(z, 0) if z.dtype.kind == "f" else z * (z.real > 0),

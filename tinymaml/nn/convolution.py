@@ -105,7 +105,7 @@ class Flatten(FixedLinear):
 
     def forward(self, p, a):
         if a.shape[-2] % self.rows:
-            got = f"{self!r} gets {a.shape[-2]} rows a task, expected a multiple of {self.rows}"
+            got = f"{self!r} gets {a.shape[-2]} rows per task, expected a multiple of {self.rows}"
             raise ValueError(f"{got}: make `rows` the number of positions or steps")
         return a.reshape(*a.shape[:-2], -1, self.outputs), a.shape
 

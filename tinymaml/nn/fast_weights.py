@@ -21,7 +21,7 @@ class Factored:
 
     shared (d, d') or None    the part that all tasks share
     factors                   tuples (left (T, m, d), right (T, m, d'), scale), one row per outer product;
-                              one task has no T
+                              without T for one task
 
     It supports the operations that eqs. 2-8 and 11-13 apply to a matrix: `x @ W`, the transpose, sums,
     multiples and the sum over tasks. Sums only append to the list of factors, and scales stay numbers: the
@@ -46,7 +46,7 @@ class Factored:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(d, d') as long as the tasks share the matrix or without a task axis, else (T, d, d')."""
+        """(d, d') if the tasks share the matrix or there is no task axis, else (T, d, d')."""
         if not self.factors:
             return self.shared.shape
         left, right, _ = self.factors[0]
@@ -100,7 +100,7 @@ class Factored:
             return self.dense() * (other.dense() if isinstance(other, Factored) else other)
         shared = None if self.shared is None else self.shared * other
         if self.factors:
-            left, right, scale = self.concatenated  # first: u and alpha o u of eq. 12 share arrays
+            left, right, scale = self.concatenated  # before scaling, so that u and alpha o u of eq. 12 share arrays
         return Factored(shared, ((left, right, scale * other),) if self.factors else ())
 
     __radd__, __rmul__ = __add__, __mul__
@@ -168,7 +168,7 @@ def add_in_place(total: np.ndarray, more: np.ndarray) -> np.ndarray:
 
 
 def outer(*pairs: tuple[np.ndarray | None, np.ndarray], like: np.ndarray | Factored) -> np.ndarray | Factored:
-    """The sum of a^T D over the pairs (a, D), dense or factored as the weights `like` are (eqs. 3 and 7)."""
+    """The sum of a^T D over the pairs (a, D), dense or factored like the weights `like` (eqs. 3 and 7)."""
     pairs = tuple(pair for pair in pairs if pair[0] is not None)
     if isinstance(like, Factored):
         return Factored(None, tuple((a, D, 1.0) for a, D in pairs))

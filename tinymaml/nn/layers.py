@@ -17,7 +17,7 @@ are optional:
     symbol, name       the label of the output, as in z[2]; `Chain` numbers layers whose name is ""
     names              from symbols to parameter names, as in {"W": "W2"}
     rows_out(rows)     the number of output rows, if it differs from the number of input rows
-    min_rows           a number of rows per task that is enough, if one is not
+    min_rows           a sufficient number of rows per task, if one row is too few
     factorable         the names of the matrices that may be factored (eq. 14)
 """
 
@@ -96,7 +96,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Elementwise:
-    """a = s(z), entry by entry; `activation` is the name of one in ACTIVATIONS. The tape is z, a, s'(z)."""
+    """a = s(z), entry by entry; `activation` is a name in ACTIVATIONS. The tape is z, a, s'(z)."""
 
     activation: str
     name: int | str = ""

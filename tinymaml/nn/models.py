@@ -69,7 +69,7 @@ def CNN(
     for l in range(1, validate.count("blocks", blocks) + 1):
         if size == 1:
             got = f"block {l} gets images of side 1, which cannot be halved"
-            raise ValueError(f"{got}: side {side} is for {l - 1} blocks")
+            raise ValueError(f"{got}: side {side} allows {l - 1} blocks")
         patches = Patches(size, channels)
         size, channels = patches.output_side, filters
         layers += [patches, Affine(patches.outputs, filters, l), *_norm(norm, filters, l)]

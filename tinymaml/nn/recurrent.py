@@ -100,7 +100,7 @@ class Recurrent:
         return self.cell.init(rng)
 
     def _split_steps(self, rows: np.ndarray, width: int) -> np.ndarray:
-        """(steps, T, n, width) of rows of sequences (T, n, steps * width) or steps (T, n * steps, width)."""
+        """Split rows (T, n, steps * width) or (T, n * steps, width) into steps: (steps, T, n, width)."""
         return np.moveaxis(rows.reshape(*rows.shape[:-2], -1, self.steps, width), -2, 0)
 
 

@@ -1,6 +1,7 @@
-"""Figures for all families: colour-blind-safe, readable in grey.
+"""Figures for all families: colour-blind-safe and readable in greyscale.
 
-Functions that draw one panel take `ax=None` and return the axes; those that draw several return the figure. None calls show.
+Functions that draw one panel take `ax=None` and return the axes; those that draw several return the figure. No function
+calls `plt.show`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ STEP_STYLES = {  # by number of steps: teal, darker with more steps; no method o
     0: ("#999999", ":"), 1: ("#44AA99", "--"), 5: ("#2F7F78", "-."), 10: ("#17534F", "-"),
 }
 
-ROUNDING = 1e-12  # a smaller mean error is only rounding, also in float32
+ROUNDING = 1e-12  # a mean error below this is only rounding, also in float32
 
 
 def get_axes(ax: Axes | None = None, size: tuple[float, float] = (7.2, 4)) -> Axes:
@@ -40,7 +41,7 @@ def get_grid(rows: int, columns: int, size: tuple[float, float], **more: bool) -
 
 
 def steps_label(steps: int) -> str:
-    """The label of a result after so many steps."""
+    """The label of a result after `steps` steps."""
     return "before" if steps == 0 else f"after {steps} step{'s' * (steps > 1)}"
 
 

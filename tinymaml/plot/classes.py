@@ -14,7 +14,7 @@ from tinymaml.plot import CLASS_COLOURS, VERMILION, get_grid
 def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> Figure:
     """Decision regions, one panel per classifier: `classify[name]` maps points (P, 2) to labels (P,).
 
-    points and labels: pairs, for the support set, drawn large, and for the query set, drawn small.
+    points and labels: pairs (support set, query set); support points are drawn large, query points small.
     """
     figure, panels = get_grid(1, len(classify), (4 * len(classify), 4), sharex=True, sharey=True)
     limit = 1.15 * max(np.abs(p).max() for p in points)
@@ -39,8 +39,8 @@ def regions(classify: Mapping[str, Callable], points: tuple, labels: tuple) -> F
 def episode(images: tuple, labels: tuple, predicted: Mapping[str, np.ndarray], queries: int = 5) -> Figure:
     """One episode of square images, one row per class: a support example, then predicted query examples.
 
-    images and labels: pairs, for the support set and the query set, of arrays (n, d * d) and (n,). predicted
-    maps names, such as before and after adaptation, to labels (n,); wrong ones are printed in brackets.
+    images and labels: pairs (support set, query set) of arrays (n, d * d) and (n,). predicted: from names, such
+    as before and after adaptation, to labels (n,) of the query examples; wrong labels are in brackets.
     """
     ways, side = labels[0].max() + 1, round(images[0].shape[1] ** 0.5)
     figure, grid = get_grid(ways, queries + 1, (1.3 * (queries + 1), 1.5 * ways))

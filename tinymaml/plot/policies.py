@@ -14,7 +14,7 @@ from tinymaml.settings import PlotStyle
 def trajectories(
     by_method: Mapping[str, Mapping[int, np.ndarray]], goals: np.ndarray, styles: Mapping[str, PlotStyle], limit: float = 0.6
 ) -> Figure:
-    """Trajectories (times, tasks, 2), a row per method, a column per number of steps; goals (tasks, 2)."""
+    """Trajectories (times, tasks, 2), one row per method, one column per number of steps; goals (tasks, 2)."""
     columns = next(list(each) for each in by_method.values())
     size = 2.6 * len(columns), 2.7 * len(by_method) + 0.3
     figure, grid = get_grid(len(by_method), len(columns), size, sharex=True, sharey=True)
@@ -32,5 +32,5 @@ def trajectories(
         ax.set_title(steps_label(steps), fontsize="medium")
     grid[0, 0].set_xlim(-limit, limit)  # a diverging trajectory may leave the figure
     grid[0, 0].set_ylim(-limit, limit)
-    figure.suptitle("stars: goals, unobserved; dots: final positions", fontsize="small")
+    figure.suptitle("stars: unobserved goals; dots: final positions", fontsize="small")
     return figure

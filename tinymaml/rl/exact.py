@@ -171,7 +171,7 @@ class Surface:
 
     def _closed_loop(self, p: Parameters) -> np.ndarray:
         """E A, (T, d, d), with zero columns for the goal, which the policy does not observe."""
-        A = transpose(np.concatenate([p["W1"], p["b1"]], axis=-2))  # (T, 2, inputs + 1), or one for all
+        A = transpose(np.concatenate([p["W1"], p["b1"]], axis=-2))  # (T, 2, inputs + 1), or without T for a shared theta
         A = A.reshape(*[1] * (self.y.ndim - A.ndim), *A.shape)
         return self.E @ A @ self.I[:A.shape[-1]]
 

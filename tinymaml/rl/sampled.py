@@ -31,7 +31,7 @@ from tinymaml.rl.exact import DIM
 
 
 def surrogate(c: np.ndarray, C: np.ndarray, b: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Zero: that the sampling distribution depends on theta is ignored, as in much code (Finn 2017)."""
+    """Zero: ignores that the sampling distribution depends on theta, like many implementations (Finn 2017)."""
     return 0 * q
 
 
@@ -60,10 +60,10 @@ def cost_to_go(c: np.ndarray) -> np.ndarray:
 
 
 def leave_one_out_baseline(C: np.ndarray, observations: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The mean cost to go of the other episodes at the same time: independent of an episode's actions."""
+    """The mean cost to go of the other episodes at the same move: independent of the episode's own actions."""
     n = C.shape[-2]
     if n < 2:
-        raise ValueError("there is 1 episode per task, expected 2 or more: the baseline is a mean of others")
+        raise ValueError("there is 1 episode per task, expected 2 or more: the baseline is the mean over the others")
     return (C.sum(-2, keepdims=True) - C) / (n - 1)
 
 

@@ -1,6 +1,6 @@
 """Distributions over tasks, one family per file, listed in `FAMILIES`; a `TaskBatch` is the data of one outer step.
 
-A family of your own is such a file; import it below and list `lines.FAMILY` in `FAMILIES`, and `compare lines` works:
+To add a family, write such a file, import it below and list `lines.FAMILY` in `FAMILIES`; then `compare lines` works:
 
     # tinymaml/tasks/lines.py
     from tinymaml.tasks.batch import TaskBatch

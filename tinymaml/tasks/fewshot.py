@@ -1,4 +1,4 @@
-"""Shared by all families of N-way K-shot classification: options, baselines, figures."""
+"""The options, baselines and figures that all families of N-way K-shot classification share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Images(ModelSpec):
         if self.model == "mlp" or not hidden:
             return super().network(hidden, activation)
         if len(set(hidden)) > 1:
-            raise ValueError(f"hidden is {hidden}, expected as many filters in every block of a CNN: ask for one --width")
+            raise ValueError(f"hidden is {hidden}, expected the same number of filters in every block: ask for one --width")
         return CNN(isqrt(self.inputs), hidden[0], len(hidden), self.outputs, norm=self.norm, activation=activation)
 
 

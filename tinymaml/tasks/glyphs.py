@@ -27,10 +27,10 @@ CHUNK = 256  # images drawn at a time, which fit into the processor's cache
 class Glyphs:
     """The family of random characters as grey images of `size` x `size` pixels, row by row, ink 1 on background 0.
 
-    jitter           of each control point
-    shift            of the whole character
-    slant, stretch   of the whole character, the stretch separately in width and height
-    All are standard deviations, in units of half a character. A source for `Episodes`; drawing takes longer than a training
+    jitter           standard deviation of each control point
+    shift            standard deviation of the position of the character
+    slant, stretch   standard deviations of its slant, and of its log-scale separately in width and height
+    Lengths are in units of half a character. A source for `Episodes`; drawing takes longer than a training
     step, so train on a `pool(Glyphs(), rng, classes=2000, examples=20)`.
     """
 

@@ -28,7 +28,7 @@ def find(path: Path, name: str) -> Path | None:
 
 
 def load(archive: Path, name: str) -> np.ndarray:
-    """The images of one set: from the cache if its stamp matches, else from the archive; these are then cached."""
+    """The images of one set: from the cache if its stamp matches, else from the archive, and then cached."""
     files, cache = _files(archive, name), archive.parent / f"{name}_{SIDE}x{SIDE}.npz"
     try:
         if cache.is_file():  # opening a named pipe would block

@@ -84,7 +84,7 @@ def _training(settings: Settings) -> Planes | np.ndarray:
     if settings.options["classes"]:
         return _pool(settings.seed, settings.options["classes"])
     if settings.options["fixed_labels"]:
-        raise ValueError("--fixed-labels needs a finite number of classes, and planes are drawn anew: add --classes 5")
+        raise ValueError("--fixed-labels needs a finite number of classes, but planes draws new ones: add --classes 5")
     return Planes()
 
 

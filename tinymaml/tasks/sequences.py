@@ -1,6 +1,6 @@
 """Sequences filtered by an unknown filter: y_t = w_0 x_t + w_1 x_{t-1} + w_2 x_{t-2}, for a recurrent network.
 
-A task is a filter, which the learner identifies from a few sequences. It requires a memory of two steps.
+A task is a filter, which the learner identifies from a few sequences. Prediction requires a memory of two steps.
 """
 
 from __future__ import annotations
@@ -93,12 +93,12 @@ class ModelSpec:
     def network(self, hidden: tuple[int, ...], activation: str) -> Network:
         """The recurrent network with `hidden` units: one width."""
         if len(hidden) != 1:
-            raise ValueError(f"hidden is {hidden}, expected one width: a recurrent network has one layer, of 20 units say")
+            raise ValueError(f"hidden is {hidden}, expected one width, since a recurrent network has one layer: try (20,)")
         return RNN(self.inputs // self.steps, hidden[0], self.outputs // self.steps, self.steps, activation=activation)
 
 
 def figure(comparison: Any, tasks: int = 3) -> Any:
-    """One sequence of each of some new tasks, and its predictions before and after one step."""
+    """One query sequence of each of the first `tasks` new tasks, with predictions before and after one step."""
     from tinymaml import plot
 
     y, panels = comparison.batch.y_query[:tasks, 0], {}

@@ -128,7 +128,7 @@ def evaluate(
 
 
 def chunk_size(model: Any, rows: int, dtype: Any) -> int:
-    """The number of tasks, of `rows` examples each, to adapt at a time: memory stays bounded."""
+    """The number of tasks to adapt at a time, of `rows` examples each, so that memory stays bounded."""
     shapes = getattr(model, "shapes", {}).values()
     one = np.dtype(dtype).itemsize * (rows * width(model) + sum(map(math.prod, shapes)))
     return max(1, min(CHUNK, int(CHUNK_BYTES // max(1, one))))
@@ -148,7 +148,7 @@ def _flat(layers: Sequence[Any]) -> list[Any]:
 
 
 def curve(values: np.ndarray, *, diverges: bool = True) -> Curve:
-    """The curve of `values` (S + 1, T); with `diverges` these are losses, and diverged tasks are marked."""
+    """The curve of `values` (S + 1, T); if `diverges`, the values are losses, and diverged tasks are marked."""
     if validate.floats("values", values).ndim != 2 or not len(values):
         raise ValueError(f"values has shape {values.shape}, expected (steps + 1, tasks): one row for each number of steps")
     if not validate.flag("diverges", diverges):

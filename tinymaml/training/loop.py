@@ -100,12 +100,13 @@ def train(
             for i in range(state.iteration, iterations):
                 _, theta, moments, _ = done
                 result = gradient(theta, sample(rng), i)
+                validate.require(hasattr(result, "loss"), "the result of gradient", result, "an object with loss and gradient")
                 losses[i] = result.loss
                 if not np.isfinite(result.loss):
                     raise Diverged(i + 1, f"the loss is {result.loss}{_diagnosis(result)}")
                 if not np.isfinite(result.gradient.flat ** 2).all():  # Adam keeps the squares
                     raise Diverged(i + 1, f"the gradient is not finite, or its square is not{_diagnosis(result)}")
-                if why := _diagnosis(result):
+                if why := getattr(result, "diagnosis", ""):
                     doubtful, doubt = doubtful + 1, why
                 theta, moments = optimizer.step(theta, result.gradient, moments)
                 done = (i + 1, theta, moments, rng.bit_generator.state)
@@ -123,7 +124,7 @@ def train(
         bar.close()
     if doubtful:
         which = f"{doubtful} of {iterations - state.iteration} iterations"
-        warnings.warn(f"the gradient may be inaccurate in {which}, most recently{doubt}", stacklevel=2)
+        warnings.warn(f"the gradient may be inaccurate in {which}: in the last of these, {doubt}", stacklevel=2)
     return current()
 
 
@@ -137,7 +138,7 @@ class _Bar(tqdm):
 
 
 class _Log:
-    """Standard error as a log: each update of tqdm is a new line, where a bar would overwrite its line."""
+    """A log on standard error: each update of tqdm becomes a new line, where a bar would overwrite its line."""
 
     def write(self, text: str) -> None:
         if text.strip():
