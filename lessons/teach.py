@@ -10,26 +10,17 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import re
 import shutil
-import zlib
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
-LESSONS = Path(__file__).resolve().parent
+from cells import LESSONS, answer_names, notebooks, numbers, read, tags
+
 FIGURE = "**What the figure shows.**"
-
-
-def notebooks(folder: Path = LESSONS) -> list[Path]:
-    """The lessons of a folder, in order."""
-    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-
-
-def read(path: Path) -> list[dict]:
-    """The cells of a notebook, each source one string."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return [cell | {"source": "".join(cell["source"])} for cell in cells]
 
 
 def rewrite(path: Path, cells: list[dict], into: Path) -> None:
@@ -37,10 +28,6 @@ def rewrite(path: Path, cells: list[dict], into: Path) -> None:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["cells"] = [cell | {"source": cell["source"].splitlines(keepends=True)} for cell in cells]
     into.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def tags(cell: dict) -> list[str]:
-    return cell["metadata"].get("tags", [])
 
 
 # -- the notation --------------------------------------------------------------------------------------------
@@ -60,15 +47,10 @@ def refresh() -> None:
             if cell["source"].startswith("## Notation"):
                 cell["source"] = notation()
             if "solution" in tags(cell):
-                cell["source"] = with_solution(cell["source"], number_of(cell))
+                cell["source"] = with_solution(cell["source"], numbers(cell)[0])
             if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
                 cell["metadata"] = cell["metadata"] | {"alt": _said_of_the_figure(cells[i:])}
         rewrite(path, cells, path)
-
-
-def number_of(cell: dict) -> str:
-    """The number of the exercise that a tagged cell belongs to."""
-    return next(tag for tag in tags(cell) if re.fullmatch(r"[0-9]+\.[0-9]+", tag))
 
 
 def with_solution(source: str, number: str) -> str:
@@ -103,40 +85,20 @@ and the lesson goes on with the library's version. All symbols, equations and wo
 Hand in the notebooks, under their own names.
 """
 
-# The module that finds the packed checks; below it stands exercises/__init__.py as it is in the lessons.
-UNPACK = '''"""The checks of the exercises. The modules beside this one are packed, so that nobody reads an answer by accident."""
+# In the students' exercises/__init__.py: the other modules are in a zip beside it, so that nobody reads an answer by accident.
+ZIPPED = """from __future__ import annotations
 
-import base64
-import sys
-import zlib
-from importlib.abc import Loader, MetaPathFinder
-from importlib.util import spec_from_loader
-from pathlib import Path
-
-
-class _Packed(MetaPathFinder, Loader):
-    def find_spec(self, name, path=None, target=None):
-        return spec_from_loader(name, self) if name.startswith("exercises.") and _file(name).exists() else None
-
-    def exec_module(self, module):
-        source = zlib.decompress(base64.b85decode(_file(module.__name__).read_bytes()))
-        exec(compile(source, f"<{module.__name__}>", "exec"), module.__dict__)
-
-
-def _file(name):
-    return Path(__file__).with_name(name.rpartition(".")[2] + ".packed")
-
-
-sys.meta_path.insert(0, _Packed())
-
-'''
+__path__.append(f"{__path__[0]}/checks.zip")
+"""
 
 
 def handout(folder: Path) -> None:
-    """Write the students' copies into a new folder: lessons, packed checks, figures, reference sheet and the package."""
-    if folder.exists() and any(folder.iterdir()):
-        raise SystemExit(f"{folder} is not empty: name a new folder")
+    """Write the students' copies into a new folder: lessons, zipped checks, figures, reference sheet and the package."""
     root, nothing = LESSONS.parent, shutil.ignore_patterns("__pycache__")
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty: name a new folder")
+    if any(inside in [folder.resolve(), *folder.resolve().parents] for inside in (LESSONS, root / "tinymaml")):
+        raise ValueError(f"{folder} is in what is handed out: name a folder elsewhere")
     for name in ("exercises", "figures"):
         shutil.copytree(LESSONS / name, folder / name, ignore=nothing, dirs_exist_ok=True)
     shutil.copytree(root / "tinymaml", folder / "tinymaml", ignore=nothing)
@@ -148,7 +110,7 @@ def handout(folder: Path) -> None:
     (folder / "README.md").write_text(STUDENTS_README, encoding="utf-8")
     for path in notebooks():
         rewrite(path, students_cells(read(path)), folder / path.name)
-    _pack(folder / "exercises")
+    _zip(folder / "exercises")
     print(f"{len(notebooks())} lessons in {folder}. Students begin with {folder / 'README.md'}.")
 
 
@@ -177,18 +139,51 @@ def _folded(source: str) -> str:
     return f"<details><summary>After you have run it</summary>\n\n{told.strip()}\n\n</details>\n\n{heading or ''}".rstrip()
 
 
-def _pack(folder: Path) -> None:
-    """Put every module but the first into a form that is not read at a glance. It is no lock, and README.md says so."""
-    for module in folder.glob("*.py"):
-        if module.name != "__init__.py":
-            module.with_suffix(".packed").write_bytes(base64.b85encode(zlib.compress(module.read_bytes(), 9)))
-            module.unlink()
+def _zip(folder: Path) -> None:
+    """Put every module but the first into a zip, from which Python imports. It is no lock, and README.md says so."""
+    with ZipFile(folder / "checks.zip", "w", ZIP_DEFLATED) as archive:
+        for module in sorted(folder.glob("*.py")):
+            if module.name != "__init__.py":
+                archive.write(module, module.name)
+                module.unlink()
     first = folder / "__init__.py"
-    source = first.read_text(encoding="utf-8").split("from __future__ import annotations\n", 1)[1]
-    first.write_text(UNPACK + source, encoding="utf-8")
+    source = first.read_text(encoding="utf-8").replace("from __future__ import annotations\n", ZIPPED, 1)
+    first.write_text(source, encoding="utf-8")
 
 
 # -- the command line ----------------------------------------------------------------------------------------
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A number of the command line, in these limits."""
+
+    def number(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text.strip()) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"a whole number from {low} to {high} is expected, not {text!r}")
+        return int(text)
+
+    return number
+
+
+def exercises_of(text: str) -> dict[str, str]:
+    """The exercises of the lessons "02,05" and the functions that they ask for."""
+    known = sorted({number.split(".")[0] for number in answer_names()}, key=int)
+    lessons = [lesson.strip().removeprefix("0") for lesson in text.split(",")]
+    for lesson in lessons:
+        if lesson not in known:
+            raise argparse.ArgumentTypeError(f"there is no lesson {lesson!r} with exercises: name some of {', '.join(known)}")
+    return {number: name for number, name in answer_names().items() if number.split(".")[0] in lessons}
+
+
+def weights(text: str) -> dict[str, float]:
+    """The points of the exercises "2.1=2,5.3=0.5"; those that it does not name count 1."""
+    found = {}
+    for part in text.split(","):
+        number, _, weight = part.partition("=")
+        if number.strip() not in answer_names() or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", weight.strip()):
+            raise argparse.ArgumentTypeError(f"exercise=points is expected, as in 2.1=2, not {part!r}")
+        found[number.strip()] = float(weight)
+    return found
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -197,19 +192,26 @@ def main(arguments: list[str] | None = None) -> None:
     out = commands.add_parser("handout", help="copies of the lessons without solutions, outputs and spoilers")
     out.add_argument("folder", type=Path, help="a new folder")
     back = commands.add_parser("grade", help="run what students handed in, and check it")
-    back.add_argument("folder", type=Path, help="holds a folder for each student, with their notebooks")
-    back.add_argument("--seed", type=int, required=True, help="of the numbers that the checks draw; the lessons use 0")
-    back.add_argument("--timeout", type=float, default=60.0, help="seconds for each cell (default 60)")
+    back.add_argument("folder", type=Path, help="holds a folder or a zip for each student, with their notebooks")
+    back.add_argument("--seed", type=whole(0, 2**53), required=True, help="of the checks' numbers; the lessons use 0")
+    back.add_argument("--lessons", dest="names", type=exercises_of, default=answer_names(), help="that count: 02,05 (default all)")
+    back.add_argument("--weights", type=weights, default={}, help="points of exercises: 2.1=2,5.3=0.5 (default 1)")
+    back.add_argument("--timeout", type=whole(1, 86400), default=60, help="seconds for each cell (default 60)")
+    back.add_argument("--memory", type=whole(1, 1000), default=4, help="GB for each kernel (default 4)")
+    back.add_argument("--jobs", type=whole(1, 100), default=1, help="students at a time (default 1)")
     commands.add_parser("refresh", help="write notation, solutions and alt texts into every lesson")
-    asked = parser.parse_args(arguments)
-    if asked.command == "handout":
-        handout(asked.folder)
-    elif asked.command == "grade":
-        from grading import grade  # which starts kernels: nothing else here needs Jupyter
+    asked = vars(parser.parse_args(arguments))
+    sys.stdout.reconfigure(errors="backslashreplace")  # a name that a terminal cannot show ends nothing
+    command, folder = asked.pop("command"), asked.pop("folder", None)
+    try:
+        if command == "grade":
+            from grading import Settings, grade  # which starts kernels: nothing else here needs Jupyter
 
-        grade(asked.folder, asked.seed, asked.timeout)
-    else:
-        refresh()
+            grade(folder, Settings(**asked))
+        else:
+            handout(folder) if command == "handout" else refresh()
+    except (OSError, ValueError, ImportError) as error:
+        raise SystemExit(f"{error.filename}: {error.strerror}" if getattr(error, "strerror", None) else str(error)) from None
 
 
 if __name__ == "__main__":
