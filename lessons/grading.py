@@ -86,7 +86,7 @@ def submissions(folder: Path) -> dict[str, list[Path]]:
     for path in sorted(folder.iterdir()):
         alone = path.suffix.lower() in (".zip", ".ipynb")
         if path.name[0] not in "._" and (alone or path.is_dir() or path.is_symlink()):
-            found.setdefault(path.stem if alone else path.name, []).append(path)
+            found.setdefault(shown(path.stem if alone else path.name), []).append(path)
     return found
 
 
@@ -95,7 +95,7 @@ async def grade_student(student: str, handed_in: list[Path], place: Path, table:
     found: dict[str, Verdict] = {}
     began, digest, remarks = time.monotonic(), "", []
     try:
-        remarks += [remark for path in handed_in for remark in unpack(path, place)]
+        remarks += [tidy(remark) for path in handed_in for remark in unpack(path, place)]
         digest = digest_of(place, remarks, how)
         if table.rows.get(student, {}).get("digest") == digest:
             print(f"{student}: not changed since it was graded", flush=True)
@@ -171,7 +171,7 @@ def large(size: int) -> str:
 
 def digest_of(place: Path, remarks: list[str], how: Settings) -> str:
     """One word for what was handed in, the checks, and how it is graded: as long as it stays, nothing need be run again."""
-    found = hashlib.sha256(repr((remarks, how.timeout, how.memory)).encode(errors="backslashreplace"))
+    found = hashlib.sha256(repr((remarks, how.timeout, how.memory)).encode())
     for path in sorted([*place.rglob("*"), *(LESSONS / "exercises").glob("*.py")]):
         if path.is_file():
             found.update(os.fsencode(path.relative_to(place if place in path.parents else LESSONS)) + b"\0" + path.read_bytes())
@@ -344,7 +344,7 @@ class Table:
     def write(self) -> None:
         """The file as a whole or not at all; with the mark by which a spreadsheet knows the encoding."""
         new = self.path.with_name(f".{self.path.name}")
-        with open(new, "w", newline="", encoding="utf-8-sig", errors="backslashreplace") as file:
+        with open(new, "w", newline="", encoding="utf-8-sig") as file:
             writer = csv.DictWriter(file, self.header, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(row for _, row in sorted(self.rows.items()))
@@ -361,13 +361,17 @@ class Table:
         title = f"{student}: {self.rows[student]['score']} of {self.rows[student]['max_score']}"
         lines = remarks + [f"{n}  {result}" + f": {tidy(why)}" * bool(why) for n, (result, why) in verdicts.items()]
         text = "\n".join([f"# {title}", "", *(f"- {line}" for line in lines), ""])
-        (self.feedback / f"{student}.md").write_text(text, encoding="utf-8", errors="backslashreplace")
+        (self.feedback / f"{student}.md").write_text(text, encoding="utf-8")
         self.write()
-        shown = (line[:180] for line in lines if line in remarks or ": " in line)
-        print(f"{title}, {seconds:.0f} s", *shown, sep="\n    ", flush=True)
+        told = (line[:180] for line in lines if line in remarks or ": " in line)
+        print(f"{title}, {seconds:.0f} s", *told, sep="\n    ", flush=True)
 
 
 def tidy(text: str) -> str:
-    """One line that a terminal can be given."""
-    lines = "; ".join(" ".join(line.split()) for line in text.splitlines())
-    return "".join(letter if letter.isprintable() else "?" for letter in lines)
+    """In one line."""
+    return shown("; ".join(" ".join(line.split()) for line in text.splitlines()))
+
+
+def shown(text: str) -> str:
+    """With an escape in place of what no terminal and no file can be given."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -194,7 +194,7 @@ def main(arguments: list[str] | None = None) -> None:
     back = commands.add_parser("grade", help="run what students handed in, and check it")
     back.add_argument("folder", type=Path, help="holds a folder or a zip for each student, with their notebooks")
     back.add_argument("--seed", type=whole(0, 2**53), required=True, help="of the checks' numbers; the lessons use 0")
-    back.add_argument("--lessons", dest="names", type=exercises_of, default=answer_names(), help="that count: 02,05 (default all)")
+    back.add_argument("--lessons", dest="names", type=exercises_of, default=answer_names(), help="which count: 02,05 (or all)")
     back.add_argument("--weights", type=weights, default={}, help="points of exercises: 2.1=2,5.3=0.5 (default 1)")
     back.add_argument("--timeout", type=whole(1, 86400), default=60, help="seconds for each cell (default 60)")
     back.add_argument("--memory", type=whole(1, 1000), default=4, help="GB for each kernel (default 4)")
@@ -210,6 +210,8 @@ def main(arguments: list[str] | None = None) -> None:
             grade(folder, Settings(**asked))
         else:
             handout(folder) if command == "handout" else refresh()
+    except KeyboardInterrupt:
+        raise SystemExit("stopped") from None
     except (OSError, ValueError, ImportError) as error:
         raise SystemExit(f"{error.filename}: {error.strerror}" if getattr(error, "strerror", None) else str(error)) from None
 
