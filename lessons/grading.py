@@ -20,10 +20,9 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from zipfile import ZipFile
@@ -44,14 +43,14 @@ Verdict = tuple[str, str]  # a result and a sentence
 
 @dataclass(frozen=True)
 class Settings:
-    """How to grade. names: the function of each exercise that counts; weights: of those that do not count 1."""
+    """How to grade."""
 
     seed: int
-    names: Mapping[str, str] = field(default_factory=answer_names)
-    weights: Mapping[str, float] = field(default_factory=dict)
-    timeout: int = 60  # seconds of a cell
-    memory: int = 4  # GB of a kernel
-    jobs: int = 1  # students at a time
+    names: dict[str, str]  # the function of each exercise that counts
+    weights: dict[str, float]  # the points of those that do not count 1
+    timeout: int  # seconds of a cell
+    memory: int  # GB of a kernel
+    jobs: int  # students at a time
 
 
 def grade(folder: Path, how: Settings) -> None:
@@ -60,23 +59,23 @@ def grade(folder: Path, how: Settings) -> None:
     if not students:
         raise ValueError(f"{folder} has no folder in it: one for each student is expected, with their notebooks")
     table, gate = Table(folder, how), asyncio.Semaphore(how.jobs)
-    with tempfile.TemporaryDirectory(prefix="tinymaml-grading-", ignore_cleanup_errors=True) as scratch:
-        print(f"This executes what {len(students)} students wrote, with your rights, in copies in {scratch}.", flush=True)
 
-        async def one(i: int, student: str) -> None:
-            async with gate:
-                await grade_student(student, students[student], Path(scratch) / str(i), table, how)
+    async def one(student: str, place: Path) -> None:
+        async with gate:
+            await grade_student(student, students[student], place, table, how)
 
-        async def all_of_them() -> None:
-            await asyncio.gather(*(one(i, student) for i, student in enumerate(students)))
+    async def everyone(scratch: Path) -> None:
+        await asyncio.gather(*(one(student, scratch / str(i)) for i, student in enumerate(students)))
 
-        before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-        try:
-            asyncio.run(all_of_them())
-        except KeyboardInterrupt:
-            raise ValueError(f"Stopped. {table.path} has what is done, and the same command goes on from there.") from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        with tempfile.TemporaryDirectory(prefix="tinymaml-grading-", ignore_cleanup_errors=True) as scratch:
+            print(f"This executes what {len(students)} students wrote, with your rights, in copies in {scratch}.", flush=True)
+            asyncio.run(everyone(Path(scratch)))
+    except KeyboardInterrupt:
+        raise SystemExit(f"Stopped. {table.path} has what is done, and the same command goes on from there.") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(f"The points are in {table.path}, the sentences for the students in {table.feedback}.")
 
 
@@ -95,7 +94,8 @@ async def grade_student(student: str, handed_in: list[Path], place: Path, table:
     found: dict[str, Verdict] = {}
     began, digest, remarks = time.monotonic(), "", []
     try:
-        remarks += [tidy(remark) for path in handed_in for remark in unpack(path, place)]
+        place.mkdir()
+        remarks += [tidy(remark) for path in handed_in for remark in unpack(path, place / path.name)]
         digest = digest_of(place, remarks, how)
         if table.rows.get(student, {}).get("digest") == digest:
             print(f"{student}: not changed since it was graded", flush=True)
@@ -113,60 +113,44 @@ async def grade_student(student: str, handed_in: list[Path], place: Path, table:
 # -- what was handed in --------------------------------------------------------------------------------------
 
 
-def unpack(source: Path, place: Path) -> Iterator[str]:
-    """Copy all files of a student, zips opened; a sentence for each that is left where it is."""
-    room = ROOM
-    place.mkdir(exist_ok=True)
-    for name, odd, size, content in files(source):
+def unpack(source: Path, place: Path) -> list[str]:
+    """Copy what a student has handed in, and open the zips; a sentence for each file that is left. Links are not followed."""
+    remarks, room = [], ROOM
+
+    def wanted(name: Path, mode: int, size: int) -> bool:
+        nonlocal room
+        if any(part.startswith(".") or part in ("__pycache__", "__MACOSX") for part in name.parts):
+            return False
+        kinds = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder" * (name.suffix.lower() == ".ipynb"), stat.S_IFREG: ""}
+        odd = kinds.get(stat.S_IFMT(mode), "no regular file") or f"larger than {LARGEST // 10**6} MB" * (size > LARGEST)
+        room -= 4096 + size * (not odd)
+        remark = f"{name} is {odd}: it is not read" if odd else f"there is more than {ROOM // 10**6} MB: not all of it is read"
+        if (odd or room < 0) and remark not in remarks:
+            remarks.append(remark)
+        return not odd and room >= 0
+
+    def unwanted(folder: str, names: list[str]) -> list[str]:
+        paths = [(Path(folder, name), Path(folder, name).lstat()) for name in sorted(names)]
+        return [path.name for path, info in paths if not wanted(path.relative_to(source), info.st_mode, info.st_size)]
+
+    if source.is_dir() and not source.is_symlink():
         try:
-            room -= 0 if odd else size + 4096
-            if room < 0:
-                yield f"there is more than {ROOM // 10**6} MB: what comes after {name} is not read"
-                return
-            if odd:
-                yield f"{name} is {odd}: it is not read"
-            else:
-                (place / name).parent.mkdir(parents=True, exist_ok=True)
-                (place / name).write_bytes(content())
-        except Exception as error:  # whatever a strange file does to those who read it
-            yield f"{name} cannot be read: {getattr(error, 'strerror', None) or error}"
-
-
-def files(source: Path) -> Iterator[tuple[Path, str, int, Callable[[], bytes]]]:
-    """(path, what is odd about it, size, how to read it) of each file of a student. Links are not followed."""
-    for path in walk(source):
-        name, info = path.relative_to(source if path != source else source.parent), path.lstat()
-        kind = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFREG: large(info.st_size)}
-        odd = kind.get(stat.S_IFMT(info.st_mode), "no regular file")
-        if odd or path.suffix.lower() != ".zip":
-            yield name, odd, info.st_size, path.read_bytes
-            continue
+            shutil.copytree(source, place, ignore=unwanted, symlinks=True)
+        except shutil.Error as error:  # after all that can be read
+            remarks += [f"{Path(path).relative_to(source)} cannot be read" for path, *_ in error.args[0]]
+    elif wanted(Path(source.name), source.lstat().st_mode, source.lstat().st_size):
+        place.mkdir()
+        shutil.copyfile(source, place / source.name)
+    for path in sorted(path for path in place.rglob("*") if path.suffix.lower() == ".zip" and path.is_file()):
+        name, folder = path.relative_to(place).with_suffix(""), path.with_suffix("")
         try:
             with ZipFile(path) as archive:
                 for inner in archive.infolist():
-                    parts, size = list(filter(None, inner.filename.replace("\\", "/").split("/"))), inner.file_size
-                    if not inner.is_dir() and not any(map(hidden, parts)):
-                        yield name.with_suffix("").joinpath(*parts), large(size), size, partial(archive.read, inner)
-        except Exception as error:
-            yield name, f"a zip that cannot be opened, {error}", 0, bytes
-
-
-def walk(source: Path) -> Iterator[Path]:
-    """All files in a folder, or what it is if it is none; folders that are links or called a notebook count as files."""
-    if source.is_symlink() or not source.is_dir():
-        yield source
-    for folder, folders, names in () if source.is_symlink() else os.walk(source):
-        folders[:] = sorted(name for name in folders if not hidden(name))
-        names += [name for name in folders if name.lower().endswith(".ipynb") or Path(folder, name).is_symlink()]
-        yield from (Path(folder, name) for name in sorted(names) if not hidden(name))
-
-
-def hidden(name: str) -> bool:
-    return name.startswith(".") or name in ("__pycache__", "__MACOSX")
-
-
-def large(size: int) -> str:
-    return f"larger than {LARGEST // 10**6} MB" if size > LARGEST else ""
+                    if not inner.is_dir() and wanted(Path(f"{name}/{inner.filename}"), stat.S_IFREG, inner.file_size):
+                        archive.extract(inner, folder)
+        except Exception as error:  # whatever a strange file does to those who read it
+            remarks.append(f"{name}.zip cannot be opened to its end: {getattr(error, 'strerror', None) or error}")
+    return remarks
 
 
 def digest_of(place: Path, remarks: list[str], how: Settings) -> str:
@@ -329,23 +313,22 @@ class Table:
                 break
         self.feedback = folder / self.path.stem.replace("grades", "_feedback")
         self.feedback.mkdir(exist_ok=True)
-        self.write()
 
     def _goes_on(self) -> bool:
-        """Whether the file holds rows of this grading, which are read."""
+        """Read the file; whether it is one of this grading."""
         try:
             with open(self.path, newline="", encoding="utf-8-sig") as file:
-                reader = csv.DictReader(file)
-                self.rows = {row["student_id"]: row for row in reader if reader.fieldnames == self.header}
+                rows = list(csv.DictReader(file))
         except (OSError, ValueError, csv.Error):
             return False
-        return reader.fieldnames == self.header and all(row["seed"] == str(self.seed) for row in self.rows.values())
+        self.rows = {row.get("student_id"): row for row in rows}
+        return bool(rows) and all(list(row) == self.header and row["seed"] == str(self.seed) for row in rows)
 
     def write(self) -> None:
         """The file as a whole or not at all; with the mark by which a spreadsheet knows the encoding."""
         new = self.path.with_name(f".{self.path.name}")
         with open(new, "w", newline="", encoding="utf-8-sig") as file:
-            writer = csv.DictWriter(file, self.header, extrasaction="ignore")
+            writer = csv.DictWriter(file, self.header)
             writer.writeheader()
             writer.writerows(row for _, row in sorted(self.rows.items()))
         os.replace(new, self.path)

@@ -14,7 +14,6 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -154,35 +153,25 @@ def _zip(folder: Path) -> None:
 # -- the command line ----------------------------------------------------------------------------------------
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """A number of the command line, in these limits."""
-
-    def number(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,18}", text.strip()) or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"a whole number from {low} to {high} is expected, not {text!r}")
-        return int(text)
-
-    return number
-
-
-def exercises_of(text: str) -> dict[str, str]:
+def exercises_of(lessons: str) -> dict[str, str]:
     """The exercises of the lessons "02,05" and the functions that they ask for."""
-    known = sorted({number.split(".")[0] for number in answer_names()}, key=int)
-    lessons = [lesson.strip().removeprefix("0") for lesson in text.split(",")]
-    for lesson in lessons:
-        if lesson not in known:
-            raise argparse.ArgumentTypeError(f"there is no lesson {lesson!r} with exercises: name some of {', '.join(known)}")
-    return {number: name for number, name in answer_names().items() if number.split(".")[0] in lessons}
+    found = {}
+    for lesson in lessons.split(","):
+        mine = {n: name for n, name in answer_names().items() if n.split(".")[0] == lesson.strip().lstrip("0")}
+        if not mine:
+            raise ValueError(f"there is no lesson {lesson!r} that has exercises")
+        found |= mine
+    return found
 
 
-def weights(text: str) -> dict[str, float]:
-    """The points of the exercises "2.1=2,5.3=0.5"; those that it does not name count 1."""
+def weights_of(text: str) -> dict[str, float]:
+    """The points of exercises, from "2.1=2,5.3=0.5"."""
     found = {}
     for part in text.split(","):
-        number, _, weight = part.partition("=")
-        if number.strip() not in answer_names() or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", weight.strip()):
-            raise argparse.ArgumentTypeError(f"exercise=points is expected, as in 2.1=2, not {part!r}")
-        found[number.strip()] = float(weight)
+        number, _, points = map(str.strip, part.partition("="))
+        if number not in answer_names() or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", points):
+            raise ValueError(f"--weights takes exercise=points, as in 2.1=2, and not {part!r}")
+        found[number] = float(points)
     return found
 
 
@@ -193,23 +182,29 @@ def main(arguments: list[str] | None = None) -> None:
     out.add_argument("folder", type=Path, help="a new folder")
     back = commands.add_parser("grade", help="run what students handed in, and check it")
     back.add_argument("folder", type=Path, help="holds a folder or a zip for each student, with their notebooks")
-    back.add_argument("--seed", type=whole(0, 2**53), required=True, help="of the checks' numbers; the lessons use 0")
-    back.add_argument("--lessons", dest="names", type=exercises_of, default=answer_names(), help="which count: 02,05 (or all)")
-    back.add_argument("--weights", type=weights, default={}, help="points of exercises: 2.1=2,5.3=0.5 (default 1)")
-    back.add_argument("--timeout", type=whole(1, 86400), default=60, help="seconds for each cell (default 60)")
-    back.add_argument("--memory", type=whole(1, 1000), default=4, help="GB for each kernel (default 4)")
-    back.add_argument("--jobs", type=whole(1, 100), default=1, help="students at a time (default 1)")
+    back.add_argument("--seed", type=int, required=True, help="of the numbers that the checks draw; the lessons use 0")
+    back.add_argument("--lessons", help="those that count, as in 02,05 (default: all)")
+    back.add_argument("--weights", help="points of exercises, as in 2.1=2,5.3=0.5 (default: 1)")
+    back.add_argument("--timeout", type=int, default=60, help="seconds for each cell (default 60)")
+    back.add_argument("--memory", type=int, default=4, help="GB for each kernel (default 4)")
+    back.add_argument("--jobs", type=int, default=1, help="students at a time (default 1)")
     commands.add_parser("refresh", help="write notation, solutions and alt texts into every lesson")
-    asked = vars(parser.parse_args(arguments))
+    asked = parser.parse_args(arguments)
     sys.stdout.reconfigure(errors="backslashreplace")  # a name that a terminal cannot show ends nothing
-    command, folder = asked.pop("command"), asked.pop("folder", None)
     try:
-        if command == "grade":
+        if asked.command == "grade":
+            numbers_of = {name: getattr(asked, name) for name in ("seed", "timeout", "memory", "jobs")}
+            for name, value in numbers_of.items():
+                if not (name != "seed") <= value <= 10**9:
+                    raise ValueError(f"--{name} takes a number from {int(name != 'seed')} to 1000000000, and not {value}")
             from grading import Settings, grade  # which starts kernels: nothing else here needs Jupyter
 
-            grade(folder, Settings(**asked))
+            names = exercises_of(asked.lessons) if asked.lessons else answer_names()
+            grade(asked.folder, Settings(names=names, weights=weights_of(asked.weights) if asked.weights else {}, **numbers_of))
+        elif asked.command == "handout":
+            handout(asked.folder)
         else:
-            handout(folder) if command == "handout" else refresh()
+            refresh()
     except KeyboardInterrupt:
         raise SystemExit("stopped") from None
     except (OSError, ValueError, ImportError) as error:

@@ -105,7 +105,7 @@ def hand_in(folder):
     student("says so", 0, "2.1  not attempted", sources=cells("02", {"2.1": SAYS}, before=["print('is right.')"]))
 
     student("empty", 0, "there is no notebook of a lesson")
-    student("broken zip", 0, "a.zip is a zip that cannot be opened", files={"a.zip": b"PK no zip"})
+    student("broken zip", 0, "a.zip cannot be opened", files={"a.zip": b"PK no zip"})
     student("bomb", 0, "larger than 20 MB", files={"b.zip": {"02.ipynb": b"0" * 10**8}})
     links = student("links", 0, "02.ipynb is a link", "loop is a link", "05.ipynb is a link")
     for name, target in {"02.ipynb": "nowhere", "loop": ".", "05.ipynb": "/dev/zero"}.items():

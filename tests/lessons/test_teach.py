@@ -134,8 +134,8 @@ def test_a_grading_that_is_stopped_leaves_what_is_done_and_no_kernel(tmp_path):
 
 @pytest.mark.parametrize("arguments, words", {
     "grade NOWHERE --seed 1": "No such file", "grade FILE --seed 1": "Not a directory", "grade EMPTY --seed 1": "no folder in it",
-    "grade EMPTY --seed -1": "whole number from 0", "grade EMPTY --seed 1 --timeout 0": "whole number from 1",
-    "grade EMPTY --seed 1 --jobs 0": "whole number from 1", "grade EMPTY --seed 1 --memory nan": "whole number from 1",
+    "grade EMPTY --seed -1": "a number from 0", "grade EMPTY --seed 1 --timeout 0": "a number from 1",
+    "grade EMPTY --seed 1 --jobs 0": "a number from 1", "grade EMPTY --seed 1 --memory nan": "invalid int value",
     "grade EMPTY --seed 1 --lessons 02,99": "no lesson '99'", "grade EMPTY --seed 1 --weights 2.9=1": "exercise=points",
     "grade EMPTY --seed 1 --weights 2.1=-1": "exercise=points", "handout FILE": "Not a directory",
     "handout FILE/in": "Not a directory", "handout LESSONS/exercises/out": "name a folder elsewhere",
