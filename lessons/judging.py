@@ -13,7 +13,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-HELD = ("builtins", "exercises", "inspect", "json", "numpy", "tinymaml")  # what a cell changes in these is undone before a check
+OURS, OTHERS = ("exercises", "tinymaml"), ("builtins", "inspect", "json", "numpy")  # in which a check finds nothing changed
 
 
 def prepare(lesson: int, seed: int, memory: int, mark: str) -> None:
@@ -50,10 +50,9 @@ def prepare(lesson: int, seed: int, memory: int, mark: str) -> None:
         setattr(builtins, name, sys.exit)
         shell.user_ns[name] = sys.exit
     sys.path = [path for path in sys.path if path not in ("", os.getcwd())] + [""]
-    modules = [module for name, module in sys.modules.items() if name.split(".")[0] in HELD]
-    classes = [thing for module in modules for thing in vars(module).values() if inspect.isclass(thing)]
-    ours = [thing for thing in classes if thing.__module__.split(".")[0] in ("exercises", "tinymaml")]
-    held = [(thing, dict(vars(thing))) for thing in modules + ours]
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] in (*OURS, *OTHERS)]
+    classes = [thing for module in modules for thing in vars(module).values() if inspect.isclass(thing) and _is_ours(thing)]
+    held = [(thing, dict(vars(thing))) for thing in (*modules, *classes, *checks.CHECKS.values())]
     with suppress(ImportError, OSError, ValueError):  # not on Windows
         import resource
 
@@ -61,8 +60,15 @@ def prepare(lesson: int, seed: int, memory: int, mark: str) -> None:
             resource.setrlimit(limit, (memory, memory))
 
 
+def _is_ours(thing: Any) -> bool:
+    return getattr(thing, "__module__", getattr(thing, "__name__", "")).split(".")[0] in OURS
+
+
 def _put_back(held: list[tuple[Any, dict]]) -> None:
+    """What a cell has replaced is as it was, and in our own modules what it has added is gone."""
     for thing, names in held:
-        for name, value in names.items():
-            if vars(thing).get(name) is not value:
-                setattr(thing, name, value)
+        for name, value in list(vars(thing).items()):
+            if name in names and names[name] is not value:
+                (setattr if inspect.isclass(thing) else object.__setattr__)(thing, name, names[name])
+            elif name not in names and _is_ours(thing) and not inspect.ismodule(value):
+                (delattr if inspect.isclass(thing) else object.__delattr__)(thing, name)

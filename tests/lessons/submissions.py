@@ -13,15 +13,15 @@ import nbformat
 from answering import LESSONS, tagged
 from nbformat.v4 import new_code_cell, new_notebook
 
-HOSTILE = """import exercises, exercises.exercise, exercises.lesson_02, numpy, builtins, judging
-exercises.check = lambda *given, **named: print("Exercise is right.")
-exercises.judged = judging.judged = lambda *given: True
+CHANGES = """exercises.exercise.zip = exercises.exercise.enumerate = lambda *given, **named: []
+vars(exercises.lesson_02.LAST_D).update(tolerance=1e9, floor=1e9)
+vars(exercises.lesson_02.BACK)["solve"] = back_through
 exercises.exercise.Exercise.__call__ = lambda self, answer, rng: None
-exercises.exercise.compare = exercises.guarded = lambda *given, **named: None
-numpy.random.default_rng = lambda seed, rng=numpy.random.default_rng: rng(0)
-numpy.abs = numpy.max = lambda *given, **named: 0.0
-print("Exercise 2.1 is right.")
-exercises.lesson_02.CHECKS.update({n: lambda answer, rng: None for n in ("2.1", "2.2", "2.3", "2.4")})"""
+exercises.exercise.compare = lambda *given, **named: None
+exercises.judged = judging.judged = lambda *given: True
+exercises.lesson_02.CHECKS = {n: lambda answer, rng: None for n in ("2.1", "2.2", "2.3", "2.4")}
+exercises.lesson_02.CHECKS.update(exercises.lesson_02.CHECKS)
+exercises.check = lambda *given, **named: print("Exercise 2.1 is right.")"""
 ENDLESS = "while True:\n    try:\n        print('x' * 10**5)\n    except BaseException:\n        pass"
 MEMORY = "hog = []\nwhile True:\n    hog.append(np.ones(10**7))"
 DEATH = {"2.2": "def back_through(D, W, z):\n    import os\n    os._exit(1)", "2.1": "def last_D(z, y):\n    exit()"}
@@ -101,7 +101,9 @@ def hand_in(folder):
     student("own modules", 0, files={
         "02.ipynb": notebook(cells("02", wrong)), "numpy.py": b"1 / 0", "random.py": b"",
         "exercises.py": b"def check(*given, **named): print('is right.')\ndef judged(*given): return True"})  # fmt: skip
-    student("changed checks", 0, "2.3  wrong: db is wrong", sources=cells("02", wrong, before=[HOSTILE]))
+    changed = [part for line in CHANGES.splitlines() for part in (line, *cells("02", wrong)[1:])]
+    imports = "import exercises, exercises.exercise, exercises.lesson_02, judging"
+    student("changed checks", 0, "2.3  wrong: db is wrong", sources=[*cells("02", wrong), imports, *changed])
     student("says so", 0, "2.1  not attempted", sources=cells("02", {"2.1": SAYS}, before=["print('is right.')"]))
 
     student("empty", 0, "there is no notebook of a lesson")
