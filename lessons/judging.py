@@ -41,7 +41,7 @@ def prepare(lesson: int, seed: int, memory: int, mark: str) -> None:
             result, sentence = "wrong", str(error)
         except BaseException as error:
             result, sentence = "wrong", f"{getattr(answer, '__name__', 'it')} stops with {type(error).__name__}: {error}"
-        publish({"text/plain": json.dumps([number, result, sentence[:2000]])}, {"mark": mark})
+        publish({"text/plain": json.dumps([str(number), result, sentence[:2000]])}, {"mark": mark})
         if result == "endless":
             raise KeyboardInterrupt
 

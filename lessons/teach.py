@@ -1,7 +1,7 @@
 """For teachers: copies of the lessons to hand out, and the grading of what comes back.
 
     python lessons/teach.py handout FOLDER                 the lessons without solutions, outputs and spoilers
-    python lessons/teach.py grade FOLDER --seed 7          run FOLDER/STUDENT/*.ipynb: a table, and FOLDER/grades.csv
+    python lessons/teach.py grade FOLDER --seed 7          run what is in FOLDER/STUDENT: FOLDER/grades.csv, and feedback
     python lessons/teach.py refresh                        write notation, solutions and alt texts into every lesson
 
 `grade` executes what students wrote, with your rights: look at the notebooks first, or run it in a container.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import sys
@@ -87,7 +88,7 @@ Hand in the notebooks, under their own names.
 # In the students' exercises/__init__.py: the other modules are in a zip beside it, so that nobody reads an answer by accident.
 ZIPPED = """from __future__ import annotations
 
-__path__.append(f"{__path__[0]}/checks.zip")
+__path__.append(f"{__path__[0]}/checks.zip")  # the modules that it imports
 """
 
 
@@ -96,7 +97,7 @@ def handout(folder: Path) -> None:
     root, nothing = LESSONS.parent, shutil.ignore_patterns("__pycache__")
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty: name a new folder")
-    if any(inside in [folder.resolve(), *folder.resolve().parents] for inside in (LESSONS, root / "tinymaml")):
+    if {LESSONS, root / "tinymaml"} & {(real := Path(os.path.realpath(folder))), *real.parents}:
         raise ValueError(f"{folder} is in what is handed out: name a folder elsewhere")
     for name in ("exercises", "figures"):
         shutil.copytree(LESSONS / name, folder / name, ignore=nothing, dirs_exist_ok=True)
@@ -164,13 +165,13 @@ def exercises_of(lessons: str) -> dict[str, str]:
     return found
 
 
-def weights_of(text: str) -> dict[str, float]:
-    """The points of exercises, from "2.1=2,5.3=0.5"."""
+def weights_of(text: str, names: dict[str, str]) -> dict[str, float]:
+    """The points of some of these exercises, from "2.1=2,5.3=0.5"."""
     found = {}
     for part in text.split(","):
         number, _, points = map(str.strip, part.partition("="))
-        if number not in answer_names() or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", points):
-            raise ValueError(f"--weights takes exercise=points, as in 2.1=2, and not {part!r}")
+        if number not in names or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", points):
+            raise ValueError(f"--weights takes exercise=points, as in {next(iter(names))}=2, and not {part!r}")
         found[number] = float(points)
     return found
 
@@ -199,8 +200,9 @@ def main(arguments: list[str] | None = None) -> None:
                     raise ValueError(f"--{name} takes a number from {int(name != 'seed')} to 1000000000, and not {value}")
             from grading import Settings, grade  # which starts kernels: nothing else here needs Jupyter
 
-            names = exercises_of(asked.lessons) if asked.lessons else answer_names()
-            grade(asked.folder, Settings(names=names, weights=weights_of(asked.weights) if asked.weights else {}, **numbers_of))
+            names = answer_names() if asked.lessons is None else exercises_of(asked.lessons)
+            weights = {} if asked.weights is None else weights_of(asked.weights, names)
+            grade(asked.folder, Settings(names=names, weights=weights, **numbers_of))
         elif asked.command == "handout":
             handout(asked.folder)
         else:

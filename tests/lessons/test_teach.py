@@ -121,8 +121,7 @@ def test_a_grading_that_is_stopped_leaves_what_is_done_and_no_kernel(tmp_path):
     write(tmp_path / "bob" / "02.ipynb", notebook(["while True:\n    pass"]))
     asked = [sys.executable, teach.__file__, "grade", str(tmp_path), "--seed", "3", "--lessons", "02"]
     with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while "ada:" not in process.stdout.readline():
-            pass
+        next(line for line in process.stdout if line.startswith("ada:"))
         while not (kernels := psutil.Process(process.pid).children()):
             time.sleep(0.1)
         process.terminate()
