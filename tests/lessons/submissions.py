@@ -81,8 +81,8 @@ def hand_in(folder):
     student("helper overwritten", 4, sources=[*cells("02", right | {"2.2": HELPER}), "slope = back_through = None"])
     student("function renamed", 4, sources=[source.replace("last_D", "my_D") for source in cells("02", right)])
 
-    student("M\u00fcller", 4, files={"deeper/02.ipynb": two})
-    write(folder / os.fsdecode(b"\xff\xfe") / "02.ipynb", two)
+    student("M\u00fcller", 0, "there is no notebook of a lesson", files={"note.txt": b"I was ill."})
+    write(folder / os.fsdecode(b"\xff\xfe") / "photo.png", b"?")
     student("nested", 7, files={"lessons/02.ipynb": two, "lessons/more/05.ipynb": five})
     student("zip inside", 7, files={"all.zip": {"a/02.ipynb": two, "a/05.ipynb": five, "__MACOSX/a.ipynb": b"?", "../x": b""}})
     student("other names", 7, files={"homework (1).ipynb": two, "B.IPYNB": five})
@@ -90,7 +90,7 @@ def hand_in(folder):
     student("two versions", 4, files={"02.ipynb": notebook(cells("02")), "02 new.ipynb": two, "02 again.ipynb": two})
     write(folder / "zip beside.zip", {"02.ipynb": two})
     write(folder / "on its own.ipynb", two)
-    expected |= {"zip beside": (4, ()), "on its own": (4, ()), r"\udcff\udcfe": (4, ())}
+    expected |= {"zip beside": (4, ()), "on its own": (4, ()), r"\udcff\udcfe": (0, ())}
 
     student("endless answer", 3, "2.2  endless: it did not end",
             sources=cells("02", right | {"2.2": "def back_through(D, W, z):\n    while True:\n        pass"}))  # fmt: skip

@@ -74,18 +74,18 @@ def table(path):
         return {row["student_id"]: row for row in csv.DictReader(file)}
 
 
-NOT_RUN = ("empty", "broken zip", "bomb", "links", "linked", "odd files")  # those that need no kernel
-RUN = ("as handed out", "changed checks", "ends its kernel", "endless answer", "endless output", "helper overwritten", "memory",
-       "no Python", "one notebook", "own modules", "says so", "zip inside", "M\u00fcller", r"\udcff\udcfe")  # fmt: skip
+NOT_RUN = ("empty", "broken zip", "bomb", "links", "linked", "odd files", "M\u00fcller", r"\udcff\udcfe")  # they need no kernel
+RUN = ("changed checks", "ends its kernel", "endless answer", "endless output", "helper overwritten", "memory", "no Python",
+       "one notebook", "own modules", "says so", "zip inside")  # fmt: skip
 
 
 def test_whatever_a_student_hands_in_is_a_row_and_the_others_are_graded(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(grading, "GRACE", 3)
+    monkeypatch.setattr(grading, "GRACE", 2)
     expected = hand_in(tmp_path)
     for path in list(tmp_path.iterdir()):
         if grading.shown(path.name) not in NOT_RUN + RUN:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    asked = ["grade", str(tmp_path), "--seed", "3", "--lessons", "02,5", "--timeout", "5", "--memory", "2", "--jobs", "2"]
+    asked = ["grade", str(tmp_path), "--seed", "3", "--lessons", "02,5", "--timeout", "4", "--memory", "2", "--jobs", "2"]
     teach.main(asked)
     assert f"This executes what {len(NOT_RUN + RUN)} students wrote" in capsys.readouterr().out
     assert (tmp_path / "grades.csv").read_bytes().startswith(b"\xef\xbb\xbfstudent_id,exercise 2.1,")
