@@ -202,7 +202,7 @@ class Kernel(NotebookClient):
 
     async def run(self, source: str) -> str:
         """Run a cell; what went wrong in it, or ""."""
-        cell, began = new_code_cell(source), time.monotonic()
+        cell, began, before = new_code_cell(source), time.monotonic(), self.found
         try:
             await self.async_execute_cell(cell, 0, store_history=False)
         except DeadKernelError:
@@ -213,8 +213,8 @@ class Kernel(NotebookClient):
             raise LeftOut(f"did not end within {self.timeout} s") from None
         if any(output.ename.endswith("MemoryError") for output in cell.outputs):
             raise LeftOut("takes too much memory")
-        if time.monotonic() - began >= self.timeout:
-            return f"its cell did not end within {self.timeout} s"
+        if time.monotonic() - began >= self.timeout and self.found == before:  # else it was an answer that did not end
+            raise LeftOut(f"did not end within {self.timeout} s")
         return "".join(f"{output.ename}: {output.evalue}".strip(": ") for output in cell.outputs[-1:])
 
     def process_message(self, msg: dict, cell: dict, cell_index: int) -> None:
