@@ -1,270 +1,360 @@
-"""Grading: a student's notebooks are run in fresh kernels, failing cells and all, and then judged by the checks of this folder.
+"""Grading: notebooks are run in fresh kernels, failing cells and all, and each answer is judged where its check stands.
 
-A crash, an endless loop or an endless output of a student is one row of the table, not the end of the run. It executes what
-students wrote, with the rights of whoever grades.
+Whatever a student hands in is a row of the table. What they wrote is executed with the rights of whoever grades.
 """
 
 from __future__ import annotations
 
-import ast
-import contextlib
+import asyncio
 import csv
+import hashlib
 import json
+import logging
 import os
 import re
 import secrets
 import shutil
+import signal
+import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, fields
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from queue import Empty
-from typing import Any
+from zipfile import ZipFile
 
-from teach import LESSONS, notebooks, read, tags
+from cells import LESSONS, answer_names, read
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_code_cell, new_notebook
 
-OURS = ("exercises", "figures", "tinymaml", "teach.py", "grading.py")  # never taken from a student's folder
-
-LARGEST = 10_000_000  # characters that a cell may print
-GRACE = 10.0  # seconds in which an interrupted cell must end
+LARGEST, ROOM = 20_000_000, 200_000_000  # bytes of a file that is read, and of all that a student hands in
+NOTEBOOKS = 20  # of a student, that are run
 RESTARTS = 5  # of the kernel, for one notebook
+GRACE = 10  # seconds in which an interrupted cell must end
+
+RESULTS = ("not handed in", "not attempted", "wrong", "endless", "right")  # the last is the best
+Verdict = tuple[str, str]  # a result and a sentence
 
 
 @dataclass(frozen=True)
-class Grade:
-    """A row of the table."""
+class Settings:
+    """How to grade."""
 
-    student: str
-    exercise: str
-    result: str  # "right", "wrong", "not attempted" or "not handed in"
-    points: int
-    sentence: str = ""
-
-
-def answer_names() -> dict[str, str]:
-    """The name of the function that each exercise asks for, by its number, read from the stubs."""
-    names = {}
-    for path in notebooks():
-        for cell in read(path):
-            if "exercise" in tags(cell):
-                (number,) = set(tags(cell)) - {"exercise"}
-                names[number] = next(line.name for line in ast.parse(cell["source"]).body if isinstance(line, ast.FunctionDef))
-    return names
+    seed: int
+    names: dict[str, str]  # the function of each exercise that counts
+    weights: dict[str, float]  # the points of those that do not count 1
+    timeout: int  # seconds of a cell
+    memory: int  # GB of a kernel
+    jobs: int  # students at a time
 
 
-def grade(folder: Path, seed: int, timeout: float) -> list[Grade]:
-    """Grade every student's notebooks, print the table and write grades.csv."""
-    students = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
+def grade(folder: Path, how: Settings) -> None:
+    """Grade what each student has handed in, and write grades.csv and the feedback, a student at a time."""
+    students = submissions(folder)
     if not students:
-        raise SystemExit(f"{folder} has no folder in it: one for each student is expected, with their notebooks")
-    handed_in = {student: _lessons_of(student) for student in students}
-    numbers = [n for n in answer_names() if any(n.split(".")[0] in lessons for lessons in handed_in.values())]
-    rows: list[Grade] = []
-    with tempfile.TemporaryDirectory(prefix="tinymaml-grading-") as scratch:
-        print(f"This executes what {len(students)} students wrote, with your rights, in copies in {scratch}.", flush=True)
-        for student, lessons in handed_in.items():
-            place = Path(scratch) / student.name
-            shutil.copytree(student, place, ignore=shutil.ignore_patterns(".*", "__pycache__", *OURS))
-            found: dict[str, tuple[str, str]] = {}
-            for lesson, path in lessons.items():
-                mine = {n: name for n, name in answer_names().items() if n.split(".")[0] == lesson}
-                began = time.monotonic()
-                found |= grade_notebook(path, mine, place, seed, timeout)
-                print(f"    {student.name}: {path.name}, {time.monotonic() - began:.0f} s", flush=True)
-            for n in numbers:
-                result, sentence = found.get(n, ("not handed in", ""))
-                rows.append(Grade(student.name, n, result, int(result == "right"), sentence))
-            shutil.rmtree(place, ignore_errors=True)
-    _table(rows)
-    with open(folder / "grades.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in fields(Grade)])
-        writer.writerows(map(astuple, rows))
-    print(f"The same in {folder / 'grades.csv'}.")
-    return rows
+        raise ValueError(f"{folder} has no folder in it: one for each student is expected, with their notebooks")
+    table, gate = Table(folder, how), asyncio.Semaphore(how.jobs)
+
+    async def one(student: str, place: Path) -> None:
+        async with gate:
+            await grade_student(student, students[student], place, table, how)
+
+    async def everyone(scratch: Path) -> None:
+        await asyncio.gather(*(one(student, scratch / str(i)) for i, student in enumerate(students)))
+
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        with tempfile.TemporaryDirectory(prefix="tinymaml-grading-", ignore_cleanup_errors=True) as scratch:
+            print(f"This executes what {len(students)} students wrote, with your rights, in copies in {scratch}.", flush=True)
+            asyncio.run(everyone(Path(scratch)))
+    except KeyboardInterrupt:
+        raise SystemExit(f"Stopped. {table.path} has what is done, and the same command goes on from there.") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    print(f"The points are in {table.path}, the sentences for the students in {table.feedback}.")
 
 
-def _lessons_of(student: Path) -> dict[str, Path]:
-    """The notebook of each lesson, {"7": path}: by the exercises that it checks, else by its name; of two, the last changed."""
-    found = {}
-    for path in sorted(student.glob("*.ipynb"), key=lambda path: path.stat().st_mtime):
-        try:
-            asked = re.findall(r"exercises\.check\(\s*[\"'](\d+)\.", "\n".join(cell["source"] for cell in read(path)))
-        except (ValueError, KeyError, TypeError):  # not a notebook: its row will say so
-            asked = []
-        asked = asked or [number.lstrip("0") for number in re.findall(r"\d+", path.name)[:1]]
-        if asked:
-            found[Counter(asked).most_common(1)[0][0]] = path
+def submissions(folder: Path) -> dict[str, list[Path]]:
+    """What each student has handed in: a folder, a zip, or a notebook on its own."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        alone = path.suffix.lower() in (".zip", ".ipynb")
+        if path.name[0] not in "._" and (alone or path.is_dir() or path.is_symlink()):
+            found.setdefault(shown(path.stem if alone else path.name), []).append(path)
     return found
 
 
-def grade_notebook(path: Path, names: Mapping[str, str], place: Path, seed: int, timeout: float) -> dict[str, tuple[str, str]]:
-    """Run one notebook, failing cells and all, then the checks: {number: (result, sentence)}.
-
-    A cell that kills its kernel, or that cannot be interrupted, is left out and the notebook run again.
-    """
+async def grade_student(student: str, handed_in: list[Path], place: Path, table: Table, how: Settings) -> None:
+    """The row of one student, whatever happens."""
+    found: dict[str, Verdict] = {}
+    began, digest, remarks = time.monotonic(), "", []
     try:
-        cells = [cell["source"] for cell in read(path) if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError):
-        return dict.fromkeys(names, ("wrong", f"{path.name} is not a notebook"))
-    found: dict[str, tuple[str, str]] = {}
-    stopped: dict[int, str] = {}  # what became of a cell that did not end well
+        place.mkdir()
+        remarks += [tidy(remark) for path in handed_in for remark in unpack(path, place / path.name)]
+        digest = digest_of(place, remarks, how)
+        if table.rows.get(student, {}).get("digest") == digest:
+            print(f"{student}: not changed since it was graded", flush=True)
+            return
+        for lesson, cells, here in notebooks_in(place, remarks):
+            if any(n.split(".")[0] == lesson for n in how.names):
+                found = merged(found, await run_notebook(lesson, cells, here, how))
+    except Exception as error:  # of ours or of the machine: the others go on, and a second run tries this one again
+        remarks.append(f"not graded to the end: {type(error).__name__}: {error}")
+        digest = ""
+    shutil.rmtree(place, ignore_errors=True)
+    table.add(student, found, [tidy(remark) for remark in remarks], digest, time.monotonic() - began)
+
+
+# -- what was handed in --------------------------------------------------------------------------------------
+
+
+def unpack(source: Path, place: Path) -> list[str]:
+    """Copy what a student has handed in, and open the zips; a sentence for each file that is left. Links are not followed."""
+    remarks, room = [], ROOM
+
+    def wanted(name: Path, mode: int, size: int) -> bool:
+        nonlocal room
+        if any(part.startswith(".") or part in ("__pycache__", "__MACOSX") for part in name.parts):
+            return False
+        kinds = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder" * (name.suffix.lower() == ".ipynb"), stat.S_IFREG: ""}
+        odd = kinds.get(stat.S_IFMT(mode), "no regular file") or f"larger than {LARGEST // 10**6} MB" * (size > LARGEST)
+        room -= 4096 + size * (not odd)
+        remark = f"{name} is {odd}: it is not read" if odd else f"there is more than {ROOM // 10**6} MB: not all of it is read"
+        if (odd or room < 0) and remark not in remarks:
+            remarks.append(remark)
+        return not odd and room >= 0
+
+    def unwanted(folder: str, names: list[str]) -> list[str]:
+        paths = [(Path(folder, name), Path(folder, name).lstat()) for name in sorted(names)]
+        return [path.name for path, info in paths if not wanted(path.relative_to(source), info.st_mode, info.st_size)]
+
+    if source.is_dir() and not source.is_symlink():
+        try:
+            shutil.copytree(source, place, ignore=unwanted, symlinks=True)
+        except shutil.Error as error:  # after all that can be read
+            remarks += [f"{Path(path).relative_to(source)} cannot be read" for path, *_ in error.args[0]]
+    elif wanted(Path(source.name), source.lstat().st_mode, source.lstat().st_size):
+        place.mkdir()
+        shutil.copyfile(source, place / source.name)
+    for path in sorted(path for path in place.rglob("*") if path.suffix.lower() == ".zip" and path.is_file()):
+        name, folder = path.relative_to(place).with_suffix(""), path.with_suffix("")
+        try:
+            with ZipFile(path) as archive:
+                for inner in archive.infolist():
+                    if not inner.is_dir() and wanted(Path(f"{name}/{inner.filename}"), stat.S_IFREG, inner.file_size):
+                        archive.extract(inner, folder)
+        except Exception as error:  # whatever a strange file does to those who read it
+            remarks.append(f"{name}.zip cannot be opened to its end: {getattr(error, 'strerror', None) or error}")
+    return remarks
+
+
+def digest_of(place: Path, remarks: list[str], how: Settings) -> str:
+    """One word for what was handed in, the checks, and how it is graded: as long as it stays, nothing need be run again."""
+    found = hashlib.sha256(repr((remarks, how.timeout, how.memory)).encode())
+    for path in sorted([*place.rglob("*"), *(LESSONS / "exercises").glob("*.py")]):
+        if path.is_file():
+            found.update(os.fsencode(path.relative_to(place if place in path.parents else LESSONS)) + b"\0" + path.read_bytes())
+    return f"sha256:{found.hexdigest()[:20]}"
+
+
+def notebooks_in(place: Path, remarks: list[str]) -> list[tuple[str, list[str], Path]]:
+    """(lesson, sources of the code cells, folder) of each notebook; of several of one lesson the best verdicts count."""
+    found = []
+    for path in sorted(path for path in place.rglob("*") if path.suffix.lower() == ".ipynb" and path.is_file()):
+        try:
+            cells = read(path)
+            sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+            lesson = lesson_of("\n".join(sources), path.stem)
+        except Exception as error:  # no JSON, no notebook, or brackets without end
+            remarks.append(f"{path.relative_to(place)} is not a notebook that can be read: {type(error).__name__}")
+            continue
+        if not lesson:
+            remarks.append(f"{path.relative_to(place)} belongs to no lesson: it has none of the exercises")
+        elif len(found) < NOTEBOOKS and (lesson, sources) not in [book[:2] for book in found]:
+            found.append((lesson, sources, path.parent))
+    remarks += ["there is no notebook of a lesson"] * (not found)
+    return found
+
+
+def lesson_of(text: str, name: str) -> str:
+    """"2" for a notebook of lesson 02: by the exercises that it checks and answers, else by its name; or ""."""
+    asked = re.findall(r"check\(\s*[\"'](\d+)\.", text)
+    asked += [n.split(".")[0] for n, function in answer_names().items() if re.search(rf"\bdef {function}\b", text)]
+    asked = asked or [number.lstrip("0") for number in re.findall(r"\d+", name)[:1]]
+    known = {n.split(".")[0] for n in answer_names()}
+    return next((lesson for lesson, _ in Counter(asked).most_common() if lesson in known), "")
+
+
+# -- running it ----------------------------------------------------------------------------------------------
+
+
+class LeftOut(Exception):
+    """A cell after which its kernel is of no use: the notebook is run again without it."""
+
+
+class Kernel(NotebookClient):
+    """Keeps verdicts and errors only: a cell may print and draw without end."""
+
+    async def run(self, source: str) -> str:
+        """Run a cell; what went wrong in it, or ""."""
+        cell, began, before = new_code_cell(source), time.monotonic(), self.found
+        try:
+            await self.async_execute_cell(cell, 0, store_history=False)
+        except DeadKernelError:
+            if asyncio.current_task().cancelling():  # it is the grading that ends
+                raise asyncio.CancelledError from None
+            raise LeftOut("ends the kernel") from None
+        except CellTimeoutError:
+            raise LeftOut(f"did not end within {self.timeout} s") from None
+        if any(output.ename.endswith("MemoryError") for output in cell.outputs):
+            raise LeftOut("takes too much memory")
+        if time.monotonic() - began >= self.timeout and self.found == before:  # else it was an answer that did not end
+            raise LeftOut(f"did not end within {self.timeout} s")
+        return "".join(f"{output.ename}: {output.evalue}".strip(": ") for output in cell.outputs[-1:])
+
+    def process_message(self, msg: dict, cell: dict, cell_index: int) -> None:
+        content = msg["content"]
+        if content.get("metadata", {}).get("mark") == self.mark:
+            number, *verdict = json.loads(content["data"]["text/plain"])
+            self.found = merged(self.found, {number: tuple(verdict)})
+        elif msg["msg_type"] in ("status", "error"):
+            super().process_message(msg, cell, cell_index)
+
+
+@asynccontextmanager
+async def kernel(lesson: str, place: Path, how: Settings) -> AsyncIterator[Kernel]:
+    """A fresh kernel in a student's folder, with the checks in it."""
+    log = logging.getLogger("tinymaml.grading")
+    log.setLevel(logging.CRITICAL)
+    paths = os.pathsep.join([str(LESSONS), str(LESSONS.parent)])
+    variables = {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
+    late = {"ename": "TimeoutError", "evalue": "", "traceback": []}
+    client = Kernel(
+        new_notebook(cells=[new_code_cell()]), timeout=60 + how.timeout, kernel_name="python3", allow_errors=True, log=log,
+        interrupt_on_timeout=True, error_on_timeout=late, iopub_timeout=GRACE, raise_on_iopub_timeout=True,
+    )  # fmt: skip
+    client.mark, client.found = secrets.token_hex(), {}  # what a student prints cannot be taken for a verdict
+    manager = client.create_kernel_manager()
+    try:
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        await client.async_start_new_kernel(cwd=str(place), env=os.environ | variables, **silent)
+        await client.async_start_new_kernel_client()
+        given = f"{lesson}, {how.seed}, {how.memory * 10**9}, {client.mark!r}"
+        trouble = await client.run(f"import judging; judging.prepare({given})")
+        if trouble:
+            raise RuntimeError(f"the checks of lesson {lesson} cannot be loaded: {trouble}")
+        client.timeout = how.timeout
+        yield client
+    finally:
+        if client.kc:
+            client.kc.stop_channels()
+        if manager.has_kernel:
+            await manager.shutdown_kernel(now=True)
+
+
+async def run_notebook(lesson: str, cells: list[str], place: Path, how: Settings) -> dict[str, Verdict]:
+    """Run one notebook, failing cells and all: {number: verdict}. An answer that is not right by then is judged at the end again.
+
+    What has been right stays right: a cell that ends its kernel is left out, and the notebook run again.
+    """
+    text, found, left_out, trouble = "\n".join(cells), {}, {}, {}
+    names = {n: name for n, name in how.names.items() if n.split(".")[0] == lesson or re.search(rf"\bdef {name}\b", text)}
+    last = {n: f"if {name!r} in globals(): __import__('judging').check({n!r}, globals()[{name!r}])" for n, name in names.items()}
     for _ in range(RESTARTS):
-        with Kernel(place, timeout) as kernel:
-            kernel.run("import grading; grading.prepare()")
-            for i, source in enumerate(cells):
-                if kernel.alive and not stopped.get(i, "").startswith("its cell"):
-                    said = kernel.run(source).trouble
-                    stopped |= {i: said} if said else {}
-            for number, name in names.items():
-                if kernel.alive and number not in found:
-                    found[number] = _judged(kernel, number, name, seed, cells, stopped)
-        if len(found) == len(names):
-            return found
-    return dict.fromkeys(names, ("wrong", f"its kernel died {RESTARTS} times")) | found
-
-
-def _judged(kernel: Kernel, number: str, name: str, seed: int, cells: list[str], stopped: Mapping[int, str]) -> tuple[str, str]:
-    """The result and the sentence of one exercise, in the kernel in which its notebook was run."""
-    mark = secrets.token_hex()  # the student's own prints cannot be taken for the verdict
-    run = kernel.run(f"__import__('grading').report({number!r}, globals().get({name!r}), {seed}, {mark!r})")
-    if mark in run.printed:
-        result, sentence = json.loads(run.printed.rpartition(mark)[2].splitlines()[0])
-        where = [i for i, source in enumerate(cells) if re.search(rf"^def {name}\(|^{name} *=", source, re.MULTILINE)]
-        if result == "missing" and where:
-            return "wrong", f"there is no function {name} after the run: {stopped.get(where[-1], 'something replaced it')}"
-        return ("not attempted", "") if result == "missing" else (result, sentence)
-    return "wrong", f"{name}: {run.trouble or 'the check did not end'}".replace("its cell", "it")
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a cell printed, and what went wrong: "" if nothing."""
-
-    printed: str = ""
-    trouble: str = ""
-
-
-class Kernel:
-    """A fresh kernel in which cells are run one after another, each for at most `timeout` seconds.
-
-    After a cell that is late or prints without end it is interrupted; a cell that goes on is the end of the kernel.
-    """
-
-    def __init__(self, place: Path, timeout: float):
-        self.place, self.timeout = place, timeout
-
-    def __enter__(self) -> Kernel:
-        from jupyter_client.manager import start_new_kernel
-
-        path = os.pathsep.join([str(LESSONS), str(LESSONS.parent)])
-        environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # what a cell prints comes as messages
-        self.manager, self.client = start_new_kernel(kernel_name="python3", cwd=str(self.place), env=environment, **silent)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-    @property
-    def alive(self) -> bool:
-        return self.manager.is_alive()
-
-    def run(self, source: str) -> Run:
-        """Run a cell to its end, or to the end of its time."""
-        asked = self.client.execute(source, allow_stdin=False, store_history=False)
-        end = time.monotonic() + self.timeout
-        printed, size, trouble, late = [], 0, "", ""
-        for kind, content in self._messages(asked):
-            if kind == "status" and content["execution_state"] == "idle":
-                return Run("".join(printed), late or trouble)
-            if kind == "stream":
-                size += len(content["text"])
-                printed = [*printed, content["text"]][-100:]
-            elif kind == "error" and content["ename"] != "KeyboardInterrupt":
-                trouble = f"{content['ename']}: {content['evalue']}".strip(": ")
-            if not self.alive:
-                return Run("".join(printed), late or "its cell ends the kernel")
-            if not late and (size > LARGEST or time.monotonic() > end):
-                much = f"printed more than {LARGEST:,} characters" if size > LARGEST else f"did not end within {self.timeout:g} s"
-                late, end = f"its cell {much}", time.monotonic() + GRACE
-                self.manager.interrupt_kernel()
-            elif late and time.monotonic() > end:
-                self.manager.shutdown_kernel(now=True)
-                return Run("".join(printed), late)
-        raise AssertionError("the messages do not end before the cell")
-
-    def _messages(self, asked: str) -> Iterator[tuple[str, dict]]:
-        """What the kernel says about one cell, and nothing, twice a second."""
-        while True:
-            try:
-                message = self.client.get_iopub_msg(timeout=0.5)
-            except Empty:
-                yield "", {}
+        async with kernel(lesson, place, how) as client:
+            client.found = found
+            for key, source in {**dict(enumerate(cells)), **last}.items():
+                if key in left_out or client.found.get(key, ("",))[0] in ("right", "endless"):
+                    continue
+                try:
+                    trouble[key] = await client.run(source)
+                except LeftOut as why:
+                    trouble[key] = left_out[key] = f"its {'check' if key in names else 'cell'} {why}"
+                    break
+                finally:
+                    found = client.found
             else:
-                if message["parent_header"].get("msg_id") == asked:
-                    yield message["msg_type"], message["content"]
+                break
+    else:
+        trouble |= {n: f"its kernel died {RESTARTS} times" for n in names if n not in found}
+    for n, name in names.items():
+        where = [i for i, source in enumerate(cells) if re.search(rf"^def {name}\(|^{name} *=", source, re.MULTILINE)]
+        why = trouble.get(n) or (trouble.get(where[-1]) or "something replaced it" if where else "")
+        if n not in found or n in left_out:
+            missing = "" if trouble.get(n) else "there is no such function after the run, "
+            found = merged(found, {n: ("wrong", f"{name}: {missing}{why}") if why else ("not attempted", "")})
+    return found
 
 
-# In the student's kernel:
+def merged(found: dict[str, Verdict], more: dict[str, Verdict]) -> dict[str, Verdict]:
+    """The better of two verdicts on each exercise; of two that are as good, the first."""
+    return found | {n: new for n, new in more.items() if n not in found or RESULTS.index(new[0]) > RESULTS.index(found[n][0])}
 
 
-def prepare() -> None:
-    """Take hold of the checks before the notebook runs; its own calls of them do nothing, and `exit` ends a cell, no more."""
-    import builtins
-
-    import exercises
-    from IPython import get_ipython
-
-    global check
-    check, exercises.check = exercises.check, lambda *given, **named: None
-    for name in ("exit", "quit"):
-        setattr(builtins, name, sys.exit)
-        get_ipython().user_ns[name] = sys.exit
+# -- what comes out ------------------------------------------------------------------------------------------
 
 
-class _Quiet:
-    """Where a student's function prints to while it is judged: the end is kept."""
+class Table:
+    """grades.csv, written anew after each student. One of other exercises, weights or another seed is left as it is."""
 
-    text = ""
+    def __init__(self, folder: Path, how: Settings):
+        self.seed, self.names = how.seed, how.names
+        self.weights = {n: how.weights.get(n, 1) for n in how.names}
+        self.columns = {n: f"exercise {n}" + f" (of {weight:g})" * (weight != 1) for n, weight in self.weights.items()}
+        self.header = ["student_id", *self.columns.values(), "score", "max_score", "remarks", "seed", "digest"]
+        for k in count(1):
+            self.path, self.rows = folder / ("grades.csv" if k == 1 else f"grades-{k}.csv"), {}
+            if not os.path.lexists(self.path) or self._goes_on():
+                break
+        self.feedback = folder / self.path.stem.replace("grades", "_feedback")
+        self.feedback.mkdir(exist_ok=True)
 
-    def write(self, text: str) -> int:
-        self.text = (self.text + text)[-200:]
-        return len(text)
+    def _goes_on(self) -> bool:
+        """Read the file; whether it is one of this grading."""
+        try:
+            with open(self.path, newline="", encoding="utf-8-sig") as file:
+                rows = list(csv.DictReader(file))
+        except (OSError, ValueError, csv.Error):
+            return False
+        self.rows = {row.get("student_id"): row for row in rows}
+        return bool(rows) and all(list(row) == self.header and row["seed"] == str(self.seed) for row in rows)
 
-    def flush(self) -> None:
-        """Nothing waits."""
+    def write(self) -> None:
+        """The file as a whole or not at all; with the mark by which a spreadsheet knows the encoding."""
+        new = self.path.with_name(f".{self.path.name}")
+        with open(new, "w", newline="", encoding="utf-8-sig") as file:
+            writer = csv.DictWriter(file, self.header)
+            writer.writeheader()
+            writer.writerows(row for _, row in sorted(self.rows.items()))
+        os.replace(new, self.path)
+
+    def add(self, student: str, found: dict[str, Verdict], remarks: list[str], digest: str, seconds: float) -> None:
+        """The row, the feedback and the lines on the screen of one student."""
+        verdicts = {n: found.get(n, (RESULTS[0], "")) for n in self.names}
+        points = {n: self.weights[n] * (result == "right") for n, (result, _) in verdicts.items()}
+        self.rows[student] = {self.columns[n]: f"{value:g}" for n, value in points.items()} | {
+            "student_id": student, "score": f"{sum(points.values()):g}", "max_score": f"{sum(self.weights.values()):g}",
+            "remarks": "; ".join(remarks[:5]), "seed": str(self.seed), "digest": digest,
+        }  # fmt: skip
+        title = f"{student}: {self.rows[student]['score']} of {self.rows[student]['max_score']}"
+        lines = remarks + [f"{n}  {result}" + f": {tidy(why)}" * bool(why) for n, (result, why) in verdicts.items()]
+        text = "\n".join([f"# {title}", "", *(f"- {line}" for line in lines), ""])
+        (self.feedback / f"{student}.md").write_text(text, encoding="utf-8")
+        self.write()
+        told = (line[:180] for line in lines if line in remarks or ": " in line)
+        print(f"{title}, {seconds:.0f} s", *told, sep="\n    ", flush=True)
 
 
-def report(number: str, answer: Any, seed: int, mark: str) -> None:
-    """Print the mark, the result and the sentence of one exercise."""
-    from exercises import WrongAnswer
-
-    said, sentence = _Quiet(), ""
-    try:
-        if answer is not None:
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-                check(number, answer, seed=seed)
-        result = "missing" if answer is None else "right" if said.text.endswith("is right.\n") else "not attempted"
-    except WrongAnswer as error:
-        result, sentence = "wrong", str(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        result, sentence = "wrong", f"{getattr(answer, '__name__', 'it')} stops with {type(error).__name__}: {error}"
-    print(mark + json.dumps([result, " ".join(sentence.split())[:1000]]), flush=True)
+def tidy(text: str) -> str:
+    """In one line."""
+    return shown("; ".join(" ".join(line.split()) for line in text.splitlines()))
 
 
-def _table(rows: list[Grade]) -> None:
-    widths = [max(len(str(getattr(row, name))) for row in rows) for name in ("student", "exercise", "result")]
-    for row in rows:
-        cells = (f"{text:<{width}}" for text, width in zip((row.student, row.exercise, row.result), widths, strict=True))
-        print("  ".join([*cells, f"{row.points:>2}", row.sentence[:160]]).rstrip())
-    for student in dict.fromkeys(row.student for row in rows):
-        own = [row.points for row in rows if row.student == student]
-        print(f"{student}: {sum(own)} of {len(own)}")
+def shown(text: str) -> str:
+    """With an escape in place of what no terminal and no file can be given."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -1,7 +1,7 @@
 """For teachers: copies of the lessons to hand out, and the grading of what comes back.
 
     python lessons/teach.py handout FOLDER                 the lessons without solutions, outputs and spoilers
-    python lessons/teach.py grade FOLDER --seed 7          run FOLDER/STUDENT/*.ipynb: a table, and FOLDER/grades.csv
+    python lessons/teach.py grade FOLDER --seed 7          run what is in FOLDER/STUDENT: FOLDER/grades.csv, and feedback
     python lessons/teach.py refresh                        write notation, solutions and alt texts into every lesson
 
 `grade` executes what students wrote, with your rights: look at the notebooks first, or run it in a container.
@@ -10,26 +10,17 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import json
+import os
 import re
 import shutil
-import zlib
+import sys
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
-LESSONS = Path(__file__).resolve().parent
+from cells import LESSONS, answer_names, notebooks, numbers, read, tags
+
 FIGURE = "**What the figure shows.**"
-
-
-def notebooks(folder: Path = LESSONS) -> list[Path]:
-    """The lessons of a folder, in order."""
-    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-
-
-def read(path: Path) -> list[dict]:
-    """The cells of a notebook, each source one string."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return [cell | {"source": "".join(cell["source"])} for cell in cells]
 
 
 def rewrite(path: Path, cells: list[dict], into: Path) -> None:
@@ -37,10 +28,6 @@ def rewrite(path: Path, cells: list[dict], into: Path) -> None:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["cells"] = [cell | {"source": cell["source"].splitlines(keepends=True)} for cell in cells]
     into.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def tags(cell: dict) -> list[str]:
-    return cell["metadata"].get("tags", [])
 
 
 # -- what stands elsewhere -----------------------------------------------------------------------------------
@@ -69,15 +56,10 @@ def refresh() -> None:
             if rows := re.search(r"<!-- rows: (.*?) -->", cell["source"]):
                 cell["source"] = notation(rows[1])
             if "solution" in tags(cell):
-                cell["source"] = with_solution(cell["source"], number_of(cell))
+                cell["source"] = with_solution(cell["source"], numbers(cell)[0])
             if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
                 cell["metadata"] = cell["metadata"] | {"alt": _said_of_the_figure(cells[i:])}
         rewrite(path, cells, path)
-
-
-def number_of(cell: dict) -> str:
-    """The number of the exercise that a tagged cell belongs to."""
-    return next(tag for tag in tags(cell) if re.fullmatch(r"[0-9]+\.[0-9]+", tag))
 
 
 def with_solution(source: str, number: str) -> str:
@@ -112,40 +94,20 @@ and the lesson goes on with the library's version. All symbols, equations and wo
 Hand in the notebooks, under their own names.
 """
 
-# The module that finds the packed checks; below it stands exercises/__init__.py as it is in the lessons.
-UNPACK = '''"""The checks of the exercises. The modules beside this one are packed, so that nobody reads an answer by accident."""
+# In the students' exercises/__init__.py: the other modules are in a zip beside it, so that nobody reads an answer by accident.
+ZIPPED = """from __future__ import annotations
 
-import base64
-import sys
-import zlib
-from importlib.abc import Loader, MetaPathFinder
-from importlib.util import spec_from_loader
-from pathlib import Path
-
-
-class _Packed(MetaPathFinder, Loader):
-    def find_spec(self, name, path=None, target=None):
-        return spec_from_loader(name, self) if name.startswith("exercises.") and _file(name).exists() else None
-
-    def exec_module(self, module):
-        source = zlib.decompress(base64.b85decode(_file(module.__name__).read_bytes()))
-        exec(compile(source, f"<{module.__name__}>", "exec"), module.__dict__)
-
-
-def _file(name):
-    return Path(__file__).with_name(name.rpartition(".")[2] + ".packed")
-
-
-sys.meta_path.insert(0, _Packed())
-
-'''
+__path__.append(f"{__path__[0]}/checks.zip")  # the modules that it imports
+"""
 
 
 def handout(folder: Path) -> None:
-    """Write the students' copies into a new folder: lessons, packed checks, figures, reference sheet and the package."""
-    if folder.exists() and any(folder.iterdir()):
-        raise SystemExit(f"{folder} is not empty: name a new folder")
+    """Write the students' copies into a new folder: lessons, zipped checks, figures, reference sheet and the package."""
     root, nothing = LESSONS.parent, shutil.ignore_patterns("__pycache__")
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty: name a new folder")
+    if {LESSONS, root / "tinymaml"} & {(real := Path(os.path.realpath(folder))), *real.parents}:
+        raise ValueError(f"{folder} is in what is handed out: name a folder elsewhere")
     for name in ("exercises", "figures"):
         shutil.copytree(LESSONS / name, folder / name, ignore=nothing, dirs_exist_ok=True)
     shutil.copytree(root / "tinymaml", folder / "tinymaml", ignore=nothing)
@@ -157,7 +119,7 @@ def handout(folder: Path) -> None:
     (folder / "README.md").write_text(STUDENTS_README, encoding="utf-8")
     for path in notebooks():
         rewrite(path, students_cells(read(path)), folder / path.name)
-    _pack(folder / "exercises")
+    _zip(folder / "exercises")
     print(f"{len(notebooks())} lessons in {folder}. Students begin with {folder / 'README.md'}.")
 
 
@@ -186,18 +148,41 @@ def _folded(source: str) -> str:
     return f"<details><summary>After you have run it</summary>\n\n{told.strip()}\n\n</details>\n\n{heading or ''}".rstrip()
 
 
-def _pack(folder: Path) -> None:
-    """Put every module but the first into a form that is not read at a glance. It is no lock, and README.md says so."""
-    for module in folder.glob("*.py"):
-        if module.name != "__init__.py":
-            module.with_suffix(".packed").write_bytes(base64.b85encode(zlib.compress(module.read_bytes(), 9)))
-            module.unlink()
+def _zip(folder: Path) -> None:
+    """Put every module but the first into a zip, from which Python imports. It is no lock, and README.md says so."""
+    with ZipFile(folder / "checks.zip", "w", ZIP_DEFLATED) as archive:
+        for module in sorted(folder.glob("*.py")):
+            if module.name != "__init__.py":
+                archive.write(module, module.name)
+                module.unlink()
     first = folder / "__init__.py"
-    source = first.read_text(encoding="utf-8").split("from __future__ import annotations\n", 1)[1]
-    first.write_text(UNPACK + source, encoding="utf-8")
+    source = first.read_text(encoding="utf-8").replace("from __future__ import annotations\n", ZIPPED, 1)
+    first.write_text(source, encoding="utf-8")
 
 
 # -- the command line ----------------------------------------------------------------------------------------
+
+
+def exercises_of(lessons: str) -> dict[str, str]:
+    """The exercises of the lessons "02,05" and the functions that they ask for."""
+    found = {}
+    for lesson in lessons.split(","):
+        mine = {n: name for n, name in answer_names().items() if n.split(".")[0] == lesson.strip().lstrip("0")}
+        if not mine:
+            raise ValueError(f"there is no lesson {lesson!r} that has exercises")
+        found |= mine
+    return found
+
+
+def weights_of(text: str, names: dict[str, str]) -> dict[str, float]:
+    """The points of some of these exercises, from "2.1=2,5.3=0.5"."""
+    found = {}
+    for part in text.split(","):
+        number, _, points = map(str.strip, part.partition("="))
+        if number not in names or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", points):
+            raise ValueError(f"--weights takes exercise=points, as in {next(iter(names))}=2, and not {part!r}")
+        found[number] = float(points)
+    return found
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -206,19 +191,35 @@ def main(arguments: list[str] | None = None) -> None:
     out = commands.add_parser("handout", help="copies of the lessons without solutions, outputs and spoilers")
     out.add_argument("folder", type=Path, help="a new folder")
     back = commands.add_parser("grade", help="run what students handed in, and check it")
-    back.add_argument("folder", type=Path, help="holds a folder for each student, with their notebooks")
+    back.add_argument("folder", type=Path, help="holds a folder or a zip for each student, with their notebooks")
     back.add_argument("--seed", type=int, required=True, help="of the numbers that the checks draw; the lessons use 0")
-    back.add_argument("--timeout", type=float, default=60.0, help="seconds for each cell (default 60)")
+    back.add_argument("--lessons", help="those that count, as in 02,05 (default: all)")
+    back.add_argument("--weights", help="points of exercises, as in 2.1=2,5.3=0.5 (default: 1)")
+    back.add_argument("--timeout", type=int, default=60, help="seconds for each cell (default 60)")
+    back.add_argument("--memory", type=int, default=4, help="GB for each kernel (default 4)")
+    back.add_argument("--jobs", type=int, default=1, help="students at a time (default 1)")
     commands.add_parser("refresh", help="write notation, solutions and alt texts into every lesson")
     asked = parser.parse_args(arguments)
-    if asked.command == "handout":
-        handout(asked.folder)
-    elif asked.command == "grade":
-        from grading import grade  # which starts kernels: nothing else here needs Jupyter
+    sys.stdout.reconfigure(errors="backslashreplace")  # a name that a terminal cannot show ends nothing
+    try:
+        if asked.command == "grade":
+            numbers_of = {name: getattr(asked, name) for name in ("seed", "timeout", "memory", "jobs")}
+            for name, value in numbers_of.items():
+                if not (name != "seed") <= value <= 10**9:
+                    raise ValueError(f"--{name} takes a number from {int(name != 'seed')} to 1000000000, and not {value}")
+            from grading import Settings, grade  # which starts kernels: nothing else here needs Jupyter
 
-        grade(asked.folder, asked.seed, asked.timeout)
-    else:
-        refresh()
+            names = answer_names() if asked.lessons is None else exercises_of(asked.lessons)
+            weights = {} if asked.weights is None else weights_of(asked.weights, names)
+            grade(asked.folder, Settings(names=names, weights=weights, **numbers_of))
+        elif asked.command == "handout":
+            handout(asked.folder)
+        else:
+            refresh()
+    except KeyboardInterrupt:
+        raise SystemExit("stopped") from None
+    except (OSError, ValueError, ImportError) as error:
+        raise SystemExit(f"{error.filename}: {error.strerror}" if getattr(error, "strerror", None) else str(error)) from None
 
 
 if __name__ == "__main__":

@@ -27,6 +27,14 @@ def check(number: str, answer: Callable, *, seed: int = 0) -> None:
 
     Not attempted (the stub's NotImplementedError): says so and goes on. Wrong: raises `WrongAnswer` with the hint.
     """
+    if judged(number, answer, seed):
+        print(f"Exercise {number} is right.")
+    else:
+        print(f"Exercise {number} is not attempted yet: write it in the cell above. The lesson goes on without it.")
+
+
+def judged(number: str, answer: Callable, seed: int) -> bool:
+    """True: the answer is right; False: it is not attempted; `WrongAnswer`: what is wrong."""
     exercise = of_number(number)
     if not callable(answer):
         sentence = f"Exercise {number}: the answer is {answer!r}, expected a function: pass the name of yours"
@@ -42,9 +50,8 @@ def check(number: str, answer: Callable, *, seed: int = 0) -> None:
         sentence = f"Exercise {number}: the check could not read the answer, {mine.kind}: see what the stub says it returns"
         raise WrongAnswer(sentence, name=number, error=np.inf) from error
     except NotImplementedError:
-        print(f"Exercise {number} is not attempted yet: write it in the cell above. The lesson goes on without it.")
-    else:
-        print(f"Exercise {number} is right.")
+        return False
+    return True
 
 
 def of_number(number: str) -> Exercise | ByHand:

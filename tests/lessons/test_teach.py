@@ -3,19 +3,21 @@
 import csv
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 
+import exercises
 import grading
 import nbformat
+import psutil
 import pytest
 import teach
-from answering import LESSONS, solution_of, tagged
-from nbformat.v4 import new_code_cell, new_notebook
+from answering import LESSONS, tagged
+from submissions import cells, hand_in, notebook, write
 
-LESSON = next(path for path in LESSONS if path.stem.startswith("07"))
-NAMES = {number: name for number, name in grading.answer_names().items() if number[0] == "7"}  # 7.1: episode, ...
-SOLUTIONS = {number: solution_of(cell) for number, cell in tagged(nbformat.read(LESSON, 4), "solution").items()}
+RIGHT = {number: exercises.of_number(number).solution for number in ("2.1", "2.2", "2.3", "2.4")}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def test_a_handout_has_no_solution_no_output_and_no_answer_in_plain_sight(out):
             if "exercises.prediction(" in before.source and after.cell_type == "markdown":
                 assert after.source.startswith(("<details>", "#"))
     told = [path for path in out.rglob("*") if path.is_file() and path.parent.name == "exercises"]
-    assert all(path.suffix == ".packed" or path.name == "__init__.py" for path in told)
+    assert {path.name for path in told} == {"__init__.py", "checks.zip"}
     for path in told:
         assert b"softmax" not in path.read_bytes() and b"-1.623" not in path.read_bytes()
     assert not list(out.glob("answer_key*")) and not list(out.glob("grading*"))
@@ -50,12 +52,11 @@ def test_what_tells_how_a_prediction_came_out_is_folded_up_to_the_next_heading(o
 
 
 def test_the_checks_of_a_handout_work_without_the_lessons_of_the_teacher(out):
-    code = "import exercises, figures.lesson_07 as draw\n" + "\n".join(SOLUTIONS.values())
-    code = "import numpy as np\n" + code + "".join(f"\nexercises.check({n!r}, {name})" for n, name in NAMES.items())
-    code += "\nprint(exercises.__file__)"
+    sources = cells("02", RIGHT)
+    code = "\n".join([*sources, "import figures.lesson_02", "print(exercises.__file__)"])
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     said = subprocess.run([sys.executable, "-c", code], cwd=out, env=clean, capture_output=True, text=True, timeout=120)
-    assert said.stdout.count("is right.") == len(NAMES), said.stderr
+    assert said.stdout.count("is right.") == len(RIGHT), said.stderr
     assert said.stdout.rstrip().endswith(str(out / "exercises" / "__init__.py"))
 
 
@@ -68,55 +69,84 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
 # -- grading -----------------------------------------------------------------------------------------------------
 
 
-def hand_in(folder, answers, extra=()):
-    """A notebook of lesson 07 with these answers by number, cut down to what its exercises need, after `extra` cells."""
-    lesson = nbformat.read(LESSON, 4)
-    cells = [next(cell for cell in lesson.cells if cell.cell_type == "code"), *map(new_code_cell, extra)]
-    for number, stub in tagged(lesson, "exercise").items():
-        cells += [new_code_cell(answers.get(number, stub.source)), tagged(lesson, "check")[number]]
-    folder.mkdir()
-    nbformat.write(new_notebook(cells=[new_code_cell(cell.source) for cell in cells]), folder / LESSON.name)
+def table(path):
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        return {row["student_id"]: row for row in csv.DictReader(file)}
 
 
-def test_three_students_all_right_half_right_with_an_endless_loop_and_nothing_attempted(tmp_path, capsys):
-    hand_in(tmp_path / "ada", SOLUTIONS)
-    loop = "def cross_entropy_twice(z, y, r):\n    while True:\n        pass"
-    hand_in(tmp_path / "bob", SOLUTIONS | {"7.2": loop}, extra=["1 / 0"])
-    hand_in(tmp_path / "cleo", {})
-    teach.main(["grade", str(tmp_path), "--seed", "3", "--timeout", "8"])
-    said = capsys.readouterr().out
-    assert "This executes what 3 students wrote" in said and "ada: 3 of 3" in said and "cleo: 0 of 3" in said
-    with open(tmp_path / "grades.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    results = {(row["student"], row["exercise"]): (row["result"], row["points"]) for row in rows}
-    assert len(rows) == 9 and sum(int(row["points"]) for row in rows) == 5
-    assert all(results["ada", number] == ("right", "1") for number in NAMES)
-    assert [results["bob", number][0] for number in NAMES] == ["right", "wrong", "right"]
-    assert rows[4]["sentence"] == "cross_entropy_twice: it did not end within 8 s"
-    assert all(results["cleo", number] == ("not attempted", "0") for number in NAMES)
+NOT_RUN = ("empty", "broken zip", "bomb", "links", "linked", "odd files", "M\u00fcller", r"\udcff\udcfe")  # they need no kernel
+RUN = ("changed checks", "ends its kernel", "endless answer", "endless output", "helper overwritten", "memory", "no Python",
+       "one notebook", "own modules", "says so", "zip inside")  # fmt: skip
 
 
-def test_whatever_a_student_writes_is_a_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(grading, "GRACE", 1.0)
-    answers = {
-        "7.1": "import os\ndef episode(array, ways, shots, queries, rng):\n    os._exit(1)",
-        "7.2": "def cross_entropy_twice(z, y, r):\n    exit()",
-        "7.3": "def blind_loss(p):\n    return -np.log(p).sum()",
-    }
-    endless = "while True:\n    try:\n        print('x' * 10**6)\n    except BaseException:\n        pass"
-    hand_in(tmp_path / "dan", answers, extra=["sys.exit()", endless])
-    hand_in(tmp_path / "eve", {"7.1": "def episode(:", "7.2": "cross_entropy_twice = 3", "7.3": "print('no answer')"})
-    (tmp_path / "eve" / "02 mine.ipynb").write_text("no notebook")
-    (tmp_path / "eve" / "exercises.py").write_text("def check(*answers, **options): print('is right.')")
-    rows = {(row.student, row.exercise): row for row in grading.grade(tmp_path, seed=1, timeout=10)}
-    assert "ends the kernel" in rows["dan", "7.1"].sentence
-    assert "SystemExit" in rows["dan", "7.2"].sentence
-    assert "sum over the labels" in rows["dan", "7.3"].sentence and "\n" not in rows["dan", "7.3"].sentence
-    assert "SyntaxError" in rows["eve", "7.1"].sentence
-    assert "expected a function" in rows["eve", "7.2"].sentence
-    assert rows["eve", "7.3"].result == "not attempted"
-    assert rows["eve", "2.1"].result == "wrong" and rows["dan", "2.1"].result == "not handed in"
-    assert not any(row.points for row in rows.values())
+def test_whatever_a_student_hands_in_is_a_row_and_the_others_are_graded(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(grading, "GRACE", 2)
+    expected = hand_in(tmp_path)
+    for path in list(tmp_path.iterdir()):
+        if grading.shown(path.name) not in NOT_RUN + RUN:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    asked = ["grade", str(tmp_path), "--seed", "3", "--lessons", "02,5", "--timeout", "4", "--memory", "2", "--jobs", "2"]
+    teach.main(asked)
+    assert f"This executes what {len(NOT_RUN + RUN)} students wrote" in capsys.readouterr().out
+    assert (tmp_path / "grades.csv").read_bytes().startswith(b"\xef\xbb\xbfstudent_id,exercise 2.1,")
+    rows = table(tmp_path / "grades.csv")
+    assert len(rows) == len(NOT_RUN + RUN)
+    for student in NOT_RUN + RUN:
+        points, words = expected[student]
+        row, said = rows[student], (tmp_path / "_feedback" / f"{student}.md").read_text(encoding="utf-8")
+        assert (row["score"], row["max_score"]) == (str(points), "7"), said
+        assert all(word in said for word in words), said
+
+    (tmp_path / "empty" / "note.txt").write_text("new")
+    teach.main(asked)
+    assert capsys.readouterr().out.count("not changed since it was graded") == len(NOT_RUN + RUN) - 1
+
+
+def test_a_table_of_another_seed_or_of_other_exercises_is_left_as_it_is(tmp_path, capsys):
+    (tmp_path / "ada").mkdir()
+    for more in ("--seed 1", "--seed 2", "--seed 2 --lessons 02 --weights 2.1=0.5,2.2=3", "--seed 1"):
+        teach.main(["grade", str(tmp_path), *more.split()])
+    assert sorted(path.name for path in tmp_path.glob("grades*")) == ["grades-2.csv", "grades-3.csv", "grades.csv"]
+    assert capsys.readouterr().out.count("ada: not changed") == 1
+    (row,) = table(tmp_path / "grades-3.csv").values()
+    assert row["exercise 2.2 (of 3)"] == "0" and row["max_score"] == "5.5"
+    (tmp_path / "grades-4.csv").write_text("mine")
+    (tmp_path / "grades-5.csv").mkdir()
+    teach.main(["grade", str(tmp_path), "--seed", "9"])
+    assert (tmp_path / "grades-4.csv").read_text() == "mine" and table(tmp_path / "grades-6.csv")["ada"]["seed"] == "9"
+
+
+def test_a_grading_that_is_stopped_leaves_what_is_done_and_no_kernel(tmp_path):
+    write(tmp_path / "ada" / "02.ipynb", notebook(cells("02", RIGHT)))
+    write(tmp_path / "bob" / "02.ipynb", notebook(["while True:\n    pass"]))
+    asked = [sys.executable, teach.__file__, "grade", str(tmp_path), "--seed", "3", "--lessons", "02"]
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        next(line for line in process.stdout if line.startswith("ada:"))
+        while not (kernels := psutil.Process(process.pid).children()):
+            time.sleep(0.1)
+        process.terminate()
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and said.startswith("Stopped. ") and said.count("\n") == 1
+    assert not any(kernel.is_running() for kernel in kernels)
+    assert table(tmp_path / "grades.csv").keys() == {"ada"} and table(tmp_path / "grades.csv")["ada"]["score"] == "4"
+
+
+@pytest.mark.parametrize("arguments, words", {
+    "grade NOWHERE --seed 1": "No such file", "grade FILE --seed 1": "Not a directory", "grade EMPTY --seed 1": "no folder in it",
+    "grade EMPTY --seed -1": "a number from 0", "grade EMPTY --seed 1 --timeout 0": "a number from 1",
+    "grade EMPTY --seed 1 --jobs 0": "a number from 1", "grade EMPTY --seed 1 --memory nan": "invalid int value",
+    "grade EMPTY --seed 1 --lessons 02,99": "no lesson '99'", "grade EMPTY --seed 1 --weights 2.9=1": "exercise=points",
+    "grade EMPTY --seed 1 --weights 2.1=-1": "exercise=points", "handout FILE": "Not a directory",
+    "handout FILE/in": "Not a directory", "handout LESSONS/exercises/out": "name a folder elsewhere",
+}.items())  # fmt: skip
+def test_odd_arguments_are_refused_in_one_sentence(arguments, words, tmp_path, capsys):
+    (tmp_path / "FILE").write_text("")
+    (tmp_path / "EMPTY").mkdir()
+    places = {"NOWHERE": tmp_path / "none", "FILE": tmp_path / "FILE", "EMPTY": tmp_path / "EMPTY", "LESSONS": teach.LESSONS}
+    asked = re.sub("|".join(places), lambda found: str(places[found[0]]), arguments)
+    with pytest.raises(SystemExit) as ended:
+        teach.main(asked.split())
+    assert words in f"{ended.value} {capsys.readouterr().err}"
 
 
 # -- the answer key ------------------------------------------------------------------------------------------------
