@@ -38,7 +38,7 @@ PAIR = Exercise("def f(x):\n    return x, 2 * x\n", lambda rng: [(normal(rng, n)
         (MATRIX, lambda x: (2 * x).round(1), "it is the right answer, rounded to 1 decimal"),
         (MATRIX, lambda x: 2 * x + 0.1j, "its numbers are complex"),
         (MATRIX, lambda x: 2 * x if len(x) == 3 else x @ np.ones(4), "it stops in the line"),
-        (MATRIX, lambda x: -2 * x if len(x) == 3 else x @ np.ones(4), "it stops with ValueError"),  # no edit gives what came before
+        (MATRIX, lambda x: -2 * x if len(x) == 3 else x @ np.ones(4), "it stops with ValueError"),
         (ROW, lambda x: 2 * x * (np.arange(len(x)) > 0), "numbers 1, 2 are right, 0 is not"),
         (NUMBER, lambda x, k: x.sum(), "it is 1 / k times the right one"),
         (NUMBER, lambda x, k: 1.5 * k * x.sum() + k, "it is too large"),
