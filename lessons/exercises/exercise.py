@@ -45,6 +45,7 @@ class Exercise:
     cases: Callable[[np.random.Generator], Sequence[tuple]]
     answers: tuple[str, ...]
     edits: tuple[Edit, ...] = ()
+    alone: tuple[Edit, ...] = ()  # edits that are tried by themselves only: with another, the sentences could be false
     tolerance: float = 1e-9
     floor: float = 1e-3
 
@@ -55,17 +56,12 @@ class Exercise:
 
     @cached_property
     def mistakes(self) -> list[tuple[str, Callable]]:
-        """(sentence, edited solution) of each edit, then of each two that can be made one after the other."""
-        found = []
-        for edits in (*combinations(self.edits, 1), *combinations(self.edits, 2)):
-            source = self.solution
-            for old, new, _ in edits:
-                if old not in source:
-                    break
-                source = source.replace(old, new)
-            else:
-                found.append(("; and ".join(sentence for _, _, sentence in edits), function(source)))
-        return found
+        """(sentence, edited solution) of each edit, then of each two that change different places."""
+        sources = [(edit[2], made[0]) for edit in (*self.edits, *self.alone) if (made := edited(self.solution, edit))]
+        for first, second in combinations(self.edits, 2):
+            if (made := edited(self.solution, first)) and (both := edited(made[0], second, made[1])):
+                sources.append((f"{first[2]}; and {second[2]}", both[0]))
+        return [(sentence, function(source)) for sentence, source in sources]
 
     def __call__(self, answer: Callable, rng: np.random.Generator) -> None:
         """Check `answer`, which is guarded; WrongAnswer with a sentence for the first thing that is wrong in it."""
@@ -219,6 +215,16 @@ class ByHand:
     def __call__(self, answer: Callable, rng: np.random.Generator) -> None:
         """Check `answer`, which is guarded; WrongAnswer with a sentence for the first thing that is wrong in it."""
         self.check(answer, rng)
+
+
+def edited(source: str, edit: Edit, taken: Sequence[tuple[int, int]] = ()) -> tuple[str, list[tuple[int, int]]] | None:
+    """The source after an edit, and where its new texts are; None if the old text is not there, or in a place that is taken."""
+    old, new, _ = edit
+    starts = [found.start() for found in re.finditer(re.escape(old), source)]
+    if not starts or any(start < end and begin < start + len(old) for start in starts for begin, end in taken):
+        return None
+    shift = len(new) - len(old)
+    return source.replace(old, new), [(at + k * shift, at + k * shift + len(new)) for k, at in enumerate(starts)]
 
 
 def function(source: str) -> Callable:

@@ -16,7 +16,8 @@ from tinymaml.tasks import Sinusoids
 
 PRINTED = printed()
 EXERCISES = {number: exercises.of_number(number) for number in PRINTED}
-EDITS = [(number, edit) for number, exercise in EXERCISES.items() if isinstance(exercise, Exercise) for edit in exercise.edits]
+EDITS = [(number, edit) for number, exercise in EXERCISES.items() if isinstance(exercise, Exercise)
+         for edit in (*exercise.edits, *exercise.alone)]  # fmt: skip
 ANSWERS = [answer for path in LESSONS for answer in handed_in(path.stem[:2])]
 
 
