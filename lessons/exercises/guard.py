@@ -54,7 +54,8 @@ def guarded(answer: Callable) -> Callable:
             refuse(name, f"it {'prints, and ' * bool(printed.getvalue())}returns None: does it end with a return?")
         if any(array.dtype in (np.float64, np.complex128) for _, array in found):
             _precise(name, value)
-            called.whole = next((f"the answer{path} holds whole numbers, {array.dtype}, where floats are expected"
+            called.whole = next((f"the answer{path} holds {'truth values' if array.dtype.kind == 'b' else 'whole numbers'}, "
+                                 f"{array.dtype}, where floats are expected"
                                  for path, array in arrays_in(value) if array.dtype.kind in "iub"), called.whole)  # fmt: skip
         given_back = [key for key, argument in arguments.items() if _same(value, argument)]
         called.returned = [key for key in given_back if called.returned is None or key in called.returned]

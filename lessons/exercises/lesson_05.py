@@ -177,6 +177,8 @@ META_UPDATE = Exercise(
         ("outer_lr * u", "u", "the outer learning rate is missing (eq. 13)"),
         ("outer_lr * u", "inner_lr * u", "the outer step has the inner learning rate: eq. 13 has beta, `outer_lr`"),
         ("return theta - outer_lr * u.mean()", "return u.mean()", "this is a gradient: return the new theta"),
+        ("return theta - outer_lr", "return outer_lr", "this is the outer step alone: subtract it from theta"),
+        ("return theta - outer_lr", "return -outer_lr", "this is the outer step alone, with its sign: add it to theta"),
         ("return theta", "return copies.mean()", "the mean of the copies theta' is moved: the gradient moves theta (eq. 13)"),
         ("return theta", "return copies", MOVED),
         ("theta - outer_lr * u.mean()", "copies - outer_lr * u", MOVED),

@@ -11,7 +11,7 @@ from tinymaml.tasks import Sinusoids
 
 
 def parabolas(rng: np.random.Generator, tasks: int, inner_lr: float, steps: int) -> tuple:
-    """a and c of some tasks a (theta - c)^2, and how they are adapted."""
+    """a and c of some tasks a (theta - c)^2, and how they are adapted; with a learning rate of 0.6 steps leap over c."""
     return rng.uniform(0.5, 4, tasks), rng.uniform(-5, 5, tasks), inner_lr + rng.uniform(0, 0.05), steps
 
 
@@ -21,13 +21,19 @@ BEST_START = Exercise(
     weights = a * (1 - 2 * inner_lr * a) ** (2 * steps)
     return (weights * c).sum() / weights.sum()
 """,
-    lambda rng: [parabolas(rng, *how) for how in ((3, 0.05, 3), (2, 0.05, 1), (5, 0.15, 0), (4, 0.02, 9), (3, 0.1, 2))],
+    lambda rng: [parabolas(rng, *how) for how in ((3, 0.05, 3), (2, 0.05, 1), (5, 0.15, 0), (4, 0.02, 9), (3, 0.1, 2), (6, 0.6, 1))],
     ("start",),
     (
         ("a * (1", "(1", "the factor a of each task's own loss is missing among the weights"),
         ("a * (1 - 2 * inner_lr * a) ** (2 * steps)", "(a * (1 - 2 * inner_lr * a)) ** (2 * steps)",
          "the power takes in the factor a: the loss is a times a square"),
         ("a * (1", "a**2 * (1", "the factor a is among the weights twice"),
+        ("a * (1", "np.sqrt(a) * (1", "the square root of a is among the weights, where a belongs"),
+        ("(weights * c).sum() / weights.sum()", "(weights**0.5 * c).sum() / (weights**0.5).sum()",
+         "these are the square roots of the weights: the loss is a square, and so are they"),
+        ("a * (1", "a / (1", "a is divided by (1 - 2 alpha a)^(2K): multiply it"),
+        ("(weights * c).sum() / weights.sum()", "(c / weights).sum() / (1 / weights).sum()",
+         "the weights are inverted: a task counts in proportion to a (1 - 2 alpha a)^(2K)"),
         ("a * (1 - 2 * inner_lr * a) ** (2 * steps)", "a",
          "this is where pre-training ends: (1 - 2 alpha a)^(2K) is missing among the weights, or the same for all tasks"),
         ("2 * steps", "steps",
@@ -35,10 +41,14 @@ BEST_START = Exercise(
         ("2 * steps", "2", "the exponent is 2, whatever `steps` is: each of the K steps multiplies theta - c once more"),
         ("2 * steps", "2 * steps + 1", "the exponent is 2 K + 1, not 2 K"),
         ("2 * steps", "2 * steps + 2", "the exponent is 2 K + 2, not 2 K: that is one step too many"),
+        ("2 * steps", "np.maximum(2 * steps - 2, 0)", "the exponent is 2 K - 2, not 2 K: that is one step too few"),
         ("2 * steps", "2 * 3", "the number of steps is 3, whatever `steps` is"),
         ("(1 - 2 * inner_lr * a) ** (2 * steps)", "(1 - 2 * inner_lr * a * steps) ** 2",
          "the steps are added up: K steps multiply theta - c by (1 - 2 alpha a)^K, not by 1 - 2 alpha a K"),
         ("2 * inner_lr", "inner_lr", f"a factor 2 is missing in the step: {STEP}"),
+        ("1 - 2", "1 - 4", f"a factor 2 is too many in the step: {STEP}"),
+        ("(1 - 2 * inner_lr * a)", "np.maximum(1 - 2 * inner_lr * a, 0)",
+         "1 - 2 alpha a is cut off at 0: a step that is too large leaps over c"),
         ("1 - 2", "1 + 2", f"the steps go uphill: {STEP}"),
         ("1 - 2 * inner_lr", "1 - 2", f"the learning rate is missing in the step: {STEP}"),
         ("1 - 2 * inner_lr * a", "1 - 2 * inner_lr * c", f"c is in the step, and not a: {STEP}"),
@@ -110,9 +120,15 @@ PRESENT_AND_POTENTIAL = Exercise(
         (".loss.mean()", ".loss.sum()", "it is the sum over the tasks: take the mean"),
         (".loss.mean()", ".loss", "there is a loss for each task: take the mean"),
         (".loss.mean()", ".loss[0]", "it is that of the first task: take the mean over all"),
+        (".loss.mean()", ".loss[-1]", "it is that of the last task: take the mean over all"),
+        ("    return present", "    present, potential = (np.median(model.at(point, batch.x_query, batch.y_query).loss) "
+         "for point in (theta, adapted))\n    return present", "it is the median over the tasks: take the mean"),
         ("steps=steps", "steps=1", "one step is taken, whatever `steps` is"),
         ("steps=steps", "steps=3", "three steps are taken, whatever `steps` is"),
         ("steps=steps", "steps=steps + 1", "one step too many is taken"),
+        ("    present =", "    adapted = theta\n    for _ in range(1, steps):\n"
+         "        adapted = adapted - inner_lr * model.at(adapted, batch.x_support, batch.y_support).gradient\n    present =",
+         "one step too few is taken"),
         ("inner_lr=inner_lr, steps=steps", "inner_lr=steps * inner_lr",
          "one step with `steps` times the learning rate is taken: each step takes its own gradient"),
         ("inner_lr=inner_lr", "inner_lr=0.01", "the learning rate of the inner steps is 0.01, whatever `inner_lr` is"),
@@ -134,12 +150,13 @@ def losses(rng: np.random.Generator, tasks: int, mean: float) -> tuple:
 
 
 SPREAD = "take that of the differences"
+UNRELATED = "this is the interval of two unrelated sets of tasks: the tasks are the same, take the spread of the differences"
 PAIRED = Exercise(
     """def paired(first, second):
     difference = first - second
     return difference.mean(), 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
 """,
-    lambda rng: [losses(rng, 12, 0.3), losses(rng, 9, -0.2)],
+    lambda rng: [losses(rng, 12, 1 / 3), losses(rng, 9, -2 / 9)],
     ("difference", "half"),
     (
         ("first - second", "second - first", "it is second minus first: first minus second was asked for"),
@@ -156,6 +173,7 @@ PAIRED = Exercise(
          "these are the ends of the interval: give its middle and half its length"),
         ("1.96 * ", "", "this is one standard error: 95 % lie within 1.96 of them"),
         ("1.96", "3.92", "this is the whole interval: give half of it"),
+        ("1.96", "1.645", "these are 90 %: for 95 % the exercise says 1.96"),
         ("1.96", "2", "it has 2 standard errors: the exercise says 1.96"),
         (" / np.sqrt(len(difference))", "", "it is the spread of the tasks, not of their mean: divide by sqrt(T)"),
         ("np.sqrt(len(difference))", "len(difference)", "it is divided by T: a standard error has sqrt(T)"),
@@ -164,7 +182,12 @@ PAIRED = Exercise(
         ("len(difference)", "12", "it is divided by sqrt(12), whatever T is"),
         ("difference.std", "difference.var", "the variance is taken, not the standard deviation"),
         ("difference.std(ddof=1)", "np.sqrt(first.var(ddof=1) + second.var(ddof=1))",
-         "this is the interval of two unrelated sets of tasks: the tasks are the same, take the spread of the differences"),
+         UNRELATED),
+        ("difference.std(ddof=1)", "np.sqrt(first.var() + second.var())", f"{UNRELATED} (and T - 1 in the place of T)"),
+        ("difference.std(ddof=1)", "np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)",
+         f"this is the pooled deviation of both methods: {SPREAD}"),
+        ("difference.std(ddof=1)", "np.sqrt((difference**2).sum() / (len(difference) - 1))",
+         "the differences are squared without their mean subtracted before: the spread is that around the mean"),
         ("difference.std(ddof=1)",
          "(first.std(ddof=1) + second.std(ddof=1))", f"the spreads of both methods are added: {SPREAD}"),
         ("difference.std(ddof=1)",
@@ -173,6 +196,7 @@ PAIRED = Exercise(
         ("difference.std", "second.std", f"it is the spread of second alone: {SPREAD}"),
         ("difference.std", "np.concatenate([first, second]).std", f"it is the spread of all 2 T losses: {SPREAD}"),
         ("difference.std", "np.abs(difference).std", "it is the spread of the absolute differences: keep their signs"),
+        ("ddof=1", "ddof=2", "the standard deviation has T - 2 in the denominator: for T - 1 use ddof=1"),
         ("ddof=1", "", "the standard deviation has T in the denominator: for T - 1 use ddof=1"),
     ),
 )  # fmt: skip

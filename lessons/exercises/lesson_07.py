@@ -25,13 +25,13 @@ ONE_HOT = "a row is one-hot, as in np.eye(ways)[labels]"
 def check_episode(answer: Callable, rng: np.random.Generator) -> None:
     """`episode(array, ways, shots, queries, rng)`: each episode by itself, and what comes in many of them."""
     for ways, shots, queries, count in ((4, 2, 5, EPISODES), (3, 1, 2, 30), (5, 3, 1, 30)):
-        array = rng.standard_normal((12, 9, 3))
+        array = rng.standard_normal((12, 10, 3))
         places = {array[place].tobytes(): place for place in np.ndindex(array.shape[:2])}
         seeds = rng.integers(2**31, size=count)
         sizes = {"ways": ways, "shots": shots, "queries": queries}
         drawn = [answer(array, **sizes, rng=np.random.default_rng(seed)) for seed in (*seeds, seeds[0])]
         *made, again = [Episode(value, array, places, *sizes.values()) for value in drawn]
-        for look in (_labels_mean_one_class, _nothing_twice):
+        for look in (_labels_mean_one_class, _nothing_twice, _nothing_shared):
             for episode in made:
                 look(episode)
         keys, key = [list(episode.drawn.items()) for episode in made], list(again.drawn.items())  # the order of the classes counts
@@ -43,8 +43,18 @@ def check_episode(answer: Callable, rng: np.random.Generator) -> None:
             _everything_comes(made)
             _each_class_draws_its_own(made)
             _labels_are_permuted(made)
+    for dtype in (np.float64, np.float32):
+        value = answer(array.astype(dtype), **sizes, rng=np.random.default_rng(0))
+        for name, part in zip(PARTS, value, strict=True):
+            _of_dtype(name, np.asarray(part).dtype, np.dtype(dtype))
     for name in (*PARTS, "examples", "labels"):
         print(f"{name:<12}  right, in {EPISODES} episodes and more")
+
+
+def _of_dtype(name: str, found: np.dtype, wanted: np.dtype) -> None:
+    if found != wanted:
+        kind = {"b": "holds truth values,", "i": "holds whole numbers,", "u": "holds whole numbers,"}.get(found.kind, "is in")
+        refuse(name, f"it {kind} {found}, and the array is in {wanted}: use dtype=array.dtype")
 
 
 class Episode:
@@ -105,6 +115,12 @@ def _shapes(given: dict[str, np.ndarray], array: np.ndarray, N: int, shots: int,
         (got == (rows,), "these are labels, make them one-hot: np.eye(ways)[labels]"),
         (len(got) == 3 and got[:2] in ((N, count), (count, N)),
          "put the classes under one another, in one axis of rows: np.concatenate, not np.stack"),
+        (got == (count, N * columns), "the classes stand side by side: put them under one another, in axis 0"),
+        (got == (N * (array.shape[1] - shots), columns) and part == "query",
+         "all other examples of a class are in it: draw `queries` of them"),
+        (got == (N, columns), "there is one row for each class: there must be one for each example"),
+        (got == (N * (count - 1), columns), "one example of each class is missing"),
+        (got == (N * (count + 1), columns), "there is one example too many of each class"),
         (got[:1] == (N * other,), f"it has as many rows as the {others} set, and {counts} counts them here"),
         (len(got) == 2 and got[0] == count, f"{counts} counts the examples of each class, N times as many rows are wanted"),
         (got == (N * (shots + queries), columns), "support and query examples are both in it: split them"),
@@ -147,11 +163,15 @@ def _say_how_they_are_mixed(episode: Episode, part: str, at_once: str) -> None:
 def _nothing_twice(episode: Episode) -> None:
     of = lambda part: list(zip(episode.classes[part].tolist(), episode.examples[part].tolist(), strict=True))
     rows = {part: of(part) for part in episode.classes}
-    for c, m in sorted(set(rows["support"]) & set(rows["query"])):
-        refuse("x_query", f"support and query share an example (class {c}, example {m}): it is judged on what it was shown")
     for part, of_part in rows.items():
         if len(set(of_part)) < len(of_part):
             refuse(f"x_{part}", "an example is there twice: draw the examples of a class with replace=False")
+
+
+def _nothing_shared(episode: Episode) -> None:
+    for c in episode.class_of:
+        for m in sorted(set(episode.drawn[c, "support"]) & set(episode.drawn[c, "query"])):
+            refuse("x_query", f"support and query share an example (class {c}, example {m}): it is judged on what it was shown")
 
 
 def _everything_comes(made: list[Episode]) -> None:
@@ -194,7 +214,16 @@ def _each_class_draws_its_own(made: list[Episode]) -> None:
     if all(max(episode.drawn[c, "support"]) < min(episode.drawn[c, "query"]) for episode in made for c in episode.class_of):
         before = "its examples always stand before those of the query set in the array"
         refuse("x_support", f"{before}: split what was drawn before you sort it, if you must")
+    for part, rest in (("support", ""), ("query", " that are not in the support set")):
+        if missing := sorted(set(range(examples)) - {int(m) for episode in made for m in episode.examples[part]}):
+            refuse(f"x_{part}", f"the examples {missing} of a class never come in the {part} set: draw at random from all{rest}")
     _all_pairs("x_support", examples, drawn, "the examples {} of a class", how)
+    queries: dict[frozenset, set] = {}
+    for episode in made:
+        for c in episode.class_of:
+            queries.setdefault(frozenset(episode.drawn[c, "support"]), set()).add(frozenset(episode.drawn[c, "query"]))
+    if all(len(sets) == 1 for sets in queries.values()):
+        refuse("x_query", f"the same support examples always come with the same query examples: draw both at random, {how}")
 
 
 def _labels_are_permuted(made: list[Episode]) -> None:
@@ -224,7 +253,7 @@ EPISODE = ByHand(
         drawn = rng.choice(array.shape[1], shots + queries, replace=False)
         x_support.append(array[c, drawn[:shots]])
         x_query.append(array[c, drawn[shots:]])
-    one_hot = np.eye(ways)
+    one_hot = np.eye(ways, dtype=array.dtype)
     y_support, y_query = np.repeat(one_hot, shots, axis=0), np.repeat(one_hot, queries, axis=0)
     return np.concatenate(x_support), y_support, np.concatenate(x_query), y_query
 """,
@@ -238,13 +267,14 @@ def logits(rng: np.random.Generator) -> list[tuple]:
     """(z, y, r) of several sizes; then logits that are large, small, far apart from row to row and from class to class."""
     draw = lambda n, N: (2 * rng.standard_normal((n, N)), np.eye(N)[rng.integers(N, size=n)], rng.standard_normal((n, N)))
     z, y, r = draw(4, 3)
-    rows = 1500.0 * np.array([[0], [1], [2], [-1]])
+    rows = 15000.0 * np.array([[0], [1], [2], [-1]])
     classes = 1500.0 * np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0], [0, 1, -1]])
     return [draw(7, 3), draw(3, 3), draw(1, 5), *((z + large, y, r) for large in (1000, rows, -1500, classes))]
 
 
 NOT_LARGEST = "what is taken from the logits of an example is not the largest of them, z.max(-1, keepdims=True)"
 FOR_ALL = "one number is taken from the logits of all examples: take from each the largest of its own, z.max(-1, keepdims=True)"
+OVER_EXAMPLES = "the softmax runs over the examples (axis 0): it runs over the classes, axis -1"
 CUT = "large logits are cut off: a constant added to all logits of an example changes no p"
 CROSS_ENTROPY = Exercise(
     """def cross_entropy_twice(z, y, r):
@@ -258,12 +288,16 @@ CROSS_ENTROPY = Exercise(
         (" - z.max(-1, keepdims=True)", "",
          "e^z overflows for logits near 1000, and is 0 for logits near -1500: take z.max(-1, keepdims=True) from them"),
         ("z.max(-1, keepdims=True)", "z.max()", FOR_ALL), ("z.max(-1, keepdims=True)", "z.mean()", FOR_ALL),
+        ("z.max(-1, keepdims=True)", "z[0].max()", FOR_ALL),
         ("z.max(-1, keepdims=True)", "z.mean(-1, keepdims=True)", NOT_LARGEST),
+        ("z.max(-1, keepdims=True)", "z.min(-1, keepdims=True)", NOT_LARGEST), ("z.max(-1, keepdims=True)", "z[:, :1]", NOT_LARGEST),
         ("z.max(-1, keepdims=True)", "np.abs(z).max(-1, keepdims=True)", NOT_LARGEST),
         ("z.max(-1, keepdims=True)", "z.max(0)", "the largest logit is taken over the examples (axis 0), which changes p: take it over axis -1"),
         ("e = np", "z = np.minimum(z, 500)\n    e = np", CUT), ("e = np", "z = np.clip(z, -500, 500)\n    e = np", CUT),
         ("e / e.sum(-1, keepdims=True)", "e", "the exponentials are not divided by their sum (eq. 10)"),
-        ("e.sum(-1, keepdims=True)", "e.sum(0)", "the softmax runs over the examples (axis 0): it runs over the classes, axis -1"),
+        ("e.sum(-1, keepdims=True)", "e.sum(0)", OVER_EXAMPLES),
+        ("z.max(-1, keepdims=True))\n    p = e / e.sum(-1, keepdims=True)", "z.max(0))\n    p = e / e.sum(0)", OVER_EXAMPLES),
+        ("(-1, keepdims=True)", "(0)", "both sums, of the softmax and of p * r, run over the examples (axis 0): take them over axis -1"),
         ("e.sum(-1, keepdims=True)", "e.sum()", "the softmax runs over all numbers of z: take the sum over axis -1, with keepdims"),
         ("e / e.sum(-1, keepdims=True)", "1 / (1 + np.exp(-z))", "p is a sigmoid of each logit: the softmax divides by the sum (eq. 10)"),
         ("p - y,", "z - y,", "the softmax is missing: dE/dz = p - y with p = softmax(z) (eq. 10)"),
@@ -271,6 +305,10 @@ CROSS_ENTROPY = Exercise(
         ("p - y,", "y - p,", "the gradient has the wrong sign: dE/dz = p - y (eq. 10)"),
         ("p - y,", "-y / p,", "this is dE/dp = -y / p, not dE/dz: the softmax has a derivative too"),
         ("p - y,", "y * (p - 1),", "only the logit of the right class gets a gradient: every logit is in the sum of the softmax"),
+        ("p - y,", "2 * (p - y),", "a factor 2 is too many in the gradient: that is of the squared error (eq. 9), eq. 10 has p - y"),
+        ("p - y,", "-(y * np.log(p)).sum(-1),", "this is the loss of each example: its gradient was asked for, p - y (eq. 10)"),
+        ("p - y,", "np.eye(z.shape[1])[z.argmax(-1)] - y,",
+         "the likeliest class has p = 1 and the others 0: eq. 10 has p itself, the softmax"),
         ("p - y,", "2 * (z - y),", "this is eq. 9, of the squared error: cross-entropy has p - y (eq. 10)"),
         ("p - y,", "(p - y) / len(z),", "the gradient is divided by n: eq. 10 is for one example, 1/n enters in eq. 2"),
         ("p - y,", "(p - y).mean(0),", "this is the mean over the examples: each has a gradient of its own"),
@@ -279,6 +317,10 @@ CROSS_ENTROPY = Exercise(
          "only the diagonal of the Hessian is there, p (1 - p): the others are -p_i p_j (eq. 10)"),
         ("p * (r - (p", "p * (-(p", "the term p * r of eq. 10 is missing"),
         ("(p * r).sum(-1, keepdims=True)", "r.mean(-1, keepdims=True)", "the mean of r is not weighted: eq. 10 has sum(p * r)"),
+        ("(p * r).sum(-1", "r.sum(-1", "it is the sum of r: eq. 10 has that of p * r"),
+        ("p * (r - (p * r)", "(p - y) * (r - ((p - y) * r)",
+         "p - y stands for p in the hvp: the target drops out of the second derivative (was p changed in place?)"),
+        ("p * (r -", "2 * p * (r -", "a factor 2 is too many in the hvp: eq. 10 has p * (r - sum(p * r))"),
         ("(p * r).sum(-1", "(p * r).mean(-1", "it is the mean of p * r over the classes: eq. 10 has their sum"),
         ("(p * r).sum(-1, keepdims=True)", "(p * r).sum()", "sum(p * r) runs over all examples: take it over axis -1, with keepdims"),
         ("(p * r).sum(-1, keepdims=True)", "(p * r).sum(0)", "sum(p * r) runs over the examples (axis 0): take it over axis -1"),
@@ -309,9 +351,9 @@ CROSS_ENTROPY = Exercise(
 
 
 def answers(rng: np.random.Generator) -> list[tuple]:
-    """p from 0.6 down to 1e-11, so that neither the first nor the last is the largest, smallest or median of five."""
-    drawn = [softmax((np.array([0.0, -1.0, -2.5, -4.0, -24.0]) + 0.2 * rng.random(5))[[1, 0, 4, 2, 3]][:N]) for N in (5, 4, 3, 5)]
-    return [*((p,) for p in drawn), (np.full(5, 0.2),)]
+    """p from 0.6 down to 1e-20: the largest, the smallest and the median are in another place each time; then 1/N everywhere."""
+    drawn = lambda *z: (softmax(np.array(z) + 0.2 * rng.random(len(z))),)
+    return [drawn(-1, 0, -24, -2.5, -4), drawn(-46, -1, 0, -2.5), drawn(-1, -24, 0), drawn(-1, -4, -2.5, 0, -46), (np.full(5, 0.2),)]
 
 
 SMALL = "a small number is added to p, or p is cut off, before the logarithm"
@@ -344,8 +386,16 @@ BLIND_LOSS = Exercise(
         ("-np.log(p).mean()", "-np.log(p).mean() - np.log(len(p))", "ln N is taken off: this is how much worse p is than 1/N everywhere"),
         ("-np.log(p).mean()", "np.exp(-np.log(p).mean())", "e to the loss is taken: the loss itself is asked for"),
         ("np.log(p)", "np.log(1 - p)", "this is the mean of -ln(1 - p), the loss of what is not the label: of label i it is -ln p_i"),
-        *(("np.log(p)", f"np.log(p + 1e-{k})", SMALL) for k in (6, 8, 9, 10, 12)),
-        *(("np.log(p)", f"np.log(np.maximum(p, 1e-{k}))", SMALL) for k in (6, 8, 10)),
+        ("np.log(p).mean()", "np.log(p)[1:].sum() / len(p)", "the first label is left out of the sum: range(N) begins at 0"),
+        (".mean()", "[0] / len(p)", "this is the loss of the first label only, divided by N: sum up over all labels"),
+        (".mean()", ".max() / len(p)", "this is the loss of the likeliest label only, divided by N: sum up over all labels"),
+        (".mean()", " / len(p)", "these are the terms of the mean, not yet summed up"),
+        ("np.log(p)", "(np.log(p) + (len(p) - 1) * np.log(1 - p))",
+         "this is a binary cross-entropy, with -ln(1 - p_i) for the labels that are wrong: the loss of label i is -ln p_i"),
+        ("-np.log(p).mean()", "((p - np.eye(len(p))) ** 2).sum(1).mean()", "this is the squared error: the loss of label i is -ln p_i"),
+        ("-np.log(p).mean()", "np.log((1 / p).mean())", "the mean stands inside the logarithm: take the mean of ln(1 / p)"),
+        *(("np.log(p)", f"np.log(p + 1e-{k})", SMALL) for k in (6, 7, 8, 9, 10, 12, 15)),
+        *(("np.log(p)", f"np.log(np.maximum(p, 1e-{k}))", SMALL) for k in (3, 6, 7, 8, 10, 12, 15)),
     ),
 )  # fmt: skip
 
