@@ -180,8 +180,8 @@ class Exercise:
         whole = [all(fits(m, r, key) for key in r) for m, r in pairs]
         if any(whole):
             where, bad = (self._with(cases, [i for i, fit in enumerate(whole) if fit == wanted]) for wanted in (True, False))
-            both = f"{where}, and wrong{bad}" if where and bad else f" in {sum(whole)} of {len(whole)} cases{where and f',{where}'}"
-            told.append(f"the answer is right{both}")
+            some = f" in {sum(whole)} of {len(whole)} cases{where and ','}{where}"
+            told.append(f"the answer is right{where}, and wrong{bad}" if where and bad else f"the answer is right{some}")
         return "; ".join(told)
 
     @property

@@ -11,8 +11,8 @@ from tinymaml.tasks import Sinusoids
 
 
 def parabolas(rng: np.random.Generator, tasks: int, inner_lr: float, steps: int) -> tuple:
-    """a and c of some tasks a (theta - c)^2, and how they are adapted; with a learning rate of 0.6 steps leap over c."""
-    return rng.uniform(0.5, 4, tasks), rng.uniform(-5, 5, tasks), inner_lr + rng.uniform(0, 0.05), steps
+    """a and c of some tasks a (theta - c)^2, a far apart from task to task, and how they are adapted; with 0.3 some leap over c."""
+    return 0.5 + 3.5 * (rng.permutation(tasks) + rng.random(tasks)) / tasks, rng.uniform(-5, 5, tasks), inner_lr + rng.uniform(0, 0.05), steps
 
 
 STEP = "a step multiplies theta - c by 1 - 2 alpha a"
@@ -21,7 +21,7 @@ BEST_START = Exercise(
     weights = a * (1 - 2 * inner_lr * a) ** (2 * steps)
     return (weights * c).sum() / weights.sum()
 """,
-    lambda rng: [parabolas(rng, *how) for how in ((3, 0.05, 3), (2, 0.05, 1), (5, 0.15, 0), (4, 0.02, 9), (3, 0.1, 2), (6, 0.6, 1))],
+    lambda rng: [parabolas(rng, *how) for how in ((3, 0.05, 3), (2, 0.05, 1), (5, 0.15, 0), (4, 0.02, 9), (3, 0.1, 2), (6, 0.3, 1))],
     ("start",),
     (
         ("a * (1", "(1", "the factor a of each task's own loss is missing among the weights"),
@@ -37,7 +37,7 @@ BEST_START = Exercise(
         ("a * (1 - 2 * inner_lr * a) ** (2 * steps)", "a",
          "this is where pre-training ends: (1 - 2 alpha a)^(2K) is missing among the weights, or the same for all tasks"),
         ("2 * steps", "steps",
-         "this is where first-order MAML ends: the exponent is K, not 2 K, as the loss squares theta_K - c"),
+         "the exponent is K, not 2 K, as in first-order MAML: the loss squares theta_K - c"),
         ("2 * steps", "2", "the exponent is 2, whatever `steps` is: each of the K steps multiplies theta - c once more"),
         ("2 * steps", "2 * steps + 1", "the exponent is 2 K + 1, not 2 K"),
         ("2 * steps", "2 * steps + 2", "the exponent is 2 K + 2, not 2 K: that is one step too many"),
@@ -183,7 +183,7 @@ PAIRED = Exercise(
         ("difference.std", "difference.var", "the variance is taken, not the standard deviation"),
         ("difference.std(ddof=1)", "np.sqrt(first.var(ddof=1) + second.var(ddof=1))",
          UNRELATED),
-        ("difference.std(ddof=1)", "np.sqrt(first.var() + second.var())", f"{UNRELATED} (and T - 1 in the place of T)"),
+        ("difference.std(ddof=1)", "np.sqrt(first.var() + second.var())", f"{UNRELATED} (and its variances have T in the denominator, not T - 1)"),
         ("difference.std(ddof=1)", "np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)",
          f"this is the pooled deviation of both methods: {SPREAD}"),
         ("difference.std(ddof=1)", "np.sqrt((difference**2).sum() / (len(difference) - 1))",

@@ -288,7 +288,6 @@ CROSS_ENTROPY = Exercise(
         (" - z.max(-1, keepdims=True)", "",
          "e^z overflows for logits near 1000, and is 0 for logits near -1500: take z.max(-1, keepdims=True) from them"),
         ("z.max(-1, keepdims=True)", "z.max()", FOR_ALL), ("z.max(-1, keepdims=True)", "z.mean()", FOR_ALL),
-        ("z.max(-1, keepdims=True)", "z[0].max()", FOR_ALL),
         ("z.max(-1, keepdims=True)", "z.mean(-1, keepdims=True)", NOT_LARGEST),
         ("z.max(-1, keepdims=True)", "z.min(-1, keepdims=True)", NOT_LARGEST), ("z.max(-1, keepdims=True)", "z[:, :1]", NOT_LARGEST),
         ("z.max(-1, keepdims=True)", "np.abs(z).max(-1, keepdims=True)", NOT_LARGEST),
