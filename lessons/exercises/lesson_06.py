@@ -29,8 +29,6 @@ BEST_START = Exercise(
          "the power takes in the factor a: the loss is a times a square"),
         ("a * (1", "a**2 * (1", "the factor a is among the weights twice"),
         ("a * (1", "np.sqrt(a) * (1", "the square root of a is among the weights, where a belongs"),
-        ("(weights * c).sum() / weights.sum()", "(weights**0.5 * c).sum() / (weights**0.5).sum()",
-         "these are the square roots of the weights: the loss is a square, and so are they"),
         ("a * (1", "a / (1", "a is divided by (1 - 2 alpha a)^(2K): multiply it"),
         ("(weights * c).sum() / weights.sum()", "(c / weights).sum() / (1 / weights).sum()",
          "the weights are inverted: a task counts in proportion to a (1 - 2 alpha a)^(2K)"),
@@ -69,6 +67,10 @@ BEST_START = Exercise(
         ("    return (weights", "    theta = 0.0\n    for _ in range(steps):\n"
          "        theta = theta - inner_lr * (2 * a * (theta - c)).mean()\n    return theta\n    return (weights",
          "these are K steps of pre-training from 0"),
+    ),
+    alone=(
+        ("(weights * c).sum() / weights.sum()", "(weights**0.5 * c).sum() / (weights**0.5).sum()",
+         "these are the square roots of the weights"),
     ),
 )  # fmt: skip
 
@@ -196,8 +198,10 @@ PAIRED = Exercise(
         ("difference.std", "second.std", f"it is the spread of second alone: {SPREAD}"),
         ("difference.std", "np.concatenate([first, second]).std", f"it is the spread of all 2 T losses: {SPREAD}"),
         ("difference.std", "np.abs(difference).std", "it is the spread of the absolute differences: keep their signs"),
-        ("ddof=1", "ddof=2", "the standard deviation has T - 2 in the denominator: for T - 1 use ddof=1"),
         ("ddof=1", "", "the standard deviation has T in the denominator: for T - 1 use ddof=1"),
+    ),
+    alone=(
+        ("ddof=1", "ddof=2", "the standard deviation has T - 2 in the denominator: for T - 1 use ddof=1"),
     ),
 )  # fmt: skip
 

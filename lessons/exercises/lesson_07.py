@@ -224,6 +224,11 @@ def _each_class_draws_its_own(made: list[Episode]) -> None:
             queries.setdefault(frozenset(episode.drawn[c, "support"]), set()).add(frozenset(episode.drawn[c, "query"]))
     if all(len(sets) == 1 for sets in queries.values()):
         refuse("x_query", f"the same support examples always come with the same query examples: draw both at random, {how}")
+    for a, b in combinations(range(made[0].N), 2):
+        shared = np.mean([len({*of[a]} & {*of[b]}) for of in support])
+        if abs(shared - (expected := len(support[0][0]) ** 2 / examples)) > 0.2:  # seven standard deviations
+            told = f"the support sets of two classes have {shared:.1f} numbers of examples in common, expected {expected:.1f} on average"
+            refuse("x_support", f"{told}: draw them at random, anew for each class")
 
 
 def _labels_are_permuted(made: list[Episode]) -> None:
@@ -286,7 +291,7 @@ CROSS_ENTROPY = Exercise(
     ("gradient", "hvp"),
     (
         (" - z.max(-1, keepdims=True)", "",
-         "e^z overflows for logits near 1000, and is 0 for logits near -1500: take z.max(-1, keepdims=True) from them"),
+         "the exponentials overflow for some large logits, and are all 0 for others: take z.max(-1, keepdims=True) from the logits"),
         ("z.max(-1, keepdims=True)", "z.max()", FOR_ALL), ("z.max(-1, keepdims=True)", "z.mean()", FOR_ALL),
         ("z.max(-1, keepdims=True)", "z.mean(-1, keepdims=True)", NOT_LARGEST),
         ("z.max(-1, keepdims=True)", "z.min(-1, keepdims=True)", NOT_LARGEST), ("z.max(-1, keepdims=True)", "z[:, :1]", NOT_LARGEST),
