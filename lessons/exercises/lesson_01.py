@@ -213,7 +213,7 @@ MEAN_CURVE = Exercise(
         ("(amplitude[0] + amplitude[1]) / 2 * mean_wave", "-1.623 * np.cos(x)",
          "this is the curve of the paper's ranges: use amplitude and phase"),
         ("amplitude[1]) / 2", "amplitude[1])",
-         "it is twice the mean: either the amplitudes are added and not halved, or it is divided by half the length of the range"),
+         "a factor 1/2 is missing: either the amplitudes are added and not halved, or it is divided by half the length of the range"),
         ("(amplitude[0] + amplitude[1]) / 2 *", "amplitude[0] + amplitude[1] / 2 *",
          "only the second amplitude is halved and multiplied by the wave: put the sum in parentheses"),
         ("(amplitude[0] + amplitude[1]) / 2", "amplitude[1] / 2", f"the amplitude is half of the largest one: {MEAN_A}"),

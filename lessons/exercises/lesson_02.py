@@ -25,6 +25,7 @@ LAST_D = Exercise(
         ("len(z)", "len(z) ** 2", "it is divided by n twice: 1/n enters once, in eq. 2"),
         ("(z - y)", "z", "the target is missing in dE/dz (eq. 9)"),
         ("(z - y)", "z - y", "the division is of y only: put the difference in parentheses"),
+        ("2 * (z - y)", "(2 * z - y)", "the factor 2 multiplies z only: put the difference in parentheses"),
         ("2 * (z - y)", "z - y * 2", "2/n multiplies y only: put the difference in parentheses"),
         ("(z - y)", "(z - y) ** 2", "the square is not differentiated (eq. 9)"),
         ("2 * (z - y)", "(z - y) ** 2", "the square is not differentiated (eq. 9)"),
@@ -136,6 +137,7 @@ CROSS_ENTROPY_D = Exercise(
     (
         ("e / e.sum(axis=1, keepdims=True)", "np.exp(z)",
          "the exponentials are not divided by their sum: this is no softmax yet (eq. 10)"),
+        ("e / e.sum(axis=1, keepdims=True)", "e", "the exponentials are not divided by their sum: this is no softmax yet (eq. 10)"),
         ("(p - y)", "(z - y)", "the softmax is missing: dE/dz = p - y with p = softmax(z) (eq. 10)"),
         (" / len(z)", "", "a factor 1/n is missing: the loss is the mean over the examples (eq. 2)"),
         ("(p - y)", "(y - p)", "the sign is wrong: eq. 10 has the prediction minus the target"),

@@ -60,13 +60,13 @@ CENTRAL = Exercise(
         ("    return", "    h = 0.01\n    return", "h is not used: the step is 0.01 v"),
         ("    return", "    h = 1e-5\n    return",
          "it has more digits than a difference at the h that is given: use that h, and these two points only"),
-        (DIFFERENCE, f"abs{DIFFERENCE}", "its sign is lost: a slope may be negative, so take no absolute value"),
-        ("f(theta - h * v)", "f(theta + h * v)", "it is 0: are the two points the same?"),
+        ("return (f", "return abs(f", "its sign is lost: a slope may be negative, so take no absolute value"),
         ("(2 * h)", "(2 * h * np.linalg.norm(v.flat))",
          "it is divided by the length of v: along 2v a function changes twice as fast"),
         UNIT,
     ),
     tuple((DIFFERENCE, new, sentence) for new, sentence in (
+        ("f(theta + h * v) - f(theta + h * v)", "it is 0: are the two points the same?"),
         ("(f(theta + h * v) - f(theta)) / (2 * h)", "the points are theta + h v and theta, which are h apart, and it is divided by 2h"),
         ("(f(theta) - f(theta - h * v)) / (2 * h)", "the points are theta and theta - h v, which are h apart, and it is divided by 2h"),
         ("f(theta + h * v) - f(theta)", f"this is f(theta + h v) - f(theta), not divided by anything: {BOTH}"),
@@ -103,8 +103,6 @@ COMPLEX = Exercise(
         ("f(theta + 1j * h * v).imag", "np.angle(f(theta + 1j * h * v))",
          "the angle of f is taken: take the imaginary part, .imag"),
         (".imag / h", ".real", "this is the value of f: its derivative is in the imaginary part"),
-        ("+ 1j * h", "+ h",
-         "it is 0: the step is real, where it has to be 1j * h * v, or the imaginary part is dropped on the way"),
         ("f(theta + 1j * h * v).imag / h", DIFFERENCE,
          "this is a difference of two values of f at real points: step by 1j * h * v"),
         ("f(theta + 1j * h * v).imag / h", "(f(theta + h * v) - f(theta)) / h",
@@ -124,6 +122,7 @@ COMPLEX = Exercise(
         *(("    return", f"    h = {h}\n    return", "h is not used: take the h that is given, which has a default")
           for h in ("1e-3", "1e-4", "1e-5", "1e-6")),
     ),
+    (("+ 1j * h", "+ h", "it is 0: the step is real, where it has to be 1j * h * v, or the imaginary part is dropped on the way"),),
     tolerance=1e-12,
 )  # fmt: skip
 
