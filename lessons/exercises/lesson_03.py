@@ -179,7 +179,8 @@ def pairs(rng: np.random.Generator) -> list[tuple]:
     mine = reference * np.sort(rng.uniform(1.5, 3, 6))[::-1].reshape(3, 2)  # far from the small entries most of all
     solid = np.where(np.arange(24) % 3 == 0, -1.0, 1.0).reshape(2, 3, 4) * rng.uniform(1, 3, (2, 2, 3, 4))
     zero, tiny, near = np.zeros(2), np.array([1e-17, 0.0]), (np.array([3e-3, 4e-3]), np.array([0.0, 4e-3]))
-    return [(mine, reference), (reference, mine), (-mine, reference), tuple(solid), (tiny, zero), near, (*near, 1.0), (*near, 0.5)]
+    against = mine * np.where(np.arange(6) > 0, -1, 1).reshape(3, 2)  # all signs but one are the other ones
+    return [(mine, reference), (reference, mine), (against, reference), tuple(solid), (tiny, zero), near, (*near, 1.0), (*near, 0.5)]
 
 
 QUOTIENT = "size(mine - reference) / max(size(mine), size(reference), floor)"
