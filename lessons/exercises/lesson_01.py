@@ -115,7 +115,7 @@ SHAPES = Shapes(
 
 
 def line(x: np.ndarray, y: np.ndarray) -> Callable:
-    """An F for the check: it fits a straight line, and refuses what is not one task."""
+    """An F for the check: it fits a straight line, not quite, so that no errors cancel, and refuses what is not one task."""
     if np.ndim(x) != 2 or np.shape(x) != np.shape(y):
         refuse("F", f"it was given x {np.shape(x)} and y {np.shape(y)}, expected the examples of one task: (n, 1) and (n, 1)")
     slope, height = np.linalg.lstsq(np.concatenate([x, np.ones_like(x)], axis=1), y, rcond=None)[0][:, 0]
@@ -123,7 +123,7 @@ def line(x: np.ndarray, y: np.ndarray) -> Callable:
     def f(new: np.ndarray) -> np.ndarray:
         if np.ndim(new) != 2:
             refuse("f", f"it was given x of shape {np.shape(new)}, expected the examples of one task: (n, 1)")
-        return slope * new + height
+        return slope * new + 0.9 * height
 
     return f
 

@@ -24,7 +24,7 @@ LAST_D = Exercise(
         ("len(z)", "(len(z) - 1)", "it is divided by n - 1: a mean is divided by n"),
         ("len(z)", "len(z) ** 2", "it is divided by n twice: 1/n enters once, in eq. 2"),
         ("(z - y)", "z", "the target is missing in dE/dz (eq. 9)"),
-        ("(z - y)", "z - y", "the division is of y only: put the difference in parentheses"),
+        ("(z - y)", "z - y", "the parentheses around z - y are missing"),
         ("2 * (z - y)", "(2 * z - y)", "the factor 2 multiplies z only: put the difference in parentheses"),
         ("2 * (z - y)", "z - y * 2", "2/n multiplies y only: put the difference in parentheses"),
         ("(z - y)", "(z - y) ** 2", "the square is not differentiated (eq. 9)"),

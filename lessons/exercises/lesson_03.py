@@ -58,8 +58,6 @@ CENTRAL = Exercise(
         ("h * v", "h", "v is not used: the step is h v, not h in every number"),
         ("f(theta ", "f(0 * theta ", "theta is not used: the points are theta + h v and theta - h v"),
         ("    return", "    h = 0.01\n    return", "h is not used: the step is 0.01 v"),
-        ("    return", "    h = 1e-5\n    return",
-         "it has more digits than a difference at the h that is given: use that h, and these two points only"),
         ("return (f", "return abs(f", "its sign is lost: a slope may be negative, so take no absolute value"),
         ("(2 * h)", "(2 * h * np.linalg.norm(v.flat))",
          "it is divided by the length of v: along 2v a function changes twice as fast"),
@@ -67,6 +65,8 @@ CENTRAL = Exercise(
     ),
     tuple((DIFFERENCE, new, sentence) for new, sentence in (
         ("f(theta + h * v) - f(theta + h * v)", "it is 0: are the two points the same?"),
+        (DIFFERENCE.replace("h *", "1e-5 *").replace(" h)", " 1e-5)"),
+         "it has more digits than a difference at the h that is given: use that h, and these two points only"),
         ("(f(theta + h * v) - f(theta)) / (2 * h)", "the points are theta + h v and theta, which are h apart, and it is divided by 2h"),
         ("(f(theta) - f(theta - h * v)) / (2 * h)", "the points are theta and theta - h v, which are h apart, and it is divided by 2h"),
         ("f(theta + h * v) - f(theta)", f"this is f(theta + h v) - f(theta), not divided by anything: {BOTH}"),
@@ -92,8 +92,6 @@ COMPLEX = Exercise(
     ("slope",),
     (
         (" / h", "", "it is not divided by h"),
-        (".imag / h", " / h", "the answer is complex: the derivative is its imaginary part, .imag"),
-        (".imag / h", " / (1j * h)", "the answer is complex: of f / (i h), take .real"),
         ("f(theta + 1j * h * v).imag / h", "(f(theta + 1j * h * v) / (1j * h)).imag",
          "this is the imaginary part of f / (i h), which is -f / h: take .real of that, or .imag of f / h"),
         (".imag / h", ".imag * 2 / h", "it is twice the derivative: take one imaginary part, and divide it by h"),
@@ -122,7 +120,11 @@ COMPLEX = Exercise(
         *(("    return", f"    h = {h}\n    return", "h is not used: take the h that is given, which has a default")
           for h in ("1e-3", "1e-4", "1e-5", "1e-6")),
     ),
-    (("+ 1j * h", "+ h", "it is 0: the step is real, where it has to be 1j * h * v, or the imaginary part is dropped on the way"),),
+    (
+        (".imag / h", " / h", "the answer is complex: the derivative is its imaginary part, .imag"),
+        (".imag / h", " / (1j * h)", "the answer is complex: of f / (i h), take .real"),
+        ("+ 1j * h", "+ h", "it is 0: the step is real, where it has to be 1j * h * v, or the imaginary part is dropped on the way"),
+    ),
     tolerance=1e-12,
 )  # fmt: skip
 
@@ -180,7 +182,7 @@ def pairs(rng: np.random.Generator) -> list[tuple]:
     solid = np.where(np.arange(24) % 3 == 0, -1.0, 1.0).reshape(2, 3, 4) * rng.uniform(1, 3, (2, 2, 3, 4))
     zero, tiny, near = np.zeros(2), np.array([1e-17, 0.0]), (np.array([3e-3, 4e-3]), np.array([0.0, 4e-3]))
     against = mine * np.where(np.arange(6) > 0, -1, 1).reshape(3, 2)  # all signs but one are the other ones
-    return [(mine, reference), (reference, mine), (against, reference), tuple(solid), (tiny, zero), near, (*near, 1.0), (*near, 0.5)]
+    return [(mine, reference), (reference, mine), (against, reference), tuple(solid), (tiny, zero), near, (*near, 1.0), (*near, 0.5), (near[0] / 9, near[1] / 9)]
 
 
 QUOTIENT = "size(mine - reference) / max(size(mine), size(reference), floor)"
@@ -225,8 +227,8 @@ RELATIVE_ERROR = RelativeError(
          "these are root mean squares, beside which the floor is another one: take sums of squares"),
         ("np.linalg.norm", "lambda a: np.linalg.norm(a, 2 if a.ndim < 3 else None)",
          "this is the spectral norm of a matrix: take the Euclidean norm of all numbers"),
-        ("np.linalg.norm", "lambda a: abs(a).sum()", "these are sums of absolute entries, not Euclidean norms"),
-        ("np.linalg.norm", "lambda a: abs(a).mean()", "these are means of absolute entries, not Euclidean norms"),
+        ("np.linalg.norm", "lambda a: abs(a).sum()", "absolute entries are added up here, which gives no Euclidean norm"),
+        ("np.linalg.norm", "lambda a: abs(a).mean()", "absolute entries are added up here, which gives no Euclidean norm"),
         ("np.linalg.norm", "lambda a: abs(a).max()", "the largest entries are divided by each other: take Euclidean norms"),
         (QUOTIENT, f"({ENTRIES}).max()", f"this is the largest error of an entry: {TOGETHER}"),
         (QUOTIENT, f"({ENTRIES.replace('np.maximum', 'np.maximum(floor, np.maximum')})).max()",
