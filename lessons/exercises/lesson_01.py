@@ -11,6 +11,7 @@ from exercises.exercise import Exercise
 from exercises.guard import refuse
 from tinymaml import MLP
 from tinymaml.check import WrongAnswer
+from tinymaml.check.compare import mismatch, relative_error
 from tinymaml.tasks import Sinusoids
 
 PARTS = ("x_support", "y_support", "x_query", "y_query")
@@ -114,7 +115,7 @@ SHAPES = Shapes(
 
 
 def line(x: np.ndarray, y: np.ndarray) -> Callable:
-    """An F for the check: it fits a straight line, and refuses what is not one task."""
+    """An F for the check: it fits a straight line, not quite, so that no errors cancel, and refuses what is not one task."""
     if np.ndim(x) != 2 or np.shape(x) != np.shape(y):
         refuse("F", f"it was given x {np.shape(x)} and y {np.shape(y)}, expected the examples of one task: (n, 1) and (n, 1)")
     slope, height = np.linalg.lstsq(np.concatenate([x, np.ones_like(x)], axis=1), y, rcond=None)[0][:, 0]
@@ -122,7 +123,7 @@ def line(x: np.ndarray, y: np.ndarray) -> Callable:
     def f(new: np.ndarray) -> np.ndarray:
         if np.ndim(new) != 2:
             refuse("f", f"it was given x of shape {np.shape(new)}, expected the examples of one task: (n, 1)")
-        return slope * new + height
+        return slope * new + 0.9 * height
 
     return f
 
@@ -159,6 +160,8 @@ LOSS_OF_F = Exercise(
          "F is called with y and x exchanged: F(x, y)"),
         ("return np.mean(losses)", "return losses[0]", "only the first task is counted: the loss of F is a mean over tasks"),
         ("return np.mean(losses)", "return losses[-1]", "only the last task is counted: the loss of F is a mean over tasks"),
+        ("return np.mean(losses)", "return np.array(losses)", "these are the losses of the tasks: return their mean"),
+        ("return np.mean(losses)", "return np.mean(losses) / 2", "it is half of the loss: the mean squared error has no factor 1/2"),
         ("return np.mean(losses)", "return np.sum(losses)", "it is the sum over tasks: take the mean"),
         ("return np.mean(losses)", "return np.median(losses)", "this is the median over the tasks: take the mean"),
         ("return np.mean(losses)", "return np.mean(losses) / len(batch)", "it is divided by the number of tasks twice"),
@@ -175,6 +178,7 @@ LOSS_OF_F = Exercise(
         ("- batch.y_query[t])", "- batch.y_query[t].T)",
          "every prediction is paired with every target: one of the two lost its last axis"),
         ("range(len(batch))", "range(len(batch) - 1)", "the last task is left out: the loss of F is a mean over all tasks"),
+        ("range(len(batch))", "range(1, len(batch))", "the first task is left out: the loss of F is a mean over all tasks"),
         ("** 2))", "** 2) + np.mean((f(batch.x_support[t]) - batch.y_support[t]) ** 2))",
          "the loss on the support set is added: only the query set judges"),
         (MSE, MSE.replace("mean", "max"), "this is the largest squared error of a task: take the mean"),
@@ -193,7 +197,7 @@ MEAN_CURVE = Exercise(
     lambda rng: [
         (rng.uniform(-5, 5, 9), tuple(np.sort(rng.uniform(0.5, 6, 2))), (low, low + rng.uniform(0.5, 3)))
         for low in (rng.uniform(0.5, 2), rng.uniform(-2, -0.5))
-    ] + [(rng.uniform(-5, 5, 6), (0.1, 5.0), (0.0, np.pi))],
+    ] + [(rng.uniform(-5, 5, 6), (0.1, 5.0), (0.0, np.pi)), (rng.uniform(-5, 5, 7), (0.5, 2.0), (-1.0, 6.0))],
     ("curve",),
     (
         ("(np.cos(x - high) - np.cos(x - low)) / (high - low)", "np.sin(x - (low + high) / 2)",
@@ -208,7 +212,11 @@ MEAN_CURVE = Exercise(
          "this is the curve of the paper's ranges: use amplitude and phase"),
         ("(amplitude[0] + amplitude[1]) / 2 * mean_wave", "-1.623 * np.cos(x)",
          "this is the curve of the paper's ranges: use amplitude and phase"),
-        ("amplitude[1]) / 2", "amplitude[1])", "the two amplitudes are added: their mean is half of that"),
+        ("amplitude[1]) / 2", "amplitude[1])",
+         "a factor 1/2 is missing: either the amplitudes are added and not halved, or it is divided by half the length of the range"),
+        ("(amplitude[0] + amplitude[1]) / 2 *", "amplitude[0] + amplitude[1] / 2 *",
+         "only the second amplitude is halved and multiplied by the wave: put the sum in parentheses"),
+        ("(amplitude[0] + amplitude[1]) / 2", "amplitude[1] / 2", f"the amplitude is half of the largest one: {MEAN_A}"),
         ("(amplitude[0] + amplitude[1]) / 2", "amplitude[1]", f"the amplitude is the largest one: {MEAN_A}"),
         ("(amplitude[0] + amplitude[1]) / 2", "(amplitude[1] - amplitude[0]) / 2", f"the amplitude is half its range: {MEAN_A}"),
         ("(amplitude[0] + amplitude[1]) / 2", "(amplitude[1]**2 - amplitude[0]**2) / 2",
@@ -227,9 +235,27 @@ MEAN_CURVE = Exercise(
         ("return (", "return -(", "the sign is wrong: d cos(x - phi) / d phi is sin(x - phi), with no minus"),
         ("- np.cos(x - low)) / (high - low)", "- np.cos(x - low) / (high - low))",
          "the division is of one term only: put the difference in parentheses"),
+        ("= phase", "= 0, phase[1]", "the lowest phase is 0 here, whatever phase[0] is"),
+        ("= phase", "= np.mod(phase, 2 * np.pi)", "the limits are taken modulo 2 pi, and between them lies another range then"),
         ("    low, high", "    amplitude, phase = phase, amplitude\n    low, high", "amplitude and phase are exchanged"),
     ),
 )  # fmt: skip
+
+
+class FineTune(Exercise):
+    """An exercise whose function must take no step with steps = 0; it may stop with an error there, as `adapt` does."""
+
+    def __call__(self, answer: Callable, rng: np.random.Generator) -> None:
+        super().__call__(answer, rng)
+        case = one_task(rng, [1, 4, 1], 5, 0.05, 0)
+        try:
+            (moved,) = self.parts(answer, case).values()
+        except WrongAnswer as wrong:
+            if wrong.__cause__:
+                return
+            raise
+        if mismatch(moved, case[1]) or relative_error(moved, case[1]) > self.tolerance:
+            refuse("theta", "it is right, but with steps = 0 it moves: is there a step before the loop?")
 
 
 def one_task(rng: np.random.Generator, widths: list[int], shots: int, inner_lr: float, steps: int) -> tuple:
@@ -238,6 +264,7 @@ def one_task(rng: np.random.Generator, widths: list[int], shots: int, inner_lr: 
     return model, model.init(rng), task.x_support[0], task.y_support[0], inner_lr, steps
 
 
+SIZES = ([1, 4, 1], 5, 0.05, 3), ([1, 3, 3, 1], 4, 0.1, 1), ([1, 3, 1], 4, 0.1, 4), ([1, 3, 1], 4, 1.5, 3)
 LOOP = """    for _ in range(steps):
         theta = theta - inner_lr * model.at(theta, x, y).gradient
     return theta
@@ -245,18 +272,21 @@ LOOP = """    for _ in range(steps):
 start = lambda old, new: (LOOP, f"    start = theta\n{LOOP}".replace(old, new))
 GRADIENT = "not the parameters after the steps"
 ALL_EXAMPLES = "the loss is that of the whole support set"
-FINE_TUNE = Exercise(
+FINE_TUNE = FineTune(
     f"def fine_tune(model, theta, x, y, inner_lr, steps):\n{LOOP}",
-    lambda rng: [one_task(rng, *case) for case in (([1, 4, 1], 5, 0.05, 3), ([1, 3, 3, 1], 4, 0.1, 1), ([1, 3, 1], 4, 0.1, 4))],
+    lambda rng: [one_task(rng, *case) for case in SIZES],
     ("theta",),
     (
         ("        theta = ", "        copy = ", "theta has not moved: is each step kept, `theta = theta - ...`?"),
         ("range(steps)", "range(1)",
-         "only one step is taken: the return is inside the loop, or the next step starts from theta again"),
+         "only one step is taken: the return is inside the loop, or each step starts from theta again, or `steps` is not used"),
+        ("range(steps)", "range(2 * steps)", "twice as many steps are taken: one in each round of the loop"),
         ("range(steps)", "range(steps - 1)", "it is one step too few"),
         ("range(steps)", "range(steps + 1)", "it is one step too many"),
         ("theta - inner_lr", "theta + inner_lr", "the steps go uphill: subtract the gradient"),
+        ("theta - inner_lr * ", "theta + ", "the gradient is added, without a rate: subtract inner_lr times the gradient"),
         ("inner_lr * ", "", "the learning rate is missing"),
+        ("inner_lr *", "inner_lr * (_ + 1) *", "the rate grows with the steps: every step has inner_lr"),
         ("inner_lr *", "0.01 *", "the rate is 0.01, whatever inner_lr is"),
         ("inner_lr *", "inner_lr / len(x) *", "1/n is there twice: `gradient` is that of the mean loss already"),
         ("inner_lr *", "inner_lr * len(x) *", "the steps are n times too long: the loss is a mean over the examples"),
@@ -267,6 +297,8 @@ FINE_TUNE = Exercise(
         ("inner_lr *", "inner_lr * _ *", "the first step has the rate 0, as k counts from 0: every step has inner_lr"),
         (*start("at(theta", "at(start"), "every step uses the gradient at the start: take it again at theta_k"),
         (*start("theta = theta - ", "theta = start - "), "every step starts from theta again: step k + 1 starts from theta_k"),
+        (*start("return theta", "return min(start, theta, key=lambda one: model.at(one, x, y).loss)"),
+         "the theta with the lowest loss is returned: return the last one, whatever its loss"),
         (*start("return theta", "return theta - start"), "this is how far theta has moved: return where it is"),
         (*start("return theta", "return start - theta"), "this is how far theta has moved: return where it is"),
         (*start("return theta", "return model.at(start, x, y).gradient"), f"this is the gradient at theta, {GRADIENT}"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from exercises.exercise import Exercise, Parts
+from exercises.exercise import Exercise, Parts, edited, function
 from exercises.guard import refuse
 from tinymaml.check import Problem, WrongAnswer
 
@@ -23,6 +23,7 @@ def functions(rng: np.random.Generator) -> list[tuple]:
 
 ALONG = "v is scaled to length one: along 2v a function changes twice as fast"
 UNIT = ("    return", "    v = float(1 / np.linalg.norm(v.flat)) * v\n    return", ALONG)
+BOTH = "go to both sides of theta, and divide by 2h"
 DIFFERENCE = "(f(theta + h * v) - f(theta - h * v)) / (2 * h)"
 CENTRAL = Exercise(
     f'''def my_central_difference(f, theta, v, h):
@@ -36,16 +37,15 @@ CENTRAL = Exercise(
          "this is the forward difference: its error is of the order h; go to both sides of theta"),
         (DIFFERENCE, "(f(theta) - f(theta - h * v)) / h",
          "this is the backward difference: its error is of the order h; go to both sides of theta"),
-        ("(2 * h)", "h", "it is divided by h: the two points are 2h apart"),
+        ("(2 * h)", "h", "it is divided by h, not by 2h"),
+        ("(2 * h)", "(4 * h)", "it is divided by 4h, not by 2h"),
+        ("/ (2 * h)", "* h", "it is multiplied by h, not divided by 2h"),
         (" / (2 * h)", "", "it is not divided by 2h"),
         ("/ (2 * h)", "/ 2 * h", "it is multiplied by h/2, not divided by 2h: write / (2 * h), with parentheses"),
         ("/ (2 * h)", "/ 2", "it is divided by 2 and not by h as well"),
-        ("(2 * h)", "(2 * h**2)", "it is divided by 2h^2: the two points are 2h apart"),
+        ("(2 * h)", "(2 * h**2)", "it is divided by 2h^2, not by 2h"),
         ("f(theta + h * v) - f(theta - h * v)", "f(theta - h * v) - f(theta + h * v)",
          "the sign is wrong: it is the value at theta + h v minus that at theta - h v"),
-        ("f(theta - h", "f(theta) - 0 * f(theta - h",
-         "the points are theta + h v and theta, which are h apart, and it is divided by 2h"),
-        ("f(theta + h * v)", "f(theta)", "the points are theta and theta - h v, which are h apart, and it is divided by 2h"),
         (") - f", ") + f", "the two values are added: take their difference"),
         (DIFFERENCE, DIFFERENCE.replace("(f", "f", 1).replace("v))", "v)"),
          "the last division is of one term only: put the difference in parentheses"),
@@ -58,16 +58,29 @@ CENTRAL = Exercise(
         ("h * v", "h", "v is not used: the step is h v, not h in every number"),
         ("f(theta ", "f(0 * theta ", "theta is not used: the points are theta + h v and theta - h v"),
         ("    return", "    h = 0.01\n    return", "h is not used: the step is 0.01 v"),
-        ("    return", "    h = 1e-5\n    return",
-         "it has more digits than a difference at the h that is given: use that h, and these two points only"),
-        (DIFFERENCE, f"abs{DIFFERENCE}", "its sign is lost: a slope may be negative, so take no absolute value"),
-        ("f(theta - h * v)", "f(theta + h * v)", "it is 0: are the two points the same?"),
-        (DIFFERENCE, "(f(theta + h / 2 * v) - f(theta - h / 2 * v)) / h",
-         "the points are theta +- h v / 2: take theta +- h v, and divide by 2h"),
+        ("return (f", "return abs(f", "its sign is lost: a slope may be negative, so take no absolute value"),
         ("(2 * h)", "(2 * h * np.linalg.norm(v.flat))",
          "it is divided by the length of v: along 2v a function changes twice as fast"),
         UNIT,
     ),
+    tuple((DIFFERENCE, new, sentence) for new, sentence in (
+        ("f(theta + h * v) - f(theta + h * v)", "it is 0: are the two points the same?"),
+        (DIFFERENCE.replace("h *", "1e-5 *").replace(" h)", " 1e-5)"),
+         "it has more digits than a difference at the h that is given: use that h, and these two points only"),
+        ("(f(theta + h * v) - f(theta)) / (2 * h)", "the points are theta + h v and theta, which are h apart, and it is divided by 2h"),
+        ("(f(theta) - f(theta - h * v)) / (2 * h)", "the points are theta and theta - h v, which are h apart, and it is divided by 2h"),
+        ("f(theta + h * v) - f(theta)", f"this is f(theta + h v) - f(theta), not divided by anything: {BOTH}"),
+        ("f(theta) - f(theta - h * v)", f"this is f(theta) - f(theta - h v), not divided by anything: {BOTH}"),
+        ("(f(theta + h * v) - f(theta)) / 2 * h", f"this is a forward difference, multiplied by h/2: {BOTH}"),
+        ("(f(theta) - f(theta + h * v)) / h", f"this is the forward difference with the wrong sign: {BOTH}"),
+        ("(f(theta - h * v) - f(theta)) / h", f"this is the backward difference with the wrong sign: {BOTH}"),
+        ("(f(theta + 2 * h * v) - f(theta)) / (2 * h)", f"this is a forward difference, with the step 2h v: {BOTH}"),
+        ("(f(theta) - f(theta - 2 * h * v)) / (2 * h)", f"this is a backward difference, with the step 2h v: {BOTH}"),
+        ("(f(theta + 2 * h * v) - f(theta - 2 * h * v)) / (4 * h)",
+         "the points are theta +- 2 h v: take theta +- h v, and divide by 2h"),
+        ("(f(theta + h / 2 * v) - f(theta - h / 2 * v)) / h",
+         "the points are theta +- h v / 2: take theta +- h v, and divide by 2h"),
+    )),
 )  # fmt: skip
 
 COMPLEX = Exercise(
@@ -78,16 +91,16 @@ COMPLEX = Exercise(
     lambda rng: [(*given, *h) for given in functions(rng) for h in ((), (1e-20,), (0.1,))],  # 0.1 is so long that it matters
     ("slope",),
     (
-        (" / h", "", "the imaginary part has to be divided by h"),
-        (".imag / h", " / h", "the answer is complex: the derivative is its imaginary part, .imag"),
-        (".imag / h", ".real / h", "the real part is divided by h: the derivative is in the imaginary part"),
+        (" / h", "", "it is not divided by h"),
+        ("f(theta + 1j * h * v).imag / h", "(f(theta + 1j * h * v) / (1j * h)).imag",
+         "this is the imaginary part of f / (i h), which is -f / h: take .real of that, or .imag of f / h"),
+        (".imag / h", ".imag * 2 / h", "it is twice the derivative: take one imaginary part, and divide it by h"),
+        (".imag / h", ".real / h", "the real part is taken: the derivative is in the imaginary part"),
         ("f(theta + 1j * h * v).imag", "abs(f(theta + 1j * h * v))",
-         "the absolute value is divided by h: the derivative is in the imaginary part"),
+         "the absolute value of f is taken: the derivative is in the imaginary part"),
         ("f(theta + 1j * h * v).imag", "np.angle(f(theta + 1j * h * v))",
-         "the angle is divided by h: take the imaginary part, .imag"),
+         "the angle of f is taken: take the imaginary part, .imag"),
         (".imag / h", ".real", "this is the value of f: its derivative is in the imaginary part"),
-        ("+ 1j * h", "+ h",
-         "it is 0: the step is real, where it has to be 1j * h * v, or the imaginary part is dropped on the way"),
         ("f(theta + 1j * h * v).imag / h", DIFFERENCE,
          "this is a difference of two values of f at real points: step by 1j * h * v"),
         ("f(theta + 1j * h * v).imag / h", "(f(theta + h * v) - f(theta)) / h",
@@ -96,7 +109,7 @@ COMPLEX = Exercise(
         ("/ h", "* h", "it is multiplied by h: divide"),
         ("/ h", "/ h**2", "it is divided by h twice"),
         ("1j * h * v", "1j * h", "v is not used: the step is i h v, not i h in every number"),
-        ("theta + 1j", "theta - 1j", "the sign is wrong: the step is + i h v"),
+        ("theta + 1j", "theta - 1j", "the sign is wrong: it is + .imag of f at theta + i h v, divided by h"),
         ("1j * h * v", "1j * v", "the step is i v: it has to be i h v"),
         ("1j * h * v", "(1 + 1j) * h * v", "the step has a real part: it has to be i h v"),
         ("1j * h * v", "1j * h * theta", "the step is i h theta: it goes along v"),
@@ -104,11 +117,19 @@ COMPLEX = Exercise(
         ("theta + 1j", "1j", "theta is not used: the point is theta + i h v"),
         ("    return", "    h = 1e-30\n    return", "h is not used: take the h that is given, which has a default"),
         UNIT,
+        *(("    return", f"    h = {h}\n    return", "h is not used: take the h that is given, which has a default")
+          for h in ("1e-3", "1e-4", "1e-5", "1e-6")),
+    ),
+    (
+        (".imag / h", " / h", "the answer is complex: the derivative is its imaginary part, .imag"),
+        (".imag / h", " / (1j * h)", "the answer is complex: of f / (i h), take .real"),
+        ("+ 1j * h", "+ h", "it is 0: the step is real, where it has to be 1j * h * v, or the imaginary part is dropped on the way"),
     ),
     tolerance=1e-12,
 )  # fmt: skip
 
 PAIRS = [((3,), (3, 1)), ((1, 1), (1, 3)), ((1, 4), (4, 1)), ((2, 1), (2, 3)), ((4,), (1, 4)), ((), (1,)), ((1, 6, 1), (2, 1, 3))]
+PAIRS += [((3, 4), (1, 4)), ((1, 4), (3, 4)), ((3, 4), (4,)), ((4,), (3, 4)), ((1,), ())]  # one has the shape of the result
 
 
 class RelativeError(Exercise):
@@ -119,9 +140,10 @@ class RelativeError(Exercise):
             super().__call__(answer, rng)
             passed = _passed(answer)
             if passed:
-                alike = (sentence for sentence, mistaken in self.mistakes if _passed(mistaken) == passed)
+                of_shapes = ((edit[2], function(edited(self.solution, edit)[0])) for edit in self.edits if edit[0] == CONDITION)
+                alike = (sentence for sentence, mistaken in of_shapes if _passed(mistaken) == passed)
                 told, (one, two) = next(alike, "not all shapes that differ are refused"), passed[0]
-                refuse("shapes", f"{told}, so {one} against {two} was broadcast: refuse them if mine.shape != reference.shape")
+                refuse("shapes", f"{told}; {one} against {two} pass: `raise ValueError(...)` if mine.shape != reference.shape")
         print(f"{'shapes':<12}  {f'{len(PAIRS)} pairs':<12}  {'refused with a ValueError':<24}  right")
 
     def parts(self, answer: Callable, case: tuple, wanted: Parts | None = None) -> Parts:
@@ -159,7 +181,8 @@ def pairs(rng: np.random.Generator) -> list[tuple]:
     mine = reference * np.sort(rng.uniform(1.5, 3, 6))[::-1].reshape(3, 2)  # far from the small entries most of all
     solid = np.where(np.arange(24) % 3 == 0, -1.0, 1.0).reshape(2, 3, 4) * rng.uniform(1, 3, (2, 2, 3, 4))
     zero, tiny, near = np.zeros(2), np.array([1e-17, 0.0]), (np.array([3e-3, 4e-3]), np.array([0.0, 4e-3]))
-    return [(mine, reference), (reference, mine), tuple(solid), (tiny, zero), near, (*near, 1.0), (*near, 0.5)]
+    against = mine * np.where(np.arange(6) > 0, -1, 1).reshape(3, 2)  # all signs but one are the other ones
+    return [(mine, reference), (reference, mine), (against, reference), tuple(solid), (tiny, zero), near, (*near, 1.0), (*near, 0.5), (near[0] / 9, near[1] / 9)]
 
 
 QUOTIENT = "size(mine - reference) / max(size(mine), size(reference), floor)"
@@ -190,7 +213,7 @@ RELATIVE_ERROR = RelativeError(
         (BELOW, "(size(mine) + size(reference) + floor)",
          "it is divided by the sum of the norms and the floor: take the largest"),
         (BELOW, "max(size(mine), size(reference))",
-         "the floor is missing: around zero, rounding looks like a large error; divide by the floor at least"),
+         "the floor is missing, or used at 0 only: around zero, rounding looks like a large error; divide by the floor at least"),
         (BELOW, "(max(size(mine), size(reference)) + floor)",
          "the floor is added: it is the least that is divided by, so take the maximum"),
         (BELOW, f"({BELOW} if {BELOW} > floor else 1)", "below the floor it is not divided: divide by the floor"),
@@ -202,23 +225,29 @@ RELATIVE_ERROR = RelativeError(
         ("np.linalg.norm", "lambda a: (a * a).sum()", "the square roots are missing: these are squared norms"),
         ("np.linalg.norm", "lambda a: (a * a).mean() ** 0.5",
          "these are root mean squares, beside which the floor is another one: take sums of squares"),
-        ("np.linalg.norm", "lambda a: np.linalg.norm(a, 2)",
+        ("np.linalg.norm", "lambda a: np.linalg.norm(a, 2 if a.ndim < 3 else None)",
          "this is the spectral norm of a matrix: take the Euclidean norm of all numbers"),
-        ("np.linalg.norm", "lambda a: abs(a).sum()", "these are sums of absolute entries, not Euclidean norms"),
-        ("np.linalg.norm", "lambda a: abs(a).mean()", "these are means of absolute entries, not Euclidean norms"),
+        ("np.linalg.norm", "lambda a: abs(a).sum()", "absolute entries are added up here, which gives no Euclidean norm"),
+        ("np.linalg.norm", "lambda a: abs(a).mean()", "absolute entries are added up here, which gives no Euclidean norm"),
         ("np.linalg.norm", "lambda a: abs(a).max()", "the largest entries are divided by each other: take Euclidean norms"),
         (QUOTIENT, f"({ENTRIES}).max()", f"this is the largest error of an entry: {TOGETHER}"),
         (QUOTIENT, f"({ENTRIES.replace('np.maximum', 'np.maximum(floor, np.maximum')})).max()",
          f"this is the largest error of an entry: {TOGETHER}"),
         (QUOTIENT, f"({ENTRIES}).mean()", f"this is the mean error of the entries: {TOGETHER}"),
+        (QUOTIENT, f"({ENTRIES.replace('np.maximum', 'np.maximum(floor, np.maximum')})).mean()",
+         f"this is the mean error of the entries: {TOGETHER}"),
+        (QUOTIENT, f"100 * {QUOTIENT}", "this is the error in percent: there is no factor 100"),
+        (QUOTIENT, f"min({QUOTIENT}, 1)", "the error is cut off at 1: it may be as large as 2"),
+        ("size(mine - reference)", "size(abs(mine) - abs(reference))", "absolute values are subtracted, so that a wrong sign is no error"),
         (QUOTIENT, ENTRIES, f"this is the error of every entry: {TOGETHER}"),
         ("size(mine - reference)", "abs(size(mine) - size(reference))",
          "this is the difference of the norms: take the norm of the difference"),
-        (CONDITION, "False", "the shapes are not compared"),
-        (CONDITION, "mine.ndim != reference.ndim", "`ndim` is compared, the number of axes"),
-        (CONDITION, "mine.size != reference.size", "`size` is compared, the number of entries"),
-        (CONDITION, "mine.ndim != reference.ndim or mine.size != reference.size", "`ndim` and `size` are compared"),
-        (CONDITION, "mine.shape[:1] != reference.shape[:1]", "the lengths are compared"),
+        (CONDITION, "False", "no two shapes are refused"),
+        (CONDITION, "mine.ndim != reference.ndim", "shapes are refused only if `ndim` differs, the number of axes"),
+        (CONDITION, "mine.size != reference.size", "shapes are refused only if `size` differs, the number of entries"),
+        (CONDITION, "mine.ndim != reference.ndim or mine.size != reference.size", "shapes are refused only if `ndim` or `size` differ"),
+        (CONDITION, "mine.shape[:1] != reference.shape[:1]", "shapes are refused only if their lengths differ, `shape[0]`"),
+        (CONDITION, "sorted(mine.shape) != sorted(reference.shape)", "shapes are refused only if their numbers differ, in any order"),
     ),
     floor=1e-20,
 )  # fmt: skip
@@ -271,11 +300,14 @@ MENDED = Mended(
             ("D.mean(axis=0, keepdims=True)", "is the mean over the examples: take their sum, 1/n is in D already (eq. 3)"),
             ("D[:1]", "is the D of one example: sum over all examples (eq. 3)"),
         )),
+        (f"D1.{SUM}", f'(D2 @ theta["W2"].T).{SUM}', "db[1] is the sum of D2 W2^T, before s': it is the sum of D1"),
         ("2 * (z2", "(z2", "a factor 2 is missing in D2 (eq. 9)"),
         (" / len(x)", "", "1/n is missing in D2 (eq. 2)"),
         ("/ len(x)", "/ len(x) ** 2", "it is divided by n twice: 1/n is in D already (eq. 3)"),
+        ("/ len(x)", "/ y.size", "D2 is divided by the number of outputs too: the loss sums over them (eq. 9)"),
+        (".T @ D", ".T * len(x) @ D", "dW[2] and dW[1] are not divided by n: 1/n belongs to D2 (eq. 2)"),
         ("/ len(x)", "/ 20", "D is divided by 20, the number of examples in the lesson: divide by n = len(x) (eq. 2)"),
-        ("2 * (z2 - y)", "2 * (y - z2)", "the sign of D2 is wrong: it has the prediction minus the target (eq. 9)"),
+        ("2 * (z2 - y)", "2 * (y - z2)", "the sign is wrong in D2, or in all of the gradient: D2 has the prediction minus the target (eq. 9)"),
         ("(1 - a1**2)", "1", "s' is missing in eq. 4"),
         ("(1 - a1**2)", "(1 - a1)", "s' is 1 - a1: it has to be 1 - a1^2 (eq. 4)"),
         ("(1 - a1**2)", "(1 - a1)**2", "s' is (1 - a1)^2: the square is of a1 alone, 1 - a1^2 (eq. 4)"),
@@ -294,6 +326,7 @@ MENDED = Mended(
          "the loss is the mean over examples and outputs: sum over the outputs, then take the mean over the examples"),
         (".sum(1).mean()", ".sum(0).mean()",
          "the loss is summed over the examples (axis 0): sum over the outputs (axis 1), then take the mean"),
+        (".sum(1).mean()", ".sum(1).mean() / 2", "the loss has a factor 1/2 too many: the squared error of eq. 9 has none"),
         (".sum(1).mean()", ".sum()", "a factor 1/n is missing in the loss: take the mean over the examples"),
         ("((z2 - y) ** 2).sum(1)", "((z2 - y[:, 0]) ** 2).sum(1)", PAIRED),
         ("((z2 - y) ** 2).sum(1)", "((z2 - y[:, 0]) ** 2)", PAIRED),

@@ -73,6 +73,8 @@ def _factor(rows: list[tuple[np.ndarray, np.ndarray]], cases: Sequence[tuple], a
         return ""
     one = rows[0][0].size == 1
     it = "it is" if one else "every number is"
+    if all(f"{factor:.4g}" == "1" for factor in factors):
+        return ""
     if np.ptp(factors) < 1e-7 * abs(factors[0]):
         return "the sign is wrong" if abs(factors[0] + 1) < 1e-7 else f"{it} {factors[0]:.6g} times the right one"
     sizes = [{k: v for pair in zip(arguments, case, strict=False) for k, v in _sizes(*pair).items()} for case in cases]

@@ -77,7 +77,7 @@ def compare(
     if not found and error < FEW_DIGITS:
         found = (
             f"about {-np.log10(error):.0f} digits are right and the others are lost: "
-            "by a rounded number, by a small number added, by float32 on the way, or by a difference quotient"
+            "by a rounded number, float32, a finite step or sum in place of a limit, or a small number added on the way"
         )
     if not found:
         where = wrong_arrays(mine, reference, tolerance)
