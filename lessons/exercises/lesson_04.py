@@ -79,8 +79,9 @@ FORWARD = Layers(
         ('here.theta[f"W{l}"]', 'v[f"W{l}"]', "Ra is multiplied by V: eq. 5 has Ra W"),
         ('here.theta[f"W{l}"] + here.a[l - 1] @ v[f"W{l}"]', 'v[f"W{l}"] + here.a[l - 1] @ here.theta[f"W{l}"]',
          "W and V are swapped, or a and Ra: eq. 5 has Ra W + a V"),
-        ("here.a[l - 1]", "here.z.get(l - 1, here.x)", "z is multiplied by V: eq. 5 has a V"),
-        ("here.a[l - 1]", "here.x", "x is multiplied by V in every layer: eq. 5 has a V, with the a of the layer below"),
+        ('here.a[l - 1] @ v[f"W{l}"]', 'here.z.get(l - 1, here.x) @ v[f"W{l}"]', "z is multiplied by V: eq. 5 has a V"),
+        ('here.a[l - 1] @ v[f"W{l}"]', 'here.x @ v[f"W{l}"]',
+         "x is multiplied by V in every layer: eq. 5 has a V, with the a of the layer below"),
         (" + here.a", " - here.a", "the term a V has the wrong sign: eq. 5 adds it"),
         ('here.theta[f"W{l}"]', 'here.theta[f"W{l}"].T', "W is transposed: eq. 5 has Ra W"),
         (' v[f"W{l}"]', ' v[f"W{l}"].T', "V is transposed: eq. 5 has a V"),
@@ -89,13 +90,13 @@ FORWARD = Layers(
          "x W is added in the first layer, as if Ra_0 were x: data do not move, Ra_0 = 0 (eq. 5)"),
         ("{0: np.zeros_like(here.x)}", "{0: here.x}", "Ra_0 is x: data do not move, Ra_0 = 0 (eq. 5)"),
         ("here.s1[l] * ", "", "s' is missing in Ra (eq. 5)"),
-        ("Ra[l - 1] @", "here.a[l - 1] @", "the first term is a W: eq. 5 has Ra W"),
-        ("Ra[l - 1] @", "Rz.get(l - 1, Ra[0]) @", "Rz is multiplied by W: eq. 5 has Ra W"),
-        ("here.a[l - 1] @", "Ra[l - 1] @", "Ra is multiplied by V: eq. 5 has a V"),
+        ('Ra[l - 1] @ here.theta[f"W{l}"]', 'here.a[l - 1] @ here.theta[f"W{l}"]', "the first term is a W: eq. 5 has Ra W"),
+        ('Ra[l - 1] @ here.theta[f"W{l}"]', 'Rz.get(l - 1, Ra[0]) @ here.theta[f"W{l}"]', "Rz is multiplied by W: eq. 5 has Ra W"),
+        ('here.a[l - 1] @ v[f"W{l}"]', 'Ra[l - 1] @ v[f"W{l}"]', "Ra is multiplied by V: eq. 5 has a V"),
         ("here.s1[l] * Rz[l]", "here.s1[l] * here.z[l]", "s' is multiplied by z: eq. 5 has s'(z) * Rz"),
-        (" * Rz[l]", "", "Ra is s'(z) alone: it multiplies Rz (eq. 5)"),
+        (" * Rz[l]", "", "the factor Rz is missing in Ra: it is s'(z) * Rz (eq. 5)"),
         ("here.s1[l]", "here.s2[l]", "Ra has s'': it is s'(z) * Rz (eq. 5)"),
-        ("here.s1[l]", "here.a[l]", "Ra is a * Rz: it is s'(z) * Rz (eq. 5)"),
+        ("here.s1[l]", "here.a[l]", "Ra has a in place of s': it is s'(z) * Rz (eq. 5)"),
         ("here.s1[l]", "(here.z[l] > 0)", "s' is 1 where z > 0, else 0, which is true of the relu only: here.s1 has it for all"),
         ("here.s1[l] * Rz[l]", "np.tanh(Rz[l])", "this is s(Rz), with tanh: Ra is s'(z) * Rz (eq. 5)"),
         ("here.s1[l]", "(1 - np.tanh(Rz[l]) ** 2)", "s' is taken at Rz, not at z (eq. 5)"),
@@ -142,7 +143,7 @@ BACK = Layers(
         ("two_factors + ", "two_factors - ", "the s'' term has the wrong sign: eq. 8 adds it"),
         ("+ D[l]", "- D[l]", "the term (D V^T) s' has the wrong sign: eq. 8 adds it"),
         ("+ D[l]", "+ 2 * D[l]", "the term (D V^T) s' comes twice: eq. 8 has it once"),
-        ("D[l] @ V.T", "RD[l] @ W.T", "the term (RD W^T) s' comes twice, and (D V^T) s' is missing (eq. 8)"),
+        ("RD[l] @ W.T + D[l] @ V.T", "2 * RD[l] @ W.T", "the term (RD W^T) s' comes twice, and (D V^T) s' is missing (eq. 8)"),
         ("D[l] @ V.T", "RD[l] @ V.T", "the second term has RD V^T: eq. 8 has D V^T"),
         ("D[l] @ V.T", "D[l] @ W.T", "the second term has D W^T: eq. 8 has D V^T"),
         ("RD[l] @ W.T", "RD[l] @ V.T", "the first term has RD V^T: eq. 8 has RD W^T"),
@@ -184,16 +185,17 @@ R_GRADIENT = Layers(
         ("+ Ra", "+ Ra[l - 1].T @ RD[l] + Ra", "a third term, Ra^T RD, is added: by the product rule one factor moves at a time (eq. 7)"),
         ("@ RD[l] + Ra[l - 1].T @ here.D[l]", "@ here.D[l] + Ra[l - 1].T @ RD[l]",
          "D and RD are swapped, or a and Ra: eq. 7 has a^T RD + Ra^T D"),
-        ("Ra[l - 1].T @ here.D[l]", "here.a[l - 1].T @ RD[l]", "the term a^T RD comes twice, and Ra^T D is missing (eq. 7)"),
-        ("here.a[l - 1].T", "2 * here.a[l - 1].T", "the term a^T RD comes twice: eq. 7 has it once"),
-        ("+ Ra", "+ 2 * Ra", "the term Ra^T D comes twice: eq. 7 has it once"),
+        ("here.a[l - 1].T @ RD[l] + Ra[l - 1].T @ here.D[l]", "2 * here.a[l - 1].T @ RD[l]",
+         "the term a^T RD comes twice, and Ra^T D is missing (eq. 7)"),
+        ("here.a[l - 1].T @ RD[l]", "2 * here.a[l - 1].T @ RD[l]", "the term a^T RD comes twice: eq. 7 has it once"),
+        ("Ra[l - 1].T @ here.D[l]", "2 * Ra[l - 1].T @ here.D[l]", "the term Ra^T D comes twice: eq. 7 has it once"),
         ("+ Ra", "- Ra", "the term Ra^T D has the wrong sign: eq. 7 adds it"),
         ("here.a[l - 1].T @ RD[l] + Ra[l - 1].T @ here.D[l]", "(here.a[l - 1].T @ RD[l] + Ra[l - 1].T @ here.D[l]) / here.n",
          "RdW is divided by n: 1/n is in D and RD already (eqs. 2, 6)"),
         ("here.a[l - 1].T @ RD[l] + Ra[l - 1].T @ here.D[l]", "(here.a[l - 1].T @ RD[l] + Ra[l - 1].T @ here.D[l]).T",
          "RdW is transposed (eq. 7)"),
         ("Ra[l - 1].T @ here.D[l]", "here.D[l].T @ Ra[l - 1]", "the term Ra^T D is transposed (eq. 7)"),
-        ("here.a[l - 1]", "here.z.get(l - 1, here.x)", "z is multiplied by RD: eq. 7 has a^T RD"),
+        ("here.a[l - 1].T @ RD[l]", "here.z.get(l - 1, here.x).T @ RD[l]", "z is multiplied by RD: eq. 7 has a^T RD"),
         ("RD[l].sum(0, keepdims=True)", "RD[l].mean(0, keepdims=True)",
          "the bias has the mean over the examples: Rdb is the sum, as 1/n is in RD already (eq. 7)"),
         ("RD[l].sum(0", "0 * RD[l].sum(0", "the biases have zeros: Rdb is 1^T RD (eq. 7)"),
@@ -256,7 +258,7 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     d, Hv = curved[0]
     entries = zip((f"{name}{list(place)}" for name in Hv for place in np.ndindex(Hv[name].shape)), np.eye(Hv.size), strict=True)
     overlooked = [] if any(some for some, _ in blind) else [entry for entry, move in entries if not sees(d, Hv, move)]
-    _explain(passed, blind, overlooked, len(curved), all(len(rows) == 1 for rows in looked))
+    _explain(passed, blind, overlooked, len(curved), all(len(rows) == 2 for rows in looked))
     for what in passed:
         print(f"wrong products, {what:<14}  refused, {len(curved)} of {len(curved)}")
 
@@ -305,7 +307,7 @@ def _explain(passed: dict[str, int], blind: list[tuple], overlooked: list[str], 
         (passed["mirrored"] and not passed["sideways"],
          "it lets pass a product with the right norm and the right v.Hv: compare the numbers themselves"),
         (passed["sideways"],
-         f"it compares {one}, and lets pass products that differ in every other direction: compare whole arrays"),
+         f"it compares {one}, and lets pass products that differ in other directions: compare whole arrays"),
         (passed["with a NaN"],
          "it lets pass a product that holds NaN, of which every comparison is False: return error < tolerance"),
         (passed["a little off"], f"it lets pass some products with {loose}"),
@@ -318,13 +320,13 @@ def _explain(passed: dict[str, int], blind: list[tuple], overlooked: list[str], 
 
 
 def _directions(answer: Callable, d: Derivation, Hv: Parameters) -> np.ndarray:
-    """The directions in which this check has looked, as rows: v, steps of theta, and what is given to hvp."""
+    """The directions in which this check may have looked, as rows: v, the sum, steps of theta, and what is given to hvp."""
     watched = Watched(d.model, d.theta)
     try:
         answer(watched, d.theta, d.x, d.y, d.v, Hv)
     except WrongAnswer:  # it needs a model of the library's own kind, and has had one
         pass
-    units = [unit for unit in (d.v.flat, *watched.looked) if np.linalg.norm(unit) > 0]
+    units = [unit for unit in (d.v.flat, np.ones(Hv.size), *watched.looked) if np.linalg.norm(unit) > 0]
     _, sizes, across = np.linalg.svd(np.array([unit / np.linalg.norm(unit) for unit in units]), full_matrices=False)
     return across[sizes > 1e-6]
 

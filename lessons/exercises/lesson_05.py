@@ -64,7 +64,6 @@ ONE_STEP = Exercise(
         ("- inner_lr * ", "- ", "the inner learning rate is missing in the inner step (eq. 11)"),
         ("here.gradient", "model.at(theta, *query).gradient",
          "the inner step is taken on the query set, not on the support set"),
-        ("    u =", "    copy = copy - inner_lr * model.at(copy, *support).gradient\n    u =", "the inner loop takes two steps: one was asked for"),
         ("    here =", "    inner_lr = 0.01\n    here =", "the inner learning rate is 0.01, whatever `inner_lr` is"),
         ("u - here.hvp(inner_lr * u)", "here.gradient", "this is the gradient of the support loss at theta"),
         ("u - here.hvp(inner_lr * u)", "model.at(theta, *query).gradient",
@@ -72,6 +71,7 @@ ONE_STEP = Exercise(
         ("return u - here.hvp(inner_lr * u)", "return copy", "this is theta', the adapted copy: return the gradient"),
     ),
     alone=(
+        ("    u =", "    copy = copy - inner_lr * model.at(copy, *support).gradient\n    u =", "the inner loop takes two steps: one was asked for"),
         ("    here =", "    support, query = query, support\n    here =", "the support and the query set are exchanged"),
         ("*support", "*query", "all is taken on the query set: the inner step and its Hessian need the support set"),
     ),
@@ -117,8 +117,6 @@ K_STEPS = Exercise(
         ("u[k + 1] - tape[k].hvp(inner_lr * u[k + 1])", "model.at(tape[k].theta, *query).gradient",
          "u_k is the query gradient at theta_k: eq. 12 makes it from u_{k+1}, one step back"),
         ("{steps: model.at(theta", "{steps: model.at(tape[-1].theta", "u_K is taken one step too early, at theta_{K-1}"),
-        ("    u = {", "    theta = theta - inner_lr * model.at(theta, *support).gradient\n    u = {",
-         "there is one inner step too many: u_K is taken at theta_{K+1}"),
         ("{steps: model.at(theta", "{steps: model.at(tape[0].theta", "u_K is taken at theta, not at theta_K"),
         ("*query)", "*support)",
          "u_K is the gradient on the support set: it is that of the query loss"),
@@ -137,6 +135,8 @@ K_STEPS = Exercise(
          "every u[k] is u_0: was one object changed in place? Each step back makes a new one"),
     ),
     alone=(
+        ("    u = {", "    theta = theta - inner_lr * model.at(theta, *support).gradient\n    u = {",
+         "there is one inner step too many: u_K is taken at theta_{K+1}"),
         ("    tape = []", "    support, query = query, support\n    tape = []", "the support and the query set are exchanged"),
         ("*support", "*query", "all is taken on the query set: the inner steps and their Hessians need the support set"),
     ),
