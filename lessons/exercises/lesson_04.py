@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -250,6 +252,9 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     wrong = {f"without {bug}": [own(d, bug) for d, _ in curved] for bug in BUGS}
     wrong |= {what: [alter(d, Hv, rng) for d, Hv in curved] for what, alter in ALTERED.items()}
     wrong["sideways"] = [aside(Hv, rows) for (_, Hv), rows in zip(curved, looked, strict=True)]
+    likely = [(np.ones(Hv.size), d.theta.flat, surface(d).gradient.flat) for d, Hv in curved]
+    more = [_basis([*rows, *units]) for rows, units in zip(looked, likely, strict=True)]
+    wrong["across"] = [aside(Hv, rows) for (_, Hv), rows in zip(curved, more, strict=True)]
     count = lambda products: sum(said(d, product) for (d, _), product in zip(curved, products, strict=True))
     passed = {what: count(products) for what, products in wrong.items()}
     sees = lambda d, Hv, move: not all(said(d, Hv + sign * _as_long(Hv, move)) for sign in (1, -1))
@@ -267,11 +272,13 @@ ALTERED = {  # wrong products from a right one
     "turned round": lambda d, Hv, rng: -1 * Hv,
     "twice as long": lambda d, Hv, rng: 2 * Hv,
     "too small": lambda d, Hv, rng: Hv.map(lambda array: array - 1),
+    "too large": lambda d, Hv, rng: Hv.map(lambda array: array + 1),
     "out of order": lambda d, Hv, rng: Hv.map(lambda array: array.ravel()[::-1].reshape(array.shape)),  # in each array
     "mirrored": lambda d, Hv, rng: (2 * d.v.dot(Hv) / d.v.dot(d.v)) * d.v - Hv,  # the same norm, and the same product with v
     "a little off": lambda d, Hv, rng: Hv + SMALL * _as_long(Hv, rng.standard_normal(Hv.size)),
     "in two rows": lambda d, Hv, rng: Hv.map(lambda array: _cancelling(array, 0)),
     "in two columns": lambda d, Hv, rng: Hv.map(lambda array: _cancelling(array, 1)),
+    "in both": lambda d, Hv, rng: Hv.map(lambda array: _cancelling(array, 0, 1)) if Hv["W1"].shape[0] > 1 else -1 * Hv,
     "with a NaN": lambda d, Hv, rng: Hv.unflatten(np.r_[np.nan, Hv.flat[1:]]),
 }
 
@@ -281,11 +288,11 @@ def _explain(passed: dict[str, int], blind: list[tuple], overlooked: list[str], 
 
     blind: of each network, the arrays that can be wrong alone, and all arrays. overlooked: the entries that can.
     """
-    one = "v.Hv" if along_v else "one number, such as u.Hv with v.Hu"
+    one = "v.Hv" if along_v else "one number, such as theta.Hv or u.Hv with v.Hu"
     loose = f"a relative error of {SMALL:.0e}: the tolerance is too loose"
     some, arrays = next(((some, arrays) for some, arrays in blind if some), ([], []))
     reasons = (
-        (all(count == of for what, count in passed.items() if what not in ("sideways", "with a NaN")),
+        (all(count == of for what, count in passed.items() if what not in ("across", "sideways", "with a NaN")),
          "it lets every wrong product pass: it must return False when Hv is not the change of the gradient along v"),
         (passed["a little off"] == of, f"it lets pass products with {loose}"),
         (all(some == arrays for some, arrays in blind),
@@ -299,15 +306,20 @@ def _explain(passed: dict[str, int], blind: list[tuple], overlooked: list[str], 
         (passed["twice as long"], "it lets pass 2 Hv: it compares directions, and has to compare the numbers themselves"),
         (passed["too small"] == of,
          "it lets pass products in which every number is too small: take the absolute value of the difference"),
+        (passed["too large"] == of,
+         "it lets pass products in which every number is too large: take the absolute value of the difference"),
         (passed["out of order"],
          "it lets pass the right numbers in wrong places: norms and sums are the same then. Compare entry by entry"),
         (passed["in two rows"], "it lets pass errors of opposite sign in two rows: in a sum over the rows they cancel. Compare entry by entry"),
         (passed["in two columns"],
          "it lets pass errors of opposite sign in two columns: in a sum over the columns they cancel. Compare entry by entry"),
+        (passed["in both"], "it lets pass errors that cancel in the sums over the rows and over the columns. Compare entry by entry"),
         (passed["mirrored"] and not passed["sideways"],
          "it lets pass a product with the right norm and the right v.Hv: compare the numbers themselves"),
         (passed["sideways"],
-         f"it compares {one}, and lets pass products that differ in other directions: compare whole arrays"),
+         f"it compares {one}, and lets pass products that differ in every other direction: compare whole arrays"),
+        (passed["across"],
+         "it compares a few numbers, such as a sum or theta.Hv, and lets pass products that differ elsewhere: compare whole arrays"),
         (passed["with a NaN"],
          "it lets pass a product that holds NaN, of which every comparison is False: return error < tolerance"),
         (passed["a little off"], f"it lets pass some products with {loose}"),
@@ -320,14 +332,20 @@ def _explain(passed: dict[str, int], blind: list[tuple], overlooked: list[str], 
 
 
 def _directions(answer: Callable, d: Derivation, Hv: Parameters) -> np.ndarray:
-    """The directions in which this check may have looked, as rows: v, the sum, steps of theta, and what is given to hvp."""
-    watched = Watched(d.model, d.theta)
-    try:
+    """The directions in which this check has looked, as rows: v, Hv, steps of theta, what is given to hvp, and to dot a few times."""
+    watched, dot, multiplied = Watched(d.model, d.theta), Parameters.dot, []
+    noted = lambda one, other: multiplied.extend((np.real(one.flat), np.real(other.flat))) or dot(one, other)
+    with suppress(WrongAnswer), patch.object(Parameters, "dot", noted):  # an answer may need a model of the library's own kind
         answer(watched, d.theta, d.x, d.y, d.v, Hv)
-    except WrongAnswer:  # it needs a model of the library's own kind, and has had one
-        pass
-    units = [unit for unit in (d.v.flat, np.ones(Hv.size), *watched.looked) if np.linalg.norm(unit) > 0]
-    _, sizes, across = np.linalg.svd(np.array([unit / np.linalg.norm(unit) for unit in units]), full_matrices=False)
+    looked = [d.v.flat, Hv.flat, *watched.looked]
+    rows = _basis([*looked, *multiplied])
+    return rows if len(rows) <= 4 else _basis(looked)  # products with many directions are as good as whole arrays
+
+
+def _basis(units: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows at right angles to each other, in the space of these vectors."""
+    units = [unit / np.linalg.norm(unit) for unit in units if np.linalg.norm(unit) > 0]
+    _, sizes, across = np.linalg.svd(np.array(units), full_matrices=False)
     return across[sizes > 1e-6]
 
 
@@ -362,12 +380,10 @@ def _as_long(Hv: Parameters, move: np.ndarray) -> Parameters:
     return Hv.unflatten(np.linalg.norm(Hv.flat) / np.linalg.norm(move) * move)
 
 
-def _cancelling(array: np.ndarray, axis: int) -> np.ndarray:
-    """The array with errors of opposite sign in two rows (0), or two columns (1), if it has two."""
-    move = np.zeros(array.shape)
-    if array.shape[axis] > 1:
-        np.moveaxis(move, axis, 0)[:2] = [[1], [-1]]
-    return array + move
+def _cancelling(array: np.ndarray, *axes: int) -> np.ndarray:
+    """The array with errors of opposite sign in two rows (0), or two columns (1), or both, if it has two."""
+    signs = [np.eye(1, n)[0] - np.eye(1, n, 1)[0] if n > 1 else np.zeros(1) for n in array.shape]
+    return array + np.multiply.outer(*(signs[axis] if axis in axes else np.ones(n) for axis, n in enumerate(array.shape)))
 
 
 def _verdict(said: Any) -> bool:
