@@ -233,7 +233,8 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     curved = [(d, Hv) for d, Hv in right if d.model.layers[1].s.curved]
     for d, Hv in right:
         if not said(d, Hv):
-            why = ": is the tolerance below rounding (about 1e-15), the step of a difference too long or too short, or theta another point?"
+            why = ": is the tolerance below rounding (about 1e-15), the step of a difference too long or too short,"
+            why += " or theta another point?"
             if said(d, -1 * Hv):
                 why = ", and accepts a wrong one: the comparison is turned around"
             elif said(d, surface(d).gradient):
@@ -310,7 +311,8 @@ def _explain(passed: dict[str, int], blind: list[tuple], overlooked: list[str], 
          "it lets pass products in which every number is too large: take the absolute value of the difference"),
         (passed["out of order"],
          "it lets pass the right numbers in wrong places: norms and sums are the same then. Compare entry by entry"),
-        (passed["in two rows"], "it lets pass errors of opposite sign in two rows: in a sum over the rows they cancel. Compare entry by entry"),
+        (passed["in two rows"],
+         "it lets pass errors of opposite sign in two rows: in a sum over the rows they cancel. Compare entry by entry"),
         (passed["in two columns"],
          "it lets pass errors of opposite sign in two columns: in a sum over the columns they cancel. Compare entry by entry"),
         (passed["in both"], "it lets pass errors that cancel in the sums over the rows and over the columns. Compare entry by entry"),
