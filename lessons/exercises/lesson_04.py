@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -72,13 +74,16 @@ FORWARD = Layers(
         ('Ra[l - 1] @ here.theta[f"W{l}"] + ', "", "the term Ra W of eq. 5 is missing, or is zero in every layer"),
         (' + here.a[l - 1] @ v[f"W{l}"]', "", "the term a V of eq. 5 is missing"),
         (' + v[f"b{l}"]', "", "the term c of eq. 5 is missing"),
+        (' + v[f"b{l}"]', ' + (l == 1) * v[f"b{l}"]', "the term c is added in the first layer only: eq. 5 has it in each"),
+        (' + v[f"b{l}"]', ' + (l == here.depth) * v[f"b{l}"]', "the term c is added in the last layer only: eq. 5 has it in each"),
         ('v[f"b{l}"]', 'here.theta[f"b{l}"]', "theta's bias b is added: it moves at the speed c (eq. 5)"),
         ('v[f"W{l}"]', 'here.theta[f"W{l}"]', "a is multiplied by W: eq. 5 has a V"),
         ('here.theta[f"W{l}"]', 'v[f"W{l}"]', "Ra is multiplied by V: eq. 5 has Ra W"),
         ('here.theta[f"W{l}"] + here.a[l - 1] @ v[f"W{l}"]', 'v[f"W{l}"] + here.a[l - 1] @ here.theta[f"W{l}"]',
          "W and V are swapped, or a and Ra: eq. 5 has Ra W + a V"),
-        ("here.a[l - 1]", "here.z.get(l - 1, here.x)", "z is multiplied by V: eq. 5 has a V"),
-        ("here.a[l - 1]", "here.x", "x is multiplied by V in every layer: eq. 5 has a V, with the a of the layer below"),
+        ('here.a[l - 1] @ v[f"W{l}"]', 'here.z.get(l - 1, here.x) @ v[f"W{l}"]', "z is multiplied by V: eq. 5 has a V"),
+        ('here.a[l - 1] @ v[f"W{l}"]', 'here.x @ v[f"W{l}"]',
+         "x is multiplied by V in every layer: eq. 5 has a V, with the a of the layer below"),
         (" + here.a", " - here.a", "the term a V has the wrong sign: eq. 5 adds it"),
         ('here.theta[f"W{l}"]', 'here.theta[f"W{l}"].T', "W is transposed: eq. 5 has Ra W"),
         (' v[f"W{l}"]', ' v[f"W{l}"].T', "V is transposed: eq. 5 has a V"),
@@ -87,11 +92,14 @@ FORWARD = Layers(
          "x W is added in the first layer, as if Ra_0 were x: data do not move, Ra_0 = 0 (eq. 5)"),
         ("{0: np.zeros_like(here.x)}", "{0: here.x}", "Ra_0 is x: data do not move, Ra_0 = 0 (eq. 5)"),
         ("here.s1[l] * ", "", "s' is missing in Ra (eq. 5)"),
-        ("Ra[l - 1] @", "Rz.get(l - 1, Ra[0]) @", "Rz is multiplied by W: eq. 5 has Ra W"),
-        ("here.a[l - 1] @", "Ra[l - 1] @", "Ra is multiplied by V: eq. 5 has a V"),
+        ('Ra[l - 1] @ here.theta[f"W{l}"]', 'here.a[l - 1] @ here.theta[f"W{l}"]', "the first term is a W: eq. 5 has Ra W"),
+        ('Ra[l - 1] @ here.theta[f"W{l}"]', 'Rz.get(l - 1, Ra[0]) @ here.theta[f"W{l}"]', "Rz is multiplied by W: eq. 5 has Ra W"),
+        ('here.a[l - 1] @ v[f"W{l}"]', 'Ra[l - 1] @ v[f"W{l}"]', "Ra is multiplied by V: eq. 5 has a V"),
         ("here.s1[l] * Rz[l]", "here.s1[l] * here.z[l]", "s' is multiplied by z: eq. 5 has s'(z) * Rz"),
-        ("here.s1[l] * Rz[l]", "here.s1[l]", "Ra is s'(z) alone: it multiplies Rz (eq. 5)"),
+        (" * Rz[l]", "", "the factor Rz is missing in Ra: it is s'(z) * Rz (eq. 5)"),
         ("here.s1[l]", "here.s2[l]", "Ra has s'': it is s'(z) * Rz (eq. 5)"),
+        ("here.s1[l]", "here.a[l]", "Ra has a in place of s': it is s'(z) * Rz (eq. 5)"),
+        ("here.s1[l]", "(here.z[l] > 0)", "s' is 1 where z > 0, else 0, which is true of the relu only: here.s1 has it for all"),
         ("here.s1[l] * Rz[l]", "np.tanh(Rz[l])", "this is s(Rz), with tanh: Ra is s'(z) * Rz (eq. 5)"),
         ("here.s1[l]", "(1 - np.tanh(Rz[l]) ** 2)", "s' is taken at Rz, not at z (eq. 5)"),
         ("here.s1[l]", "(1 - np.tanh(here.z[l]) ** 2)", "s' is written as 1 - tanh(z)^2, for tanh only: here.s1 has it for all"),
@@ -123,6 +131,7 @@ BACK = Layers(
          "D V^T is not multiplied by s': put the sum in brackets, (RD W^T + D V^T) * s' (eq. 8)"),
         ("here.s2[l - 1]", "here.s1[l - 1]", "the last term has s': eq. 8 has s'' there"),
         (" * Rz[l - 1]", "", "the factor Rz is missing in the s'' term of eq. 8"),
+        (" * Rz[l - 1]", " * here.z[l - 1]", "the s'' term has z: eq. 8 has Rz there"),
         (" * Rz[l - 1]", " * Rz[l]", "the s'' term has Rz of layer l: eq. 8 has Rz_{l-1}"),
         ("here.s1[l - 1]\n    return two_factors + (D[l] @ W.T) * here.s2", "here.s2[l - 1]\n    return two_factors + (D[l] @ W.T) * here.s1",
          "s' and s'' are swapped (eq. 8)"),
@@ -131,7 +140,12 @@ BACK = Layers(
         ("(D[l] @ W.T) * here.s2", "(D[l] @ V.T) * here.s2", "the s'' term has D V^T: eq. 8 has D W^T there"),
         ("* here.s2[l - 1]", "* here.s1[l - 1] * here.s2[l - 1]",
          "the s'' term has a factor s' too many, by itself or in Ra or in D_{l-1}: it is (D W^T) * s'' * Rz (eq. 8)"),
+        ("here.s2[l - 1]", "2 * here.s2[l - 1]", "the s'' term has a factor 2 too many (eq. 8)"),
+        ("here.s2[l - 1]", "0.5 * here.s2[l - 1]", "the s'' term has a factor 1/2: eq. 8 has none"),
         ("two_factors + ", "two_factors - ", "the s'' term has the wrong sign: eq. 8 adds it"),
+        ("+ D[l]", "- D[l]", "the term (D V^T) s' has the wrong sign: eq. 8 adds it"),
+        ("+ D[l]", "+ 2 * D[l]", "the term (D V^T) s' comes twice: eq. 8 has it once"),
+        ("RD[l] @ W.T + D[l] @ V.T", "2 * RD[l] @ W.T", "the term (RD W^T) s' comes twice, and (D V^T) s' is missing (eq. 8)"),
         ("D[l] @ V.T", "RD[l] @ V.T", "the second term has RD V^T: eq. 8 has D V^T"),
         ("D[l] @ V.T", "D[l] @ W.T", "the second term has D W^T: eq. 8 has D V^T"),
         ("RD[l] @ W.T", "RD[l] @ V.T", "the first term has RD V^T: eq. 8 has RD W^T"),
@@ -171,15 +185,22 @@ R_GRADIENT = Layers(
         ("@ RD[l]", "@ here.D[l]", "the first term is a^T D, the gradient: eq. 7 has a^T RD"),
         ("here.a[l - 1].T @ RD[l]", "here.a[l - 1].T @ (RD[l] + here.D[l])", "the gradient a^T D is added: RdW is a^T RD + Ra^T D (eq. 7)"),
         ("+ Ra", "+ Ra[l - 1].T @ RD[l] + Ra", "a third term, Ra^T RD, is added: by the product rule one factor moves at a time (eq. 7)"),
+        ("@ RD[l] + Ra[l - 1].T @ here.D[l]", "@ here.D[l] + Ra[l - 1].T @ RD[l]",
+         "D and RD are swapped, or a and Ra: eq. 7 has a^T RD + Ra^T D"),
+        ("here.a[l - 1].T @ RD[l] + Ra[l - 1].T @ here.D[l]", "2 * here.a[l - 1].T @ RD[l]",
+         "the term a^T RD comes twice, and Ra^T D is missing (eq. 7)"),
+        ("here.a[l - 1].T @ RD[l]", "2 * here.a[l - 1].T @ RD[l]", "the term a^T RD comes twice: eq. 7 has it once"),
+        ("Ra[l - 1].T @ here.D[l]", "2 * Ra[l - 1].T @ here.D[l]", "the term Ra^T D comes twice: eq. 7 has it once"),
         ("+ Ra", "- Ra", "the term Ra^T D has the wrong sign: eq. 7 adds it"),
         ("here.a[l - 1].T @ RD[l] + Ra[l - 1].T @ here.D[l]", "(here.a[l - 1].T @ RD[l] + Ra[l - 1].T @ here.D[l]) / here.n",
          "RdW is divided by n: 1/n is in D and RD already (eqs. 2, 6)"),
         ("here.a[l - 1].T @ RD[l] + Ra[l - 1].T @ here.D[l]", "(here.a[l - 1].T @ RD[l] + Ra[l - 1].T @ here.D[l]).T",
          "RdW is transposed (eq. 7)"),
         ("Ra[l - 1].T @ here.D[l]", "here.D[l].T @ Ra[l - 1]", "the term Ra^T D is transposed (eq. 7)"),
-        ("here.a[l - 1]", "here.z.get(l - 1, here.x)", "z is multiplied by RD: eq. 7 has a^T RD"),
+        ("here.a[l - 1].T @ RD[l]", "here.z.get(l - 1, here.x).T @ RD[l]", "z is multiplied by RD: eq. 7 has a^T RD"),
         ("RD[l].sum(0, keepdims=True)", "RD[l].mean(0, keepdims=True)",
          "the bias has the mean over the examples: Rdb is the sum, as 1/n is in RD already (eq. 7)"),
+        ("RD[l].sum(0", "0 * RD[l].sum(0", "the biases have zeros: Rdb is 1^T RD (eq. 7)"),
         ("RD[l].sum(0", "here.D[l].sum(0", "this is db, the gradient: Rdb sums RD (eq. 7)"),
         ("RD[l].sum(0", "(RD[l] + here.D[l]).sum(0", "the gradient is added: Rdb is 1^T RD alone (eq. 7)"),
         ("sum(0,", "sum(1,", "the bias has the sum over the units: sum over the examples, axis 0 (eq. 7)"),
@@ -212,7 +233,8 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     curved = [(d, Hv) for d, Hv in right if d.model.layers[1].s.curved]
     for d, Hv in right:
         if not said(d, Hv):
-            why = ": is the tolerance below rounding (about 1e-15), the step of a difference too long, or theta another point?"
+            why = ": is the tolerance below rounding (about 1e-15), the step of a difference too long or too short,"
+            why += " or theta another point?"
             if said(d, -1 * Hv):
                 why = ", and accepts a wrong one: the comparison is turned around"
             elif said(d, surface(d).gradient):
@@ -231,10 +253,18 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     wrong = {f"without {bug}": [own(d, bug) for d, _ in curved] for bug in BUGS}
     wrong |= {what: [alter(d, Hv, rng) for d, Hv in curved] for what, alter in ALTERED.items()}
     wrong["sideways"] = [aside(Hv, rows) for (_, Hv), rows in zip(curved, looked, strict=True)]
+    likely = [(np.ones(Hv.size), d.theta.flat, surface(d).gradient.flat) for d, Hv in curved]
+    more = [_basis([*rows, *units]) for rows, units in zip(looked, likely, strict=True)]
+    wrong["across"] = [aside(Hv, rows) for (_, Hv), rows in zip(curved, more, strict=True)]
     count = lambda products: sum(said(d, product) for (d, _), product in zip(curved, products, strict=True))
     passed = {what: count(products) for what, products in wrong.items()}
-    blind = {name for d, Hv in curved for name in Hv if said(d, _other_in(name, Hv, rng))}
-    _explain(passed, blind, {name for _, Hv in curved for name in Hv}, len(curved), all(len(rows) == 1 for rows in looked))
+    sees = lambda d, Hv, move: not all(said(d, Hv + sign * _as_long(Hv, move)) for sign in (1, -1))
+    only = lambda Hv, name: np.concatenate([(other == name) * rng.standard_normal(Hv[other].size) for other in Hv])
+    blind = [([name for name in Hv if not sees(d, Hv, only(Hv, name))], list(Hv)) for d, Hv in curved]
+    d, Hv = curved[0]
+    entries = zip((f"{name}{list(place)}" for name in Hv for place in np.ndindex(Hv[name].shape)), np.eye(Hv.size), strict=True)
+    overlooked = [] if any(some for some, _ in blind) else [entry for entry, move in entries if not sees(d, Hv, move)]
+    _explain(passed, blind, overlooked, len(curved), all(len(rows) == 2 for rows in looked))
     for what in passed:
         print(f"wrong products, {what:<14}  refused, {len(curved)} of {len(curved)}")
 
@@ -243,37 +273,55 @@ ALTERED = {  # wrong products from a right one
     "turned round": lambda d, Hv, rng: -1 * Hv,
     "twice as long": lambda d, Hv, rng: 2 * Hv,
     "too small": lambda d, Hv, rng: Hv.map(lambda array: array - 1),
+    "too large": lambda d, Hv, rng: Hv.map(lambda array: array + 1),
     "out of order": lambda d, Hv, rng: Hv.map(lambda array: array.ravel()[::-1].reshape(array.shape)),  # in each array
     "mirrored": lambda d, Hv, rng: (2 * d.v.dot(Hv) / d.v.dot(d.v)) * d.v - Hv,  # the same norm, and the same product with v
     "a little off": lambda d, Hv, rng: Hv + SMALL * _as_long(Hv, rng.standard_normal(Hv.size)),
+    "in two rows": lambda d, Hv, rng: Hv.map(lambda array: _cancelling(array, 0)),
+    "in two columns": lambda d, Hv, rng: Hv.map(lambda array: _cancelling(array, 1)),
+    "in both": lambda d, Hv, rng: Hv.map(lambda array: _cancelling(array, 0, 1)) if Hv["W1"].shape[0] > 1 else -1 * Hv,
     "with a NaN": lambda d, Hv, rng: Hv.unflatten(np.r_[np.nan, Hv.flat[1:]]),
 }
 
 
-def _explain(passed: dict[str, int], blind: set[str], everything: set[str], of: int, along_v: bool) -> None:
-    """Refuse with the first sentence that fits what a check lets pass, if it lets anything pass."""
-    arrays, one = ", ".join(sorted(blind)), "v.Hv" if along_v else "one number, such as u.Hv with v.Hu"
+def _explain(passed: dict[str, int], blind: list[tuple], overlooked: list[str], of: int, along_v: bool) -> None:
+    """Refuse with the first sentence that fits what a check lets pass, if it lets anything pass.
+
+    blind: of each network, the arrays that can be wrong alone, and all arrays. overlooked: the entries that can.
+    """
+    one = "v.Hv" if along_v else "one number, such as theta.Hv or u.Hv with v.Hu"
     loose = f"a relative error of {SMALL:.0e}: the tolerance is too loose"
+    some, arrays = next(((some, arrays) for some, arrays in blind if some), ([], []))
     reasons = (
-        (all(count == of for what, count in passed.items() if what not in ("sideways", "with a NaN")),
+        (all(count == of for what, count in passed.items() if what not in ("across", "sideways", "with a NaN")),
          "it lets every wrong product pass: it must return False when Hv is not the change of the gradient along v"),
         (passed["a little off"] == of, f"it lets pass products with {loose}"),
-        (blind == everything,
+        (all(some == arrays for some, arrays in blind),
          "it lets pass a product of which one array is wrong, whichever it is: all arrays have to be right, not any"),
+        (some and some == [name for name in arrays if name[0] == "b"],
+         f"it does not look at the biases: products that are wrong in {', '.join(some)} pass"),
+        (some, f"it does not look at all arrays: of {', '.join(arrays)}, products that are wrong in {', '.join(some)} alone pass"),
+        (overlooked, f"it lets pass a product of which one entry is wrong, such as {''.join(overlooked[-1:])}: compare every entry"),
         (passed["turned round"],
          "it lets pass -Hv: it compares norms or absolute values, and has to compare the numbers themselves"),
         (passed["twice as long"], "it lets pass 2 Hv: it compares directions, and has to compare the numbers themselves"),
         (passed["too small"] == of,
          "it lets pass products in which every number is too small: take the absolute value of the difference"),
+        (passed["too large"] == of,
+         "it lets pass products in which every number is too large: take the absolute value of the difference"),
         (passed["out of order"],
          "it lets pass the right numbers in wrong places: norms and sums are the same then. Compare entry by entry"),
+        (passed["in two rows"],
+         "it lets pass errors of opposite sign in two rows: in a sum over the rows they cancel. Compare entry by entry"),
+        (passed["in two columns"],
+         "it lets pass errors of opposite sign in two columns: in a sum over the columns they cancel. Compare entry by entry"),
+        (passed["in both"], "it lets pass errors that cancel in the sums over the rows and over the columns. Compare entry by entry"),
         (passed["mirrored"] and not passed["sideways"],
          "it lets pass a product with the right norm and the right v.Hv: compare the numbers themselves"),
         (passed["sideways"],
          f"it compares {one}, and lets pass products that differ in every other direction: compare whole arrays"),
-        (blind and all(name[0] == "b" for name in blind),
-         f"it does not look at the biases: products that are wrong in {arrays} pass"),
-        (blind, f"it does not look at all arrays: products that are wrong in {arrays} alone pass"),
+        (passed["across"],
+         "it compares a few numbers, such as a sum or theta.Hv, and lets pass products that differ elsewhere: compare whole arrays"),
         (passed["with a NaN"],
          "it lets pass a product that holds NaN, of which every comparison is False: return error < tolerance"),
         (passed["a little off"], f"it lets pass some products with {loose}"),
@@ -286,14 +334,20 @@ def _explain(passed: dict[str, int], blind: set[str], everything: set[str], of: 
 
 
 def _directions(answer: Callable, d: Derivation, Hv: Parameters) -> np.ndarray:
-    """The directions in which this check has looked, as rows: v, steps of theta, and what is given to hvp."""
-    watched = Watched(d.model, d.theta)
-    try:
+    """The directions in which this check has looked, as rows: v, Hv, steps of theta, what is given to hvp, and to dot a few times."""
+    watched, dot, multiplied = Watched(d.model, d.theta), Parameters.dot, []
+    noted = lambda one, other: multiplied.extend((np.real(one.flat), np.real(other.flat))) or dot(one, other)
+    with suppress(WrongAnswer), patch.object(Parameters, "dot", noted):  # an answer may need a model of the library's own kind
         answer(watched, d.theta, d.x, d.y, d.v, Hv)
-    except WrongAnswer:  # it needs a model of the library's own kind, and has had one
-        pass
-    units = [unit for unit in (d.v.flat, *watched.looked) if np.linalg.norm(unit) > 0]
-    _, sizes, across = np.linalg.svd(np.array([unit / np.linalg.norm(unit) for unit in units]), full_matrices=False)
+    looked = [d.v.flat, Hv.flat, *watched.looked]
+    rows = _basis([*looked, *multiplied])
+    return rows if len(rows) <= 4 else _basis(looked)  # products with many directions are as good as whole arrays
+
+
+def _basis(units: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows at right angles to each other, in the space of these vectors."""
+    units = [unit / np.linalg.norm(unit) for unit in units if np.linalg.norm(unit) > 0]
+    _, sizes, across = np.linalg.svd(np.array(units), full_matrices=False)
     return across[sizes > 1e-6]
 
 
@@ -328,10 +382,10 @@ def _as_long(Hv: Parameters, move: np.ndarray) -> Parameters:
     return Hv.unflatten(np.linalg.norm(Hv.flat) / np.linalg.norm(move) * move)
 
 
-def _other_in(name: str, Hv: Parameters, rng: np.random.Generator) -> Parameters:
-    """Hv with one array changed by as much as Hv is long."""
-    move = rng.standard_normal(Hv[name].shape)
-    return Parameters({**Hv, name: Hv[name] + np.linalg.norm(Hv.flat) / np.linalg.norm(move) * move})
+def _cancelling(array: np.ndarray, *axes: int) -> np.ndarray:
+    """The array with errors of opposite sign in two rows (0), or two columns (1), or both, if it has two."""
+    signs = [np.eye(1, n)[0] - np.eye(1, n, 1)[0] if n > 1 else np.zeros(1) for n in array.shape]
+    return array + np.multiply.outer(*(signs[axis] if axis in axes else np.ones(n) for axis, n in enumerate(array.shape)))
 
 
 def _verdict(said: Any) -> bool:
