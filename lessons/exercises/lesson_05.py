@@ -201,8 +201,6 @@ META_UPDATE = Exercise(
         ("return theta", "return copies.mean()", "the mean of the copies theta' is moved: the gradient moves theta (eq. 13)"),
         ("return theta", "return copies.task(0)", "the first task's copy theta' is moved: the gradient moves theta (eq. 13)"),
         ("return theta", "return copies.task(len(batch) - 1)", "the last task's copy theta' is moved: the gradient moves theta (eq. 13)"),
-        ("return theta - ", "return ", "this is the step of theta alone: return the new theta"),
-        ("return theta - ", "return -", "this is the step of theta alone: return the new theta"),
         ("return theta", "return copies", MOVED),
         ("theta - outer_lr * u.mean()", "copies - outer_lr * u", MOVED),
         ("theta - outer_lr * u.mean()", "copies", "these are the adapted copies: theta moves, by an outer step (eq. 13)"),
