@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import POINTS, Runs, counted, legend_above
-from tinymaml import Parameters, adapt, plot
+from tinymaml import Parameters, adapt
 from tinymaml.methods import STYLES
 from tinymaml.tasks import Sinusoids, TaskBatch
 
@@ -43,7 +43,8 @@ def along_training(iterations: list[int], losses: Mapping[str, np.ndarray], blin
             label, colour, style, marker = STYLES[key]
             runs = Runs(found[:, :, column])
             ax.plot(iterations, runs.mean, color=colour, linestyle=style, marker=marker, markersize=5, label=label)
-            ax.fill_between(iterations, runs.mean - runs.interval, runs.mean + runs.interval, color=colour, alpha=0.2, linewidth=0)
+            low, high = runs.mean - runs.interval, runs.mean + runs.interval
+            ax.fill_between(iterations, low, high, color=colour, alpha=0.2, linewidth=0)
         ax.set_title(title, fontsize="medium")
         ax.set_xlabel("iterations of the outer loop")
         ax.grid(alpha=0.3)
