@@ -126,8 +126,8 @@ def test_has_the_anatomy_of_a_lesson(path):
     headings = [len(marks) for marks in re.findall(r"^(#+) ", prose, re.MULTILINE)]
     assert headings[0] == 1 and headings.count(1) == 1
     assert all(deeper <= level + 1 for level, deeper in pairwise(headings))
-    for part in ("**Question.**", "**Time.**", "**Afterwards you can**", "**You need**", "## Notation", "## Summary",
-                 "## Questionnaire", "## References", "What the figure shows", "<details>"):  # fmt: skip
+    for part in ("**Question.**", "**Time.**", "**Afterwards you can**", "**You need**", "<summary>Notation of this lesson",
+                 "## Summary", "## Questionnaire", "## References", "What the figure shows", "<details>"):  # fmt: skip
         assert part in prose, part
     assert "my_prediction = None" in "\n".join(cell.source for cell in notebook.cells)
     for cell in notebook.cells:
