@@ -404,4 +404,90 @@ JUDGE = ByHand(
     judge_of_products,
 )
 
-CHECKS = {"4.1": FORWARD, "4.2": BACK, "4.3": R_GRADIENT, "4.4": JUDGE}
+# -- 4.5: the cross-entropy, twice differentiated ----------------------------------------------------------------------
+
+
+def logits(rng: np.random.Generator) -> list[tuple]:
+    """(z, y, r) of several sizes; then logits that are large, small, far apart from row to row and from class to class."""
+    draw = lambda n, N: (2 * rng.standard_normal((n, N)), np.eye(N)[rng.integers(N, size=n)], rng.standard_normal((n, N)))
+    z, y, r = draw(4, 3)
+    rows = 15000.0 * np.array([[0], [1], [2], [-1]])
+    classes = 1500.0 * np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0], [0, 1, -1]])
+    return [draw(7, 3), draw(3, 3), draw(1, 5), *((z + large, y, r) for large in (1000, rows, -1500, classes))]
+
+
+NOT_LARGEST = "what is taken from the logits of an example is not the largest of them, z.max(-1, keepdims=True)"
+FOR_ALL = "one number is taken from the logits of all examples: take from each the largest of its own, z.max(-1, keepdims=True)"
+OVER_EXAMPLES = "the softmax runs over the examples (axis 0): it runs over the classes, axis -1"
+CUT = "large logits are cut off: a constant added to all logits of an example changes no p"
+CROSS_ENTROPY = Exercise(
+    """def cross_entropy_twice(z, y, r):
+    e = np.exp(z - z.max(-1, keepdims=True))
+    p = e / e.sum(-1, keepdims=True)
+    return p - y, p * (r - (p * r).sum(-1, keepdims=True))
+""",
+    logits,
+    ("gradient", "hvp"),
+    (
+        (" - z.max(-1, keepdims=True)", "",
+         "the exponentials overflow for some large logits, and are all 0 for others: take z.max(-1, keepdims=True) from the logits"),
+        ("z.max(-1, keepdims=True)", "z.max()", FOR_ALL), ("z.max(-1, keepdims=True)", "z.mean()", FOR_ALL),
+        ("z.max(-1, keepdims=True)", "z.mean(-1, keepdims=True)", NOT_LARGEST),
+        ("z.max(-1, keepdims=True)", "z.min(-1, keepdims=True)", NOT_LARGEST), ("z.max(-1, keepdims=True)", "z[:, :1]", NOT_LARGEST),
+        ("z.max(-1, keepdims=True)", "np.abs(z).max(-1, keepdims=True)", NOT_LARGEST),
+        ("z.max(-1, keepdims=True)", "z.max(0)", "the largest logit is taken over the examples (axis 0), which changes p: take it over axis -1"),
+        ("e = np", "z = np.minimum(z, 500)\n    e = np", CUT), ("e = np", "z = np.clip(z, -500, 500)\n    e = np", CUT),
+        ("e / e.sum(-1, keepdims=True)", "e", "the exponentials are not divided by their sum (eq. 10)"),
+        ("e.sum(-1, keepdims=True)", "e.sum(0)", OVER_EXAMPLES),
+        ("z.max(-1, keepdims=True))\n    p = e / e.sum(-1, keepdims=True)", "z.max(0))\n    p = e / e.sum(0)", OVER_EXAMPLES),
+        ("(-1, keepdims=True)", "(0)", "both sums, of the softmax and of p * r, run over the examples (axis 0): take them over axis -1"),
+        ("e.sum(-1, keepdims=True)", "e.sum()", "the softmax runs over all numbers of z: take the sum over axis -1, with keepdims"),
+        ("e / e.sum(-1, keepdims=True)", "1 / (1 + np.exp(-z))", "p is a sigmoid of each logit: the softmax divides by the sum (eq. 10)"),
+        ("p - y,", "z - y,", "the softmax is missing: dE/dz = p - y with p = softmax(z) (eq. 10)"),
+        ("p - y,", "p,", "the target is missing: dE/dz = p - y (eq. 10)"),
+        ("p - y,", "y - p,", "the gradient has the wrong sign: dE/dz = p - y (eq. 10)"),
+        ("p - y,", "-y / p,", "this is dE/dp = -y / p, not dE/dz: the softmax has a derivative too"),
+        ("p - y,", "y * (p - 1),", "only the logit of the right class gets a gradient: every logit is in the sum of the softmax"),
+        ("p - y,", "2 * (p - y),", "a factor 2 is too many in the gradient: that is of the squared error (eq. 9), eq. 10 has p - y"),
+        ("p - y,", "-(y * np.log(p)).sum(-1),", "this is the loss of each example: its gradient was asked for, p - y (eq. 10)"),
+        ("p - y,", "np.eye(z.shape[1])[z.argmax(-1)] - y,",
+         "the likeliest class has p = 1 and the others 0: eq. 10 has p itself, the softmax"),
+        ("p - y,", "2 * (z - y),", "this is eq. 9, of the squared error: cross-entropy has p - y (eq. 10)"),
+        ("p - y,", "(p - y) / len(z),", "the gradient is divided by n: eq. 10 is for one example, 1/n enters in eq. 2"),
+        ("p - y,", "(p - y).mean(0),", "this is the mean over the examples: each has a gradient of its own"),
+        (" - (p * r).sum(-1, keepdims=True)", "", "the term p * sum(p * r) of eq. 10 is missing: every logit moves the sum in the softmax"),
+        ("p * (r - (p * r).sum(-1, keepdims=True))", "p * (1 - p) * r",
+         "only the diagonal of the Hessian is there, p (1 - p): the others are -p_i p_j (eq. 10)"),
+        ("p * (r - (p", "p * (-(p", "the term p * r of eq. 10 is missing"),
+        ("(p * r).sum(-1, keepdims=True)", "r.mean(-1, keepdims=True)", "the mean of r is not weighted: eq. 10 has sum(p * r)"),
+        ("(p * r).sum(-1", "r.sum(-1", "it is the sum of r: eq. 10 has that of p * r"),
+        ("p * (r - (p * r)", "(p - y) * (r - ((p - y) * r)",
+         "p - y stands for p in the hvp: the target drops out of the second derivative (was p changed in place?)"),
+        ("p * (r -", "2 * p * (r -", "a factor 2 is too many in the hvp: eq. 10 has p * (r - sum(p * r))"),
+        ("(p * r).sum(-1", "(p * r).mean(-1", "it is the mean of p * r over the classes: eq. 10 has their sum"),
+        ("(p * r).sum(-1, keepdims=True)", "(p * r).sum()", "sum(p * r) runs over all examples: take it over axis -1, with keepdims"),
+        ("(p * r).sum(-1, keepdims=True)", "(p * r).sum(0)", "sum(p * r) runs over the examples (axis 0): take it over axis -1"),
+        ("(p * r).sum(-1", "(y * r).sum(-1", "y * r is summed: the target drops out of the second derivative, and eq. 10 has sum(p * r)"),
+        ("p * (r -", "(r -", "the factor p before the bracket is missing (eq. 10)"),
+        ("p * (r - (p * r).sum(-1, keepdims=True))", "p * r - (p * r).sum(-1, keepdims=True)",
+         "the second term lost its factor p: eq. 10 is p * r - p * sum(p * r)"),
+        ("p * (r -", "p * (r +", "the two terms are added: eq. 10 subtracts sum(p * r)"),
+        ("p * (r -", "-p * (r -", "the hvp has the wrong sign: eq. 10 is p * (r - sum(p * r))"),
+        ("p * (r - (p * r).sum(-1, keepdims=True))", "(p - y) * r",
+         "this is the gradient times r: a Hessian-vector product needs the second derivative"),
+        ("sum(-1, keepdims=True))\n", "sum(-1, keepdims=True)) / len(z)\n",
+         "the hvp is divided by n: eq. 10 is for one example, 1/n enters in eq. 6"),
+        ("p * (r - (p * r).sum(-1, keepdims=True))", "p - y", "the hvp is the gradient again: eq. 10 has p * (r - sum(p * r))"),
+        ("p * (r - (p * r).sum(-1, keepdims=True))", "2 * r",
+         "this is eq. 9, of the squared error: cross-entropy has p * (r - sum(p * r)) (eq. 10)"),
+        ("p * (r - (p * r).sum(-1, keepdims=True))", "p * (1 - p)",
+         "these are the derivatives of p without r, p (1 - p): multiply the Hessian by r"),
+        ("p * (r - (p * r).sum(-1, keepdims=True))", "p[:, :, None] * (np.eye(z.shape[1]) - p[:, None])",
+         "this is the Hessian, a matrix for each example: multiply it by r"),
+        ("return p - y, p * (r - (p * r).sum(-1, keepdims=True))", "return p * (r - (p * r).sum(-1, keepdims=True)), p - y",
+         "the two are swapped: return gradient, hvp in this order"),
+    ),
+    tolerance=1e-10,
+)  # fmt: skip
+
+CHECKS = {"4.1": FORWARD, "4.2": BACK, "4.3": R_GRADIENT, "4.4": JUDGE, "4.5": CROSS_ENTROPY}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exercises.exercise import ByHand, Exercise
-from exercises.lesson_05 import META_UPDATE
+from exercises.exercise import Exercise
 from tinymaml import MLP
 from tinymaml.tasks import Sinusoids
 
@@ -73,16 +72,6 @@ BEST_START = Exercise(
          "these are the square roots of the weights"),
     ),
 )  # fmt: skip
-
-# exercise 5.3 once more, with `meta_gradient` allowed
-OUTER_STEP = ByHand(
-    """def outer_step(model, theta, batch, inner_lr, outer_lr):
-    meta = meta_gradient(model, theta, batch, inner_lr=inner_lr, steps=1)
-    return theta - outer_lr * meta.gradient
-""",
-    META_UPDATE,
-)
-
 
 def sinusoids(rng: np.random.Generator, tasks: int, steps: int) -> tuple:
     """A network, its theta and a batch, and how it is adapted."""
@@ -205,5 +194,5 @@ PAIRED = Exercise(
     ),
 )  # fmt: skip
 
-CHECKS = {"6.1": BEST_START, "6.2": OUTER_STEP, "6.3": PRESENT_AND_POTENTIAL, "6.4": PAIRED}
+CHECKS = {"6.1": BEST_START, "6.2": PRESENT_AND_POTENTIAL, "6.3": PAIRED}
 paired = PAIRED.solve  # the lesson goes on with it

@@ -1,4 +1,4 @@
-"""The exercises of lesson 07: an episode, the cross-entropy differentiated twice, what a task-blind network can reach."""
+"""The exercises of lesson 07: an episode, what a task-blind network can reach, the nearest mean."""
 
 from __future__ import annotations
 
@@ -265,93 +265,7 @@ EPISODE = ByHand(
     check_episode,
 )
 
-# -- 7.2: the cross-entropy ------------------------------------------------------------------------------------
-
-
-def logits(rng: np.random.Generator) -> list[tuple]:
-    """(z, y, r) of several sizes; then logits that are large, small, far apart from row to row and from class to class."""
-    draw = lambda n, N: (2 * rng.standard_normal((n, N)), np.eye(N)[rng.integers(N, size=n)], rng.standard_normal((n, N)))
-    z, y, r = draw(4, 3)
-    rows = 15000.0 * np.array([[0], [1], [2], [-1]])
-    classes = 1500.0 * np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0], [0, 1, -1]])
-    return [draw(7, 3), draw(3, 3), draw(1, 5), *((z + large, y, r) for large in (1000, rows, -1500, classes))]
-
-
-NOT_LARGEST = "what is taken from the logits of an example is not the largest of them, z.max(-1, keepdims=True)"
-FOR_ALL = "one number is taken from the logits of all examples: take from each the largest of its own, z.max(-1, keepdims=True)"
-OVER_EXAMPLES = "the softmax runs over the examples (axis 0): it runs over the classes, axis -1"
-CUT = "large logits are cut off: a constant added to all logits of an example changes no p"
-CROSS_ENTROPY = Exercise(
-    """def cross_entropy_twice(z, y, r):
-    e = np.exp(z - z.max(-1, keepdims=True))
-    p = e / e.sum(-1, keepdims=True)
-    return p - y, p * (r - (p * r).sum(-1, keepdims=True))
-""",
-    logits,
-    ("gradient", "hvp"),
-    (
-        (" - z.max(-1, keepdims=True)", "",
-         "the exponentials overflow for some large logits, and are all 0 for others: take z.max(-1, keepdims=True) from the logits"),
-        ("z.max(-1, keepdims=True)", "z.max()", FOR_ALL), ("z.max(-1, keepdims=True)", "z.mean()", FOR_ALL),
-        ("z.max(-1, keepdims=True)", "z.mean(-1, keepdims=True)", NOT_LARGEST),
-        ("z.max(-1, keepdims=True)", "z.min(-1, keepdims=True)", NOT_LARGEST), ("z.max(-1, keepdims=True)", "z[:, :1]", NOT_LARGEST),
-        ("z.max(-1, keepdims=True)", "np.abs(z).max(-1, keepdims=True)", NOT_LARGEST),
-        ("z.max(-1, keepdims=True)", "z.max(0)", "the largest logit is taken over the examples (axis 0), which changes p: take it over axis -1"),
-        ("e = np", "z = np.minimum(z, 500)\n    e = np", CUT), ("e = np", "z = np.clip(z, -500, 500)\n    e = np", CUT),
-        ("e / e.sum(-1, keepdims=True)", "e", "the exponentials are not divided by their sum (eq. 10)"),
-        ("e.sum(-1, keepdims=True)", "e.sum(0)", OVER_EXAMPLES),
-        ("z.max(-1, keepdims=True))\n    p = e / e.sum(-1, keepdims=True)", "z.max(0))\n    p = e / e.sum(0)", OVER_EXAMPLES),
-        ("(-1, keepdims=True)", "(0)", "both sums, of the softmax and of p * r, run over the examples (axis 0): take them over axis -1"),
-        ("e.sum(-1, keepdims=True)", "e.sum()", "the softmax runs over all numbers of z: take the sum over axis -1, with keepdims"),
-        ("e / e.sum(-1, keepdims=True)", "1 / (1 + np.exp(-z))", "p is a sigmoid of each logit: the softmax divides by the sum (eq. 10)"),
-        ("p - y,", "z - y,", "the softmax is missing: dE/dz = p - y with p = softmax(z) (eq. 10)"),
-        ("p - y,", "p,", "the target is missing: dE/dz = p - y (eq. 10)"),
-        ("p - y,", "y - p,", "the gradient has the wrong sign: dE/dz = p - y (eq. 10)"),
-        ("p - y,", "-y / p,", "this is dE/dp = -y / p, not dE/dz: the softmax has a derivative too"),
-        ("p - y,", "y * (p - 1),", "only the logit of the right class gets a gradient: every logit is in the sum of the softmax"),
-        ("p - y,", "2 * (p - y),", "a factor 2 is too many in the gradient: that is of the squared error (eq. 9), eq. 10 has p - y"),
-        ("p - y,", "-(y * np.log(p)).sum(-1),", "this is the loss of each example: its gradient was asked for, p - y (eq. 10)"),
-        ("p - y,", "np.eye(z.shape[1])[z.argmax(-1)] - y,",
-         "the likeliest class has p = 1 and the others 0: eq. 10 has p itself, the softmax"),
-        ("p - y,", "2 * (z - y),", "this is eq. 9, of the squared error: cross-entropy has p - y (eq. 10)"),
-        ("p - y,", "(p - y) / len(z),", "the gradient is divided by n: eq. 10 is for one example, 1/n enters in eq. 2"),
-        ("p - y,", "(p - y).mean(0),", "this is the mean over the examples: each has a gradient of its own"),
-        (" - (p * r).sum(-1, keepdims=True)", "", "the term p * sum(p * r) of eq. 10 is missing: every logit moves the sum in the softmax"),
-        ("p * (r - (p * r).sum(-1, keepdims=True))", "p * (1 - p) * r",
-         "only the diagonal of the Hessian is there, p (1 - p): the others are -p_i p_j (eq. 10)"),
-        ("p * (r - (p", "p * (-(p", "the term p * r of eq. 10 is missing"),
-        ("(p * r).sum(-1, keepdims=True)", "r.mean(-1, keepdims=True)", "the mean of r is not weighted: eq. 10 has sum(p * r)"),
-        ("(p * r).sum(-1", "r.sum(-1", "it is the sum of r: eq. 10 has that of p * r"),
-        ("p * (r - (p * r)", "(p - y) * (r - ((p - y) * r)",
-         "p - y stands for p in the hvp: the target drops out of the second derivative (was p changed in place?)"),
-        ("p * (r -", "2 * p * (r -", "a factor 2 is too many in the hvp: eq. 10 has p * (r - sum(p * r))"),
-        ("(p * r).sum(-1", "(p * r).mean(-1", "it is the mean of p * r over the classes: eq. 10 has their sum"),
-        ("(p * r).sum(-1, keepdims=True)", "(p * r).sum()", "sum(p * r) runs over all examples: take it over axis -1, with keepdims"),
-        ("(p * r).sum(-1, keepdims=True)", "(p * r).sum(0)", "sum(p * r) runs over the examples (axis 0): take it over axis -1"),
-        ("(p * r).sum(-1", "(y * r).sum(-1", "y * r is summed: the target drops out of the second derivative, and eq. 10 has sum(p * r)"),
-        ("p * (r -", "(r -", "the factor p before the bracket is missing (eq. 10)"),
-        ("p * (r - (p * r).sum(-1, keepdims=True))", "p * r - (p * r).sum(-1, keepdims=True)",
-         "the second term lost its factor p: eq. 10 is p * r - p * sum(p * r)"),
-        ("p * (r -", "p * (r +", "the two terms are added: eq. 10 subtracts sum(p * r)"),
-        ("p * (r -", "-p * (r -", "the hvp has the wrong sign: eq. 10 is p * (r - sum(p * r))"),
-        ("p * (r - (p * r).sum(-1, keepdims=True))", "(p - y) * r",
-         "this is the gradient times r: a Hessian-vector product needs the second derivative"),
-        ("sum(-1, keepdims=True))\n", "sum(-1, keepdims=True)) / len(z)\n",
-         "the hvp is divided by n: eq. 10 is for one example, 1/n enters in eq. 6"),
-        ("p * (r - (p * r).sum(-1, keepdims=True))", "p - y", "the hvp is the gradient again: eq. 10 has p * (r - sum(p * r))"),
-        ("p * (r - (p * r).sum(-1, keepdims=True))", "2 * r",
-         "this is eq. 9, of the squared error: cross-entropy has p * (r - sum(p * r)) (eq. 10)"),
-        ("p * (r - (p * r).sum(-1, keepdims=True))", "p * (1 - p)",
-         "these are the derivatives of p without r, p (1 - p): multiply the Hessian by r"),
-        ("p * (r - (p * r).sum(-1, keepdims=True))", "p[:, :, None] * (np.eye(z.shape[1]) - p[:, None])",
-         "this is the Hessian, a matrix for each example: multiply it by r"),
-        ("return p - y, p * (r - (p * r).sum(-1, keepdims=True))", "return p * (r - (p * r).sum(-1, keepdims=True)), p - y",
-         "the two are swapped: return gradient, hvp in this order"),
-    ),
-    tolerance=1e-10,
-)  # fmt: skip
-
-# -- 7.3: what a task-blind network can reach --------------------------------------------------------------------
+# -- 7.2: what a task-blind network can reach --------------------------------------------------------------------
 
 
 def answers(rng: np.random.Generator) -> list[tuple]:
@@ -403,4 +317,107 @@ BLIND_LOSS = Exercise(
     ),
 )  # fmt: skip
 
-CHECKS = {"7.1": EPISODE, "7.2": CROSS_ENTROPY, "7.3": BLIND_LOSS}
+# -- 7.3: the nearest mean -----------------------------------------------------------------------------------------
+
+
+def sets(rng: np.random.Generator, shots: list[int], d: int, queries: int) -> tuple:
+    """A support set with shots[c] examples of class c, in random order, and queries of all classes."""
+    labels = rng.permutation(np.repeat(np.arange(len(shots)), shots))
+    centres = rng.standard_normal((len(shots), d))
+    x_support = centres[labels] + 0.5 * rng.standard_normal((len(labels), d))
+    return x_support, np.eye(len(shots))[labels], rng.standard_normal((queries, d))
+
+
+CENTRE = "    means = y_support.T @ x_support / y_support.sum(0)[:, None]\n"
+DISTANCE = "    return -((x_query[:, None] - means) ** 2).sum(-1)\n"
+NEEDS_ALL = "take the mean of the examples of each class"
+SORTED = "the rows of the support set are taken to be in a fixed order of labels: y_support says which class a row has"
+NEAREST_MEAN = Exercise(
+    f"""def nearest_mean(x_support, y_support, x_query):
+{CENTRE}{DISTANCE}""",
+    lambda rng: [sets(rng, *how) for how in (([2, 2, 2, 2], 3, 7), ([3, 1, 2], 4, 5), ([1, 1, 1], 2, 4), ([5, 5], 6, 3), ([4, 2, 3], 5, 1))],
+    ("logits",),
+    (
+        ("return -", "return ", "the sign is wrong: the nearest mean has the largest logit"),
+        ("((x_query[:, None] - means) ** 2).sum(-1)", "np.sqrt(((x_query[:, None] - means) ** 2).sum(-1))",
+         "a square root is taken: the exponent of the density is minus the squared distance"),
+        ("return -", "return -0.5 * ", "there is a factor 1/2: the density e^(-|x - m|^2) has none"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)", "2 * x_query @ means.T - (means**2).sum(-1)",
+         "the term -|x|^2 is left out: the softmax is the same without it, and minus the squared distance has it"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)", "x_query @ means.T - (means**2).sum(-1) / 2",
+         "this is x . m - |m|^2 / 2, half of what the square has without its term -|x|^2: minus the squared distance is asked for"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)", "2 * x_query @ means.T + (means**2).sum(-1)",
+         "this is 2 x . m + |m|^2: multiplied out, minus the squared distance is -|x|^2 + 2 x . m - |m|^2"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)", "1 / ((x_query[:, None] - means) ** 2).sum(-1)",
+         "this is one over the squared distance: the logit is minus the squared distance"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)",
+         "-((x_query[:, None] - means) ** 2).sum(-1) / 2 - x_query.shape[1] / 2 * np.log(2 * np.pi)",
+         "this is the logarithm of the normal density: the density here is e^(-|x - m|^2)"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)", "2 * x_query @ means.T",
+         "this is 2 x . m alone: the terms -|x|^2 and -|m|^2 of the square are missing"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)", "x_query @ means.T",
+         "this is the product x . m: minus the squared distance is asked for"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)", "-np.abs(x_query[:, None] - means).sum(-1)",
+         "the absolute differences are summed: take their squares"),
+        ("means) ** 2).sum(-1)", "means) ** 2).mean(-1)", "it is the mean over the features: a squared distance is their sum"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)", "np.exp(-((x_query[:, None] - means) ** 2).sum(-1))",
+         "this is the density: a logit is the logarithm of it"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    e = np.exp(-((x_query[:, None] - means) ** 2).sum(-1))\n    return e / e.sum(-1, keepdims=True)\n",
+         "these are the probabilities: give the logits, before the softmax"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    e = np.exp(-((x_query[:, None] - means) ** 2).sum(-1))\n    return np.log(e / e.sum(-1, keepdims=True))\n",
+         "this is the logarithm of the softmax: give the logits, before the softmax"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    return ((x_query[:, None] - means) ** 2).sum(-1).argmin(-1)\n",
+         "these are labels, the nearest mean of each query: give a logit for each class"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    return np.eye(len(means))[((x_query[:, None] - means) ** 2).sum(-1).argmin(-1)]\n",
+         "these are one-hot answers: give a logit for each class"),
+        ("x_query[:, None] - means) ** 2).sum(-1)", "x_query[:, None] - means) ** 2).sum(-1).T",
+         "it is transposed: a row for each query, a column for each class"),
+        (" / y_support.sum(0)[:, None]", "", "this is the distance to the sum of the examples of a class: divide by their number"),
+        ("y_support.sum(0)[:, None]", "len(x_support)",
+         "the sum of a class is divided by the number of all support examples: divide by the number of its own"),
+        ("y_support.sum(0)[:, None]", "y_support.shape[1]",
+         "the sum of a class is divided by the number of classes: divide by the number of its examples"),
+        ("y_support.sum(0)[:, None]", "(len(x_support) / y_support.shape[1])",
+         "every class is taken to have the same number of examples: count them, y_support.sum(0)"),
+        ("y_support.T @ x_support / y_support.sum(0)[:, None]",
+         "x_support.reshape(y_support.shape[1], -1, x_support.shape[1]).mean(1)", SORTED),
+        ("y_support.T @ x_support / y_support.sum(0)[:, None]",
+         "x_support.reshape(-1, y_support.shape[1], x_support.shape[1]).mean(0)", SORTED),
+        ("y_support.T @ x_support / y_support.sum(0)[:, None]", "x_support[:y_support.shape[1]]", SORTED),
+        ("y_support.T @ x_support / y_support.sum(0)[:, None]", "x_support[y_support.argmax(0)]",
+         f"only the first example of each class is used: {NEEDS_ALL}"),
+        ("y_support.T @ x_support / y_support.sum(0)[:, None]",
+         "np.array([np.median(x_support[y == 1], axis=0) for y in y_support.T])", f"this is the median of each class: {NEEDS_ALL}"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    square = ((x_query[:, None] - x_support) ** 2).sum(-1)\n    return -square @ y_support / y_support.sum(0)\n",
+         "this is the mean of the squared distances to the examples of a class: take the distance to their mean"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    return -((x_query[:, None] - x_support) ** 2).sum(-1) @ y_support\n",
+         "this is the sum of the squared distances to the examples of a class: take the distance to their mean"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    near = np.exp(-((x_query[:, None] - x_support) ** 2).sum(-1))\n    return np.log(near @ y_support / y_support.sum(0))\n",
+         "every example has a cloud of its own: the cloud of a class is around the mean of its examples"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    square = ((x_query[:, None] - x_support) ** 2).sum(-1)\n"
+         "    return -np.array([square[:, y == 1].min(1) for y in y_support.T]).T\n",
+         "this is the distance to the nearest example of each class: take that to the mean of its examples"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n", "    return -((x_query[:, None] - x_support) ** 2).sum(-1)\n",
+         "there is a number for each support example: give one for each class, from the mean of its examples"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    norms = np.linalg.norm(x_query, axis=1)[:, None] * np.linalg.norm(means, axis=1)\n    return x_query @ means.T / norms\n",
+         "this is the cosine of the angle to the mean: minus the squared distance is asked for"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    return -((x_query[:, None] - means) ** 2).sum(-1) / y_support.sum(0)\n",
+         "the squared distance is divided by the number of examples of the class: only the mean is"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    return -((x_query[:, None] - means) ** 2).sum(-1) + np.log(y_support.sum(0) / len(y_support))\n",
+         "the classes are weighted by their numbers of support examples: they are equally likely"),
+    ),
+)  # fmt: skip
+
+CHECKS = {"7.1": EPISODE, "7.2": BLIND_LOSS, "7.3": NEAREST_MEAN}
+nearest_mean = NEAREST_MEAN.solve  # the lesson goes on with it

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,6 +25,8 @@ from tinymaml import plot
 from tinymaml.experiment.process import keep_freed_memory, matrix_threads
 
 POINTS = {"marker": "o", "linestyle": "", "markeredgecolor": "white", "markersize": 7, "zorder": 4}  # of a support set
+
+STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}  # by the number of runs: 97.5 % of Student's t lie below it
 
 DPI = 120  # of what a notebook keeps, for print
 
@@ -55,6 +58,27 @@ def png(figure: Figure) -> tuple[bytes, dict[str, int]]:
     image.quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True, dpi=(DPI, DPI))
     width, height = (round(pixels * figure.dpi / DPI) for pixels in image.size)
     return file.getvalue(), {"width": width, "height": height}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """One number for each run and number of steps, `values` (runs, S + 1); `plot.curves` draws it as it draws a `Curve`.
+
+    The runs differ in everything that was drawn at random for the training.
+    """
+
+    values: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(S + 1,) over the runs."""
+        return np.mean(self.values, axis=0)
+
+    @property
+    def interval(self) -> np.ndarray:
+        """(S + 1,) half the width of the 95 % confidence interval of the mean, by Student's t."""
+        runs = len(self.values)
+        return STUDENT[runs] * np.std(self.values, axis=0, ddof=1) / np.sqrt(runs)
 
 
 def legend_above(ax: Axes, columns: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
@@ -171,27 +173,28 @@ def out_and_back() -> Figure:
     return ax.figure
 
 
-def two_landscapes() -> Figure:
-    """Lesson 06. Two tasks of one parameter: the lowest point of the mean loss now, and of that after a step."""
-    figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.0), layout="constrained", sharey=True)
-    a, c, alpha = np.array([1.0, 0.25]), np.array([0.0, 4.0]), 0.375
-    theta = np.linspace(-1, 5.5, 300)[:, None]
-    now = a * (theta - c) ** 2
-    after = a * (1 - 2 * alpha * a) ** 2 * (theta - c) ** 2
+def two_landscapes(now: Callable, after: Callable) -> Figure:
+    """Lesson 06. The losses of two tasks, now(theta) and after(theta), both (T,), their mean, and its lowest point."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.0), layout="constrained", sharey=True)
+    thetas = np.linspace(0, 7.5, 301)
     for ax, losses, name in (
-        (axes[0], now, "present: the loss at $\\theta$"),
-        (axes[1], after, "potential: the loss at $\\theta'$, after a step"),
+        (axes[0], now, r"present: the loss at $\theta$"),
+        (axes[1], after, r"potential: the loss at $\theta'$, after one step"),
     ):
+        values = np.array([losses(theta) for theta in thetas])
         for t, colour in enumerate((plot.BLUE, plot.ORANGE)):
-            ax.plot(theta, losses[:, t], color=colour, linestyle=("--", "-.")[t], label=f"task {t + 1}")
-        mean = losses.mean(1)
-        ax.plot(theta, mean, color=INK, linewidth=2.2, label="mean")
+            ax.plot(thetas, values[:, t], color=colour, linestyle=("--", "-.")[t], label=f"task {t + 1}")
+        mean = values.mean(1)
         low = mean.argmin()
-        ax.plot(theta[low], mean[low], "*", color=plot.VERMILION, markersize=15, markeredgecolor="white", zorder=4)
-        ax.set(xlabel="$\\theta$", title=name, ylim=(-0.2, 5))
+        ax.plot(thetas, mean, color=INK, linewidth=2.2, label="mean")
+        ax.plot(thetas[low], mean[low], "*", color=plot.VERMILION, markersize=15, markeredgecolor="white", zorder=4)
+        ax.annotate(f"{mean[low]:.1f} at {thetas[low]:.1f}", (thetas[low], mean[low]), xytext=(0, 12),
+                    textcoords="offset points", ha="center", fontsize="small",
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
+        ax.set(xlabel=r"initialisation $\theta$", title=name, ylim=(-1, 36))
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("loss")
-    axes[1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="small")
     return figure
 
 

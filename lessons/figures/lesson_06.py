@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,32 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import POINTS, counted, legend_above
-from tinymaml import Parameters, adapt, plot
+from figures import POINTS, Runs, counted, legend_above
+from tinymaml import Parameters, adapt
 from tinymaml.methods import STYLES
 from tinymaml.tasks import Sinusoids, TaskBatch
 
 X = np.linspace(-5, 5, 200)[:, None]
 SUPPORT = POINTS | {"color": "black"}  # the methods have the colours
-
-
-def two_objectives(now: Callable, after: Callable, ax: Axes | None = None) -> Axes:
-    """The mean over tasks of now(theta) and of after(theta), both (T,), with their least values marked."""
-    ax = plot.get_axes(ax, (6.2, 3))
-    thetas = np.linspace(0, 7.5, 301)
-    for key, objective, name in (("pretraining", now, "present: before the step"), ("maml", after, "potential: after one step")):
-        _, colour, style, marker = STYLES[key]
-        values = np.array([objective(theta).mean() for theta in thetas])
-        least = values.argmin()
-        ax.plot(thetas, values, color=colour, linestyle=style, linewidth=2, label=name)
-        ax.plot(thetas[least], values[least], marker, color=colour, markersize=9)
-        ax.annotate(f"{values[least]:.1f} at {thetas[least]:.1f}", (thetas[least], values[least]), xytext=(0, 10),
-                    textcoords="offset points", ha="center", fontsize="small")  # fmt: skip
-    ax.set_ylim(-5, 42)
-    ax.set_xlabel(r"initialisation $\theta$")
-    ax.set_ylabel("mean loss of the two tasks")
-    plot.finish(ax)
-    return ax
 
 
 def fits(model: Any, starts: Mapping[str, Parameters], batch: TaskBatch, steps: tuple[int, ...] = (0, 1, 10)) -> dict[str, list]:
@@ -52,15 +33,18 @@ def fits(model: Any, starts: Mapping[str, Parameters], batch: TaskBatch, steps: 
 
 
 def along_training(iterations: list[int], losses: Mapping[str, np.ndarray], blind: float) -> Figure:
-    """Present and potential of the initialisation against outer iterations: losses[method] is (checkpoints, 2).
+    """Present and potential of the initialisation against outer iterations: losses[method] is (runs, checkpoints, 2).
 
-    `blind` is the loss of the task-blind optimum on the same tasks.
+    Lines are means over the runs, bands their 95 % intervals. `blind` is the loss of the task-blind optimum on the same tasks.
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.4, 3), sharey=True, layout="constrained")
     for ax, column, title in zip(axes, (0, 1), ("present: loss before any step", "potential: loss after one step"), strict=True):
         for key, found in losses.items():
             label, colour, style, marker = STYLES[key]
-            ax.plot(iterations, found[:, column], color=colour, linestyle=style, marker=marker, markersize=5, label=label)
+            runs = Runs(found[:, :, column])
+            ax.plot(iterations, runs.mean, color=colour, linestyle=style, marker=marker, markersize=5, label=label)
+            low, high = runs.mean - runs.interval, runs.mean + runs.interval
+            ax.fill_between(iterations, low, high, color=colour, alpha=0.2, linewidth=0)
         ax.set_title(title, fontsize="medium")
         ax.set_xlabel("iterations of the outer loop")
         ax.grid(alpha=0.3)

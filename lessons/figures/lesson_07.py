@@ -10,15 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from figures import Runs
 from tinymaml import plot
 from tinymaml.methods import STYLES
 from tinymaml.tasks import TaskBatch
-from tinymaml.training.evaluation import Curve
 
 # what does not adapt: label, colour, line style
 FLAT = {
     "told": ("nearest neighbour,\ntold the plane", *STYLES["oracle"][1:3]),
-    "neighbour": STYLES["nearest"][:3],
+    "mean": ("nearest mean, in\nMAML's hidden layer", plot.PURPLE, (0, (5, 1, 1, 1))),
+    "neighbour": ("nearest neighbour\nand nearest mean", *STYLES["nearest"][1:3]),
     "chance": STYLES["chance"][:3],
 }
 CLASS_COLOURS = [plot.BLUE, plot.ORANGE, plot.GREEN, plot.PURPLE, plot.GREY]
@@ -47,11 +48,15 @@ def characters(batch: TaskBatch, size: int, names: str = "ABCDEFGHIJKLMNOPQRSTUV
     return figure
 
 
-def accuracy(curves: Mapping[str, Curve], flat: Mapping[str, float], ax: Axes | None = None) -> Axes:
-    """Accuracy against adaptation steps with 95 % intervals; `flat` holds what does not adapt: told, neighbour, chance."""
+def accuracy(curves: Mapping[str, Runs], flat: Mapping[str, float | Runs], ax: Axes | None = None) -> Axes:
+    """Accuracy against adaptation steps with 95 % intervals; `flat` holds what does not adapt, by the names of FLAT."""
     ax = plot.get_axes(ax, (8, 4))
-    for name, value in flat.items():
+    for name in sorted(flat, key=list(FLAT).index):
         label, colour, style = FLAT[name]
+        value = flat[name]
+        if isinstance(value, Runs):
+            ax.axhspan(value.mean - value.interval, value.mean + value.interval, color=colour, alpha=0.2, linewidth=0)
+            value = value.mean
         ax.axhline(value, color=colour, linestyle=style, linewidth=1.5, label=label)
     plot.curves(curves, STYLES, ax=ax, ylabel="accuracy on the query set", log=False)
     ax.set_ylim(0, 1)

@@ -4,8 +4,15 @@ import io
 
 import figures
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from PIL import Image
+
+
+def test_runs_have_an_interval_by_students_t():
+    runs = figures.Runs(np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]]))
+    np.testing.assert_allclose(runs.mean, [2, 5])
+    np.testing.assert_allclose(runs.interval, [4.303 / np.sqrt(3), 0], rtol=1e-3)
 
 
 @pytest.mark.parametrize("dpi", [80, 160])
