@@ -78,9 +78,10 @@ def network() -> Figure:
 def four_ways() -> Figure:
     """Lesson 03. Four ways to the derivative of f along v at theta, with what each costs and how it errs."""
     ax = canvas(9.4, 3.6)
-    rows = [
+    rows = [  # name, formula, costs, colour
         ("forward difference", "$[f(\\theta + h v) - f(\\theta)]\\, /\\, h$", "2 values of $f$; error $\\sim h$", plot.GREY),
-        ("central difference", "$[f(\\theta + h v) - f(\\theta - h v)]\\, /\\, (2 h)$", "2 values of $f$; error $\\sim h^2$", plot.ORANGE),
+        ("central difference", "$[f(\\theta + h v) - f(\\theta - h v)]\\, /\\, (2 h)$", "2 values of $f$; error $\\sim h^2$",
+         plot.ORANGE),
         ("complex step", "Im $f(\\theta + i h v)\\, /\\, h$", "1 complex value of $f$; error $\\sim h^2$", plot.GREEN),
         ("gradient by hand", "$\\nabla f(\\theta) \\cdot v$", "1 sweep back for all $v$; no $h$", plot.BLUE),
     ]
