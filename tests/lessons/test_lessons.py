@@ -139,7 +139,7 @@ def test_has_the_anatomy_of_a_lesson(path):
 
 FIGURE = "**What the figure shows.**"
 NOT_CLAIMED = r"""`[^`]*` | _\{?\w+\}? | 95\s% | \b(?:19|20)\d\d\b | [A-Za-z]\d+
-    | \b(?:eqs?\.|lessons?|sections?|exercises?|tables?|questions?)\s[\d.,]+(?:\s(?:and|to)\s[\d.]+)*"""  # names, not results
+    | \b(?:eqs?\.|lessons?|sections?|exercises?|tables?|figures?|questions?)\s[\d.,]+(?:\s(?:and|to)\s[\d.]+)*"""  # names, not results
 POWER = r"(?:(\d+(?:\.\d+)?)\s*\\cdot\s*)?10\^\{?(-?\d+)\}?"
 NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 
