@@ -70,8 +70,9 @@ def refresh() -> None:
                 cell["source"] = notation(rows[1])
             if "solution" in tags(cell):
                 cell["source"] = with_solution(cell["source"], number_of(cell))
+            cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key != "alt"}  # of a figure that has gone
             if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
-                cell["metadata"] = cell["metadata"] | {"alt": _said_of_the_figure(cells[i:])}
+                cell["metadata"]["alt"] = _said_of_the_figure(cells[i:])
         rewrite(path, cells, path)
 
 
@@ -90,7 +91,7 @@ def with_solution(source: str, number: str) -> str:
 def _said_of_the_figure(cells: list[dict]) -> str:
     """The paragraph of the next "What the figure shows", without Markdown: exported pages have it as alt text."""
     told = next(cell["source"] for cell in cells if FIGURE in cell["source"]).partition(FIGURE)[2].strip().partition("\n\n")[0]
-    return re.sub(r"[$*`\\{}]", "", " ".join(told.split()))
+    return re.sub(r"[$*`\\{}]", "", " ".join(told.replace("\\cdot", "times").split()))
 
 
 # -- handing out ---------------------------------------------------------------------------------------------
