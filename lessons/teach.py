@@ -70,9 +70,10 @@ def refresh() -> None:
                 cell["source"] = notation(rows[1])
             if "solution" in tags(cell):
                 cell["source"] = with_solution(cell["source"], number_of(cell))
-            cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key != "alt"}  # of a figure now gone
             if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
-                cell["metadata"]["alt"] = _said_of_the_figure(cells[i:])
+                cell["metadata"] = cell["metadata"] | {"alt": _said_of_the_figure(cells[i:])}
+            elif "alt" in cell["metadata"]:  # of a figure that has gone
+                del cell["metadata"]["alt"]
         rewrite(path, cells, path)
 
 

@@ -139,7 +139,7 @@ def test_has_the_anatomy_of_a_lesson(path):
 
 FIGURE = "**What the figure shows.**"
 NOT_CLAIMED = r"""`[^`]*` | _\{?\w+\}? | 95\s% | \b(?:19|20)\d\d\b | [A-Za-z]\d+  # names, not results
-    | \b(?:eqs?\.|(?:lesson|section|exercise|table|figure|question)s?)\s[\d.,]+(?:\s(?:and|to)\s[\d.]+)*"""
+    | \b(?:eqs?\.|(?:lesson|section|exercise|table|figure|question)s?)\s[\d.,]+(?:\s(?:(?:and|or|to)\s)?[\d.,]+)*"""
 POWER = r"(?:(\d+(?:\.\d+)?)\s*\\cdot\s*)?10\^\{?(-?\d+)\}?"
 NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 
@@ -167,7 +167,7 @@ def unprinted(told, above):
 
 def test_a_number_that_is_not_printed_is_found():
     above = "print(steps)\nafter 10 steps: 2.734, error 3e-06, share 81%"
-    told = "after 10 steps 2.73, near $10^{-6}$, or $3 \\cdot 10^{-6}$; 81 %; `W1`, $u_3$, eq. 4, 95 % intervals"
+    told = "after 10 steps 2.73, near $10^{-6}$, or $3 \\cdot 10^{-6}$; 81 %; `W1`, $u_3$, eqs. 4, 5 and 8, 95 % intervals"
     assert unprinted(told, above) == []
     assert unprinted("after 11 steps 2.72, near $10^{-5}$, or $2 \\cdot 10^{-6}$; 80 %", above) == [
         "1 * 10^-5", "2 * 10^-6", "11", "2.72", "80"]  # fmt: skip
