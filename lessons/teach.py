@@ -59,6 +59,8 @@ def refresh() -> None:
                 cell["source"] = with_solution(cell["source"], numbers(cell)[0])
             if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
                 cell["metadata"] = cell["metadata"] | {"alt": _said_of_the_figure(cells[i:])}
+            elif "alt" in cell["metadata"]:  # of a figure that has gone
+                del cell["metadata"]["alt"]
         rewrite(path, cells, path)
 
 
@@ -72,7 +74,7 @@ def with_solution(source: str, number: str) -> str:
 def _said_of_the_figure(cells: list[dict]) -> str:
     """The paragraph of the next "What the figure shows", without Markdown: exported pages have it as alt text."""
     told = next(cell["source"] for cell in cells if FIGURE in cell["source"]).partition(FIGURE)[2].strip().partition("\n\n")[0]
-    return re.sub(r"[$*`\\{}]", "", " ".join(told.split()))
+    return re.sub(r"[$*`\\{}]", "", " ".join(told.replace("\\cdot", "times").split()))
 
 
 # -- handing out ---------------------------------------------------------------------------------------------

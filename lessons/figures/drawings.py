@@ -17,13 +17,13 @@ def two_loops() -> Figure:
     ax = canvas(9.4, 3.7)
     box(ax, 0.85, 1.75, "$\\theta$\ninitialisation", 1.3, 0.8)
     for row, y in enumerate((2.65, 1.75, 0.85), start=1):
-        arrow(ax, (1.5, 1.75 + 0.2 * (2 - row)), (2.45, y), "copy" if row == 1 else "", FORWARD)
+        arrow(ax, (1.5, 1.75 + 0.2 * (2 - row)), (2.45, y), "copy" if row == 1 else "", FORWARD, beside=(-0.1, 0.16))
         box(ax, 2.8, y, "$\\theta$", 0.7, 0.5, FORWARD)
         arrow(ax, (3.15, y), (5.15, y), f"steps on support set {row}", FORWARD)
-        box(ax, 5.5, y, f"$\\theta'_{row}$", 0.7, 0.5, FORWARD)
-        arrow(ax, (5.85, y), (7.6, y), f"loss on query set {row}")
-        box(ax, 7.95, y, f"$L_{row}$", 0.7, 0.5)
-        ax.plot([8.3, 8.75], [y, y], color=BACK, linewidth=1.6)
+        box(ax, 5.5, y, "$\\theta_K$", 0.7, 0.5, FORWARD)
+        arrow(ax, (5.85, y), (7.35, y), f"query set {row}")
+        box(ax, 7.85, y, "$L_Q(\\theta_K)$", 1.0, 0.5)
+        ax.plot([8.35, 8.75], [y, y], color=BACK, linewidth=1.6)
     ax.plot([8.75, 8.75, 0.85], [0.85, 3.2, 3.2], color=BACK, linewidth=1.6)
     arrow(ax, (0.85, 3.2), (0.85, 2.17), colour=BACK)
     text(ax, 8.98, 1.75, "mean", rotation=270, color=BACK, fontsize=10)
@@ -38,7 +38,7 @@ def network() -> Figure:
     forward = [("$x = a_0$", 0.6), ("$z_1$", 2.6), ("$a_1$", 4.4), ("$z_2$", 6.4), ("$L$", 8.6)]
     for words, x in forward:
         box(ax, x, 2.75, words, 0.9, 0.5, FORWARD)
-    steps = ["$a_0 W_1 + b_1$", "$s(z_1)$", "$a_1 W_2 + b_2$", "mean of $E(z_2, y)$"]
+    steps = ["$a_0 W_1 + b_1$   (1)", "$s(z_1)$   (1)", "$a_1 W_2 + b_2$   (1)", "mean of $E(z_2, y)$"]
     for (_, x0), (_, x1), words in zip(forward, forward[1:], steps, strict=False):
         arrow(ax, (x0 + 0.45, 2.75), (x1 - 0.45, 2.75), words, FORWARD, beside=(0, 0.42), fontsize=9.5)
     for words, x in (("$D_1$", 2.6), ("$da_1$", 4.4), ("$D_2$", 6.4)):
@@ -53,7 +53,7 @@ def network() -> Figure:
         beside=(0, 0.22),
         fontsize=10,
     )
-    arrow(ax, (5.95, 1.55), (4.85, 1.55), "$D_2 W_2^T$", BACK, beside=(0, 0.2), fontsize=9.5)
+    arrow(ax, (5.95, 1.55), (4.85, 1.55), "$D_2 W_2^T$", BACK, beside=(0.1, 0.2), fontsize=9.5)
     arrow(ax, (3.95, 1.55), (3.05, 1.55), "$* \\, s'(z_1)$   (4)", BACK, beside=(0.0, 0.2), fontsize=9.5)
     for layer, x in ((1, 2.6), (2, 6.4)):
         arrow(ax, (x, 1.3), (x, 0.75), colour=BACK)
@@ -69,48 +69,33 @@ def network() -> Figure:
             fontsize=10,
         )
         arrow(ax, (x, 2.5), (x, 1.8), colour="#999999", dashed=True)
+    for start, end in (((0.7, 2.5), (1.3, 0.75)), ((4.85, 2.5), (5.3, 0.75))):
+        arrow(ax, start, end, colour="#999999", dashed=True)
     text(ax, 0.6, 3.3, "forward", color=FORWARD, weight="bold")
-    text(ax, 0.6, 1.55, "back", color=BACK, weight="bold")
+    text(ax, 0.45, 1.55, "back", color=BACK, weight="bold")
     text(ax, 8.75, 0.62, "dashed: kept\nfrom the way\nforward", fontsize=9, color="#666666")
     return ax.figure
 
 
 def four_ways() -> Figure:
-    """Lesson 03. Four ways to the derivative of f along v at theta, with what each costs and what each can get."""
-    ax = canvas(9.4, 3.5)
-    rows = [
-        (
-            "forward difference",
-            "$[f(\\theta + h v) - f(\\theta)]\\, /\\, h$",
-            "2 values of $f$",
-            "about 8 digits",
-            plot.GREY,
-        ),
-        (
-            "central difference",
-            "$[f(\\theta + h v) - f(\\theta - h v)]\\, /\\, 2 h$",
-            "2 values of $f$",
-            "about 10 digits",
-            plot.ORANGE,
-        ),
-        ("complex step", "Im $f(\\theta + i\\, h v)\\, /\\, h$", "1 complex value of $f$", "all 16 digits", plot.GREEN),
-        (
-            "by hand",
-            "$\\nabla f(\\theta) \\cdot v$",
-            "1 sweep back, for every $v$",
-            "all 16 digits, if right",
-            plot.BLUE,
-        ),
+    """Lesson 03. Four ways to the derivative of f along v at theta, with what each costs and how it errs."""
+    ax = canvas(9.4, 3.6)
+    rows = [  # name, formula, costs, colour
+        ("forward difference", "$[f(\\theta + h v) - f(\\theta)]\\, /\\, h$", "2 values of $f$; error $\\sim h$", plot.GREY),
+        ("central difference", "$[f(\\theta + h v) - f(\\theta - h v)]\\, /\\, (2 h)$", "2 values of $f$; error $\\sim h^2$",
+         plot.ORANGE),
+        ("complex step", "Im $f(\\theta + i h v)\\, /\\, h$", "1 complex value of $f$; error $\\sim h^2$", plot.GREEN),
+        ("gradient by hand", "$\\nabla f(\\theta) \\cdot v$", "1 sweep back for all $v$; no $h$", plot.BLUE),
     ]
-    box(ax, 0.75, 1.6, "$f,\\ \\theta,\\ v$", 1.1, 0.7)
-    for k, (name, formula, cost, digits, colour) in enumerate(rows):
-        y = 2.85 - 0.83 * k
-        arrow(ax, (1.3, 1.6 + 0.12 * (1.5 - k)), (1.95, y), colour=colour)
-        box(ax, 3.85, y, formula, 3.7, 0.56, colour, fill="white")
-        text(ax, 2.0, y + 0.41, name, ha="left", fontsize=10, color=colour, weight="bold")
-        text(ax, 5.85, y, f"{cost}\n{digits}", ha="left", fontsize=9.5)
-        arrow(ax, (7.75, y), (8.2, 1.6 + 0.12 * (1.5 - k)), colour=colour)
-    box(ax, 8.75, 1.6, "$\\frac{d}{dr} f(\\theta + r v)$", 1.2, 0.7, fontsize=10)
+    box(ax, 0.75, 1.7, "$f,\\ \\theta,\\ v$", 1.1, 0.7)
+    for k, (name, formula, costs, colour) in enumerate(rows):
+        y = 2.9 - 0.84 * k
+        arrow(ax, (1.3, 1.7 + 0.14 * (1.5 - k)), (2.1, y), colour=colour)
+        box(ax, 4.5, y, formula, 4.8, 0.5, colour, fill="white")
+        text(ax, 2.15, y + 0.39, name, ha="left", fontsize=10, color=colour, weight="bold")
+        text(ax, 6.85, y + 0.39, costs, ha="right", fontsize=9.5)
+        arrow(ax, (6.9, y), (7.75, 1.7 + 0.14 * (1.5 - k)), colour=colour)
+    box(ax, 8.5, 1.7, "$\\frac{d}{dr} f(\\theta + r v)$\nat $r = 0$", 1.5, 0.9)
     return ax.figure
 
 

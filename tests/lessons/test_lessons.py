@@ -137,6 +137,56 @@ def test_has_the_anatomy_of_a_lesson(path):
         assert not re.search(rf"\b{word}\b", prose, re.IGNORECASE), word
 
 
+FIGURE = "**What the figure shows.**"
+NOT_CLAIMED = r"""`[^`]*` | _\{?\w+\}? | 95\s% | \b(?:19|20)\d\d\b | [A-Za-z]\d+  # names, not results
+    | \b(?:eqs?\.|(?:lesson|section|exercise|table|figure|question)s?)\s[\d.,]+(?:\s(?:(?:and|or|to)\s)?[\d.,]+)*"""
+POWER = r"(?:(\d+(?:\.\d+)?)\s*\\cdot\s*)?10\^\{?(-?\d+)\}?"
+NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+
+
+def unprinted(told, above):
+    """The numbers in a paragraph that are neither printed nor set by the code cells above it, as (number, in words)."""
+    told = re.sub(NOT_CLAIMED, " ", told, flags=re.VERBOSE | re.IGNORECASE)
+    shown = [float(number) for number in re.findall(NUMBER, above)]
+    missing = []
+    for factor, exponent in re.findall(POWER, told):
+        digits = len(factor.partition(".")[2])
+        known = [f"{number:.{digits if factor else 0}e}" for number in shown if number]
+        wanted = f"{float(factor or 1) * 10.0 ** int(exponent):.{digits}e}"
+        if not any(text == wanted if factor else text.endswith(wanted[-4:]) for text in known):
+            missing.append(f"{factor or 1} * 10^{exponent}")
+    for number, percent in re.findall(rf"({NUMBER})(\s*%)?", re.sub(POWER, " ", told)):
+        digits = len(number.partition(".")[2])
+        rounded = shown if not digits and not percent else [round(value, digits) for value in shown]
+        if percent:
+            rounded = [*rounded, *(round(100 * value, digits) for value in shown)]
+        if float(number) not in rounded:
+            missing.append(number)
+    return missing
+
+
+def test_a_number_that_is_not_printed_is_found():
+    above = "print(steps)\nafter 10 steps: 2.734, error 3e-06, share 81%"
+    told = "Eq. 9: after 10 steps 2.73, near $10^{-6}$, or $3 \\cdot 10^{-6}$; 81 %; `W1`, $u_3$, 95 % intervals; eqs. 4, 5 and 8"
+    assert unprinted(told, above) == []
+    assert unprinted("after 11 steps 2.72, near $10^{-5}$, or $2 \\cdot 10^{-6}$; 80 %", above) == [
+        "1 * 10^-5", "2 * 10^-6", "11", "2.72", "80"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem[:2])
+def test_what_the_figure_shows_has_only_numbers_that_a_cell_above_prints(path):
+    """Integers as they are, decimals and percentages to the digits of the sentence. Settings in the code count as printed."""
+    above, missing = "", {}
+    for cell in read(path).cells:
+        if cell.cell_type == "code":
+            above += "\n".join([cell.source, *(output.get("text", "") for output in cell.outputs), ""])
+            continue
+        for after in cell.source.split(FIGURE)[1:]:
+            told = after.strip().partition("\n\n")[0]
+            missing[told[:60]] = unprinted(told, above)
+    assert not any(missing.values()), {told: numbers for told, numbers in missing.items() if numbers}
+
+
 def test_the_set_up_cell_is_the_same_in_all_lessons():
     assert len({next(cell.source for cell in read(path).cells if cell.cell_type == "code") for path in LESSONS}) == 1
 
