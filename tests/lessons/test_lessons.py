@@ -137,6 +137,25 @@ def test_has_the_anatomy_of_a_lesson(path):
         assert not re.search(rf"\b{word}\b", prose, re.IGNORECASE), word
 
 
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem[:2])
+def test_keeps_the_style_of_all_lessons(path):
+    """The example before the notation, numbered sections, the head of an exercise above its stub, predictions alike."""
+    cells = read(path).cells
+    code = [i for i, cell in enumerate(cells) if cell.cell_type == "code"]
+    (notation,) = [i for i, cell in enumerate(cells) if "<!-- rows: " in cell.source]
+    assert code[1] < notation, "an example comes before the notation"
+    prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    *sections, summary, questionnaire, references = re.findall(r"^## (.*)$", prose, re.MULTILINE)
+    assert (summary, questionnaire, references) == ("Summary", "Questionnaire", "References")
+    assert [heading.split(" ")[0] for heading in sections] == [f"{k}." for k in range(1, len(sections) + 1)]
+    for above, cell in pairwise(cells):
+        if number := re.search(r'NotImplementedError\("Exercise ([\d.]+):', cell.source if cell.cell_type == "code" else ""):
+            head = rf"^### Exercise {number[1]} · .* \(\d+ minutes\)$"
+            assert re.search(head, above.source, re.MULTILINE), above.source
+        if cell.source.startswith("my_prediction = None"):
+            assert "**Predict.**" in above.source and "\n- a) " in above.source, above.source
+
+
 FIGURE = "**What the figure shows.**"
 NOT_CLAIMED = r"""`[^`]*` | _\{?\w+\}? | 95\s% | \b(?:19|20)\d\d\b | [A-Za-z]\d+  # names, not results
     | \b(?:eqs?\.|(?:lesson|section|exercise|table|figure|question)s?)\s[\d.,]+(?:\s(?:(?:and|or|to)\s)?[\d.,]+)*"""
