@@ -134,7 +134,7 @@ def beside() -> Figure:
     for (x0, width0, *_), (x1, width1, *_) in pairwise(columns):
         for y, colour in ((2.5, FORWARD), (1.0, BACK)):
             arrow(ax, (x0 + width0 / 2, y), (x1 - width1 / 2, y), colour=colour)
-    told = "upper row: the gradient at $\\theta$.   lower row: the derivative of each line along $v = (V, c)$; at its end is $H v$"
+    told = "upper row: the gradient at $\\theta$.  lower row: the derivative of each line along $v = (V, c)$; at its end is $H v$"
     text(ax, 4.7, 0.3, told, fontsize=9.5, color="#555555")
     return ax.figure
 
