@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
@@ -131,7 +129,7 @@ def beside() -> Figure:
         box(ax, x, 1.0, derived, width, 0.62, BACK, fill="white", fontsize=10)
         text(ax, x - 0.22, 2.05, f"({number})", fontsize=9, color=FORWARD)
         text(ax, x - 0.22, 1.45, f"({second})", fontsize=9, color=BACK)
-    for (x0, width0, *_), (x1, width1, *_) in pairwise(columns):
+    for (x0, width0, *_), (x1, width1, *_) in zip(columns, columns[1:], strict=False):
         for y, colour in ((2.5, FORWARD), (1.0, BACK)):
             arrow(ax, (x0 + width0 / 2, y), (x1 - width1 / 2, y), colour=colour)
     told = "upper row: the gradient at $\\theta$.  lower row: the derivative of each line along $v = (V, c)$; at its end is $H v$"
