@@ -129,9 +129,9 @@ def beside() -> Figure:
         box(ax, x, 1.0, derived, width, 0.62, BACK, fill="white", fontsize=10)
         text(ax, x - 0.22, 2.05, f"({number})", fontsize=9, color=FORWARD)
         text(ax, x - 0.22, 1.45, f"({second})", fontsize=9, color=BACK)
-    for (x0, width0, *_), (x1, width1, *_) in zip(columns, columns[1:], strict=False):
-        for y, colour in ((2.5, FORWARD), (1.0, BACK)):
-            arrow(ax, (x0 + width0 / 2, y), (x1 - width1 / 2, y), colour=colour)
+    for start, end in ((2.65, 2.9), (4.7, 4.95), (7.35, 7.6)):
+        arrow(ax, (start, 2.5), (end, 2.5), colour=FORWARD)
+        arrow(ax, (start, 1.0), (end, 1.0), colour=BACK)
     told = "upper row: the gradient at $\\theta$.  lower row: the derivative of each line along $v = (V, c)$; at its end is $H v$"
     text(ax, 4.7, 0.3, told, fontsize=9.5, color="#555555")
     return ax.figure
