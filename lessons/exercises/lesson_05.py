@@ -1,4 +1,4 @@
-"""The exercises of lesson 05: the meta-gradient, eqs. 11-13."""
+"""The exercises of lesson 05: the meta-gradient, eqs. 11-13, and the gradient of the rates, eq. 20."""
 
 from __future__ import annotations
 
@@ -236,4 +236,41 @@ META_UPDATE = Exercise(
     ),
 )  # fmt: skip
 
-CHECKS = {"5.1": ONE_STEP, "5.2": K_STEPS, "5.3": META_UPDATE}
+
+def way_back(rng: np.random.Generator, widths: Sequence[int], inner_lr: float, steps: int) -> tuple:
+    """The support gradients of K inner steps, and all u_k."""
+    model, theta, support, query = task(rng, widths)
+    u, gradients = K_STEPS.solve(model, theta, support, query, inner_lr, steps), []
+    for _ in range(steps):
+        gradients.append(model.at(theta, *support).gradient)
+        theta = theta - inner_lr * gradients[-1]
+    return gradients, u
+
+
+RATES = Exercise(
+    """def rates_gradient(gradients, u):
+    products = [u[k + 1] * gradients[k] for k in range(len(gradients))]
+    return -1 * sum(products[1:], products[0])  # eq. 20
+""",
+    lambda rng: [way_back(rng, (2, 3, 2), 0.3, 3), way_back(rng, (2, 3, 1), 0.1, 1), way_back(rng, (3, 2, 2), 0.2, 4)],
+    ("slope",),
+    (
+        ("-1 * sum", "sum", "the sign is wrong: eq. 11 subtracts alpha times the gradient, so a larger rate moves theta against it (eq. 20)"),
+        ("u[k + 1]", "u[k]", "the product has u_k: a rate of step k moves theta_{k+1}, so eq. 20 has u_{k+1}"),
+        ("u[k + 1]", "u[len(gradients)]", "every product has u_K: eq. 20 has u_{k+1}, to which the later steps belong"),
+        ("u[k + 1]", "u[0]", "every product has u_0: eq. 20 has u_{k+1}"),
+        ("u[k + 1]", "u[len(gradients) - k]", "the u come in the wrong order: the gradient at theta_k meets u_{k+1} (eq. 20)"),
+        ("gradients[k] for", "gradients[0] for", "every product has the gradient at theta_0: eq. 20 has the one at theta_k"),
+        ("gradients[k] for", "gradients[-1] for", "every product has the gradient at theta_{K-1}: eq. 20 has the one at theta_k"),
+        ("sum(products[1:], products[0])", "products[-1]", "only the last step is there: every step uses the rate, so eq. 20 has a sum"),
+        ("sum(products[1:], products[0])", "products[0]", "only the first step is there: every step uses the rate, so eq. 20 has a sum"),
+        ("sum(products[1:], products[0])", "sum(products[1:], products[0]) / len(products)",
+         "this is the mean over the steps: eq. 20 has their sum"),
+        ("-1 * sum(products[1:], products[0])", "-sum(u[k + 1].dot(gradients[k]) for k in range(len(gradients)))",
+         "this is one number, the slope for one rate that all entries share: multiply entry by entry (eq. 20)"),
+        ("u[k + 1] * gradients[k]", "u[k + 1]", "the gradients of the inner steps are missing (eq. 20)"),
+        ("u[k + 1] * gradients[k]", "gradients[k]", "u is missing: it says what a move of theta_{k+1} does to the query loss (eq. 20)"),
+    ),
+)  # fmt: skip
+
+CHECKS = {"5.1": ONE_STEP, "5.2": K_STEPS, "5.3": META_UPDATE, "5.4": RATES}

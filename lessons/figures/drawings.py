@@ -100,24 +100,27 @@ def four_ways() -> Figure:
 
 
 def beside() -> Figure:
-    """Lesson 04. Each rule of the gradient, and under it its derivative along v: one more sweep forward, one more back."""
-    ax = canvas(9.4, 3.6)
-    columns = [
-        (1.72, "forward", "$z_l = a_{l-1} W_l + b_l$", "(1)", "$Rz_l = Ra_{l-1} W_l + a_{l-1} V_l + c_l$", "(5)"),
-        (4.85, "back", "$D_{l-1} = (D_l W_l^T) * s'(z_{l-1})$", "(4)", "?", "(8)"),
-        (7.88, "gradient", "$dW_l = a_{l-1}^T D_l$", "(3)", "$RdW_l = Ra_{l-1}^T D_l + a_{l-1}^T RD_l$", "(7)"),
-    ]
-    for x, name, rule, number, derived, second in columns:
-        text(ax, x, 3.35, name, weight="bold")
-        box(ax, x, 2.75, f"{rule}   {number}", 2.75, 0.6, FORWARD, fill="white", fontsize=9.5)
-        arrow(ax, (x, 2.42), (x, 1.55), "  $R$: product rule", BACK, beside=(0.75, 0))
-        box(ax, x, 1.2, f"{derived}   {second}", 2.8, 0.66, BACK, fill="white", fontsize=8.8)
-    for start, end in ((3.14, 3.47), (6.24, 6.46)):
-        arrow(ax, (start, 2.75), (end, 2.75), colour=FORWARD)
-        arrow(ax, (start, 1.2), (end, 1.2), colour=BACK)
-    text(ax, 4.7, 0.45, "upper row: the gradient at $\\theta$.   lower row: how each line of "
-    "it moves when $\\theta$ moves along $v = (V, c)$;  "
-         "its last column is $H v$", fontsize=9.5, color="#555555")  # fmt: skip
+    """Lesson 04. The rules of the gradient, and under each its derivative along v; two of these are left to the reader."""
+    ax = canvas(9.4, 3.3)
+    columns = [  # middle, width, name, a rule, its number, R of it, its number
+        (1.4, 2.5, "forward", "$z_l = a_{l-1} W_l + b_l$", 1, "$Rz_l = Ra_{l-1} W_l + a_{l-1} V_l + c_l$", 5),
+        (3.8, 1.8, "last layer", "$D_\\Lambda = \\frac{1}{n}\\, \\frac{\\partial E}{\\partial z_\\Lambda}$", 2,
+         "$RD_\\Lambda = \\frac{1}{n}\\, \\frac{\\partial^2 E}{\\partial z_\\Lambda^2}\\, Rz_\\Lambda$", 6),
+        (6.15, 2.4, "back", "$D_{l-1} = (D_l W_l^T) * s'(z_{l-1})$", 4, "$RD_{l-1} = $ ?", 8),
+        (8.4, 1.6, "gradient", "$dW_l = a_{l-1}^T D_l$", 3, "$R\\, dW_l = $ ?", 7),
+    ]  # fmt: skip
+    for x, width, name, rule, number, derived, second in columns:
+        text(ax, x, 3.1, name, weight="bold")
+        box(ax, x, 2.5, rule, width, 0.62, FORWARD, fill="white", fontsize=10)
+        arrow(ax, (x, 2.19), (x, 1.31), "$R$", BACK, beside=(0.16, 0))
+        box(ax, x, 1.0, derived, width, 0.62, BACK, fill="white", fontsize=10)
+        text(ax, x - 0.22, 2.05, f"({number})", fontsize=9, color=FORWARD)
+        text(ax, x - 0.22, 1.45, f"({second})", fontsize=9, color=BACK)
+    for start, end in ((2.65, 2.9), (4.7, 4.95), (7.35, 7.6)):
+        arrow(ax, (start, 2.5), (end, 2.5), colour=FORWARD)
+        arrow(ax, (start, 1.0), (end, 1.0), colour=BACK)
+    told = "upper row: the gradient at $\\theta$.  lower row: the derivative of each line along $v = (V, c)$; at its end is $H v$"
+    text(ax, 4.7, 0.3, told, fontsize=9.5, color="#555555")
     return ax.figure
 
 
@@ -134,7 +137,7 @@ def out_and_back() -> Figure:
                 ax,
                 (x + 0.6, 2.6),
                 (xs[k + 1] - 0.6, 2.6),
-                f"$- \\alpha\\, \\nabla L_S(\\theta_{k})$",
+                f"$- \\alpha \\circ \\nabla L_S(\\theta_{k})$",
                 FORWARD,
                 beside=(0, 0.24),
             )
@@ -142,19 +145,19 @@ def out_and_back() -> Figure:
                 ax,
                 (xs[k + 1] - 0.6, 0.9),
                 (x + 0.6, 0.9),
-                f"$- H_S(\\theta_{k})(\\alpha\\, u_{k + 1})$",
+                f"$- H_S(\\theta_{k})(\\alpha \\circ u_{k + 1})$",
                 BACK,
                 beside=(0, -0.26),
                 fontsize=9.5,
             )
             arrow(ax, (x, 2.32), (x + 0.95, 1.0), colour="#999999", dashed=True)
-    arrow(ax, (7.9, 2.32), (7.9, 1.18), "$\\nabla L_Q(\\theta_K)$", BACK, beside=(0.65, 0))
-    text(ax, 4.45, 3.35, "out (11): data are the support set; what moves is the task's copy", color=FORWARD)
-    text(ax, 4.45, 0.25, "back (12): from the query gradient to the meta-gradient $u_0$", color=BACK)
-    text(ax, 7.0, 1.75, "dashed: the tape,\neach Hessian is\nthe one at $\\theta_k$", fontsize=9, color="#666666")
+    arrow(ax, (7.9, 2.32), (7.9, 1.18), "$\\nabla L_Q(\\theta_K)$\non the query set", BACK, beside=(0.72, 0))
+    text(ax, 4.45, 3.35, "out (11), on the support set: the task's copy moves", color=FORWARD)
+    text(ax, 4.45, 0.25, "back (12), with Hessians of the support set: from the query gradient to $u_0$", color=BACK)
+    text(ax, 7.0, 1.75, "dashed: the tape;\neach Hessian is\nthat at its $\\theta_k$", fontsize=9, color="#666666")
     ax.plot([0.4, 0.18, 0.18], [0.9, 0.9, 2.6], color=BACK, linewidth=1.6)
     arrow(ax, (0.18, 2.6), (0.4, 2.6), colour=BACK)
-    text(ax, 0.42, 1.75, "(13): moves $\\theta$", rotation=90, fontsize=9.5, color=BACK)
+    text(ax, 0.45, 1.75, "(13): the mean\nmoves $\\theta$", rotation=90, fontsize=8.5, color=BACK)
     return ax.figure
 
 

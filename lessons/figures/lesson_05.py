@@ -117,11 +117,16 @@ def two_gradients(
 
 
 def learning(curves: dict[str, np.ndarray], steps: np.ndarray, ax: Axes | None = None) -> Axes:
-    """The loss after adaptation (its median over tasks) against iterations of the outer loop; curves[name] (len(steps),)."""
+    """The loss after adaptation against iterations of the outer loop: a thin line for each seed, a thick one for their mean.
+
+    curves[name] is (seeds, len(steps)), or (len(steps),) for one seed.
+    """
     ax = plot.get_axes(ax, (7.2, 3.4))
     looks = [(STYLES[key][1], STYLES[key][2], STYLES[key][3]) for key in ("maml", "scratch", "pretraining")]
     for (name, values), (colour, style, marker) in zip(curves.items(), looks, strict=False):
-        ax.plot(steps, values, color=colour, linestyle=style, marker=marker, markersize=5, label=name)
+        seeds = np.atleast_2d(values)
+        ax.plot(steps, seeds.T, color=colour, linestyle=style, linewidth=0.8, alpha=0.6)
+        ax.plot(steps, seeds.mean(0), color=colour, linestyle=style, marker=marker, markersize=5, label=name)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("iterations of the outer loop")
     ax.set_ylabel("query loss after one step")

@@ -57,8 +57,9 @@ def write(path, content):
 
 
 def hand_in(folder):
-    """Write what each student hands in: {student: (right answers of the seven of lessons 02 and 05, words of the feedback)}."""
-    right = {number: exercises.of_number(number).solution for number in ("2.1", "2.2", "2.3", "2.4", "5.1", "5.2", "5.3")}
+    """Write what each student hands in: {student: (right answers of the eight of lessons 02 and 05, words of the feedback)}."""
+    numbers = "2.1", "2.2", "2.3", "2.4", "5.1", "5.2", "5.3", "5.4"
+    right = {number: exercises.of_number(number).solution for number in numbers}
     wrong = {number: source.replace("return ", "return 3 * ", 1) for number, source in right.items()}
     wrong["2.3"] = right["2.3"].replace("D.sum", "D.mean")
     two, five, expected = notebook(cells("02", right)), notebook(cells("05", right)), {}
@@ -70,7 +71,7 @@ def hand_in(folder):
             write(folder / name / path, content)
         return folder / name
 
-    student("right", 7, files={"02_the_first_gradient.ipynb": two, "05_gradient_by_gradient.ipynb": five})
+    student("right", 8, files={"02_the_first_gradient.ipynb": two, "05_gradient_by_gradient.ipynb": five})
     student("wrong", 0, "2.3  wrong: db is wrong", sources=cells("02", wrong))
     student("as handed out", 0, "2.1  not attempted", "5.1  not handed in", sources=cells("02"))
     student("no Python", 2, "there is no such function after the run, SyntaxError", "2.2  wrong: Exercise 2.2: the answer is 3",
@@ -83,10 +84,10 @@ def hand_in(folder):
 
     student("M\u00fcller", 0, "there is no notebook of a lesson", files={"note.txt": b"I was ill."})
     write(folder / os.fsdecode(b"\xff\xfe") / "photo.png", b"?")
-    student("nested", 7, files={"lessons/02.ipynb": two, "lessons/more/05.ipynb": five})
-    student("zip inside", 7, files={"all.zip": {"a/02.ipynb": two, "a/05.ipynb": five, "__MACOSX/a.ipynb": b"?", "../x": b""}})
-    student("other names", 7, files={"homework (1).ipynb": two, "B.IPYNB": five})
-    student("one notebook", 7, files={"all.ipynb": notebook(cells("02", right) + cells("05", right))})
+    student("nested", 8, files={"lessons/02.ipynb": two, "lessons/more/05.ipynb": five})
+    student("zip inside", 8, files={"all.zip": {"a/02.ipynb": two, "a/05.ipynb": five, "__MACOSX/a.ipynb": b"?", "../x": b""}})
+    student("other names", 8, files={"homework (1).ipynb": two, "B.IPYNB": five})
+    student("one notebook", 8, files={"all.ipynb": notebook(cells("02", right) + cells("05", right))})
     student("two versions", 4, files={"02.ipynb": notebook(cells("02")), "02 new.ipynb": two, "02 again.ipynb": two})
     write(folder / "zip beside.zip", {"02.ipynb": two})
     write(folder / "on its own.ipynb", two)

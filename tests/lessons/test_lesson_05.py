@@ -88,7 +88,9 @@ def test_where_nobody_sits_at_the_keyboard_a_sentence_stands_for_the_sliders(mon
     assert "sliders appear here, for inner_lr." in capsys.readouterr().out
 
 
-def test_learning_curves_have_a_line_each():
-    ax = draw.learning({"right": np.ones(3), "copy kept": 2 * np.ones(3)}, np.arange(3))
+def test_learning_curves_have_a_thin_line_for_each_seed_and_a_thick_one_for_their_mean():
+    ax = draw.learning({"right": np.array([[1.0, 2, 3], [3, 4, 5]]), "copy kept": 2 * np.ones(3)}, np.arange(3))
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["right", "copy kept"]
+    lines = [list(line.get_ydata()) for line in ax.lines]
+    assert lines == [[1, 2, 3], [3, 4, 5], [2, 3, 4], [2, 2, 2], [2, 2, 2]]
     plt.close("all")
