@@ -119,13 +119,13 @@ def test_a_table_of_another_seed_or_of_other_exercises_is_left_as_it_is(tmp_path
 def test_a_grading_that_is_stopped_leaves_what_is_done_and_no_kernel(tmp_path):
     write(tmp_path / "ada" / "02.ipynb", notebook(cells("02", RIGHT)))
     write(tmp_path / "bob" / "02.ipynb", notebook(["while True:\n    pass"]))
-    asked = [sys.executable, teach.__file__, "grade", str(tmp_path), "--seed", "3", "--lessons", "02"]
+    asked = [sys.executable, teach.__file__, "grade", str(tmp_path), "--seed", "3", "--lessons", "02", "--timeout", "20"]
     with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         next(line for line in process.stdout if line.startswith("ada:"))
         while not (kernels := psutil.Process(process.pid).children()):
             time.sleep(0.1)
         process.terminate()
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=120)[1]
     assert process.returncode == 1 and said.startswith("Stopped. ") and said.count("\n") == 1
     assert not any(kernel.is_running() for kernel in kernels)
     assert table(tmp_path / "grades.csv").keys() == {"ada"} and table(tmp_path / "grades.csv")["ada"]["score"] == "4"
