@@ -232,7 +232,7 @@ MEAN_CURVE = Exercise(
         ("np.cos", "np.sin", "there are sines where the antiderivative of sin(x - phi) has cosines"),
         ("np.cos(x - high) - np.cos(x - low)", "np.cos(x + low) - np.cos(x + high)",
          "this is E[sin(x + phi)]: the tasks are A sin(x - phi)"),
-        ("return (", "return -(", "the sign is wrong: d cos(x - phi) / d phi is sin(x - phi), with no minus"),
+        ("return (", "return -(", "the sign is wrong: d cos(x - phi) / d phi is sin(x - phi), with no minus; or the limits of the integral are exchanged"),
         ("- np.cos(x - low)) / (high - low)", "- np.cos(x - low) / (high - low))",
          "the division is of one term only: put the difference in parentheses"),
         ("= phase", "= 0, phase[1]", "the lowest phase is 0 here, whatever phase[0] is"),

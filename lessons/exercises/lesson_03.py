@@ -41,6 +41,7 @@ CENTRAL = Exercise(
         ("(2 * h)", "(4 * h)", "it is divided by 4h, not by 2h"),
         ("/ (2 * h)", "* h", "it is multiplied by h, not divided by 2h"),
         (" / (2 * h)", "", "it is not divided by 2h"),
+        ("(2 * h)", "(2 * h * v)", "it is divided by v, too: the slope along v is one number"),
         ("/ (2 * h)", "/ 2 * h", "it is multiplied by h/2, not divided by 2h: write / (2 * h), with parentheses"),
         ("/ (2 * h)", "/ 2", "it is divided by 2 and not by h as well"),
         ("(2 * h)", "(2 * h**2)", "it is divided by 2h^2, not by 2h"),

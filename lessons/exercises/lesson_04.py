@@ -233,7 +233,7 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     curved = [(d, Hv) for d, Hv in right if d.model.layers[1].s.curved]
     for d, Hv in right:
         if not said(d, Hv):
-            why = ": is the tolerance below rounding (about 1e-15), the step of a difference too long or too short,"
+            why = ": is the tolerance too tight for the method (rounding is about 1e-15, the error of a difference far larger),"
             why += " or theta another point?"
             if said(d, -1 * Hv):
                 why = ", and accepts a wrong one: the comparison is turned around"

@@ -264,6 +264,8 @@ RATES = Exercise(
         ("gradients[k] for", "gradients[-1] for", "every product has the gradient at theta_{K-1}: eq. 20 has the one at theta_k"),
         ("sum(products[1:], products[0])", "products[-1]", "only the last step is there: every step uses the rate, so eq. 20 has a sum"),
         ("sum(products[1:], products[0])", "products[0]", "only the first step is there: every step uses the rate, so eq. 20 has a sum"),
+        ("sum(products[1:], products[0])", "sum(products[1:], 0 * products[0])", "the first step is left out: every step uses the rate (eq. 20)"),
+        ("sum(products[1:], products[0])", "sum(products[:-1], 0 * products[0])", "the last step is left out: every step uses the rate (eq. 20)"),
         ("sum(products[1:], products[0])", "sum(products[1:], products[0]) / len(products)",
          "this is the mean over the steps: eq. 20 has their sum"),
         ("-1 * sum(products[1:], products[0])", "-sum(u[k + 1].dot(gradients[k]) for k in range(len(gradients)))",
