@@ -208,6 +208,8 @@ MEAN_CURVE = Exercise(
          "the range of the phase is the paper's: use the argument"),
         ("(np.cos(x - high) - np.cos(x - low)) / (high - low)", "(np.sin(x - low) + np.sin(x - high)) / 2",
          "this is the mean of two waves, of the lowest and of the highest phase: take the mean over all phases"),
+        ("(np.cos(x - high) - np.cos(x - low)) / (high - low)", "-2 / (high - low) * np.cos(x)",
+         "-2 cos x is the integral over phi from 0 to pi only: take it from low to high"),
         ("(amplitude[0] + amplitude[1]) / 2 * mean_wave", "-2 / np.pi * 2.55 * np.cos(x)",
          "this is the curve of the paper's ranges: use amplitude and phase"),
         ("(amplitude[0] + amplitude[1]) / 2 * mean_wave", "-1.623 * np.cos(x)",

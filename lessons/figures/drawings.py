@@ -53,7 +53,7 @@ def network() -> Figure:
         beside=(0, 0.22),
         fontsize=10,
     )
-    arrow(ax, (5.95, 1.55), (4.85, 1.55), "$D_2 W_2^T$", BACK, beside=(0.1, 0.2), fontsize=9.5)
+    arrow(ax, (5.95, 1.55), (4.85, 1.55), "$D_2 W_2^T$   (4)", BACK, beside=(0.2, 0.4), fontsize=9.5)
     arrow(ax, (3.95, 1.55), (3.05, 1.55), "$* \\, s'(z_1)$   (4)", BACK, beside=(0.0, 0.2), fontsize=9.5)
     for layer, x in ((1, 2.6), (2, 6.4)):
         arrow(ax, (x, 1.3), (x, 0.75), colour=BACK)

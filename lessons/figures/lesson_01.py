@@ -15,7 +15,7 @@ from tinymaml.methods import STYLES
 from tinymaml.tasks import TaskBatch
 
 SUPPORT = POINTS | {"color": plot.VERMILION}
-QUERY = {"marker": "x", "linestyle": "", "color": plot.BLUE, "markersize": 6, "zorder": 3}
+QUERY = {"marker": "x", "linestyle": "", "color": plot.BLUE, "markersize": 6, "zorder": 5}
 
 
 def _row(panels: int, height: float = 2.9) -> tuple[Figure, np.ndarray]:
