@@ -103,12 +103,12 @@ def two_gradients(
     surface(right, meta_loss, window)
     right.set_title(f"moves $\\theta$: level lines of the meta-loss $L_Q({end}(\\theta))$", fontsize="medium")
     arrow(right, path[0], first, FIRST_ORDER, "--", "")
-    arrow(right, path[0] + first, -curvature, CURVATURE, (0, (1, 1)), "the curvature term, added")
+    arrow(right, path[0] + first, -curvature, CURVATURE, (0, (1, 1.6)), "the curvature term, added")
     arrow(right, path[0], exact, EXACT, "-", "exact: minus the meta-gradient, their sum")
     for ax in (left, right):
         point(ax, path[0], "$\\theta$")
         if best is not None:
-            point(ax, best, "task", marker="*", colour=plot.VERMILION, below=True)
+            point(ax, best, "task", marker="*", below=True)
     point(left, path[-1], f"${end}$")
     figure.suptitle(f"$\\alpha$ = {inner_lr:.1f}, {counted(steps, 'inner step')}", fontsize="medium")
     lines = [line for ax in (left, right) for line in ax.lines if not line.get_label().startswith("_")]
