@@ -67,7 +67,9 @@ def grade(folder: Path, how: Settings) -> None:
     async def everyone(scratch: Path) -> None:
         await asyncio.gather(*(one(student, scratch / str(i)) for i, student in enumerate(students)))
 
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background may have inherited to ignore it
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with tempfile.TemporaryDirectory(prefix="tinymaml-grading-", ignore_cleanup_errors=True) as scratch:
             print(f"This executes what {len(students)} students wrote, with your rights, in copies in {scratch}.", flush=True)
@@ -75,7 +77,8 @@ def grade(folder: Path, how: Settings) -> None:
     except KeyboardInterrupt:
         raise SystemExit(f"Stopped. {table.path} has what is done, and the same command goes on from there.") from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     print(f"The points are in {table.path}, the sentences for the students in {table.feedback}.")
 
 

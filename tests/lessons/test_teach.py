@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import signal
 import shutil
 import subprocess
 import sys
@@ -116,11 +117,13 @@ def test_a_table_of_another_seed_or_of_other_exercises_is_left_as_it_is(tmp_path
     assert (tmp_path / "grades-4.csv").read_text() == "mine" and table(tmp_path / "grades-6.csv")["ada"]["seed"] == "9"
 
 
-def test_a_grading_that_is_stopped_leaves_what_is_done_and_no_kernel(tmp_path):
+@pytest.mark.parametrize("inherited", [signal.SIG_DFL, signal.SIG_IGN], ids=["in front", "in the background"])
+def test_a_grading_that_is_stopped_leaves_what_is_done_and_no_kernel(tmp_path, inherited):
     write(tmp_path / "ada" / "02.ipynb", notebook(cells("02", RIGHT)))
     write(tmp_path / "bob" / "02.ipynb", notebook(["while True:\n    pass"]))
     asked = [sys.executable, teach.__file__, "grade", str(tmp_path), "--seed", "3", "--lessons", "02", "--timeout", "20"]
-    with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(asked, **pipes, preexec_fn=lambda: signal.signal(signal.SIGINT, inherited)) as process:
         next(line for line in process.stdout if line.startswith("ada:"))
         while not (kernels := psutil.Process(process.pid).children()):
             time.sleep(0.1)
