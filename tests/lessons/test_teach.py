@@ -3,8 +3,8 @@
 import csv
 import os
 import re
-import signal
 import shutil
+import signal
 import subprocess
 import sys
 import time
