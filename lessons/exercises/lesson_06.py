@@ -80,56 +80,52 @@ def sinusoids(rng: np.random.Generator, tasks: int, steps: int) -> tuple:
     return model, model.init(rng), batch, 0.06, steps
 
 
-ON_SUPPORT = "it is measured on the support sets: the query sets judge"
-PRESENT_AND_POTENTIAL = Exercise(
-    """def present_and_potential(model, theta, batch, inner_lr, steps):
-    adapted = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)
-    present = model.at(theta, batch.x_query, batch.y_query).loss.mean()
-    potential = model.at(adapted, batch.x_query, batch.y_query).loss.mean()
-    return present, potential
+SHORT_GAIN = Exercise(
+    """def short_gain(model, theta, batch, inner_lr, steps):
+    g_S = model.at(theta, batch.x_support, batch.y_support).gradient
+    g_Q = model.at(theta, batch.x_query, batch.y_query).gradient
+    products = [(g_S[name] * g_Q[name]).sum((-2, -1)) for name in theta]
+    return steps * inner_lr * sum(products)
 """,
     lambda rng: [sinusoids(rng, *how) for how in ((4, 3), (5, 1), (6, 2))],
-    ("present", "potential"),
+    ("gain",),
     (
-        ("at(theta, batch.x_query, batch.y_query)", "at(theta, batch.x_support, batch.y_support)", ON_SUPPORT),
-        ("at(adapted, batch.x_query, batch.y_query)", "at(adapted, batch.x_support, batch.y_support)", ON_SUPPORT),
-        ("x_query, batch.y_query", "x_support, batch.y_support",
-         "both numbers are measured on the support sets: the query sets judge"),
-        ("adapt(model, theta, batch.x_support, batch.y_support", "adapt(model, theta, batch.x_query, batch.y_query",
-         "the copies are adapted on the query sets: they may learn from the support sets only"),
-        ("return present, potential", "return potential, present", "the two are exchanged: the present comes first"),
-        ("present = model.at(theta", "present = model.at(adapted",
-         "it is the loss after adaptation: the present is that of theta"),
-        ("potential = model.at(adapted", "potential = model.at(theta",
-         "it is the loss before adaptation: the potential is that of the adapted copies"),
-        ("at(adapted,", "at(adapted.mean(),",
-         "it is the loss of one network, the mean of the adapted copies: every task has its own"),
-        ("    present =", "    adapted = theta\n    for _ in range(steps):\n"
-         "        adapted = adapted - inner_lr * model.at(adapted, batch.x_support, batch.y_support).gradient.mean()\n"
-         "    present =",
-         "one network takes the steps, along the mean of the tasks' gradients: each task takes its own"),
-        (".loss.mean()", ".loss.sum()", "it is the sum over the tasks: take the mean"),
-        (".loss.mean()", ".loss", "there is a loss for each task: take the mean"),
-        (".loss.mean()", ".loss[0]", "it is that of the first task: take the mean over all"),
-        (".loss.mean()", ".loss[-1]", "it is that of the last task: take the mean over all"),
-        ("    return present", "    present, potential = (np.median(model.at(point, batch.x_query, batch.y_query).loss) "
-         "for point in (theta, adapted))\n    return present", "it is the median over the tasks: take the mean"),
-        ("steps=steps", "steps=1", "one step is taken, whatever `steps` is"),
-        ("steps=steps", "steps=3", "three steps are taken, whatever `steps` is"),
-        ("steps=steps", "steps=steps + 1", "one step too many is taken"),
-        ("    present =", "    adapted = theta\n    for _ in range(1, steps):\n"
-         "        adapted = adapted - inner_lr * model.at(adapted, batch.x_support, batch.y_support).gradient\n    present =",
-         "one step too few is taken"),
-        ("inner_lr=inner_lr, steps=steps", "inner_lr=steps * inner_lr",
-         "one step with `steps` times the learning rate is taken: each step takes its own gradient"),
-        ("inner_lr=inner_lr", "inner_lr=0.01", "the learning rate of the inner steps is 0.01, whatever `inner_lr` is"),
-        ("inner_lr=inner_lr", "inner_lr=-inner_lr", "the inner steps go uphill: subtract the gradient"),
-        ("return present, potential", "return present, present - potential", "it is the gain: give the loss itself"),
-        ("return present, potential", "return present, potential / present",
-         "it is a ratio to the present: give the loss itself"),
-        ("model.at(theta, batch.x_query, batch.y_query).loss",
-         "np.abs(model.at(theta, batch.x_query, batch.y_query).prediction - batch.y_query)",
-         "absolute errors are averaged: the loss has squares"),
+        ("return steps", "return -steps", "it is the change of the loss, and the gain has the other sign: the gain is positive where the loss falls"),
+        ("steps * ", "", "this is the gain of one step, whatever `steps` is"),
+        ("steps * ", "steps**2 * ", "the number of steps comes twice: every step gains the same, to first order"),
+        ("* inner_lr", "* inner_lr**2", "the learning rate comes twice: to first order a step gains alpha times a product of gradients"),
+        ("* inner_lr", "", "the learning rate is missing: a step is alpha times the gradient"),
+        ("* inner_lr", "* 0.01", "the learning rate is 0.01, whatever `inner_lr` is"),
+        ("* inner_lr", "* inner_lr / 2", "there is a factor 1/2: the first order has none"),
+        ("(g_S[name] * g_Q[name])", "(g_S[name] ** 2)",
+         "this is the gain on the support set itself: the loss that falls is that of the query set"),
+        ("(g_S[name] * g_Q[name])", "(g_Q[name] ** 2)", "the steps are taken along the query gradient: the support gradient moves theta"),
+        ("    products", "    theta = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)\n"
+         "    g_Q = model.at(theta, batch.x_query, batch.y_query).gradient\n    products",
+         "the query gradient is taken at theta_K: to first order all is taken at theta"),
+        ("    return steps", "    K = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)\n"
+         "    return (model.at(theta, batch.x_query, batch.y_query).loss - model.at(K, batch.x_query, batch.y_query).loss)\n"
+         "    return steps",
+         "this is the gain that the steps have: its first order in alpha was asked for"),
+        ("return steps * inner_lr * sum(products)",
+         "return model.at(theta, batch.x_query, batch.y_query).loss - steps * inner_lr * sum(products)",
+         "this is the loss after the steps: give what it falls by"),
+        ("return steps * inner_lr * sum(products)",
+         "lengths = [np.sqrt(sum((g[name]**2).sum((-2, -1)) for name in theta)) for g in (g_S, g_Q)]\n"
+         "    return sum(products) / lengths[0] / lengths[1]",
+         "this is the cosine of the angle between the two gradients: the gain has their lengths too"),
+        ("return steps * inner_lr * sum(products)",
+         "lengths = [np.sqrt(sum((g[name]**2).sum((-2, -1)) for name in theta)) for g in (g_S, g_Q)]\n"
+         "    return steps * inner_lr * lengths[0] * lengths[1]",
+         "these are the lengths of both gradients: the angle between them counts too"),
+        ("sum(products)", "sum(products).mean()", "it is the mean over the tasks: give a gain for each"),
+        ("sum(products)", "sum(products).sum()", "it is the sum over the tasks: give a gain for each"),
+        (".sum((-2, -1))", ".mean((-2, -1))", "the entries of each array are averaged: a product of two gradients is a sum over all entries"),
+        ("for name in theta]", "for name in list(theta)[:1]]", "only the first array of theta is used: sum over all"),
+        ("for name in theta]", "for name in theta if name[0] == 'W']", "the biases are left out: they move too"),
+        ("for name in theta]", "for name in list(theta)[-2:]]", "only the last layer is used: sum over all arrays of theta"),
+        ("g_Q[name]).sum((-2, -1))", "g_Q.mean()[name]).sum((-2, -1))", "the query gradient is the mean over the tasks: each task has its own"),
+        ("g_S[name] *", "g_S.mean()[name] *", "the support gradient is the mean over the tasks: each task steps along its own"),
     ),
 )  # fmt: skip
 
@@ -194,5 +190,5 @@ PAIRED = Exercise(
     ),
 )  # fmt: skip
 
-CHECKS = {"6.1": BEST_START, "6.2": PRESENT_AND_POTENTIAL, "6.3": PAIRED}
-paired = PAIRED.solve  # the lesson goes on with it
+CHECKS = {"6.1": BEST_START, "6.2": SHORT_GAIN, "6.3": PAIRED}
+paired, short_gain = PAIRED.solve, SHORT_GAIN.solve  # the lesson goes on with them

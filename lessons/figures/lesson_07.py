@@ -91,9 +91,10 @@ def regions(panels: Mapping[str, np.ndarray], support: np.ndarray, query: np.nda
                 ax.contour(line, line, picture == i, levels=[0.5], colors="white", linewidths=1)
             look = {"marker": CLASS_MARKERS[i], "color": CLASS_COLOURS[i], "markeredgecolor": "black", "linestyle": "none"}
             ax.plot(*query[i].T, markersize=5, markeredgewidth=0.4, zorder=3, **look)
-            ax.plot(*support[i], markersize=9, markeredgewidth=1.5, zorder=2, **look)
+            ax.plot(*support[i], markersize=9, markeredgewidth=1.5, zorder=4, **look)
             number = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": CLASS_COLOURS[i]}
-            ax.annotate(str(i), support[i], (9, 9), textcoords="offset points", fontsize=9, ha="center", va="center", bbox=number)
+            place = {"textcoords": "offset points", "ha": "center", "va": "center", "zorder": 5}
+            ax.annotate(str(i), support[i], (9, 9), fontsize=9, bbox=number, **place)
         ax.set_title(title, fontsize=11)
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     for ax in axes[-1]:
