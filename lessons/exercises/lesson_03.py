@@ -84,47 +84,59 @@ CENTRAL = Exercise(
     )),
 )  # fmt: skip
 
+def scalar_functions(rng: np.random.Generator) -> list[tuple]:
+    """(f, theta): functions of arrays of several shapes, in which the entries do not act alike."""
+
+    def made(*shape: int) -> tuple:
+        scales, weights = rng.uniform(1, 2, shape), rng.standard_normal(shape)
+        return lambda w: np.exp(w / scales).sum() + np.sin((w * weights).sum()), rng.uniform(1, 2, shape)
+
+    return [made(3), made(2, 3), made(2, 1, 2)]
+
+
 COMPLEX = Exercise(
-    '''def my_complex_step(f, theta, v, h=1e-30):
-    """d/dr f(theta + r v) at r = 0, from one value of f, at theta + i h v. Returns one real number."""
-    return f(theta + 1j * h * v).imag / h
+    '''def my_gradient(f, theta, h=1e-30):
+    """The gradient of f at an array theta, of theta's shape, one complex step for each entry."""
+    gradient = np.zeros(theta.shape)
+    for place in np.ndindex(theta.shape):
+        moved = theta.astype(complex)
+        moved[place] += 1j * h
+        gradient[place] = f(moved).imag / h
+    return gradient
 ''',
-    lambda rng: [(*given, *h) for given in functions(rng) for h in ((), (1e-20,), (0.1,))],  # 0.1 is so long that it matters
-    ("slope",),
+    lambda rng: [(*given, *h) for given in scalar_functions(rng) for h in ((), (1e-20,), (0.1,))],  # 0.1 is so long that it matters
+    ("gradient",),
     (
         (" / h", "", "it is not divided by h"),
-        ("f(theta + 1j * h * v).imag / h", "(f(theta + 1j * h * v) / (1j * h)).imag",
-         "this is the imaginary part of f / (i h), which is -f / h: take .real of that, or .imag of f / h"),
-        (".imag / h", ".imag * 2 / h", "it is twice the derivative: take one imaginary part, and divide it by h"),
-        (".imag / h", ".real / h", "the real part is taken: the derivative is in the imaginary part"),
-        ("f(theta + 1j * h * v).imag", "abs(f(theta + 1j * h * v))",
-         "the absolute value of f is taken: the derivative is in the imaginary part"),
-        ("f(theta + 1j * h * v).imag", "np.angle(f(theta + 1j * h * v))",
-         "the angle of f is taken: take the imaginary part, .imag"),
-        (".imag / h", ".real", "this is the value of f: its derivative is in the imaginary part"),
-        ("f(theta + 1j * h * v).imag / h", DIFFERENCE,
-         "this is a difference of two values of f at real points: step by 1j * h * v"),
-        ("f(theta + 1j * h * v).imag / h", "(f(theta + h * v) - f(theta)) / h",
-         "this is a difference of two values of f at real points: step by 1j * h * v"),
-        ("/ h", "/ (2 * h)", "it is divided by 2h: nothing is subtracted here, so divide by h"),
+        (".imag / h", ".imag / (2 * h)", "it is divided by 2h: nothing is subtracted here, so divide by h"),
         ("/ h", "* h", "it is multiplied by h: divide"),
         ("/ h", "/ h**2", "it is divided by h twice"),
-        ("1j * h * v", "1j * h", "v is not used: the step is i h v, not i h in every number"),
-        ("theta + 1j", "theta - 1j", "the sign is wrong: it is + .imag of f at theta + i h v, divided by h"),
-        ("1j * h * v", "1j * v", "the step is i v: it has to be i h v"),
-        ("1j * h * v", "(1 + 1j) * h * v", "the step has a real part: it has to be i h v"),
-        ("1j * h * v", "1j * h * theta", "the step is i h theta: it goes along v"),
-        ("theta + 1j * h * v", "1j * theta + h * v", "theta is multiplied by i: the point is theta + i h v"),
-        ("theta + 1j", "1j", "theta is not used: the point is theta + i h v"),
-        ("    return", "    h = 1e-30\n    return", "h is not used: take the h that is given, which has a default"),
-        UNIT,
-        *(("    return", f"    h = {h}\n    return", "h is not used: take the h that is given, which has a default")
-          for h in ("1e-3", "1e-4", "1e-5", "1e-6")),
-    ),
-    (
-        (".imag / h", " / h", "the answer is complex: the derivative is its imaginary part, .imag"),
-        (".imag / h", " / (1j * h)", "the answer is complex: of f / (i h), take .real"),
-        ("+ 1j * h", "+ h", "it is 0: the step is real, where it has to be 1j * h * v, or the imaginary part is dropped on the way"),
+        (".imag / h", ".real / h", "the real part is taken: the derivative is in the imaginary part"),
+        (".imag / h", ".real", "these are values of f: the derivatives are in the imaginary part"),
+        ("f(moved).imag", "abs(f(moved))", "the absolute value of f is taken: the derivative is in the imaginary part"),
+        ("f(moved).imag", "np.angle(f(moved))", "the angle of f is taken: take the imaginary part, .imag"),
+        ("moved[place] += 1j * h", "moved[place] -= 1j * h", "the sign is wrong: the step is + i h"),
+        ("moved[place] += 1j * h", "moved[place] = 1j * h", "the entry is replaced by i h: add i h to it"),
+        ("moved[place] += 1j * h", "moved[place] *= 1j * h", "the entry is multiplied by i h: add i h to it"),
+        ("moved[place] += 1j * h", "moved[place] += h", "it is 0: the step is real, where it has to be i h"),
+        ("moved[place] += 1j * h", "moved[place] += 1j", "the step is i: it has to be i h"),
+        ("moved[place] += 1j * h", "moved += 1j * h", "all entries move at once: one at a time gives one derivative each"),
+        ("moved[place] += 1j * h", "moved[place] += 1j * h * theta[place]", "the step is i h times the entry: it is i h"),
+        ("moved[place] += 1j * h", "moved[place] += (1 + 1j) * h", "the step has a real part: it is i h"),
+        ("        moved = theta.astype(complex)\n", "        moved = theta.astype(complex) if not any(place) else moved\n",
+         "the entries that were moved before stay moved: begin each step at theta"),
+        ("return gradient", "return gradient.sum()", "the derivatives are added up: give one for each entry"),
+        ("return gradient", "return gradient / gradient.size", "they are divided by the number of entries: each is a derivative by itself"),
+        ("return gradient", "return gradient.ravel()", "the numbers are in one row: the gradient has the shape of theta"),
+        ("    gradient = np", "    h = 1e-30\n    gradient = np", "h is not used: take the h that is given, which has a default"),
+        *(("    gradient = np", f"    h = {h}\n    gradient = np", "h is not used: take the h that is given, which has a default")
+          for h in ("1e-3", "1e-5", "1e-6", "1e-8")),
+        ("    return gradient", "    for place in np.ndindex(theta.shape):\n        up, down = theta.copy(), theta.copy()\n"
+         "        up[place] += h\n        down[place] -= h\n        gradient[place] = (f(up) - f(down)) / (2 * h)\n    return gradient",
+         "these are central differences: step by i h, and take the imaginary part"),
+        ("    return gradient", "    for place in np.ndindex(theta.shape):\n        up = theta.copy()\n"
+         "        up[place] += h\n        gradient[place] = (f(up) - f(theta)) / h\n    return gradient",
+         "these are forward differences: step by i h, and take the imaginary part"),
     ),
     tolerance=1e-12,
 )  # fmt: skip
