@@ -216,3 +216,30 @@ def episode(images: np.ndarray, ways: int = 3, shots: int = 2, queries: int = 3)
          color="#555555")  # fmt: skip
     box(ax, 7.25, 1.6, f"{ways}-way\n{shots}-shot", 1.1, 0.7, fill=PALE)
     return ax.figure
+
+
+def copying() -> Figure:
+    """Lesson 08. The same way out, and what each method carries back to theta."""
+    ax = canvas(9.4, 3.9)
+    rows = (("MAML", 3.0, "$u_3$ goes back through every step (12)", "$u_0$"),
+            ("first-order MAML", 1.8, "$u_3$ is copied to $\\theta$, as it is", "$u_3$"),
+            ("Reptile", 0.6, "$\\theta - \\theta_3$: no query set, no way back (19)", "$\\theta - \\theta_3$"))  # fmt: skip
+    for name, y, words, moved in rows:
+        text(ax, 0.95, y + 0.12, name, weight="bold", fontsize=10)
+        text(ax, 0.95, y - 0.16, f"moves $\\theta$ along {moved}", fontsize=9, color=BACK)
+        for k in range(4):
+            box(ax, 2.6 + 1.35 * k, y + 0.2, f"$\\theta_{k}$" if k else "$\\theta$", 0.6, 0.42, FORWARD)
+            if k < 3:
+                arrow(ax, (2.9 + 1.35 * k, y + 0.2), (3.65 + 1.35 * k, y + 0.2), colour=FORWARD)
+                if name == "MAML":
+                    arrow(ax, (3.65 + 1.35 * k, y - 0.2), (2.9 + 1.35 * k, y - 0.2), colour=BACK)
+        if name != "MAML":
+            style = "no query" if name == "Reptile" else ""
+            arrow(ax, (6.4, y - 0.2), (2.6, y - 0.2), colour=BACK, dashed=not style)
+        if name != "Reptile":
+            box(ax, 7.75, y + 0.2, "$\\nabla L_Q(\\theta_3)$", 1.15, 0.42, BACK, fontsize=10)
+            arrow(ax, (6.95, y + 0.2), (7.17, y + 0.2))
+            arrow(ax, (7.6, y - 0.01), (6.85, y - 0.2), colour=BACK)
+        text(ax, 4.6, y - 0.42, words, fontsize=9.5, color=BACK)
+    text(ax, 4.6, 3.68, "the way out is the same: steps on the support set (Reptile: on all points)", color=FORWARD)
+    return ax.figure
