@@ -44,7 +44,7 @@ def directions(
     model: Any, theta: Parameters, task: TaskBatch, ways: Mapping[str, np.ndarray], inner_lr: float, best: np.ndarray,
     window: tuple[float, float, float, float] = (-1.6, 4.4, -3.6, 2.0),
 ) -> Axes:  # fmt: skip
-    """The level lines of the meta-loss of one task with two parameters; from theta an arrow for each way (2,), all of one length."""
+    """The level lines of the meta-loss of one task with two parameters; an arrow of one length for each way (2,)."""
     ax = plot.get_axes(None, (6.8, 4.4))
     many = lambda array, copies: np.broadcast_to(array, (copies, *array.shape[1:]))
 
