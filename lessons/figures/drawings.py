@@ -243,3 +243,26 @@ def copying() -> Figure:
         text(ax, 4.6, y - 0.42, words, fontsize=9.5, color=BACK)
     text(ax, 4.6, 3.68, "the way out is the same: steps on the support set (Reptile: on all points)", color=FORWARD)
     return ax.figure
+
+
+def by_the_rates() -> Figure:
+    """Lesson 09. One network in several copies: which layers take the inner step, by their rates alone."""
+    ax = canvas(9.4, 3.5)
+    moves = r"$\alpha$"
+    rows = (("MAML", (moves,) * 3), ("ANIL: the head", ("0", "0", moves)), ("BOIL: the body", (moves, moves, "0")),
+            ("NIL: none", ("0",) * 3), ("Meta-SGD: learned,\none an entry", (r"$\alpha_{ij}$",) * 3))  # fmt: skip
+    for row, (name, rates) in enumerate(rows):
+        y = 2.75 - 0.58 * row
+        text(ax, 1.15, y, name, fontsize=10)
+        arrow(ax, (2.35, y), (3.0, y), "$x$" if row == 0 else "", beside=(-0.15, 0.2))
+        for k, rate in enumerate(rates):
+            still, x = rate == "0", 3.6 + 1.75 * k
+            colour = "#999999" if still else BACK
+            box(ax, x, y, f"rate {rate}", 1.15, 0.4, colour, fill="white" if still else "#FBE3D6", fontsize=10)
+            arrow(ax, (x + 0.58, y), (x + 1.17, y))
+        text(ax, 8.55, y, "$f(x)$", fontsize=10)
+    for k, name in enumerate(("$W_1, b_1$", "$W_2, b_2$", "$W_3, b_3$")):
+        text(ax, 3.6 + 1.75 * k, 3.15, name)
+    text(ax, 4.45, 3.42, "body", fontsize=9, color="#666666")
+    text(ax, 7.1, 3.42, "head", fontsize=9, color="#666666")
+    return ax.figure
