@@ -10,6 +10,7 @@ its numbers names the mistake. If none does, `pattern` says what the numbers sho
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -31,7 +32,7 @@ from tinymaml.tasks import TaskBatch
 Edit = tuple[str, str, str]  # a text of the solution, the text in its place, the sentence that says what was done
 Parts = dict[str, Any]  # {name: number, array or Parameters} of one answer
 
-NAMES = {**vars(tinymaml), **vars(tinymaml.check), "np": np, "TaskBatch": TaskBatch}  # of a lesson
+NAMES = {**vars(tinymaml), **vars(tinymaml.check), "np": np, "math": math, "TaskBatch": TaskBatch}  # of a lesson
 
 
 @dataclass(frozen=True)

@@ -266,3 +266,20 @@ def by_the_rates() -> Figure:
     text(ax, 4.45, 3.42, "body", fontsize=9, color="#666666")
     text(ax, 7.1, 3.42, "head", fontsize=9, color="#666666")
     return ax.figure
+
+
+def which_two_numbers() -> Figure:
+    """Lesson 10. Four numbers of a run, and what each comparison of two of them tells."""
+    ax = canvas(9.4, 3.9)
+    own, new = "tasks as in training,\n", "new tasks,\n"
+    for x, when in ((2.3, "before any step"), (7.1, "after a step")):
+        box(ax, x, 3.1, own + when, 1.9, 0.75, FORWARD, fontsize=10)
+        box(ax, x, 0.8, new + when, 1.9, 0.75, BACK, fontsize=10)
+    arrow(ax, (3.3, 3.1), (6.1, 3.1), "hardly better: the gradient is taken at $\\theta$", beside=(0, 0.2), fontsize=9)
+    arrow(ax, (2.3, 2.7), (2.3, 1.2), "much worse:\ntask shift", beside=(-0.75, 0), fontsize=9)
+    arrow(ax, (7.1, 2.7), (7.1, 1.2), "much worse:\nfew tasks", beside=(0.75, 0), fontsize=9)
+    arrow(ax, (3.3, 0.8), (6.1, 0.8), "better, but worse after\nmore steps: $\\alpha$ too large", beside=(0, -0.3), fontsize=9)
+    text(ax, 1.15, 3.72, "above chance: labels are\nnot shuffled, or leak", fontsize=9)
+    text(ax, 8.2, 3.72, "far above the meta-loss in training:\nsupport used as query", fontsize=9)
+    text(ax, 4.7, 1.95, "and two more: the meta-loss in training, and its jumps", fontsize=9.5, color="#555555")
+    return ax.figure

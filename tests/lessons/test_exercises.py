@@ -67,7 +67,7 @@ def test_the_stub_is_not_attempted(number, capsys):
 def test_what_is_no_answer_is_refused_in_words(number):
     refused(number, lambda *given, **named: None, "it returns None: does it end with a return?")
     refused(number, lambda *given, **named: "a word", "expected")
-    refused(number, lambda: 1, "TypeError")
+    refused(number, lambda a, b, c, d, e, f, g, h, i: 1, "TypeError")
     refused(number, 3, "expected a function")
 
 
