@@ -65,14 +65,14 @@ def network(rng: np.random.Generator, widths: Sequence[int], tasks: int, steps: 
 REPTILE = Exercise(
     """def reptile_step(model, theta, x, y, inner_lr, steps, outer_lr):
     theta_K = adapt(model, theta, x, y, inner_lr=inner_lr, steps=steps)
-    move = theta - theta_K.dense()  # (T, ...)
+    move = theta - theta_K  # (T, ...)
     return theta - outer_lr * move.mean()  # eq. 19
 """,
     lambda rng: [network(rng, (2, 3, 2), 3, 2, 0.1, 0.7), network(rng, (3, 4, 1), 2, 4, 0.05, 0.4), network(rng, (2, 3, 1), 4, 1, 0.2, 0.3)],
     ("theta",),
     (
         ("theta - outer_lr", "theta + outer_lr", "theta moves away from the copies: it should move towards them"),
-        ("move = theta - theta_K.dense()", "move = theta_K.dense() - theta", "theta moves away from the copies: it should move towards them"),
+        ("move = theta - theta_K", "move = theta_K - theta", "theta moves away from the copies: it should move towards them"),
         ("outer_lr * ", "", "the outer learning rate is missing: theta goes all the way to the mean of the copies"),
         ("outer_lr * ", "inner_lr * ", "the outer step has the inner learning rate: eq. 19 has beta, `outer_lr`"),
         ("outer_lr * ", "outer_lr / inner_lr * ", "the move is divided by the inner learning rate: eq. 19 has theta - theta_K itself"),
@@ -83,15 +83,15 @@ REPTILE = Exercise(
         ("move.mean()", "move.task(len(x) - 1)", "only the last task moves theta: take the mean over all"),
         ("move.mean()", "move", "the tasks are not averaged: there is one new theta for each"),
         ("return theta - outer_lr * move.mean()", "return outer_lr * move.mean()", "this is the outer step alone: subtract it from theta"),
-        ("return theta - outer_lr * move.mean()", "return theta_K.dense().mean() - outer_lr * move.mean()", "the mean of the copies is moved: what moves is theta"),
-        ("return theta - outer_lr * move.mean()", "return (1 - outer_lr) * theta_K.dense().mean() + outer_lr * theta",
+        ("return theta - outer_lr * move.mean()", "return theta_K.mean() - outer_lr * move.mean()", "the mean of the copies is moved: what moves is theta"),
+        ("return theta - outer_lr * move.mean()", "return (1 - outer_lr) * theta_K.mean() + outer_lr * theta",
          "the two weights are exchanged: theta has 1 - beta, the copies have beta"),
         ("steps=steps", "steps=1", "there is one inner step, whatever `steps` is"),
         ("steps=steps", "steps=steps + 1", "there is one inner step too many"),
         ("inner_lr=inner_lr", "inner_lr=outer_lr", "the inner steps have the outer learning rate"),
         ("inner_lr=inner_lr, steps=steps", "inner_lr=steps * inner_lr", "one long step is taken in place of `steps` short ones"),
-        ("move = theta - theta_K.dense()", "move = model.at(theta_K, x, y).gradient", "this is first-order MAML: Reptile moves towards theta_K, and takes no gradient there"),
-        ("move = theta - theta_K.dense()", "move = model.at(theta, x, y).gradient", "this is pre-training: the gradient at theta"),
+        ("move = theta - theta_K", "move = model.at(theta_K, x, y).gradient", "this is first-order MAML: Reptile moves towards theta_K, and takes no gradient there"),
+        ("move = theta - theta_K", "move = model.at(theta, x, y).gradient", "this is pre-training: the gradient at theta"),
     ),
 )  # fmt: skip
 

@@ -283,3 +283,23 @@ def which_two_numbers() -> Figure:
     text(ax, 8.2, 3.72, "far above the meta-loss in training:\nsupport used as query", fontsize=9)
     text(ax, 4.7, 1.95, "and two more: the meta-loss in training, and its jumps", fontsize=9.5, color="#555555")
     return ax.figure
+
+
+def attention() -> Figure:
+    """Lesson 12. A query through an adapted layer: the shared matrix, minus what it reads from the support examples."""
+    ax = canvas(9.4, 3.7)
+    box(ax, 0.75, 1.85, "query\n$x$", 1.0, 0.8, FORWARD)
+    box(ax, 4.7, 3.1, "shared $W$", 1.5, 0.55)
+    arrow(ax, (1.25, 2.1), (3.95, 3.05), colour=FORWARD)
+    arrow(ax, (5.45, 3.1), (8.15, 2.1), "$x W$", beside=(0.1, 0.22))
+    for k, y in enumerate((2.15, 1.4, 0.65)):
+        box(ax, 3.2, y, f"key $a_{k + 1}$", 1.2, 0.5, FORWARD, fill="white", fontsize=10)
+        box(ax, 6.2, y, f"value $D_{k + 1}$", 1.3, 0.5, BACK, fill="white", fontsize=10)
+        arrow(ax, (1.25, 1.85 - 0.1 * k), (2.6, y), colour=FORWARD)
+        arrow(ax, (3.8, y), (5.55, y), f"$x \\cdot a_{k + 1}$", fontsize=9.5)
+        arrow(ax, (6.85, y), (8.15, 1.75 - 0.12 * k), colour=BACK)
+    box(ax, 8.65, 1.85, "$x W'$", 0.9, 0.7, INK)
+    text(ax, 7.75, 0.95, "$-\\alpha\\, \\sum$", color=BACK)
+    words = "support examples: what went in (forward), and how the loss reacted (backward)"
+    text(ax, 4.7, 0.15, words, fontsize=9.5, color="#555555")
+    return ax.figure
