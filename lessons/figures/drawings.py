@@ -303,3 +303,18 @@ def attention() -> Figure:
     words = "support examples: what went in (forward), and how the loss reacted (backward)"
     text(ax, 4.7, 0.15, words, fontsize=9.5, color="#555555")
     return ax.figure
+
+
+def three_questions() -> Figure:
+    """Lesson 11. What the inner and the outer loop ask of a model, and who answers."""
+    ax = canvas(9.4, 3.6)
+    box(ax, 1.35, 1.85, "adapt\nmeta_gradient\n(eqs. 11 to 13)", 2.0, 1.3, INK)
+    box(ax, 4.7, 1.85, "model.at($\\theta$, x, y)", 1.9, 0.6, BACK, fontsize=10)
+    for y, name in ((2.95, "loss"), (1.85, "gradient"), (0.75, "hvp(v)")):
+        text(ax, 3.15, y, name, fontsize=10, color=BACK)
+        arrow(ax, (3.75, 1.85 + 0.2 * (y > 2) - 0.2 * (y < 1)), (2.4, 1.85 + 0.55 * (y - 1.85)), colour=BACK)
+    models = ("dense network", "convolution", "recurrence", "a layer of your own", "a formula of your own")
+    for y, words in zip((3.15, 2.5, 1.85, 1.2, 0.55), models, strict=True):
+        box(ax, 7.85, y, words, 2.0, 0.45, FORWARD, fill="white", fontsize=10)
+        arrow(ax, (6.85, y), (5.65, 1.85 + 0.12 * (y - 1.85)), colour=FORWARD)
+    return ax.figure
