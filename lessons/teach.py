@@ -113,7 +113,7 @@ def handout(folder: Path) -> None:
     for name in ("exercises", "figures"):
         shutil.copytree(LESSONS / name, folder / name, ignore=nothing, dirs_exist_ok=True)
     shutil.copytree(root / "tinymaml", folder / "tinymaml", ignore=nothing)
-    for file in (root / "pyproject.toml", root / "LICENSE", LESSONS / "reference.md"):
+    for file in (root / "pyproject.toml", root / "LICENSE", LESSONS / "reference.md", LESSONS / "failure_signatures.md"):
         shutil.copy(file, folder)
     sheet = (folder / "reference.md").read_text(encoding="utf-8")
     sheet = re.sub(r"<!--.*?-->\n", "", sheet)

@@ -310,9 +310,8 @@ def three_questions() -> Figure:
     ax = canvas(9.4, 3.6)
     box(ax, 1.35, 1.85, "adapt\nmeta_gradient\n(eqs. 11 to 13)", 2.0, 1.3, INK)
     box(ax, 4.7, 1.85, "model.at($\\theta$, x, y)", 1.9, 0.6, BACK, fontsize=10)
-    for y, name in ((2.95, "loss"), (1.85, "gradient"), (0.75, "hvp(v)")):
-        text(ax, 3.15, y, name, fontsize=10, color=BACK)
-        arrow(ax, (3.75, 1.85 + 0.2 * (y > 2) - 0.2 * (y < 1)), (2.4, 1.85 + 0.55 * (y - 1.85)), colour=BACK)
+    for y, name, above in ((2.3, "loss", 0.35), (1.85, "gradient", 0.16), (1.4, "hvp(v)", -0.35)):
+        arrow(ax, (3.75, 1.85 + 0.4 * (y - 1.85)), (2.4, y), name, BACK, beside=(0.05, above))
     models = ("dense network", "convolution", "recurrence", "a layer of your own", "a formula of your own")
     for y, words in zip((3.15, 2.5, 1.85, 1.2, 0.55), models, strict=True):
         box(ax, 7.85, y, words, 2.0, 0.45, FORWARD, fill="white", fontsize=10)
