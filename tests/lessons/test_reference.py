@@ -53,3 +53,20 @@ def test_every_cited_equation_is_on_the_sheet(folder):
     missing = {path.relative_to(ROOT).as_posix(): cited(text_of(path)) - set(PRINTED) for path in files if path != Path(__file__)}
     assert not {file: numbers for file, numbers in missing.items() if numbers}
     assert set.union(*(cited(text_of(path)) for path in files))
+
+
+LESSONS = {path.stem[:2]: text_of(path) for path in sorted((ROOT / "lessons").glob("[01]*.ipynb"))}
+GLOSSARY = re.findall(r"^\| (?!word|---)(.*?) \| .* \| (.*?) ?\|$", SHEET.partition("## Glossary")[2], re.MULTILINE)
+
+
+def test_every_equation_is_in_a_lesson():
+    shown = set.union(*(cited(text) | {int(n) for n in re.findall(r"\\tag\{(\d+)\}", text)} for text in LESSONS.values()))
+    assert shown >= set(PRINTED)
+
+
+@pytest.mark.parametrize(("words", "lessons"), GLOSSARY)
+def test_every_word_of_the_glossary_has_its_lessons(words, lessons):
+    """The first word before a comma or parenthesis stands in one of them, in some form."""
+    first = re.split(r",| \(", words)[0].replace("$", "").lower()
+    plain = " ".join(" ".join(LESSONS[number] for number in lessons.split(", ")).lower().split())
+    assert any(form in plain for form in (first, first.removesuffix("s"), first[:-4]))
