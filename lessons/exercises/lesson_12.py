@@ -1,4 +1,4 @@
-"""The exercises of lesson 12: products with an adapted matrix that is never formed, and attention that learns gradient descent."""
+"""The exercises of lesson 12: an adapted matrix as attention, eqs. 14 and 15, and attention that takes a step of gradient descent."""
 
 from __future__ import annotations
 
@@ -6,134 +6,188 @@ import numpy as np
 
 from exercises.exercise import Exercise
 
-normal = lambda rng, *shape: rng.standard_normal(shape)
+
+def after_case(rng: np.random.Generator, m: int, n: int, d: int, out: int, inner_lr: float, steps: int) -> tuple:
+    """Queries, a matrix, a support set, and an inner loop."""
+    normal = lambda *shape: rng.standard_normal(shape)
+    return normal(m, d), normal(d, out), normal(n, d), normal(n, out), inner_lr, steps
 
 
-def memory(rng: np.random.Generator, tasks: int, d: int, e: int, steps: int, inner: int) -> tuple:
-    """Rows of `inner` numbers, a matrix (d, e), and the support rows a_k, D_k of some inner steps, for T tasks."""
-    a, D = ([normal(rng, tasks, 4, width) for _ in range(steps)] for width in (d, e))
-    return normal(rng, tasks, 3, inner), normal(rng, d, e), a, D, 0.3 if steps > 1 else 0.1
-
-
-FORWARD = Exercise(
-    """def adapted_product(x, W, a, D, alpha):
-    product = x @ W
-    for a_k, D_k in zip(a, D):
-        product = product - alpha * (x @ a_k.swapaxes(-1, -2)) @ D_k  # (T, m, n) @ (T, n, e)
-    return product
+AFTER_STEPS = Exercise(
+    """def after_steps(x, W, a, y, inner_lr, steps):
+    z, D = a @ W, []
+    for k in range(steps):
+        D.append(2 / len(a) * (z - y))  # eqs. 2 and 9, at W_k
+        z = z - inner_lr * (a @ a.T) @ D[k]  # the support rows are queries, too
+    return x @ W - inner_lr * (x @ a.T) @ sum(D), np.array(D)  # eq. 14
 """,
-    lambda rng: [memory(rng, 3, 5, 2, 1, 5), memory(rng, 2, 4, 4, 3, 4), memory(rng, 3, 3, 4, 2, 3)],
-    ("product",),
+    lambda rng: [after_case(rng, 4, 3, 5, 2, 0.1, 3), after_case(rng, 2, 6, 3, 1, 0.05, 1), after_case(rng, 5, 4, 2, 3, 0.2, 2)],
+    ("z", "D"),
     (
-        ("product - alpha", "product + alpha", "the sign is wrong: W' is W minus alpha times the gradient"),
-        ("- alpha * (", "- (", "alpha is missing: a step is alpha times the gradient"),
-        ("product = x @ W", "product = 0 * (x @ W)", "x W is missing: the shared matrix counts too"),
-        ("zip(a, D)", "zip(a[:1], D[:1])", "only the first step is there: eq. 14 adds up all of them"),
-        ("zip(a, D)", "zip(a[-1:], D[-1:])", "only the last step is there: eq. 14 adds up all of them"),
-        ("alpha * (x", "alpha / a_k.shape[-2] * (x", "it is divided by n: the mean over the examples is in D already (eq. 2)"),
-        ("(x @ a_k.swapaxes(-1, -2)) @ D_k", "(lambda e: e / e.sum(-1, keepdims=True))(np.exp(x @ a_k.swapaxes(-1, -2))) @ D_k", "a softmax is applied to the products x a^T: eq. 14 has none"),
-        ("alpha * (x @ a_k.swapaxes(-1, -2)) @ D_k", "alpha * x @ (a_k.swapaxes(-1, -2) @ D_k).mean(0)", "the gradient is averaged over the tasks: each task has its own W'"),
-        ("alpha * (x @ a_k.swapaxes(-1, -2)) @ D_k", "alpha * x @ (a_k.swapaxes(-1, -2) @ D_k).sum(0)", "the gradients of all tasks are added up: each task has its own W'"),
-        ("(x @ a_k.swapaxes(-1, -2))", "(x @ a_k[0].T)", "the keys of the first task are used for all: each task has its own"),
-        ("@ D_k", "@ D_k[0]", "the values of the first task are used for all: each task has its own"),
-        ("zip(a, D)", "zip(a, D[::-1])", "keys and values of different steps are paired: a_k goes with D_k"),
+        ("2 / len(a) * ", "2 / len(x) * ", "D is divided by the number of queries: the mean is over the n support examples (eq. 2)"),
+        ("(a @ a.T) @", "(a @ a.T) / len(a) @", "the scores of the support rows are divided by n: that factor is in D already"),
+        ("(x @ a.T) @", "(x @ a.T) / len(a) @", "the scores of the query are divided by n: that factor is in D already"),
+        ("2 / len(a) * ", "1 / len(a) * ", "a factor 2 is missing in D (eq. 9)"),
+        ("2 / len(a) * ", "2 * ", "a factor 1/n is missing in D (eq. 2)"),
+        ("2 / len(a) * ", "", "D is z - y, with no factor 2/n (eqs. 2 and 9)"),
+        ("2 / len(a) * ", "2 / z.size * ", "D is divided by all numbers of z, not by the n rows (eq. 2)"),
+        ("(z - y)", "(y - z)", "D has the wrong sign: it is 2/n (z - y)"),
+        ("z = z - inner_lr * (a @ a.T) @ D[k]", "z = z", "every D_k is taken at W: the support predictions move after each step"),
+        ("z = z - inner_lr", "z = z + inner_lr", "the support predictions move uphill: eq. 14 subtracts the attention"),
+        ("z = z - inner_lr", "z = a @ W - inner_lr",
+         "the support predictions keep only the latest step: W_{k+1} starts from W_k (eq. 11)"),
+        ("z - inner_lr * (a", "z - (a", "the inner learning rate is missing where the support predictions move"),
+        ("x @ W - inner_lr", "x @ W + inner_lr", "the attention is added at the query: eq. 14 subtracts it"),
+        ("W - inner_lr * (x", "W - (x", "the inner learning rate is missing at the query (eq. 14)"),
+        ("x @ W - inner_lr", "-inner_lr", "the product with the shared W is missing at the query (eq. 14)"),
+        ("sum(D)", "D[-1]", "only the last step is added at the query: eq. 14 has the sum over all steps"),
+        ("sum(D)", "D[0]", "only the first step is added at the query: eq. 14 has the sum over all steps"),
+        ("sum(D)", "sum(D) / steps", "the mean over the steps is taken at the query: eq. 14 has the sum"),
+        ("range(steps)", "range(steps + 1)", "there is one inner step too many"),
     ),
     alone=(
-        ("return product", "return W - alpha * sum(a_k.swapaxes(-1, -2) @ D_k for a_k, D_k in zip(a, D))", "this is W' itself: it is not to be formed, and x W' was asked for"),
+        ("(x @ a.T) @", "(np.exp(x @ a.T) / np.exp(x @ a.T).sum(1, keepdims=True)) @", "the scores of the query go through a softmax: eq. 14 uses them as they are"),
+        ("return x @ W - inner_lr * (x @ a.T) @ sum(D), np.array(D)", "return z, np.array(D)",
+         "these are the predictions on the support rows: z belongs to the queries x"),
+        ("sum(D), np.array(D)", "sum(D), -np.array(D)", "D is returned with the opposite sign: it is 2/n (z - y)"),
+        ("sum(D), np.array(D)", "sum(D), inner_lr * np.array(D)", "D is returned with the rate in it: it is 2/n (z - y)"),
+        ("sum(D), np.array(D)", "sum(D), len(a) * np.array(D)", "D is returned without the factor 1/n (eq. 2)"),
+        ("sum(D), np.array(D)", "sum(D), len(a) / 2 * np.array(D)", "D is returned as z - y, without the factor 2/n (eqs. 2 and 9)"),
     ),
 )  # fmt: skip
 
-BACKWARD = Exercise(
-    """def back_product(G, W, a, D, alpha):
-    product = G @ W.T
-    for a_k, D_k in zip(a, D):
-        product = product - alpha * (G @ D_k.swapaxes(-1, -2)) @ a_k  # (T, m, n) @ (T, n, d)
+
+def back_case(rng: np.random.Generator, m: int, n: int, d: int, out: int, inner_lr: float, steps: int) -> tuple:
+    """Rows that come back, a matrix, and the keys and values of the inner steps."""
+    normal = lambda *shape: rng.standard_normal(shape)
+    return normal(m, out), normal(d, out), normal(steps, n, d), normal(steps, n, out), inner_lr
+
+
+WAY_BACK = Exercise(
+    """def way_back(D, W, keys, values, inner_lr):
+    product = D @ W.T
+    for a_k, D_k in zip(keys, values):
+        product = product - inner_lr * (D @ D_k.T) @ a_k  # now D_k are the keys
     return product
 """,
-    lambda rng: [memory(rng, 3, 5, 2, 1, 2), memory(rng, 2, 4, 4, 3, 4), memory(rng, 3, 3, 4, 2, 4)],
-    ("product",),
+    lambda rng: [back_case(rng, 4, 3, 5, 2, 0.3, 2), back_case(rng, 1, 6, 3, 1, 0.5, 1), back_case(rng, 5, 2, 3, 3, 0.2, 3)],
+    ("D W'^T",),
     (
-        ("product - alpha", "product + alpha", "the sign is wrong: W' is W minus alpha times the gradient"),
-        ("- alpha * (", "- (", "alpha is missing: a step is alpha times the gradient"),
-        ("product = G @ W.T", "product = 0 * (G @ W.T)", "G W^T is missing: the shared matrix counts too"),
-        ("zip(a, D)", "zip(a[:1], D[:1])", "only the first step is there: eq. 14 adds up all of them"),
-        ("zip(a, D)", "zip(a[-1:], D[-1:])", "only the last step is there: eq. 14 adds up all of them"),
-        ("alpha * (G", "alpha / a_k.shape[-2] * (G", "it is divided by n: the mean over the examples is in D already (eq. 2)"),
-        ("(G @ D_k.swapaxes(-1, -2)) @ a_k", "G @ (a_k.swapaxes(-1, -2) @ D_k).swapaxes(-1, -2).mean(0)", "the gradient is averaged over the tasks: each task has its own W'"),
-        ("(G @ D_k.swapaxes(-1, -2))", "(G @ D_k[0].T)", "the values of the first task are used for all: each task has its own"),
-        ("@ a_k ", "@ a_k[0] ", "the keys of the first task are used for all: each task has its own"),
-        ("G @ W.T", "G @ W if W.shape[0] == W.shape[1] else G @ W.T", "W is not transposed"),
+        ("product - inner_lr", "product + inner_lr", "the attention is added: W' = W - alpha a^T D subtracts it"),
+        ("inner_lr * (D", "(D", "the inner learning rate is missing"),
+        ("inner_lr * (D", "2 * inner_lr * (D", "it is multiplied by 2: that factor of eq. 9 is in D_k already"),
+        ("inner_lr * (D", "inner_lr**2 * (D", "the inner learning rate comes twice"),
+        ("product - inner_lr", "D @ W.T - inner_lr", "only the last inner step is subtracted: each step has its own rows"),
+        ("zip(keys, values)", "zip(keys[:1], values[:1])", "only the first inner step is subtracted: each step has its own rows"),
+        ("(D @ D_k.T)", "(D @ D_k.T) / len(a_k)", "it is divided by n: that factor is in D_k already"),
+        ("(D @ D_k.T)", "(D @ D_k.T) / len(keys)", "it is divided by the number of steps: the steps are summed"),
+        ("product = D @ W.T", "product = 0", "the product with the shared W^T is missing"),
+        ("D @ D_k.T", "D @ values[0].T", "the scores use the values of the first step for every step"),
+        ("@ a_k", "@ keys[0]", "every step uses the keys of the first step"),
+        ("@ a_k", "@ keys[-1]", "every step uses the keys of the last step"),
     ),
     alone=(
-        ("for a_k, D_k in zip(a, D)", "for a_k, D_k in (zip(D, a) if W.shape[0] == W.shape[1] else zip(a, D))", "keys and values are exchanged: (G D^T) a, since W'^T = W^T - alpha D^T a"),
+        ("    for a_k, D_k in zip(keys, values):\n        product = product - inner_lr * (D @ D_k.T) @ a_k  # now D_k are the keys\n", "",
+         "this is the product with the shared W^T alone: W' is W less the inner steps"),
+        ("    for a_k, D_k in zip(keys, values):\n        product = product - inner_lr * (D @ D_k.T) @ a_k  # now D_k are the keys\n",
+         "    product = product - inner_lr * (D @ values.sum(0).T) @ keys.sum(0)\n",
+         "keys and values are summed over the steps before the product: each D_k meets its own a_k"),
     ),
 )  # fmt: skip
+
+
+def layer_case(rng: np.random.Generator, d: int, inner_lr: float) -> tuple:
+    return rng.standard_normal((d, 1)), inner_lr
+
+
+AS_LAYER = Exercise(
+    """def as_layer(W, inner_lr):
+    d = len(W)
+    M, nu = np.zeros((d + 1, d + 1)), np.zeros((d + 1, 1))
+    M[:d, :d] = 2 * inner_lr * np.eye(d)  # x meets x, with the rate
+    nu[:d], nu[d] = -W, 1  # e nu = y - x W
+    return M, nu
+""",
+    lambda rng: [layer_case(rng, 3, 0.3), layer_case(rng, 1, 0.7), layer_case(rng, 4, 0.05)],
+    ("M", "nu"),
+    (
+        ("2 * inner_lr", "inner_lr", "the factor 2 of eq. 9 is missing in M"),
+        ("2 * inner_lr", "inner_lr / 2", "M has a factor 1/2 where eq. 9 gives 2"),
+        ("2 * inner_lr", "-2 * inner_lr", "M has the wrong sign: the last entry of nu is 1, so the values are y - x W"),
+        ("2 * inner_lr", "2", "the rate is missing in M"),
+        ("2 * inner_lr", "1", "M holds no factor: it should hold the rate and the 2 of eq. 9"),
+        ("2 * inner_lr", "2 / d * inner_lr", "M is divided by d: the layer has the factor 1/n already"),
+        ("-W, 1", "W, 1", "nu has the wrong sign before W: the values should be y - x W"),
+        ("-W, 1", "0, 1", "the values are y alone: that is the step from W = 0 only"),
+        ("-W, 1", "-W, 0", "y is missing in the values: they should be y - x W"),
+        ("-W, 1", "-W, 1 / d", "the last entry of nu is not 1"),
+        ("    return", "    M[d, d] = 2 * inner_lr\n    return", "M's last entry is not 0: targets should not enter the scores"),
+        ("    return", "    M[d, :d] = W[:, 0]\n    return", "M's last row is not 0: targets should not enter the scores"),
+        ("    return", "    M[:d, d:] = W\n    return", "M's last column is not 0: targets should not enter the scores"),
+        ("np.eye(d)", "np.ones((d, d))", "M is full of ones where it needs the identity: the score is x times a, entry by entry"),
+    ),
+    alone=(
+        ("2 * inner_lr * np.eye(d)", "2 * inner_lr * np.diag(W[:, 0])", "W stands in M: the scores are x times a, and W belongs into the values"),
+        ("M[:d, :d] = 2 * inner_lr * np.eye(d)", "M = inner_lr * np.eye(d + 1)",
+         "M is alpha times the whole identity: the factor 2 of eq. 9 is missing, and its last entry is not 0"),
+        ("-W, 1", "1, 1", "nu is full of ones: the values should be y - x W"),
+        ("2 * inner_lr * np.eye(d)", "-inner_lr * np.eye(d)", "M has the wrong sign, without the factor 2 of eq. 9"),
+        ("return M, nu", "return M / (2 * inner_lr), 2 * inner_lr * nu", "the factor is in nu: its last entry should be 1, so the factor goes into M"),
+        ("return M, nu", "return -M, -nu", "both signs are turned: the output is right, but the last entry of nu should be 1"),
+        ("return M, nu", "return -M / (2 * inner_lr), -2 * inner_lr * nu",
+         "the factor is in nu, with a minus sign: its last entry should be 1, so the factor goes into M"),
+        ("return M, nu", "return np.roll(M, 1, (0, 1)), np.roll(nu, 1, 0)", "the token is read as [y, a]: here it is [a, y], with the target last"),
+        ("return M, nu", "return M, -nu", "nu has the opposite sign: its last entry should be 1"),
+    ),
+)  # fmt: skip
+
+
+def rate_case(rng: np.random.Generator, d: int, n: int) -> tuple:
+    m2 = rng.uniform(0.3, 2)
+    return m2, m2**2 * rng.uniform(1.2, 4), n, d
+
 
 BEST_RATE = Exercise(
-    """def best_rate(d, N):
-    trace = 1 / 3                                                   # E tr S, divided by d
-    square = (1 / 5 + (d - 1) / 9) / N + (1 - 1 / N) / 9              # E tr S^2, divided by d
-    rate = trace / square
-    return rate, d / 3 * (1 - 2 * rate * trace + rate**2 * square)
+    """def best_rate(m2, m4, n, d):
+    square = (m4 + (d - 1) * m2**2) / n + (1 - 1 / n) * m2**2  # E[C^2], an entry of the diagonal
+    return m2 / (2 * square), d * m2 * (1 - m2**2 / square)
 """,
-    lambda rng: [(10, 10), (3, 20), (int(rng.integers(4, 9)), int(rng.integers(2, 7))), (1, 5)],
-    ("rate", "loss"),
+    lambda rng: [rate_case(rng, 10, 10), rate_case(rng, 3, 7), rate_case(rng, 6, 2), rate_case(rng, 1, 4)],
+    ("alpha", "loss"),
     (
-        ("1 / 5 + (d - 1) / 9", "d / 9", "the fourth power of a coordinate has the mean 1/5: it is not 1/9"),
-        ("1 / 5 + (d - 1) / 9", "1 / 5 + d / 9", "a term 1/9 is there N times too often: |x|^4 has d - 1 other coordinates, and there are N (N - 1) pairs of different examples"),
-        ("1 / 5 + (d - 1) / 9", "1 / 5", "the other coordinates are missing: x_1^2 |x|^2 has d terms"),
-        (" + (1 - 1 / N) / 9", "", "pairs of different examples are missing in E tr S^2"),
-        ("(1 - 1 / N) / 9", "(1 - 1 / N) * d / 9", "a pair of different examples gives 1/9 for each coordinate: E x x^T is the identity / 3"),
-        (") / N + ", ") + ", "the pairs of an example with itself are N of N^2: a factor 1/N is missing"),
-        ("trace = 1 / 3 ", "trace = 1 / 2 ", "the mean of a squared coordinate is 1/3, for x uniform in [-1, 1]"),
-        ("rate = trace / square", "rate = 2 * trace / square", "the rate is twice the best: at that rate the loss is back where it began"),
-        ("rate = trace / square", "rate = trace / square / 2", "the rate is half of the best: set the derivative of the loss to zero"),
-        ("rate = trace / square", "rate = 1 / trace", "this is the best rate for very many examples, 3: with N of them S varies"),
-        ("return rate, d / 3", "return rate, d", "the loss lacks the factor 1/3, the mean of a squared coordinate of the query"),
-        ("return rate, d / 3", "return rate, 1 / 3", "the loss lacks the factor d: it adds up the errors of all coordinates"),
-        ("d / 3 * (1", "d / 6 * (1", "the loss has a factor 1/2: the squared error here has none"),
-        ("(1 - 2 * rate * trace + rate**2 * square)", "(1 - rate * trace + rate**2 * square)", "a factor 2 is missing: (I - rate S)^2 has -2 rate S"),
-        ("(1 - 2 * rate * trace + rate**2 * square)", "(1 - rate * trace)**2", "E tr S^2 is not (E tr S)^2 / d: S varies from task to task"),
+        ("(m4 + (d - 1) * m2**2) / n + (1 - 1 / n) * m2**2", "m4 + (d - 1) * m2**2",
+         "the mean of C^2 is that of one example: pairs of different examples are left out"),
+        ("(m4 + (d - 1) * m2**2) / n + (1 - 1 / n) * m2**2", "m2**2",
+         "C is taken as its mean: the mean of C^2 is not the square of the mean of C"),
+        ("(d - 1)", "d", "the mean of C^2 is m2^2/n too large: d - 1 entries are others, a share 1 - 1/n of the pairs are different examples"),
+        ("m4 + ", "m2**2 + ", "the fourth moment is missing: the mean of x_i^4 is m4, not m2^2"),
+        ("m4 + (d - 1) * m2**2", "m4 + (d - 1) * m4", "the other entries bring m2^2: only the entry itself brings m4"),
+        ("m4 + (d - 1) * m2**2", "m4", "the other d - 1 entries of x are missing in the mean of C^2"),
+        (" + (1 - 1 / n) * m2**2", "", "pairs of different examples are missing in the mean of C^2"),
+        ("m4 + (d", "3 * m2**2 + (d", "the fourth moment is taken as 3 m2^2, which is that of a Gaussian"),
+        ("(1 - 1 / n)", "(1 - 1 / n) / 2", "pairs of different examples are counted once: they come in both orders"),
+        ("d * m2 * (1 - m2**2 / square)", "d * m2", "this is the loss before the step"),
+        ("(1 - m2**2 / square)", "(1 - 2 * m2**2 / square)", "the term with alpha^2 is missing in the loss"),
+        ("(m4 + (d - 1) * m2**2) / n + (1 - 1 / n) * m2**2", "(m4 + (n - 1) * m2**2) / d + (1 - 1 / d) * m2**2",
+         "d and n are exchanged in the mean of C^2"),
+        ("(d - 1) * m2**2", "(d - 1) * m2", "the other entries of x bring m2^2 each, not m2"),
+        (") / n + ", ") / n**2 + ", "the pairs of an example with itself come with the weight 1/n: there are n of them among n^2"),
+        (") / n + ", ") + ", "the pairs of an example with itself come with the weight 1/n, not with 1"),
+        ("(1 - 1 / n)", "(n - 1)", "pairs of different examples come with the weight 1 - 1/n, not with n - 1"),
+        ("  # E[C^2], an entry of the diagonal", "\n    square = d * square", "the mean of C^2 is d times too large: of the diagonal one entry counts"),
+        ("m2 / (2 * square)", "m2 / square", "this is 2 alpha: the rate alpha is half of it"),
+        ("m2 / (2 * square)", "m2**2 / (2 * square)", "the rate has m2^2 above: the slope in alpha has m2"),
+        ("m2 / (2 * square)", "1 / (2 * m2)", "the rate is that of an infinite support set"),
+        ("d * m2 * (1", "m2 * (1", "a factor d is missing in the loss: w has d entries"),
+        ("d * m2 * (1", "d * (1", "a factor m2 is missing in the loss: the query x has this variance"),
+        ("(1 - m2**2 / square)", "(1 - m2 / square)", "the loss has m2 where m2^2 belongs"),
+        ("(1 - m2**2 / square)", "(m2**2 / square)", "this is what the step gains: the loss is d m2, less that"),
     ),
-    tolerance=1e-9,
+    alone=(
+        ("return m2 / (2 * square), d * m2 * (1 - m2**2 / square)", "return d * m2 * (1 - m2**2 / square), m2 / (2 * square)",
+         "the two are exchanged: alpha comes first"),
+        ("    square", "    m2, m4 = 1 / 3, 1 / 5\n    square", "the moments are those of a uniform number, whatever m2 and m4 are"),
+    ),
 )  # fmt: skip
 
-
-def contexts(rng: np.random.Generator, tasks: int, N: int, d: int) -> tuple:
-    """A matrix M, and for some tasks N tokens (x, y), the token of a query, and its y."""
-    tokens, query = normal(rng, tasks, N, d + 1), normal(rng, tasks, d + 1)
-    query[:, -1] = 0
-    return 0.5 * normal(rng, d + 1, d + 1), tokens, query, normal(rng, tasks)
-
-
-ATTENTION = Exercise(
-    """def attention_gradient(M, tokens, query, y):
-    T, N = tokens.shape[:2]
-    g = (tokens[:, :, -1:] * tokens).sum(1) / N            # (T, d + 1)
-    predicted = ((g @ M) * query).sum(-1)                  # (T,)
-    error = predicted - y
-    return (error**2).mean(), 2 / T * (error[:, None] * g).T @ query
-""",
-    lambda rng: [contexts(rng, *how) for how in ((4, 3, 2), (5, 6, 3), (3, 4, 1))],
-    ("loss", "dM"),
-    (
-        (".sum(1) / N", ".sum(1)", "the sum over the tokens is not divided by N"),
-        ("tokens[:, :, -1:] * tokens", "tokens", "the values are missing: every token is weighted with its own y"),
-        ("2 / T", "1 / T", "a factor 2 is missing: the error is squared"),
-        ("2 / T * ", "2 * ", "the mean over the tasks is missing in dM: divide by T"),
-        ("error = predicted - y", "error = y - predicted", "the sign is wrong: the error is the prediction minus y"),
-        ("(error[:, None] * g).T @ query", "((error[:, None] * g).T @ query).T", "dM is transposed: M stands between g on its left and the query on its right"),
-        ("(error[:, None] * g).T @ query", "g.T @ query", "the error is missing in dM"),
-        ("(error[:, None] * g).T @ query", "((error**2)[:, None] * g).T @ query", "the error is squared in dM: differentiate the square"),
-        ("(error**2).mean()", "(error**2).sum()", "the loss is the sum over the tasks: take the mean"),
-        ("(error**2).mean()", "(error**2).mean() / 2", "the loss has a factor 1/2: it has none here"),
-        ("(error**2).mean()", "error.mean()", "the error is not squared in the loss"),
-        ("((g @ M) * query)", "((g @ M.T) * query)", "M is transposed in the prediction: the key stands on its left, the query on its right"),
-        ("* g).T @ query", "* g).mean(0)[:, None] * query.mean(0)", "means over the tasks are multiplied: the product of each task is averaged"),
-        ("return (error**2).mean(), 2 / T * (error[:, None] * g).T @ query", "return 2 / T * (error[:, None] * g).T @ query, (error**2).mean()", "the two are exchanged: the loss comes first"),
-    ),
-    tolerance=1e-9,
-)  # fmt: skip
-
-CHECKS = {"12.1": FORWARD, "12.2": BACKWARD, "12.3": BEST_RATE, "12.4": ATTENTION}
-adapted_product, best_rate, attention_gradient = FORWARD.solve, BEST_RATE.solve, ATTENTION.solve  # the lesson goes on with them
+CHECKS = {"12.1": AFTER_STEPS, "12.2": WAY_BACK, "12.3": AS_LAYER, "12.4": BEST_RATE}

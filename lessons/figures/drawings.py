@@ -286,22 +286,22 @@ def which_two_numbers() -> Figure:
 
 
 def attention() -> Figure:
-    """Lesson 12. A query through an adapted layer: the shared matrix, minus what it reads from the support examples."""
-    ax = canvas(9.4, 3.7)
-    box(ax, 0.75, 1.85, "query\n$x$", 1.0, 0.8, FORWARD)
-    box(ax, 4.7, 3.1, "shared $W$", 1.5, 0.55)
-    arrow(ax, (1.25, 2.1), (3.95, 3.05), colour=FORWARD)
-    arrow(ax, (5.45, 3.1), (8.15, 2.1), "$x W$", beside=(0.1, 0.22))
-    for k, y in enumerate((2.15, 1.4, 0.65)):
-        box(ax, 3.2, y, f"key $a_{k + 1}$", 1.2, 0.5, FORWARD, fill="white", fontsize=10)
-        box(ax, 6.2, y, f"value $D_{k + 1}$", 1.3, 0.5, BACK, fill="white", fontsize=10)
-        arrow(ax, (1.25, 1.85 - 0.1 * k), (2.6, y), colour=FORWARD)
-        arrow(ax, (3.8, y), (5.55, y), f"$x \\cdot a_{k + 1}$", fontsize=9.5)
-        arrow(ax, (6.85, y), (8.15, 1.75 - 0.12 * k), colour=BACK)
-    box(ax, 8.65, 1.85, "$x W'$", 0.9, 0.7, INK)
-    text(ax, 7.75, 0.95, "$-\\alpha\\, \\sum$", color=BACK)
-    words = "support examples: what went in (forward), and how the loss reacted (backward)"
-    text(ax, 4.7, 0.15, words, fontsize=9.5, color="#555555")
+    """Lesson 12. A query row goes through the shared W, and past the support rows; the difference is x W'."""
+    ax = canvas(8.6, 3.1)
+    box(ax, 0.7, 1.75, "query\n$x$", 0.9, 0.7)
+    arrow(ax, (1.15, 1.95), (6.0, 2.5), "slow: the shared matrix", beside=(-0.1, 0.26))
+    box(ax, 6.5, 2.5, "$x W$", 1.0, 0.5)
+    arrow(ax, (1.15, 1.55), (2.35, 1.1), colour=FORWARD)
+    box(ax, 3.1, 1.05, "scores\n$x\\, a^T$", 1.5, 0.7, FORWARD)
+    arrow(ax, (3.85, 1.05), (5.75, 1.05), "weights", FORWARD)
+    box(ax, 6.5, 1.05, "sum of values\n$(x\\, a^T)\\, D$", 1.5, 0.7, FORWARD)
+    text(ax, 3.1, 0.2, "keys $a$: the support inputs", color=FORWARD, fontsize=10)
+    text(ax, 6.5, 0.2, "values $D$: the support errors", color=BACK, fontsize=10)
+    arrow(ax, (3.1, 0.36), (3.1, 0.7), colour=FORWARD)
+    arrow(ax, (6.5, 0.36), (6.5, 0.7), colour=BACK)
+    box(ax, 8.0, 1.75, "$x W'$", 0.9, 0.6)
+    arrow(ax, (7.0, 2.5), (7.75, 2.05))
+    arrow(ax, (7.25, 1.15), (7.75, 1.45), "$-\\alpha$", FORWARD, beside=(0.12, -0.14))
     return ax.figure
 
 

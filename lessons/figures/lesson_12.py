@@ -1,60 +1,58 @@
-"""The figures of lesson 12: what a query attends to, attention that has learned a step, and the cost of both forms."""
+"""The figures of lesson 12: the trained layer beside the constructed one, and what factors save."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from figures import POINTS
 from tinymaml import plot
 
+FACTORED, DENSE = (plot.BLUE, "-", "o"), (plot.VERMILION, "--", "s")
 
-def attends(x: np.ndarray, at: Sequence[float], weights: Mapping[str, np.ndarray]) -> Figure:
-    """How much each query x (m,) attends to some support points: weights[name] is (m, points), a panel each."""
-    figure, axes = plt.subplots(1, len(weights), figsize=(4 * len(weights), 3), layout="constrained", sharey=True)
-    for ax, (name, scores) in zip(np.atleast_1d(axes), weights.items(), strict=True):
-        looks = ((plot.BLUE, "-"), (plot.ORANGE, "--"), (plot.GREEN, ":"))
-        for (colour, style), place, column in zip(looks, at, scores.T, strict=True):
-            ax.plot(x, column, color=colour, linestyle=style, label=f"support point at {place:g}")
-            ax.axvline(place, color=colour, linewidth=0.8, alpha=0.6)
-        ax.set_title(name, fontsize="medium")
-        ax.set_xlabel("query x")
-        ax.grid(alpha=0.3)
-    np.atleast_1d(axes)[0].set_ylabel("product of key and query")
-    np.atleast_1d(axes)[0].legend(frameon=False, fontsize="small")
+
+def matrices(found: np.ndarray, built: np.ndarray) -> Figure:
+    """The trained matrix of scores and the constructed one, in one scale of colours."""
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
+    limit = max(abs(found).max(), abs(built).max())
+    for ax, M, title in zip(axes, (found, built), ("trained", "one step of gradient descent"), strict=True):
+        image = ax.imshow(M, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        d = len(M) - 1
+        ax.set_xticks([0, d - 1, d], ["$a_1$", f"$a_{{{d}}}$", "$y$"])
+        ax.set_yticks([0, d - 1, d], ["$x_1$", f"$x_{{{d}}}$", "0"])
+        ax.set_title(title, fontsize="medium")
+        ax.set_xlabel("entry of the key's token")
+    axes[0].set_ylabel("entry of the query's token")
+    figure.colorbar(image, ax=axes, label="entry of $M$")
     return figure
 
 
-def learned(losses: np.ndarray, best: float, M: np.ndarray, every: int) -> Figure:
-    """Left the loss of the attention layer while it trains, and that of one step at the best rate; right its matrix."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.3), layout="constrained", width_ratios=(3, 2))
-    left.plot(every * np.arange(1, len(losses) + 1), losses, color=plot.BLUE, label="one layer of linear attention")
-    left.axhline(best, color="black", linestyle="--", linewidth=1, label="one step of gradient descent, best rate")
-    left.set(xlabel="iterations", ylabel="loss on new tasks")
-    left.legend(frameon=False, fontsize="small")
-    left.grid(alpha=0.3)
-    limit = np.abs(M).max()
-    image = right.imshow(M, cmap="RdBu", vmin=-limit, vmax=limit)
-    right.set_title("the learned matrix $M$", fontsize="medium")
-    right.set_xticks([0, len(M) - 1], ["$x_1$", "y"])
-    right.set_yticks([0, len(M) - 1], ["$x_1$", "y"])
-    figure.colorbar(image, ax=right, shrink=0.8)
+def loss_of_rate(alphas: np.ndarray, losses: np.ndarray, layers: np.ndarray) -> Figure:
+    """The loss of one step against its rate, and the trained layers, rows (rate, loss)."""
+    figure, ax = plt.subplots(figsize=(5.6, 3), layout="constrained")
+    ax.plot(alphas, losses, color="black", label="one step, closed form")
+    ax.plot(*layers.T, **POINTS, color=plot.ORANGE, label="trained layers, three seeds")
+    ax.set(xlabel=r"rate $\alpha$ of the step", ylabel="mean squared error", ylim=(0, None))
+    ax.legend(frameon=False)
+    ax.grid(alpha=0.3)
     return figure
 
 
-def costs(widths: Sequence[int], seconds: Mapping[str, np.ndarray], numbers: Mapping[str, np.ndarray]) -> Figure:
-    """Time and memory of both forms against the width, on logarithmic axes."""
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.1), layout="constrained")
-    looks = {"every W' formed": (plot.VERMILION, "--", "s"), "factors": (plot.BLUE, "-", "o")}
-    for ax, found, words in ((axes[0], seconds, "milliseconds"), (axes[1], numbers, "numbers kept")):
-        for name, values in found.items():
-            colour, style, marker = looks[name]
-            ax.loglog(widths, values, color=colour, linestyle=style, marker=marker, label=name)
-        ax.set_xticks(widths, [str(width) for width in widths])
+def cost(widths: list[int], seconds: Mapping[str, list[float]], numbers: Mapping[str, list[float]]) -> Figure:
+    """Seconds, and numbers kept for the adapted matrices, against the width of the layers."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3), layout="constrained")
+    for ax, values, label in ((axes[0], seconds, "milliseconds"), (axes[1], numbers, "millions of numbers")):
+        for (name, line), (colour, style, marker) in zip(values.items(), (FACTORED, DENSE), strict=True):
+            ax.plot(widths, line, color=colour, linestyle=style, marker=marker, markersize=5, label=name)
+        ax.set(xscale="log", yscale="log", xlabel="width $d$", ylabel=label)
+        ax.set_xticks(widths, widths)
         ax.minorticks_off()
-        ax.set(xlabel="width of the layer", ylabel=words)
+        ax.yaxis.set_major_formatter("{x:g}")
         ax.grid(alpha=0.3)
-    axes[0].legend(frameon=False, fontsize="small")
+    axes[0].set_title("time of one product $x W'$", fontsize="medium")
+    axes[1].set_title("memory", fontsize="medium")
+    axes[1].legend(frameon=False, fontsize="small")
     return figure
