@@ -1,7 +1,10 @@
-"""For teachers: copies of the lessons to hand out, and the grading of what comes back.
+"""For teachers: copies of the lessons to hand out, the grading of what comes back, and lessons to read in a browser.
 
     python lessons/teach.py handout FOLDER                 the lessons without solutions, outputs and spoilers
     python lessons/teach.py grade FOLDER --seed 7          run what is in FOLDER/STUDENT: FOLDER/grades.csv, and feedback
+    python lessons/teach.py site FOLDER                    a static site that runs the lessons in the browser
+    python lessons/teach.py pages FOLDER                   each lesson as one HTML file, and as a PDF
+    python lessons/teach.py slides 05 FILE                 the slides of a lesson as one HTML file
     python lessons/teach.py refresh                        write notation, solutions and alt texts into every lesson
 
 `grade` executes what students wrote, with your rights: look at the notebooks first, or run it in a container.
@@ -200,6 +203,14 @@ def main(arguments: list[str] | None = None) -> None:
     back.add_argument("--timeout", type=int, default=60, help="seconds for each cell (default 60)")
     back.add_argument("--memory", type=int, default=4, help="GB for each kernel (default 4)")
     back.add_argument("--jobs", type=int, default=1, help="students at a time (default 1)")
+    web = commands.add_parser("site", help="a static site that runs the lessons in the browser")
+    web.add_argument("folder", type=Path, help="a new folder")
+    web.add_argument("--offline", type=Path, metavar="WHEELS", help="folder with the wheels of Pyodide: no other host is asked")
+    paper = commands.add_parser("pages", help="each lesson as one HTML file, and as a PDF where there is Chromium")
+    paper.add_argument("folder", type=Path, help="a new folder")
+    wall = commands.add_parser("slides", help="the slides of a lesson as one HTML file")
+    wall.add_argument("lesson", help="its number, as in 05")
+    wall.add_argument("file", type=Path, help="for instance slides_05.html")
     commands.add_parser("refresh", help="write notation, solutions and alt texts into every lesson")
     asked = parser.parse_args(arguments)
     sys.stdout.reconfigure(errors="backslashreplace")  # a name that a terminal cannot show ends nothing
@@ -216,6 +227,14 @@ def main(arguments: list[str] | None = None) -> None:
             grade(asked.folder, Settings(names=names, weights=weights, **numbers_of))
         elif asked.command == "handout":
             handout(asked.folder)
+        elif asked.command == "site":
+            import publish
+
+            publish.site(asked.folder, asked.offline)
+        elif asked.command in ("pages", "slides"):
+            import pages
+
+            pages.pages(asked.folder) if asked.command == "pages" else pages.slides(asked.lesson, asked.file)
         else:
             refresh()
     except KeyboardInterrupt:

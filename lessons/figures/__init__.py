@@ -8,6 +8,7 @@ axes; those that draw several return the figure; none calls show.
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,13 +52,13 @@ def sharp() -> None:
         shell.display_formatter.formatters["image/png"].for_type(Figure, png)
 
 
-def png(figure: Figure) -> tuple[bytes, dict[str, int]]:
-    """The figure as a PNG at 120 dpi, and the width and height to show it in."""
+def png(figure: Figure) -> tuple[str, dict[str, int]]:
+    """The figure as a PNG at 120 dpi, in base64 since not every kernel encodes bytes, and the width and height to show it in."""
     image = Image.open(io.BytesIO(print_figure(figure, "png", dpi=DPI))).convert("RGB")
     file = io.BytesIO()
     image.quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True, dpi=(DPI, DPI))
     width, height = (round(pixels * figure.dpi / DPI) for pixels in image.size)
-    return file.getvalue(), {"width": width, "height": height}
+    return base64.b64encode(file.getvalue()).decode("ascii"), {"width": width, "height": height}
 
 
 @dataclass(frozen=True)

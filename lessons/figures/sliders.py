@@ -24,7 +24,7 @@ def slider(redraw: Callable[..., Figure], **ranges: tuple) -> Any:
         return None
     import ipywidgets
 
-    sliders, rows, picture = {}, [], ipywidgets.Image(format="png")
+    sliders, rows, picture = {}, [], ipywidgets.Image(format="png", layout={"max_width": "100%", "object_fit": "contain"})
 
     def show(change: object = None) -> None:
         figure, file = redraw(**{name: control.value for name, control in sliders.items()}), io.BytesIO()

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from tinymaml.experiment import process
 from tinymaml.experiment.cli import main
+from tinymaml.training import loop
 
 COUNT = """
 import ctypes, pathlib, sys
@@ -61,3 +63,25 @@ def test_a_number_that_nobody_can_set_is_refused_and_the_default_is_not(monkeypa
     process.matrix_threads()
     with pytest.raises(ValueError, match="threads of this NumPy's matrix library cannot be set"):
         process.matrix_threads(1)
+
+
+def test_the_command_line_works_where_there_is_no_lock_and_no_limit(tmp_path):
+    """As under WebAssembly, where fcntl, msvcrt and resource are missing."""
+    code = """if True:
+        import sys
+        sys.modules |= dict.fromkeys(("fcntl", "msvcrt", "resource"))
+        from tinymaml.experiment import cli, folders
+        with folders.locked("a"):
+            sys.exit(cli.main(["train", "--iterations", "2", "--out", "b", "--quiet"]))
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
+
+
+def test_a_progress_bar_starts_no_thread(monkeypatch):
+    def no_thread(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    for label in ("MAML", None):
+        with loop._progress_bar(label, 3, 0) as bar:
+            bar.update(1)

@@ -12,9 +12,12 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows
+except ImportError:
     fcntl = None
-    import msvcrt
+try:
+    import msvcrt  # Windows
+except ImportError:
+    msvcrt = None  # with neither, as in a browser, there is no other process to lock out
 
 RUNS = Path("runs")
 LOCK = ".lock"  # never deleted: a process could lock a deleted file while another locks its successor
@@ -57,7 +60,7 @@ def _lock(file: int, folder: Path) -> None:
     try:
         if fcntl:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
+        elif msvcrt:
             os.lseek(file, FAR, os.SEEK_SET)
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
     except (BlockingIOError, PermissionError) as error:

@@ -1,0 +1,67 @@
+"""Slides and pages of the lessons, as HTML: what is on them, and what is not."""
+
+import re
+
+import pages
+import publish
+import pytest
+import teach
+from answering import LESSONS
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem[:2])
+def test_slides_have_one_idea_each_and_give_nothing_away(path):
+    made = pages.slides_of(teach.read(path))
+    texts = ["".join(slide.parts) for slide in made]
+    assert 20 <= len(made) <= 60 and all(slide.parts for slide in made)
+    whole = "\n".join(texts)
+    for left_out in ("<summary>", "exercises.check(", "figures.start()", "Questionnaire", "my_prediction = None"):
+        assert left_out not in whole, left_out
+    for text in texts:
+        assert len(re.findall(r"<h[123]", text)) <= 1
+        assert ("<img" in text) == ("What the figure shows" in text)  # a figure stands with its sentence
+        if "Predict." in text:
+            assert "The run says" not in text and "<li>" in text  # its options are there, and not what came of it
+        if "NotImplementedError" in text:
+            assert text.endswith("</pre>")  # what an exercise asks for is on the next slide
+
+
+def test_a_list_stays_with_its_sentence_and_what_is_folded_is_left_out():
+    text = "## Head\nSay:\n\n- a\n- b\n\n```\nx\n\ny\n```\n\n<details><summary>Hint</summary>\n\nno\n\n</details>\nend"
+    assert pages.blocks(text) == ["## Head", "Say:\n\n- a\n- b", "```\nx\n\ny\n```", "end"]
+
+
+def test_a_page_holds_code_outputs_and_pictures_with_their_words():
+    drawn = {"output_type": "display_data", "data": {"image/png": "aGVsbG8="}, "metadata": {"image/png": {"width": 300}}}
+    outputs = [{"output_type": "stream", "text": "True & so on\n"}, drawn]
+    cell = {"source": "print(1 < 2)", "metadata": {"alt": 'a "b"'}, "outputs": outputs}
+    source, text, picture = pages.code(cell)
+    assert "&lt;" in source and text == '<pre class="out">True &amp; so on</pre>'
+    assert picture == '<img alt="a &quot;b&quot;" width="300" src="data:image/png;base64,aGVsbG8=">'
+    page = pages.document("x", "", "body", "alert('</script>')")
+    assert page.count("</script>") == 1 and "http" not in page
+
+
+def test_the_first_page_of_the_site_has_the_question_of_every_lesson_in_plain_letters():
+    page = publish.first_page()
+    assert page.count('<li><a href="lab/index.html?path=') == len(LESSONS) and "\\" not in page and "$" not in page
+
+
+def test_our_wheel_has_the_checks_and_the_package(tmp_path):
+    teach.handout(tmp_path / "out")
+    wheel = publish.our_wheel(tmp_path / "out", tmp_path)
+    made = publish.entry(wheel)
+    assert made["name"] == "tinymaml" and made["imports"] == ["exercises", "figures", "tinymaml"]
+    assert made["depends"] == ["matplotlib", "numpy", "tqdm"] and len(made["sha256"]) == 64
+
+
+@pytest.mark.parametrize(("command", "words"), [
+    ("site FULL", "is not empty: name a new folder"), ("pages FULL", "is not empty"), ("slides 13 X", "there is no lesson '13'"),
+    ("site NEW --offline FULL", "holds no wheel of NumPy"),
+])  # fmt: skip
+def test_odd_arguments_are_refused_in_one_sentence(command, words, tmp_path):
+    (tmp_path / "FULL").mkdir()
+    (tmp_path / "FULL" / "file").write_text("")
+    places = {name: str(tmp_path / name) for name in ("FULL", "NEW", "X")}
+    with pytest.raises(SystemExit, match=words):
+        teach.main([places.get(word, word) for word in command.split()])
