@@ -41,12 +41,13 @@ RESTS = Exercise(
         (" ** steps", "", "there is one step, whatever `steps` is"),
         (" ** steps", " ** (steps - 1)", "there is one step too few"),
         (" ** steps", " ** (steps + 1)", "there is one step too many"),
+        ("(1 - 2 * inner_lr * a) ** steps", "(1 - 2 * steps * inner_lr * a)", "K times alpha stands in one factor: each step multiplies, so take the power"),
         (" ** steps", " * steps", "the factor of one step is multiplied by K: each step multiplies, so take the power"),
         ("(1 - 2", "(1 + 2", "the inner steps go uphill: a step multiplies theta - c by 1 - 2 alpha a"),
         (" / first_order.sum()", "", "it is not divided by the sum of the weights"),
         (" / reptile.sum()", "", "it is not divided by the sum of the weights"),
-        ("/ first_order.sum()", "/ len(a)", "it is divided by the number of tasks: by the sum of the weights"),
-        ("/ reptile.sum()", "/ len(a)", "it is divided by the number of tasks: by the sum of the weights"),
+        ("/ first_order.sum()", "/ len(a)", "it is divided by the number of tasks: divide by the sum of the weights"),
+        ("/ reptile.sum()", "/ len(a)", "it is divided by the number of tasks: divide by the sum of the weights"),
         ("return (first_order * c).sum() / first_order.sum(), (reptile * c).sum() / reptile.sum()",
          "return (reptile * c).sum() / reptile.sum(), (first_order * c).sum() / first_order.sum()",
          "the two are exchanged: first-order MAML comes first"),
@@ -86,6 +87,9 @@ REPTILE = Exercise(
         ("return theta - outer_lr * move.mean()", "return theta_K.mean() - outer_lr * move.mean()", "the mean of the copies is moved: what moves is theta"),
         ("return theta - outer_lr * move.mean()", "return (1 - outer_lr) * theta_K.mean() + outer_lr * theta",
          "the two weights are exchanged: theta has 1 - beta, the copies have beta"),
+        ("    theta_K = adapt(model, theta, x, y, inner_lr=inner_lr, steps=steps)\n    move = theta - theta_K  # (T, ...)\n    return theta - outer_lr * move.mean()",
+         "    for x_t, y_t in zip(x, y):\n        theta = theta - outer_lr * (theta - adapt(model, theta, x_t, y_t, inner_lr=inner_lr, steps=steps))\n    return theta",
+         "theta is moved after every task: here it moves once, by the mean over the tasks"),
         ("steps=steps", "steps=1", "there is one inner step, whatever `steps` is"),
         ("steps=steps", "steps=steps + 1", "there is one inner step too many"),
         ("inner_lr=inner_lr", "inner_lr=outer_lr", "the inner steps have the outer learning rate"),
@@ -99,6 +103,13 @@ class Pairs(Exercise):
     """An exercise whose answers are pairs of numbers: a tuple or a list is as good as an array."""
 
     def parts(self, answer: Callable, case: tuple, wanted: Parts | None = None) -> Parts:
+        """As of an exercise; a table with a row for each pair will do as well."""
+        table = answer
+
+        def answer(*given: object) -> object:
+            value = table(*given)
+            return tuple(value) if isinstance(value, np.ndarray) and value.shape == (3, 2) else value
+
         pair = lambda thing: isinstance(thing, tuple | list) and len(thing) == 2 and all(np.ndim(number) == 0 for number in thing)
         return {name: np.array(thing, float) if pair(thing) else thing for name, thing in super().parts(answer, case, wanted).items()}
 
@@ -129,7 +140,8 @@ COEFFICIENTS = Pairs(
         ("reptile = steps, -inner_lr", "reptile = steps, -1", "the learning rate is missing in the second number"),
         ("reptile = steps, ", "reptile = 1, ", "its first number is not 1: it adds up K gradients"),
         ("reptile = steps, ", "reptile = inner_lr * steps, ", "its first number has the learning rate, by which it was divided"),
-        ("steps, -inner_lr * steps", "inner_lr * steps, -(inner_lr**2) * steps", "it is alpha times the right one: the move was divided by alpha"),
+        ("steps, -inner_lr * steps * (steps - 1) / 2", "1, -inner_lr * (steps - 1) / 2", "it is divided by K: the K gradients are added up"),
+        ("steps, -inner_lr * steps", "inner_lr * steps, -(inner_lr**2) * steps", "it is alpha times the right one: the exercise divides the move by alpha"),
         ("(steps - 1) / 2", "(steps - 1)", "a factor 1/2 is missing: the pairs j < i among K steps are K (K - 1) / 2"),
         ("(steps - 1) / 2", "(steps + 1) / 2", "the pairs j < i among K steps are K (K - 1) / 2: no step follows itself"),
         ("steps * (steps - 1) / 2", "steps**2", "each gradient feels the steps before it alone: the pairs j < i are K (K - 1) / 2"),

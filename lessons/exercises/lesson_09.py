@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from exercises.exercise import Exercise
+from exercises.exercise import Exercise, Parts
 from exercises.lesson_05 import task
 from tinymaml import Parameters
 
@@ -43,6 +43,10 @@ BY_RATES = Exercise(
          "entries whose rate is zero get no gradient: they do not adapt, and the outer loop moves them all the same"),
         ("return u", "return alpha * u", "the rates multiply the result: the meta-gradient moves theta with the outer rate"),
         ("alpha * tape", "float(np.mean(alpha.flat)) * tape", "one rate, the mean of all, is used in the inner steps: each entry has its own"),
+        ("model.at(theta, *query)", "model.at(tape[0].theta, *query)", "u_K is taken at theta, not at theta_K"),
+        ("for here in reversed(tape)", "for here in [tape[0]] * steps", "every Hessian is taken at theta_0: each step has its own"),
+        ("here.hvp(alpha * u)", "model.at(here.theta, *query).hvp(alpha * u)", "the Hessian is that of the query loss: eq. 12 has that of the support loss"),
+        ("here.hvp(alpha * u)", "model.at(here.theta - alpha * here.gradient, *support).hvp(alpha * u)", "the Hessian is taken at theta_{k+1}, after the step: eq. 12 has the one at theta_k"),
         ("theta = theta - alpha * ", "theta = theta - ", "the rates are missing in the inner steps (eq. 11)"),
         ("theta = theta - ", "theta = theta + ", "the inner steps go uphill: eq. 11 subtracts"),
         ("tape[-1].gradient", "tape[0].gradient", "every inner step uses the gradient at theta_0: each takes its own (eq. 11)"),
@@ -65,7 +69,15 @@ def copies(rng: np.random.Generator, tasks: int, widths: Sequence[int]) -> tuple
     return theta, Parameters(moved)
 
 
-MOVEMENT = Exercise(
+class Row(Exercise):
+    """An exercise whose answer is a row of numbers: a list of them is as good as an array."""
+
+    def parts(self, answer: Callable, case: tuple, wanted: Parts | None = None) -> Parts:
+        row = lambda thing: isinstance(thing, list | tuple) and thing and all(np.ndim(number) == 0 for number in thing)
+        return super().parts(lambda *given: np.array(value) if row(value := answer(*given)) else value, case, wanted)
+
+
+MOVEMENT = Row(
     """def movement(theta, theta_K):
     moved = theta_K - theta  # (T, ...)
     lengths = {name: np.sqrt((moved[name] ** 2).sum((-2, -1))) for name in theta}  # (T,)
@@ -85,6 +97,9 @@ MOVEMENT = Exercise(
         ("np.linalg.norm(theta[name])", "np.linalg.norm(theta_K[name].mean(0))", "it is divided by the length of the mean copy: by that of theta"),
         ("np.linalg.norm(theta[name])", "np.linalg.norm(theta[name])**2", "it is divided by the squared length"),
         ("np.linalg.norm(theta[name])", "np.abs(theta[name]).sum()", "it is divided by the sum of the absolute entries: the length is the root of the sum of squares"),
+        ("np.sqrt((moved[name] ** 2).sum((-2, -1)))", "np.sqrt((moved[name] ** 2).sum(-1)).mean(-1)", "the lengths of the rows are averaged: an array has one length, the root of the sum of all squares"),
+        ("lengths[name].mean()", "np.abs(np.sqrt((theta_K[name] ** 2).sum((-2, -1))) - np.linalg.norm(theta[name])).mean()", "this is the difference of two lengths: take the length of the difference"),
+        ("lengths[name].mean() / np.linalg.norm(theta[name])", "(lengths[name] / np.sqrt((theta_K[name] ** 2).sum((-2, -1)))).mean()", "it is divided by the lengths of the copies: by that of theta"),
         ("np.linalg.norm(theta[name])", "theta[name].size", "it is divided by the number of entries: by the length of the array in theta"),
         ("np.sqrt((moved[name] ** 2).sum((-2, -1)))", "(moved[name] ** 2).sum((-2, -1))", "the square root is missing: a length is the root of the sum of squares"),
         ("np.sqrt((moved[name] ** 2).sum((-2, -1)))", "np.abs(moved[name]).sum((-2, -1))", "the absolute entries are added up: a length is the root of the sum of squares"),
@@ -110,6 +125,8 @@ SIMILARITY = Exercise(
     lambda rng: [features(rng, *how) for how in ((7, (3, 3), 2.0), (5, (4, 4), 0.5), (6, (3, 5), 1.0))],
     ("similarity",),
     (
+        ("a - a.mean(0), b - b.mean(0)", "(a - a.mean(0)) / a.std(0), (b - b.mean(0)) / b.std(0)", "the units are divided by their standard deviation: only their means are subtracted"),
+        ("(A * B).sum()", "(A @ B).sum()", "A @ B is the product of matrices: multiply entry by entry, A * B"),
         ("a - a.mean(0), b - b.mean(0)", "a, b", "the means are not subtracted: a number that all examples share would make them alike"),
         (".mean(0)", ".mean(1, keepdims=True)", "the mean over the units is subtracted: it is that over the examples, .mean(0)"),
         (".mean(0)", ".mean()", "one mean of all numbers is subtracted: each unit has its own, .mean(0)"),

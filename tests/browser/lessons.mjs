@@ -1,8 +1,8 @@
 // node lessons.mjs SITE [--sub PATH] [--no-workers] [--answers FILE] [--shots FOLDER] [LESSON.ipynb ...]
 //
 // Serves the site on the loopback address, opens each lesson in a headless Chromium and runs all of its cells. It fails if a cell
-// ends with an error, if a figure is no PNG, if a slider moves nothing, if an answer is not judged as FILE says, or if the page asks
-// any other host. FILE: {"05_...ipynb": [{"number", "source", "says"}, ...]}. Needs playwright-core (npm) and chromium.
+// ends with an error, if a figure is no PNG, if a slider moves nothing, if an answer is not judged as FILE says or is gone after a
+// reload, or if the page asks any other host. FILE: {"05_...ipynb": [{"number", "source", "says"}, ...]}. Needs playwright-core (npm) and chromium.
 import { createServer } from "node:http";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { extname, join, normalize } from "node:path";
@@ -73,6 +73,7 @@ for (const lesson of lessons) {
   const context = await browser.newContext({ viewport: { width: 1400, height: 1000 }, serviceWorkers: option["no-workers"] ? "block" : "allow" });
   const page = await context.newPage(), outside = new Set(), said = [], bad = [];
   context.on("request", (request) => { if (/^http/.test(request.url()) && !request.url().startsWith(host)) outside.add(request.url()); });
+  page.on("dialog", (dialog) => dialog.accept());
   page.on("pageerror", (error) => said.push(error.message));
   const began = performance.now();
   let started = NaN, cells = [];
@@ -100,6 +101,15 @@ for (const lesson of lessons) {
       const told = await page.evaluate(answer, given);
       if (!told.includes(given.says)) bad.push(`exercise ${given.number} says ${JSON.stringify(told.slice(0, 200))}, expected ${JSON.stringify(given.says)}`);
       if (option.shots) await page.screenshot({ path: join(option.shots, lesson.replace(/\.ipynb$/, `_answer_${k}.png`)) });
+    }
+    const last = (answers[lesson] ?? []).at(-1);
+    if (last) {  // work survives a reload
+      await page.evaluate(() => window.jupyterapp.commands.execute("docmanager:save"));
+      await page.goto("about:blank");
+      await page.goto(`${base}/lab/index.html?path=${lesson}`);
+      await page.waitForFunction(ready, null, { timeout: 90_000 });
+      const kept = await page.evaluate(() => window.jupyterapp.shell.currentWidget.content.widgets.map((cell) => cell.model.sharedModel.getSource()));
+      if (!kept.includes(last.source)) bad.push("an answer was saved, and is gone after a reload");
     }
   } catch (error) { bad.push(String(error.message).split("\n")[0], ...said.slice(0, 2)); }
   if (option.shots) await page.screenshot({ path: join(option.shots, lesson.replace(/ipynb$/, "png")) });

@@ -1,5 +1,7 @@
 """Slides and pages of the lessons, as HTML: what is on them, and what is not."""
 
+import hashlib
+import json
 import re
 
 import pages
@@ -65,3 +67,33 @@ def test_odd_arguments_are_refused_in_one_sentence(command, words, tmp_path):
     places = {name: str(tmp_path / name) for name in ("FULL", "NEW", "X")}
     with pytest.raises(SystemExit, match=words):
         teach.main([places.get(word, word) for word in command.split()])
+
+
+def pyodide(folder, contents):
+    """What `runtime` needs of the npm package: a lock that names each package with its sha256, here that of `contents`."""
+    folder.mkdir()
+    names = [*publish.AT_START, "micropip", "jedi", "piplite", "ssl", "openssl", "sqlite3"]
+    digest = hashlib.sha256(contents).hexdigest()
+    packages = {name: {"file_name": f"{name}-1.whl", "sha256": digest, "depends": []} for name in names}
+    (folder / "pyodide-lock.json").write_text(json.dumps({"packages": packages}))
+    for name in publish.CORE:
+        (folder / name).write_text("")
+    return names
+
+
+def test_packages_come_from_the_cdn_or_from_the_folder_and_each_has_its_checksum(tmp_path):
+    names = pyodide(tmp_path / "core", b"wheel")
+    publish.runtime(tmp_path / "core", None, [], tmp_path / "online")
+    lock = json.loads((tmp_path / "online" / "pyodide-lock.json").read_text())
+    assert all(each["file_name"].startswith(publish.CDN) and len(each["sha256"]) == 64 for each in lock["packages"].values())
+    (tmp_path / "wheels").mkdir()
+    for name in names:
+        (tmp_path / "wheels" / f"{name}-1.whl").write_bytes(b"wheel")
+    publish.runtime(tmp_path / "core", tmp_path / "wheels", [], tmp_path / "offline")
+    assert len(list((tmp_path / "offline").glob("*.whl"))) == len(names)
+    (tmp_path / "wheels" / "jedi-1.whl").write_bytes(b"another")
+    with pytest.raises(ValueError, match=r"jedi-1\.whl is not the file that the npm package pyodide .* names"):
+        publish.runtime(tmp_path / "core", tmp_path / "wheels", [], tmp_path / "changed")
+    (tmp_path / "wheels" / "jedi-1.whl").unlink()
+    with pytest.raises(ValueError, match=r"lacks jedi-1\.whl"):
+        publish.runtime(tmp_path / "core", tmp_path / "wheels", [], tmp_path / "lost")
