@@ -1,4 +1,4 @@
-"""The checks of eqs. 19 to 22: the library's answers pass, and wrong ones are rejected."""
+"""The checks of eqs. 19 to 22 and 27: the library's answers pass, and wrong ones are rejected."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from strategies import problems, quick
 
 from tinymaml.check import Problem, WrongAnswer, check_equation
 from tinymaml.check.compare import TOLERANCE
-from tinymaml.check.equations import EQUATIONS, Given, equation_errors
+from tinymaml.check.equations import EQUATIONS, Given, equation_errors, labelled
 from tinymaml.maml import meta_gradient
 from tinymaml.methods.imaml import implicit_gradient
 from tinymaml.methods.reptile import reptile_gradient
@@ -19,15 +19,20 @@ OPTIONS = {
     20: {"rates": 0.07 * PROBLEM.v, "steps": 3},
     21: {"rates": 0.07 * PROBLEM.v, "weights": [0.2, 0.3, 0.5]},
     22: {"inner_lr": 0.05, "steps": 2, "strength": 10.0},
+    27: {},
 }
 
 
+def batch_for(number):
+    return labelled(PROBLEM) if number == 27 else PROBLEM.batch
+
+
 def of(number):
-    return Given(PROBLEM.model, PROBLEM.theta, PROBLEM.batch, **OPTIONS[number])
+    return Given(PROBLEM.model, PROBLEM.theta, batch_for(number), **OPTIONS[number])
 
 
 def checked(number, mine, **more):
-    return check_equation(number, mine, PROBLEM.model, PROBLEM.theta, PROBLEM.batch, **OPTIONS[number], **more)
+    return check_equation(number, mine, PROBLEM.model, PROBLEM.theta, batch_for(number), **OPTIONS[number], **more)
 
 
 @quick

@@ -1,9 +1,10 @@
-"""The gradients of other methods, checked by the number of their equation, 19 to 22.
+"""The gradients of other methods, checked by the number of their equation: 19 to 22, and 27.
 
     check_equation(21, mine, model, theta, batch, inner_lr=0.1, weights=[0.5, 0.5])
 
-The reference of eq. 19 uses only values of the loss. Those of eqs. 20 to 22 differentiate the objective of the method by
-complex step through the inner loop (eq. 22: through its minimum): they rely on the model's gradient, but not on its Hessian.
+The reference of eq. 19 uses only values of the loss, and so does that of eq. 27. Those of eqs. 20 to 22 differentiate the
+objective of the method by complex step through the inner loop (eq. 22: through its minimum): they rely on the model's
+gradient, but not on its Hessian.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import numpy as np
 
 from tinymaml import validate
 from tinymaml.check.compare import Line, compare, diagnose, relative_error, tolerance_for
-from tinymaml.check.derivatives import basis, complex_step
+from tinymaml.check.derivatives import basis, complex_step, gradient_by_entries
 from tinymaml.check.problem import Problem
 from tinymaml.check.references import gradient_through, loss_gradient, query_losses
 from tinymaml.maml import adapt, meta_gradient
 from tinymaml.methods.imaml import flatten_tasks, implicit_gradient, unflatten_tasks
 from tinymaml.methods.multi_step import multi_step_gradient
 from tinymaml.methods.pretraining import all_points
+from tinymaml.methods.prototypes import logits, prototype_gradient, prototypes
 from tinymaml.methods.reptile import reptile_gradient
+from tinymaml.nn.losses import cross_entropy
 from tinymaml.parameters import Parameters
 from tinymaml.tasks import TaskBatch
 
@@ -153,6 +156,17 @@ def _implicit(of: Given) -> Parameters:
     return gradient_through(at_the_end, of.theta, of.batch)
 
 
+def _prototypes(of: Given) -> Parameters:
+    """Eq. 27, from values of the loss of the queries."""
+
+    def loss(theta: Parameters) -> complex:
+        m = prototypes(of.model.predict(theta, of.batch.x_support), of.batch.y_support)
+        o = logits(of.model.predict(theta, of.batch.x_query), m)
+        return cross_entropy.value(o, of.batch.y_query).mean()
+
+    return gradient_by_entries(loss, of.theta)
+
+
 class Equation(NamedTuple):
     """The gradient of the library and the reference, as functions of the problem."""
 
@@ -171,6 +185,7 @@ EQUATIONS = {
     22: Equation("implicit gradient", lambda of: implicit_gradient(
         of.model, of.theta, of.batch, strength=of.strength, inner_lr=of.inner_lr, steps=of.steps,
         cg_steps=2 * of.theta.size, tolerance=1e-14).gradient, _implicit),
+    27: Equation("prototypes", lambda of: prototype_gradient(of.model, of.theta, of.batch).gradient, _prototypes),
 }  # fmt: skip
 
 
@@ -188,7 +203,7 @@ def check_equation(
     strength: float = 2.0,
     tolerance: float = 1e-8,
 ) -> Line:
-    """Compare `mine` with the reference of one of eqs. 19 to 22; print and return the line. `WrongAnswer` if it is wrong.
+    """Compare `mine` with the reference of one of eqs. 19 to 22 or 27; print and return the line. `WrongAnswer` if it is wrong.
 
     `mine` is a mean over tasks, `Parameters`; rates, weights and strength are as in `Given`. For small models.
     """
@@ -201,14 +216,23 @@ def check_equation(
     return compare(f"eq. {number}", mine, reference, tolerance=tolerance_for(mine, tolerance), diagnosis=diagnosis)
 
 
+def labelled(problem: Problem) -> TaskBatch:
+    """A batch with the problem's kind of inputs and three classes, of which one has more support examples than the others."""
+    rng, tasks, d = np.random.default_rng(problem.seed), len(problem.batch), problem.widths[0]
+    labels = [np.stack([rng.permutation(row) for _ in range(tasks)]) for row in ([0, 1, 2, 0], [0, 1, 2, 2, 1])]
+    x = [rng.standard_normal((*label.shape, d)) for label in labels]
+    return TaskBatch(x[0], np.eye(3)[labels[0]], x[1], np.eye(3)[labels[1]])
+
+
 def equation_errors(problem: Problem, steps: int = 3) -> dict[str, float]:
-    """The relative errors of the library in eqs. 19 to 22."""
+    """The relative errors of the library in eqs. 19 to 22, and in eq. 27 with three classes of different sizes."""
     own = (problem.model, problem.theta, problem.batch)
     weights = [k / (steps * (steps + 1) / 2) for k in range(1, steps + 1)]
     of = Given(*own, problem.inner_lr, steps, problem.inner_lr * problem.v, weights)
     error = lambda number, of: relative_error(EQUATIONS[number].mine(of), EQUATIONS[number].reference(of))
     with np.errstate(all="ignore"):  # an overflow gives NaN, which is wrong
         errors = {number: error(number, of) for number in (19, 20, 21)}
+        errors[27] = error(27, replace(of, batch=labelled(problem)))
         curvature = np.linalg.norm(_hessian(replace(of, strength=1e-9), problem.theta), axis=(1, 2)).max()
         strength = max(1e3, 100 * curvature)  # so large that 15 steps reach theta*
         near = replace(of, inner_lr=1 / strength, steps=15, strength=strength, rates=None, weights=None)

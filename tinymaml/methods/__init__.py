@@ -32,6 +32,7 @@ from tinymaml.methods import (
     multi_step,
     oracle,
     pretraining,
+    prototypes,
     reptile,
     scratch,
     transfer,
@@ -44,6 +45,7 @@ __all__ = ["METHODS", "STYLES", "Method", "named", "pretraining_gradient"]
 
 METHODS = tuple(file.METHOD for file in (
     maml, first_order, pretraining, transfer, scratch, oracle, reptile, anil, boil, meta_sgd, lslr, multi_step, imaml, es,
+    prototypes,
 ))  # fmt: skip
 
 # {name: style} of all methods and baselines, the same in all figures
