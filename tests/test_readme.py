@@ -31,6 +31,21 @@ def test_the_code_runs_and_the_checks_accept_it(names):
     assert {"theta_1", "derivation", "Slope", "Sine"} <= names.keys()
 
 
+@pytest.mark.parametrize("test", ["test_my_layer", "test_my_model"])
+def test_the_property_tests_pass_and_find_a_lost_factor(test, names, monkeypatch):
+    names[test]()
+    monkeypatch.setitem(names, "right", lambda model, *drawn: wrong(names, model, *drawn))
+    with pytest.raises(AssertionError):
+        names[test]()
+
+
+def wrong(names, model, theta, v, batch):
+    gradient = model.at(theta, batch.x_support, batch.y_support).gradient
+    loss = lambda theta: model.at(theta, batch.x_support, batch.y_support).loss.sum()
+    twice = 2 * gradient.map(lambda array: array.sum(0)).dot(v)
+    assert names["relative_error"](twice, names["complex_step"](loss, theta, v)) < 1e-9
+
+
 def test_the_examples_of_a_method_and_a_family_work_together(names):
     family, method = {}, {}
     exec(FILES["family"], family)
