@@ -42,6 +42,6 @@ def test_the_package_imports_no_jupyter_and_no_test_library():
     assert not loaded & {"IPython", "ipywidgets", "jupyter_core", "nbclient", "nbformat", "pytest", "hypothesis"}
 
 
-def test_requirements_bring_every_extra_but_that_of_the_site():
-    extras = ",".join(sorted(SETUP["project"]["optional-dependencies"].keys() - {"site"}))  # only those who publish need it
+def test_requirements_bring_every_extra_but_those_of_sites_and_clusters():
+    extras = ",".join(sorted(SETUP["project"]["optional-dependencies"].keys() - {"site", "cluster"}))  # few need them
     assert f"-e .[{extras}]" in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()

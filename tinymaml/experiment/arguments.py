@@ -70,6 +70,9 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parse
         "--methods", metavar="A,B,...",
         help=f"comma-separated methods (default: all of {compared} that support the family)",
     )  # fmt: skip
+    several = "comma-separated seeds: a run for each, and a table and a figure over all"
+    compare.add_argument("--seeds", metavar="A,B,...", help=several)
+    compare.add_argument("--jobs", type=int, metavar="N", help="seeds at a time, each in a process of its own (default: 1)")
     _add_settings(compare, methods.METHODS)
 
     train = command("train", "train one initialisation and save it as a checkpoint, to resume or to evaluate")

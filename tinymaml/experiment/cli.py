@@ -7,10 +7,14 @@ that could not be written or a failed check; 130 for Ctrl-C, 143 for SIGTERM and
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import shlex
+import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +66,10 @@ def _where(error: Exception) -> str:
 def _compare(arguments: argparse.Namespace) -> int:
     from tinymaml.experiment.comparison import run_comparison, table
 
+    if arguments.seeds is not None:
+        return _compare_seeds(arguments)
+    if arguments.jobs is not None:
+        raise ValueError("--jobs is for several seeds: give them with --seeds, or leave it out")
     by_folder = _by_folder(arguments)
     for settings in (each for runs in by_folder.values() for each in runs.values()):
         family = tasks.named(settings.family)
@@ -75,6 +83,36 @@ def _compare(arguments: argparse.Namespace) -> int:
             failed |= bool(found.failed or found.unwritten)
     print(f"figures, results.json and checkpoints are in {out}")
     return int(failed)
+
+
+def _compare_seeds(arguments: argparse.Namespace) -> int:
+    from tinymaml.experiment.seeds import compare_seeds, start_worker, table
+
+    if arguments.seed is not None:
+        raise ValueError("--seed and --seeds are both given: leave one out")
+    seeds = [_whole(text) for text in arguments.seeds.split(",")]
+    jobs = 1 if arguments.jobs is None else validate.count("jobs", arguments.jobs, most=256)
+    by_folder, failed = _by_folder(arguments), False
+    for settings in (replace(each, seed=seeds[0]) for runs in by_folder.values() for each in runs.values()):
+        family = tasks.named(settings.family)
+        _dry_run(settings, family.test_tasks, family.test_queries)
+    out = _folder(arguments, f"compare-{arguments.family}", "*.npz")
+    say = (lambda sentence: None) if arguments.quiet else (lambda sentence: print(sentence, file=sys.stderr, flush=True))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=start_worker) if jobs > 1 else None
+    with folders.locked(out), pool or nullcontext():
+        for name, runs in by_folder.items():
+            found = compare_seeds(runs, out / name, seeds, executor=pool, resume=arguments.resume, say=say)
+            print(table(found), end="\n\n", flush=True)
+            failed |= bool(found.lost) or any(one.failed or one.unwritten for one in found.found.values())
+    print(f"figures, results.json and the runs of all seeds are in {out}")
+    return int(failed)
+
+
+def _whole(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise ValueError(f"--seeds has {text.strip()!r}, expected whole numbers with commas between them, as in 0,1,2")
+    return int(text)
 
 
 def _by_folder(arguments: argparse.Namespace) -> dict[str, dict[str, Settings]]:

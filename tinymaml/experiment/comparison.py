@@ -165,8 +165,8 @@ def table(found: Comparison) -> str:
 
 def write(found: Comparison, folder: Path) -> list[str]:
     """Write results.json with all numbers and settings, then the figures; returns one sentence per file that fails."""
-    numbers = json.dumps(_numbers(found), indent=1, allow_nan=False).encode()
-    files = {"results.json": lambda path: atomic_write(path, lambda file: file.write(numbers))}
+    text = json.dumps(numbers(found), indent=1, allow_nan=False).encode()
+    files = {"results.json": lambda path: atomic_write(path, lambda file: file.write(text))}
     figures = {"steps.png": _steps, "training.png": _training, **found.family.figures}
     files |= {name: partial(_draw, figure, found) for name, figure in figures.items()}
     unwritten = []
@@ -199,7 +199,7 @@ def _training(found: Comparison) -> Any:
     return plot.training(found.histories, found.styles) if found.histories else None
 
 
-def _numbers(found: Comparison) -> dict[str, Any]:
+def numbers(found: Comparison) -> dict[str, Any]:
     """All numbers and settings, for JSON, which has neither NaN nor infinity: they become None."""
     finite = lambda values: [value if np.isfinite(value) else None for value in values.tolist()]
     settings = {name: value for name, value in asdict(found.settings).items() if name not in ("method", "options")}

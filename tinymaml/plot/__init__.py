@@ -121,6 +121,25 @@ def curves(
     return ax
 
 
+def bands(
+    by_method: Mapping[str, np.ndarray], styles: Mapping[str, PlotStyle], *, ax: Axes | None = None,
+    ylabel: str = "mean squared error", log: bool = True,
+) -> Axes:  # fmt: skip
+    """One number a seed and step, (seeds, S + 1), against adaptation steps: the median, and a band from least to largest."""
+    ax = get_axes(ax)
+    for key, values in by_method.items():
+        label, colour, style, marker = styles[key]
+        steps, shown = np.arange(values.shape[1]), np.maximum(values, ROUNDING) if log else values
+        ax.plot(steps, np.median(shown, axis=0), color=colour, linestyle=style, marker=marker, markersize=5, label=label)
+        ax.fill_between(steps, shown.min(0), shown.max(0), color=colour, alpha=0.2, linewidth=0)
+    ax.set_xlabel("steps of gradient descent on the support set")
+    ax.set_ylabel(ylabel)
+    if log:
+        log_axis(ax)
+    finish(ax)
+    return ax
+
+
 def training(by_method: Mapping[str, np.ndarray], styles: Mapping[str, PlotStyle], *, ax: Axes | None = None) -> Axes:
     """The training loss against iterations, averaged over windows of about a hundredth of the run."""
     ax = get_axes(ax)
