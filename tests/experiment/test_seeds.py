@@ -123,8 +123,8 @@ def test_odd_seeds_and_jobs_are_refused_in_one_sentence(given, words, tmp_path, 
 
 
 def started(folder, *more):
-    command = [sys.executable, "-m", "tinymaml", "compare", "--seeds", "0,1,2", "--jobs", "2", "--methods", "maml", "--shots", "5",
-               "--iterations", "3000", "--out", str(folder), *more]  # fmt: skip
+    command = [sys.executable, "-m", "tinymaml", "compare", "--seeds", "0,1,2", "--jobs", "2", "--methods", "maml",
+               "--shots", "5", "--iterations", "3000", "--out", str(folder), *more]  # fmt: skip
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, start_new_session=True, **quiet)
 
