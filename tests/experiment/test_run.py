@@ -65,7 +65,8 @@ def test_every_purpose_has_a_stream_of_its_own_that_never_changes():
 @pytest.mark.parametrize("change", [
     {}, {"method": "first-order"}, {"method": "pretraining"}, {"method": "oracle"}, {"half_life": 4}, {"dtype": "float32"},
     {"steps": 2}, {"family": "planes", "method": "transfer"},
-    *({"method": method.name} for method in methods.METHODS if not method.default),
+    {"family": "planes", "method": "prototypes"},
+    *({"method": method.name} for method in methods.METHODS if not method.default and method.name != "prototypes"),
 ])
 def test_a_run_resumed_with_more_iterations_equals_one_never_stopped(tmp_path, change):
     settings = settings_for(**TINY | change)
@@ -171,7 +172,7 @@ def test_a_resumed_run_that_trains_nothing_leaves_its_file_alone(tmp_path, monke
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
-NO_INNER_LOOP = {"pretraining", "transfer", "scratch", "oracle"}
+NO_INNER_LOOP = {"pretraining", "transfer", "scratch", "oracle", "prototypes"}
 
 
 @pytest.mark.parametrize("method", [each.name for each in methods.METHODS if each.name not in NO_INNER_LOOP])
