@@ -152,7 +152,7 @@ def expected(fault: str, run: Run) -> str:
         "one task a batch": lambda: f"then the meta-loss jumps from one iteration to the next as much as it is large; here its mean is {end.mean():.2f} and its standard deviation {end.std():.2f}",
         "second-order term left out": lambda: "then all would look healthy, after more iterations (lesson 08); each of these runs shows more than that",
         "support used as query": lambda: f"then the meta-loss in training is far below the loss after a step on query sets of such tasks; here the two are {end.mean():.2f} and {own_1:.2f}",
-        "task shift": lambda: f"then the loss before any step is far higher on new tasks than on tasks as in training; here the two are {new[0]:.2f} and {own:.2f}",
+        "task shift": lambda: f"then the loss before any step is several times as high on new tasks as on tasks as in training; here the two are {new[0]:.2f} and {own:.2f}",
     }[fault]()  # fmt: skip
 
 
@@ -161,6 +161,8 @@ def check_diagnosis(answer: Callable, rng: np.random.Generator) -> None:
     told = answer()
     if not isinstance(told, dict):
         refuse("the diagnosis", f"it is {type(told).__name__}, expected a dictionary: a fault for each letter")
+    if set(map(str, told)) <= {*FAULTS}:
+        refuse("the diagnosis", "the faults are its keys: a key is a letter, and its value is the fault")
     if lost := [letter for letter in WHAT if told.get(letter) is None]:
         refuse("the diagnosis", f"{', '.join(lost)} {'is' if len(lost) == 1 else 'are'} missing: name a fault for each letter")
     if other := [letter for letter in told if letter not in WHAT]:
@@ -192,6 +194,7 @@ DIAGNOSIS = ByHand(
 def check_shuffled(answer: Callable, rng: np.random.Generator) -> None:
     """Labels of support and query set are exchanged in the same way, by an order of each task's own, in all orders."""
     seen: dict[int, set] = {2: set(), 3: set()}
+    batches: list[set] = []  # the orders of each
     for ways, shots, queries in ((3, 2, 4), (2, 1, 3), (3, 1, 1)):
         tasks = 60
         draw = lambda each, ways=ways: np.eye(ways)[np.stack([rng.permutation(np.repeat(np.arange(ways), each)) for _ in range(60)])]
@@ -206,21 +209,30 @@ def check_shuffled(answer: Callable, rng: np.random.Generator) -> None:
             if not np.array_equal(np.sort(array, axis=-1), np.sort(old, axis=-1)):
                 refuse(name, "some rows are not one-hot any more: exchange the columns, and leave the numbers")
         orders = []
+        labels, old_labels = ([array.argmax(-1) for array in arrays] for arrays in (new, (y_support, y_query)))
+        by_rows = all(np.array_equal(np.sort(a), np.sort(b)) for a, b in zip(labels, old_labels, strict=True))
         for t in range(tasks):
             sets = ((y_support[t], new[0][t]), (y_query[t], new[1][t]))
             pairs = [sorted({(int(a), int(b)) for a, b in zip(old.argmax(-1), array.argmax(-1), strict=True)}) for old, array in sets]
             for name, pair in zip(("support", "query"), pairs, strict=True):
-                if [a for a, _ in pair] != list(range(ways)) or sorted(b for _, b in pair) != list(range(ways)):
-                    refuse(f"the {name} set", "examples of one class get different labels, or two classes the same: a task has one order for all its rows")
+                if len(pair) > ways:
+                    rows = "its rows stand in another order, and each row still has its label: exchange the columns"
+                    refuse(f"the {name} set", rows if by_rows else "examples of one class get different labels: a task has one order for all its rows")
+                if len({b for _, b in pair}) < ways:
+                    refuse(f"the {name} set", "two classes get the same label: an order has each label once")
+            for name, array, old in (("support", new[0], y_support), ("query", new[1], y_query)):
+                if pairs[0] != pairs[1] and np.array_equal(array, old):
+                    refuse(f"the {name} set", "it keeps its old labels, and the other set gets new ones: a class must keep one label in both")
             if pairs[0] != pairs[1]:
                 refuse("the two sets", "support and query set of a task are shuffled in different ways: a class must keep one label in both")
             one = dict(pairs[0])
             orders.append(tuple(one[k] for k in range(ways)))
-        if set(orders) == {tuple(range(ways))}:
-            refuse("the labels", "nothing is shuffled: each class has the label that it had")
-        if len(set(orders)) == 1:
-            refuse("the tasks", "all tasks of the batch have the same order: every task draws its own")
-        seen[ways] |= set(orders)
+        batches.append(set(orders))
+        seen[ways] |= batches[-1]
+    if set().union(*batches) == {(0, 1), (0, 1, 2)}:
+        refuse("the labels", "nothing is shuffled, each class has the label that it had: every task draws its own order")
+    if min(map(len, batches)) == 1:
+        refuse("the tasks", "all tasks of the batch have the same order: every task draws its own order")
     if len(seen[3]) < 6 or len(seen[2]) < 2:
         refuse("the orders", "some orders never come: with three classes there are six, and the old one is among them")
     print(f"{'labels':<12}  180 tasks     one order for both sets of a task, all orders occur  right")
@@ -253,6 +265,8 @@ BEST_OF = Exercise(
         ("/ math.comb(R, m)", "/ sum(math.comb(R, j) for j in range(m + 1))", "it is divided by the choices of at most m runs: there are comb(R, m) of m"),
         ("return np.dot(choices, errors) / math.comb(R, m)", "return errors[0]", "this is the best of all runs: of m of them, the best is the least only if it is among them"),
         ("return np.dot(choices, errors) / math.comb(R, m)", "return errors.mean()", "this is the mean of all runs: of m of them the best is reported"),
+        ("for i in range(R)]  # the other m - 1 are all larger", "* (i < R - m) for i in range(R)]", "one choice is left out: that of the m largest, whose best is at i = R - m"),
+        ("errors, R = np.sort(errors), len(errors)", "return min(errors[:m])", "this is the best of the first m runs: the mean over all choices of m is asked for"),
         ("return np.dot(choices, errors) / math.comb(R, m)", "return errors[:m].mean()", "this is the mean of the m best: the m runs are any"),
         ("return np.dot(choices, errors) / math.comb(R, m)", "return np.median(errors)", "this is the median of all runs"),
         ("return np.dot(choices, errors) / math.comb(R, m)",

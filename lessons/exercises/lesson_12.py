@@ -43,6 +43,9 @@ AFTER_STEPS = Exercise(
         ("sum(D)", "D[-1]", "only the last step is added at the query: eq. 14 has the sum over all steps"),
         ("sum(D)", "D[0]", "only the first step is added at the query: eq. 14 has the sum over all steps"),
         ("sum(D)", "sum(D) / steps", "the mean over the steps is taken at the query: eq. 14 has the sum"),
+        ("D.append(2 / len(a) * (z - y))  # eqs. 2 and 9, at W_k\n        z = z - inner_lr * (a @ a.T) @ D[k]",
+         "z = z - inner_lr * (a @ a.T) @ (2 / len(a) * (z - y))\n        D.append(2 / len(a) * (z - y))",
+         "D is taken after the step, D_1 .. D_K: the values are D_0 .. D_{K-1}, each at the W_k where its step begins"),
         ("range(steps)", "range(steps + 1)", "there is one inner step too many"),
     ),
     alone=(
@@ -70,12 +73,15 @@ WAY_BACK = Exercise(
         product = product - inner_lr * (D @ D_k.T) @ a_k  # now D_k are the keys
     return product
 """,
-    lambda rng: [back_case(rng, 4, 3, 5, 2, 0.3, 2), back_case(rng, 1, 6, 3, 1, 0.5, 1), back_case(rng, 5, 2, 3, 3, 0.2, 3)],
+    lambda rng: [back_case(rng, 5, 2, 3, 3, 0.2, 3), back_case(rng, 4, 3, 5, 2, 0.3, 2), back_case(rng, 1, 6, 3, 1, 0.5, 1)],
     ("D W'^T",),
     (
-        ("product - inner_lr", "product + inner_lr", "the attention is added: W' = W - alpha a^T D subtracts it"),
+        ("product - ", "product + ", "the attention is added: W' = W - alpha a^T D subtracts it"),
         ("inner_lr * (D", "(D", "the inner learning rate is missing"),
         ("inner_lr * (D", "2 * inner_lr * (D", "it is multiplied by 2: that factor of eq. 9 is in D_k already"),
+        ("inner_lr * (D", "inner_lr * 2 / len(a_k) * (D", "it is multiplied by 2/n: that factor of eqs. 2 and 9 is in D_k already"),
+        ("(D @ D_k.T) @ a_k", "(D @ a_k.T) @ D_k", "keys and values have the roles of the way forward: on the way back D meets D_k, and a_k comes out"),
+        ("D @ W.T", "D @ W", "W is not transposed"),
         ("inner_lr * (D", "inner_lr**2 * (D", "the inner learning rate comes twice"),
         ("product - inner_lr", "D @ W.T - inner_lr", "only the last inner step is subtracted: each step has its own rows"),
         ("zip(keys, values)", "zip(keys[:1], values[:1])", "only the first inner step is subtracted: each step has its own rows"),
@@ -117,6 +123,7 @@ AS_LAYER = Exercise(
         ("2 * inner_lr", "2", "the rate is missing in M"),
         ("2 * inner_lr", "1", "M holds no factor: it should hold the rate and the 2 of eq. 9"),
         ("2 * inner_lr", "2 / d * inner_lr", "M is divided by d: the layer has the factor 1/n already"),
+        ("M[:d, :d]", "M[1:, 1:]", "M's block is one too far down: the target is the last entry of a token, so the block has rows 0 to d - 1"),
         ("-W, 1", "W, 1", "nu has the wrong sign before W: the values should be y - x W"),
         ("-W, 1", "0, 1", "the values are y alone: that is the step from W = 0 only"),
         ("-W, 1", "-W, 0", "y is missing in the values: they should be y - x W"),
@@ -152,7 +159,7 @@ BEST_RATE = Exercise(
     square = (m4 + (d - 1) * m2**2) / n + (1 - 1 / n) * m2**2  # E[C^2], an entry of the diagonal
     return m2 / (2 * square), d * m2 * (1 - m2**2 / square)
 """,
-    lambda rng: [rate_case(rng, 10, 10), rate_case(rng, 3, 7), rate_case(rng, 6, 2), rate_case(rng, 1, 4)],
+    lambda rng: [rate_case(rng, 3, 7), rate_case(rng, 10, 10), rate_case(rng, 6, 2), rate_case(rng, 1, 4)],
     ("alpha", "loss"),
     (
         ("(m4 + (d - 1) * m2**2) / n + (1 - 1 / n) * m2**2", "m4 + (d - 1) * m2**2",
@@ -180,6 +187,7 @@ BEST_RATE = Exercise(
         ("m2 / (2 * square)", "1 / (2 * m2)", "the rate is that of an infinite support set"),
         ("d * m2 * (1", "m2 * (1", "a factor d is missing in the loss: w has d entries"),
         ("d * m2 * (1", "d * (1", "a factor m2 is missing in the loss: the query x has this variance"),
+        ("(1 - m2**2 / square)", "(1 - m2**2 / square)**2", "1 - 2 alpha C is squared at the mean of C: it is the mean of the square that counts"),
         ("(1 - m2**2 / square)", "(1 - m2 / square)", "the loss has m2 where m2^2 belongs"),
         ("(1 - m2**2 / square)", "(m2**2 / square)", "this is what the step gains: the loss is d m2, less that"),
     ),
