@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tinymaml import plot
-from tinymaml.experiment.process import keep_freed_memory, matrix_threads
+from tinymaml.experiment.process import matrix_threads
 
 POINTS = {"marker": "o", "linestyle": "", "markeredgecolor": "white", "markersize": 7, "zorder": 4}  # of a support set
 
@@ -33,9 +33,8 @@ DPI = 120  # of what a notebook keeps, for print
 
 
 def start() -> None:
-    """Prepare a lesson: one thread for matrix products, freed memory kept for the next array, sharp figures, short numbers."""
+    """Prepare a lesson: one thread for matrix products, sharp figures, short numbers."""
     matrix_threads()
-    keep_freed_memory()
     sharp()
     plt.rcParams["figure.dpi"] = 80
     np.set_printoptions(precision=4, suppress=True)

@@ -23,7 +23,7 @@ import closed_forms
 
 from tinymaml import methods, plot
 from tinymaml.experiment.options import options_of, settings_for_each
-from tinymaml.experiment.process import keep_freed_memory, matrix_threads
+from tinymaml.experiment.process import matrix_threads
 from tinymaml.experiment.run import evaluate_method, gradient, initialisation, new_tasks, sampler
 from tinymaml.methods import STYLES
 from tinymaml.settings import Settings, rng_for
@@ -133,7 +133,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--tests", type=int, default=300, help="new tasks (default: %(default)s)")
     top.add_argument("--out", type=Path, default=Path("runs/methods"), metavar="FOLDER", help="default: %(default)s")
     o = top.parse_args(argv)
-    keep_freed_memory()
     matrix_threads()
     o.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, list] = {}

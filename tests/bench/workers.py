@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 
 from tinymaml.experiment.bench import time_call
-from tinymaml.experiment.process import keep_freed_memory
 from tinymaml.maml import MetaGradient
+from tinymaml.nn.allocator import keep_freed_memory
 
 # NumPy's BLAS, PyTorch and JAX (which looks at NPROC) read these once, when they start
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")
@@ -54,7 +54,7 @@ class Worker:
 
 
 def _serve(connection, made: Callable) -> None:
-    keep_freed_memory()  # as the command line does; it serves every library
+    keep_freed_memory()  # as the first network does; it serves every library
     calls = {}
 
     def prepare(name: str, load: object) -> np.ndarray | None:

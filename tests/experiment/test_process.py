@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -83,5 +84,5 @@ def test_a_progress_bar_starts_no_thread(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     for label in ("MAML", None):
-        with loop._progress_bar(label, 3, 0) as bar:
+        with closing(loop._progress_bar(label, 3, 0)) as bar:
             bar.update(1)

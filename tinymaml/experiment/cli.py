@@ -24,7 +24,7 @@ from tinymaml import methods, tasks, validate
 from tinymaml.experiment import bench, folders, run
 from tinymaml.experiment.arguments import overrides, parser
 from tinymaml.experiment.options import refuse_unused, settings_for, settings_for_each
-from tinymaml.experiment.process import keep_freed_memory, matrix_threads
+from tinymaml.experiment.process import matrix_threads
 from tinymaml.experiment.terminal import fail, program, status
 from tinymaml.methods.maml import MOST
 from tinymaml.settings import Settings
@@ -36,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     commands = {"compare": _compare, "train": _train, "evaluate": _evaluate, "check": _check, "bench": _bench}
     arguments = parser(commands).parse_args(argv)
-    keep_freed_memory()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *more: fail(str(message), 0)

@@ -1,4 +1,4 @@
-"""Process-wide settings of threads and memory, for the command line, benchmarks and lessons; importing sets nothing."""
+"""The threads of matrix products, for the command line, benchmarks and lessons; importing sets nothing."""
 
 from __future__ import annotations
 
@@ -48,17 +48,3 @@ def _setters() -> list[Callable]:
             continue
         found += [getattr(library, name) for name in SETTERS if hasattr(library, name)]
     return found
-
-
-def keep_freed_memory() -> None:
-    """Let the C library of Linux keep up to 1 GB of freed memory, see mallopt(3): fresh pages cost time in every step.
-
-    Results do not change. On other systems it has no effect.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library, without this setting
-        return
-    M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-    mallopt(M_MMAP_THRESHOLD, 2**25)  # bytes: smaller arrays come from the heap
-    mallopt(M_TRIM_THRESHOLD, 2**30)

@@ -27,7 +27,7 @@ from tinymaml.experiment import terminal
 from tinymaml.experiment.checkpoint import atomic_write
 from tinymaml.experiment.comparison import numbers, run_comparison
 from tinymaml.experiment.folders import locked
-from tinymaml.experiment.process import keep_freed_memory, matrix_threads
+from tinymaml.experiment.process import matrix_threads
 from tinymaml.settings import PlotStyle, Settings
 from tinymaml.tasks import Family
 from tinymaml.training.evaluation import Curve, format_number
@@ -149,7 +149,6 @@ def start_worker() -> None:
     """Prepare a process of a `ProcessPoolExecutor`: one thread for products, and the first signal ends its run."""
     terminal.on_signals(terminal.interrupt)
     matrix_threads()
-    keep_freed_memory()
 
 
 def one_seed(runs: Mapping[str, Settings], folder: Path, seed: int, resume: bool) -> Seed:

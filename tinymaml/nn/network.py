@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinymaml import validate
+from tinymaml.nn.allocator import keep_freed_memory
 from tinymaml.nn.chain import Chain
 from tinymaml.nn.fast_weights import Factored
 from tinymaml.nn.layers import derive, parameter_names, rows_out
@@ -48,6 +49,7 @@ class Network:
             raise ValueError(f"{lacks}, the width of its rows: define it, as in Affine")
         derive(self, body=body, layers=body.layers, shapes=body.shapes, inputs=body.inputs)
         derive(self, outputs=body.outputs, depth=body.depth, min_examples=body.min_rows)
+        keep_freed_memory()
 
     @property
     def example_loss(self) -> Loss:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from tinymaml import validate
+from tinymaml.nn.allocator import keep_freed_memory
 from tinymaml.parameters import Parameters
 from tinymaml.training.evaluation import format_number
 
@@ -86,6 +86,7 @@ def train(
     rng = np.random.default_rng()
     rng.bit_generator.state = state.generator
     losses = np.concatenate([state.losses, np.empty(iterations - state.iteration)])
+    keep_freed_memory()
     start = saved = now = time.monotonic()
     saved_iteration = state.iteration
     # always consistent, since one assignment replaces all of it
@@ -133,8 +134,10 @@ def _diagnosis(result: Any) -> str:
     return f" ({diagnosis})" if diagnosis else ""
 
 
-class _Bar(tqdm):
-    monitor_interval = 0  # starts no monitor thread
+class _Silence:
+    """A bar that shows nothing."""
+
+    set_postfix = update = close = lambda *arguments, **options: None
 
 
 class _Log:
@@ -148,11 +151,16 @@ class _Log:
         pass
 
 
-def _progress_bar(label: str | None, total: int, done: int) -> tqdm:
+def _progress_bar(label: str | None, total: int, done: int) -> Any:
     """A bar in a terminal or notebook, a line every 30 s and at the end in a log, nothing without a label."""
+    if label is None:
+        return _Silence()
+    from tqdm.auto import tqdm  # 50 ms
+
     more = {"dynamic_ncols": True}
     notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
     if not (sys.stderr.isatty() or notebook):
         line = "{desc}: {n_fmt} of {total_fmt} iterations, {elapsed}{postfix}"
         more = {"file": _Log(), "mininterval": 30, "miniters": 1, "bar_format": line}
-    return _Bar(total=total, initial=done, desc=label, disable=label is None, **more)
+    Bar = type("Bar", (tqdm,), {"monitor_interval": 0})  # starts no monitor thread
+    return Bar(total=total, initial=done, desc=label, **more)
