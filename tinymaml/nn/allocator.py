@@ -11,7 +11,7 @@ VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the C library of Linux keep up to 1 GB of freed memory, see mallopt(3); the first network of a process calls it, and `train`.
+    """Let the C library of Linux keep up to 1 GB of freed memory, see mallopt(3); the first network and `train` call it.
 
     Results do not change. It has no effect on other systems, nor where one of VARIABLES is set in the environment.
     """
