@@ -1,45 +1,14 @@
-"""Figures of the benches: lines by method, errors of Hessian estimators, returns."""
+"""Figures of the benches: errors of Hessian estimators, returns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from tinymaml.plot import finish, get_axes, log_axis
 from tinymaml.settings import PlotStyle
-
-
-def lines(
-    by_method: Mapping[str, tuple],
-    looks: Mapping[str, PlotStyle],
-    *,
-    xlabel: str,
-    ylabel: str,
-    ax: Axes | None = None,
-    log: bool = False,
-    legend: bool = True,
-) -> Axes:
-    """One line a method, (x, y), in its own look."""
-    ax = get_axes(ax)
-    for key, (x, y) in by_method.items():
-        label, colour, style, _ = looks[key]
-        ax.plot(x, y, color=colour, linestyle=style, label=label)
-    if log:
-        log_axis(ax)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
-    finish(ax, legend)
-    return ax
-
-
-def panels(rows: int, columns: int) -> list[list[Axes]]:
-    """As many panels in one figure, that share the axis of a row."""
-    size = (2.5 + 3.6 * columns, 3 * rows)
-    return plt.subplots(rows, columns, figsize=size, sharey="row", squeeze=False, layout="constrained")[1].tolist()
-
 
 HESSIAN_LOOKS = {
     "surrogate": PlotStyle("surrogate", "#D55E00", "--", "s"), "lvc": PlotStyle("LVC", "#E69F00", "-.", "^"),

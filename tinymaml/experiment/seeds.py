@@ -166,10 +166,13 @@ def one_seed(runs: Mapping[str, Settings], folder: Path, seed: int, resume: bool
 
 
 def table(done: Seeds) -> str:
-    """The median and the range over seeds of each method's mean, and the typical interval over tasks."""
+    """The median and the range over seeds of each method's mean, the typical interval over tasks, and the paper's results.
+
+    For a metric that can diverge also the median task, and how many tasks have diverged at most. Times are medians.
+    """
     metric, shown = done.family.metric, done.family.report_steps
     settings, unit = next(iter(done.runs.values())), 100 if metric.percent else 1
-    row = lambda label, cells: f"{label:<26}" + "".join(f"{cell:>24}" for cell in cells)
+    row = lambda label, cells, end="": f"{label:<26}" + "".join(f"{cell:>24}" for cell in cells) + f"{end:>10}"
     number = lambda value: format_number(unit * value, metric.digits)
     lines = [
         f"{done.family.title(settings)}: {metric.name}{' in %' * metric.percent} on new tasks after gradient steps at "
@@ -177,20 +180,28 @@ def table(done: Seeds) -> str:
         f"(median and range over {len(done.found)} seeds, {', '.join(map(str, done.found))}; trained for "
         f"{settings.iterations:,} iterations)",
         "",
-        row("", ["before" if k == 0 else f"{k} step{'s' * (k > 1)}" for k in shown]),
+        row("", ["before" if k == 0 else f"{k} step{'s' * (k > 1)}" for k in shown], "diverged" * metric.diverges),
     ]
     for name, style in done.styles.items():
-        means = done.means(name)
-        if len(means):
+        if curves := [one.curves[name] for one in done.found.values() if name in one.curves]:
+            means = done.means(name)
             spread = zip(np.median(means, 0), means.min(0), means.max(0), strict=True)
             cells = [f"{number(middle)} ({number(low)} to {number(high)})" for middle, low, high in spread]
-            lines.append(row(style.label, [cells[k] for k in shown]))
-            halves = np.median([one.curves[name].interval for one in done.found.values() if name in one.curves], axis=0)
-            lines.append(row("  +- over the tasks", [number(halves[k]) for k in shown]))
+            most = max(curve.diverged_count.max() for curve in curves) if metric.diverges else ""
+            lines.append(row(style.label, [cells[k] for k in shown], most))
+            typical = {"+- over the tasks": [curve.interval for curve in curves]}
+            typical |= {"median task": [curve.median for curve in curves]} if metric.diverges else {}
+            for label, rows in typical.items():
+                middle = np.median(rows, axis=0)
+                lines.append(row(f"  {label}", [number(middle[k]) for k in shown]))
+            if paper := name in done.runs and done.family.reported(done.runs[name]):
+                lines.append(row("  paper", [str(paper.get(k, "")) for k in shown]))
         for seed, reason in done.failures(name).items():
             lines.append(f"{style.label:<26} seed {seed}: {reason}")
     lines += [f"seed {seed}: {reason}" for seed, reason in done.lost.items()]
-    return "\n".join(line.rstrip() for line in lines)
+    times = {name: [one.seconds[name] for one in done.found.values() if name in one.seconds] for name in done.runs}
+    took = [f"{done.styles[name].label} {np.median(seconds):.0f} s" for name, seconds in times.items() if seconds]
+    return "\n".join(line.rstrip() for line in [*lines, *["", f"training took: {', '.join(took)}"] * bool(took)])
 
 
 def write(done: Seeds, folder: Path) -> None:
