@@ -13,6 +13,7 @@ from hypothesis import settings
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "lessons"))
+collect_ignore = ["bench/cold"]  # scripts that are timed from their first import on: they are run, never imported
 settings.register_profile("soak", max_examples=1000, print_blob=True)
 
 
