@@ -55,7 +55,8 @@ def png(figure: Figure) -> tuple[str, dict[str, int]]:
     """The figure as a PNG at 120 dpi, in base64 since not every kernel encodes bytes, and the width and height to show it in."""
     image = Image.open(io.BytesIO(print_figure(figure, "png", dpi=DPI))).convert("RGB")
     file = io.BytesIO()
-    image.quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True, dpi=(DPI, DPI))
+    few = image.quantize(128, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)  # a rare colour keeps its own
+    few.save(file, "png", optimize=True, dpi=(DPI, DPI))
     width, height = (round(pixels * figure.dpi / DPI) for pixels in image.size)
     return base64.b64encode(file.getvalue()).decode("ascii"), {"width": width, "height": height}
 

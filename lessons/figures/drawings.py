@@ -250,15 +250,16 @@ def by_the_rates() -> Figure:
     ax = canvas(9.4, 3.5)
     moves = r"$\alpha$"
     rows = (("MAML", (moves,) * 3), ("ANIL: the head", ("0", "0", moves)), ("BOIL: the body", (moves, moves, "0")),
-            ("NIL: none", ("0",) * 3), ("Meta-SGD: learned,\none an entry", (r"$\alpha_{ij}$",) * 3))  # fmt: skip
+            ("NIL: none", ("0", "0", "nearest mean")), ("Meta-SGD: learned,\none an entry", (r"$\alpha_{ij}$",) * 3))  # fmt: skip
     for row, (name, rates) in enumerate(rows):
         y = 2.75 - 0.58 * row
         text(ax, 1.15, y, name, fontsize=10)
         arrow(ax, (2.35, y), (3.0, y), "$x$" if row == 0 else "", beside=(-0.15, 0.2))
         for k, rate in enumerate(rates):
-            still, x = rate == "0", 3.6 + 1.75 * k
+            still, x = rate in ("0", "nearest mean"), 3.6 + 1.75 * k
             colour = "#999999" if still else BACK
-            box(ax, x, y, f"rate {rate}", 1.15, 0.4, colour, fill="white" if still else "#FBE3D6", fontsize=10)
+            words = rate if rate == "nearest mean" else f"rate {rate}"
+            box(ax, x, y, words, 1.15, 0.4, colour, fill="white" if still else "#FBE3D6", fontsize=10)
             arrow(ax, (x + 0.58, y), (x + 1.17, y))
         text(ax, 8.55, y, "$f(x)$", fontsize=10)
     for k, name in enumerate(("$W_1, b_1$", "$W_2, b_2$", "$W_3, b_3$")):

@@ -68,7 +68,7 @@ def learned(medians: Mapping[str, Runs], diverged: Mapping[str, Runs]) -> Figure
         _lines(ax, found)
         ax.set(xlabel="inner steps at test", ylabel=words)
     axes[0].set_yscale("log")
-    axes[0].set_ylim(1e-2, 1e2)
+    axes[0].set_ylim(5e-2, 5)
     axes[1].set_ylim(-0.02, 1)
     legend_above(axes[0], columns=2)
     return figure
