@@ -61,7 +61,7 @@ def test_the_table_has_the_median_and_the_range_over_seeds(tmp_path):
     assert f"{np.median(means):.2f} ({means.min():.2f} to {means.max():.2f})" in text
     typical = next(line for line in text.splitlines() if line.startswith("  median task"))
     assert typical.split()[3] == f"{np.median([one.curves['maml'].median[1] for one in done.found.values()]):.2f}"
-    assert "+- over the tasks" in text and text.endswith("training took: MAML 0 s, pre-trained 0 s")
+    assert "+- over the tasks" in text and text.endswith("training took: MAML 0 s; pre-trained 0 s")
     facts = json.loads((tmp_path / "results.json").read_text())
     assert facts["over_seeds"]["maml"]["least"][1] == means.min() and facts["seeds"].keys() == {"0", "1", "2"}
     assert (tmp_path / "steps.png").exists() and (tmp_path / "seed-1" / "steps.png").exists()

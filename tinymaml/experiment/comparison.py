@@ -159,7 +159,7 @@ def table(found: Comparison) -> str:
             lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
     if found.seconds:
         took = (f"{found.styles[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
-        lines += ["", f"training took: {', '.join(took)}"]
+        lines += ["", f"training took: {'; '.join(took)}"]
     return "\n".join(line.rstrip() for line in lines)
 
 

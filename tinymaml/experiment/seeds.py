@@ -201,7 +201,7 @@ def table(done: Seeds) -> str:
     lines += [f"seed {seed}: {reason}" for seed, reason in done.lost.items()]
     times = {name: [one.seconds[name] for one in done.found.values() if name in one.seconds] for name in done.runs}
     took = [f"{done.styles[name].label} {np.median(seconds):.0f} s" for name, seconds in times.items() if seconds]
-    return "\n".join(line.rstrip() for line in [*lines, *["", f"training took: {', '.join(took)}"] * bool(took)])
+    return "\n".join(line.rstrip() for line in [*lines, *["", f"training took: {'; '.join(took)}"] * bool(took)])
 
 
 def write(done: Seeds, folder: Path) -> None:
