@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -75,11 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("--repeats", type=int, metavar="N", default=3, help="turns of each script")
     options = top.parse_args(argv)
     absent: dict[str, str] = {}
-    rows = [
-        measure(kind, iterations, threads, options.repeats, absent)
-        for kind, many in (("sinusoids", options.sinusoids), ("cnn", options.cnn)) for iterations in many
-        for threads in options.threads
-    ]  # fmt: skip
+    todo = [("sinusoids", iterations) for iterations in options.sinusoids] + [("cnn", iterations) for iterations in options.cnn]
+    rows = []
+    for (kind, iterations), threads in product(todo, options.threads):
+        print(f"{kind}, {iterations} iterations, threads: {threads}", file=sys.stderr)
+        rows.append(measure(kind, iterations, threads, options.repeats, absent))
     print(", ".join(f"{name} {value}" for name, value in machine().items()) + ".\n")
     print("".join(f"{name} is left out: {reason}.\n" for name, reason in absent.items()))
     print(report.markdown(["training", "iterations", "threads", *SCRIPTS], rows))
