@@ -280,7 +280,7 @@ def which_two_numbers() -> Figure:
     arrow(ax, (2.3, 2.7), (2.3, 1.2), "much worse:\ntask shift", beside=(-0.75, 0), fontsize=9)
     arrow(ax, (7.1, 2.7), (7.1, 1.2), "much worse:\nfew tasks", beside=(0.75, 0), fontsize=9)
     arrow(ax, (3.3, 0.8), (6.1, 0.8), "better, but worse after\nmore steps: $\\alpha$ too large", beside=(0, -0.3), fontsize=9)
-    text(ax, 1.15, 3.72, "above chance: labels are\nnot shuffled, or leak", fontsize=9)
+    text(ax, 1.15, 3.72, "above chance: labels are\nnever shuffled", fontsize=9)
     text(ax, 8.2, 3.72, "far above the meta-loss in training:\nsupport used as query", fontsize=9)
     text(ax, 4.7, 1.95, "and two more: the meta-loss in training, and its jumps", fontsize=9.5, color="#555555")
     return ax.figure
