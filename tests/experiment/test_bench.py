@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -170,46 +171,83 @@ def test_help_names_every_default(script, capsys):
     assert sys.modules["meta_gradient"] is script
 
 
-# -- the methods side by side ----------------------------------------------------------------------------------------
+# -- the cold start, growth, and NumPy without classes ---------------------------------------------------------------
 
 
 @pytest.fixture
-def race(monkeypatch):
-    """The comparison of methods, imported as it imports its siblings when it is run."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import methods
+def cold_start(script):
+    import cold_start
 
-    return methods
+    return cold_start
 
 
-def test_methods_are_trained_judged_and_drawn(race, tmp_path, capsys):
-    names = ["maml", "reptile", "meta-sgd", "imaml"]
-    argv = ["--methods", ",".join(names), "--iterations", "12", "--seeds", "2", "--tests", "5", "--shots", "3", "--steps", "2"]
-    assert race.main([*argv, "--out", str(tmp_path)]) == 0
-    found = json.loads((tmp_path / "results.json").read_text())
-    assert list(found) == names and all(len(courses) == 2 for courses in found.values())
-    for courses in found.values():
-        assert [moment["iterations"] for moment in courses[0]["moments"]] == list(range(1, 13))
-        seconds = [moment["seconds"] for moment in courses[0]["moments"]]
-        assert seconds == sorted(seconds) and seconds[0] > 0
-    rows = capsys.readouterr().out.splitlines()
-    assert [row.split("|")[1].strip() for row in rows[2:6]] == [race.STYLES[name].label for name in names]
-    for name in ("methods.png", "fixed_points.png"):
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+@pytest.fixture
+def growth(script):
+    import growth
+
+    return growth
 
 
-def test_of_seeds_stands_the_median_as_far_as_all_have_come(race):
-    course = lambda means: {"moments": [{"iterations": i, "mean": [mean, 1.0]} for i, mean in enumerate(means)], "diverged": ""}
-    assert race.medians([course([1.0, 5.0]), course([2.0]), course([9.0, 7.0, 7.0])]) == [{"iterations": 0.0, "mean": [2.0, 1.0]}]
+@pytest.fixture
+def straight_line(script):
+    import straight_line
+
+    return straight_line
 
 
-def test_a_training_that_diverges_is_counted_and_one_that_takes_too_long_stops(race, capsys):
-    from tinymaml.experiment.options import settings_for
+@pytest.mark.parametrize("kind", ["sinusoids", "cnn"])
+def test_the_cold_start_is_measured_where_all_train_alike(cold_start, kind, capsys):
+    assert cold_start.main(["--sinusoids", "--cnn", f"--{kind}", "10", "--threads", "1", "--repeats", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(rf"^\| +{kind} \| +10 \| +1 \| +\d+\.\d\d s, \d+ MB \|", printed, re.MULTILINE)
+    for name, module in (("JAX", "jax"), ("torch.func", "torch")):
+        assert (f"{name} is left out: ModuleNotFoundError: No module named '{module}'" in printed) == (find_spec(module) is None)
 
-    lost = race.course(settings_for("sinusoids", iterations=12, inner_lr=1e100, tasks=2), 3, np.inf)
-    assert lost["moments"] == [] and "iteration 1" in lost["diverged"]
-    assert "1 of 1" in race.table({"maml": [lost]})
-    assert len(race.course(settings_for("sinusoids", iterations=12, tasks=2), 3, 0.0)["moments"]) == 1
+
+def test_trainings_that_differ_are_no_row(cold_start, monkeypatch):
+    monkeypatch.setattr(cold_start, "AGREEMENT", -1.0)
+    with pytest.raises(SystemExit, match="the trainings of sinusoids with 2 iterations differ"):
+        cold_start.main(["--sinusoids", "2", "--cnn", "--threads", "1", "--repeats", "1"])
+
+
+def test_a_script_that_fails_is_no_row(cold_start, monkeypatch):
+    monkeypatch.setitem(cold_start.SCRIPTS, "tinymaml", "no_such_script.py")
+    with pytest.raises(SystemExit, match=r"no_such_script\.py sinusoids 2 failed"):
+        cold_start.main(["--sinusoids", "2", "--cnn", "--threads", "1", "--repeats", "1"])
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_a_slope_is_the_power_at_the_end(growth, power):
+    sizes = [5, 10, 40, 60]
+    assert growth.slope(sizes, [7.0, 3.0 * 10**power, 1.0, 3.0 * 60**power]) == pytest.approx(power)
+
+
+def test_growth_is_measured_and_drawn(growth, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(growth, "GROWTH", {"tasks": [1, 2], "steps": [1, 3], "filters": [1, 2]})
+    assert growth.main(["--seconds", "0", "--figure", str(tmp_path / "growth.png")]) == 0
+    rows = [row.split("|")[1:4] for row in capsys.readouterr().out.splitlines()[2:]]
+    grown = {"tasks": "1, 2", "steps": "1, 3", "filters": "1, 2"}
+    assert [[cell.strip() for cell in row] for row in rows] == [[*item, unit] for item in grown.items() for unit in ("ms", "MB")]
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("factored", [False, True])
+@pytest.mark.parametrize(("width", "tasks"), [(1, 1), (3, 2), (40, 25)])
+def test_the_straight_line_is_the_meta_gradient(straight_line, workload, factored, width, tasks):
+    load = workload(width=width, tasks=tasks)
+    found, right = straight_line.straight_line(load, factored)(), load.meta_gradient()().gradient
+    assert len(found) == 6
+    for array, expected in zip(found, right.values(), strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_straight_line_is_timed_where_it_agrees(straight_line, monkeypatch, capsys):
+    assert straight_line.main(["--seconds", "0"]) == 0
+    rows = [row.split("|")[1:-1] for row in capsys.readouterr().out.splitlines() if row.startswith("|")]
+    assert [row[0].strip() for row in rows[2:]] == ["float64", "float32"] and all(float(cell) > 0 for cell in rows[2][1:5])
+    monkeypatch.setitem(straight_line.AGREEMENT, "float64", -1.0)
+    with pytest.raises(SystemExit, match="differ by"):
+        straight_line.main(["--seconds", "0"])
 
 
 def test_what_moves_is_told_of_a_trained_network(monkeypatch, tmp_path, capsys):

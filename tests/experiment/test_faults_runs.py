@@ -42,8 +42,9 @@ def begin(tmp_path):
 
 
 def heed():
-    """Ctrl-C is ignored by what a shell has put into the background, and by all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Ctrl-C is ignored by what a shell has put into the background, a hang-up by what `nohup` starts, and by all below them."""
+    for blow in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(blow, signal.SIG_DFL)
 
 
 def ended(process):
