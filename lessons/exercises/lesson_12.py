@@ -110,8 +110,8 @@ AS_LAYER = Exercise(
     """def as_layer(W, inner_lr):
     d = len(W)
     M, nu = np.zeros((d + 1, d + 1)), np.zeros((d + 1, 1))
-    M[:d, :d] = 2 * inner_lr * np.eye(d)  # x meets x, with the rate
-    nu[:d], nu[d] = -W, 1  # e nu = y - x W
+    M[:d, :d] = 2 * inner_lr * np.eye(d)  # x meets a, with the rate
+    nu[:d], nu[d] = -W, 1  # e nu = y - a W
     return M, nu
 """,
     lambda rng: [layer_case(rng, 3, 0.3), layer_case(rng, 1, 0.7), layer_case(rng, 4, 0.05)],
@@ -119,14 +119,14 @@ AS_LAYER = Exercise(
     (
         ("2 * inner_lr", "inner_lr", "the factor 2 of eq. 9 is missing in M"),
         ("2 * inner_lr", "inner_lr / 2", "M has a factor 1/2 where eq. 9 gives 2"),
-        ("2 * inner_lr", "-2 * inner_lr", "M has the wrong sign: the last entry of nu is 1, so the values are y - x W"),
+        ("2 * inner_lr", "-2 * inner_lr", "M has the wrong sign: the last entry of nu is 1, so the values are y - a W"),
         ("2 * inner_lr", "2", "the rate is missing in M"),
         ("2 * inner_lr", "1", "M holds no factor: it should hold the rate and the 2 of eq. 9"),
         ("2 * inner_lr", "2 / d * inner_lr", "M is divided by d: the layer has the factor 1/n already"),
         ("M[:d, :d]", "M[1:, 1:]", "M's block is one too far down: the target is the last entry of a token, so the block has rows 0 to d - 1"),
-        ("-W, 1", "W, 1", "nu has the wrong sign before W: the values should be y - x W"),
+        ("-W, 1", "W, 1", "nu has the wrong sign before W: the values should be y - a W"),
         ("-W, 1", "0, 1", "the values are y alone: that is the step from W = 0 only"),
-        ("-W, 1", "-W, 0", "y is missing in the values: they should be y - x W"),
+        ("-W, 1", "-W, 0", "y is missing in the values: they should be y - a W"),
         ("-W, 1", "-W, 1 / d", "the last entry of nu is not 1"),
         ("    return", "    M[d, d] = 2 * inner_lr\n    return", "M's last entry is not 0: targets should not enter the scores"),
         ("    return", "    M[d, :d] = W[:, 0]\n    return", "M's last row is not 0: targets should not enter the scores"),
@@ -137,7 +137,7 @@ AS_LAYER = Exercise(
         ("2 * inner_lr * np.eye(d)", "2 * inner_lr * np.diag(W[:, 0])", "W stands in M: the scores are x times a, and W belongs into the values"),
         ("M[:d, :d] = 2 * inner_lr * np.eye(d)", "M = inner_lr * np.eye(d + 1)",
          "M is alpha times the whole identity: the factor 2 of eq. 9 is missing, and its last entry is not 0"),
-        ("-W, 1", "1, 1", "nu is full of ones: the values should be y - x W"),
+        ("-W, 1", "1, 1", "nu is full of ones: the values should be y - a W"),
         ("2 * inner_lr * np.eye(d)", "-inner_lr * np.eye(d)", "M has the wrong sign, without the factor 2 of eq. 9"),
         ("return M, nu", "return M / (2 * inner_lr), 2 * inner_lr * nu", "the factor is in nu: its last entry should be 1, so the factor goes into M"),
         ("return M, nu", "return -M, -nu", "both signs are turned: the output is right, but the last entry of nu should be 1"),

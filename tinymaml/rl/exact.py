@@ -3,7 +3,8 @@
 The policy steers a point; the state s is its position in the plane. An episode has `horizon` moves s' = s + a
 with a = A [x; 1] + sigma e, e ~ N(0, I). The observation x is s, optionally followed by constants. The cost
 after every move is the squared distance to the goal y. The dynamics are linear and the cost is quadratic, so
-the expected cost depends only on the second moments of z = [x; 1; y], which F = I + E A propagates.
+the expected cost depends only on the second moments of z = [x; 1; y], which F = I + E A propagates (A with zero
+columns for y).
 """
 
 from __future__ import annotations
