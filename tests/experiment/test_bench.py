@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,21 +16,23 @@ from tinymaml.experiment import bench
 FOLDER = Path(__file__).parents[1] / "bench"
 
 
-@pytest.fixture
-def script(monkeypatch):
-    """The long benchmark, imported as it imports its siblings when it is run."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import meta_gradient
+def imported(name):
+    """A fixture: a script, imported as it imports its siblings when it is run."""
 
-    return meta_gradient
+    @pytest.fixture
+    def module(monkeypatch):
+        monkeypatch.syspath_prepend(str(FOLDER))
+        return import_module(name)
+
+    return module
 
 
-@pytest.fixture
-def architectures(script):
-    """The other one."""
-    import architectures
-
-    return architectures
+script = imported("meta_gradient")
+architectures = imported("architectures")
+cold_start = imported("cold_start")
+growth = imported("growth")
+straight_line = imported("straight_line")
+what_moves = imported("what_moves")
 
 
 @pytest.fixture
@@ -174,27 +177,6 @@ def test_help_names_every_default(script, capsys):
 # -- the cold start, growth, and NumPy without classes ---------------------------------------------------------------
 
 
-@pytest.fixture
-def cold_start(script):
-    import cold_start
-
-    return cold_start
-
-
-@pytest.fixture
-def growth(script):
-    import growth
-
-    return growth
-
-
-@pytest.fixture
-def straight_line(script):
-    import straight_line
-
-    return straight_line
-
-
 @pytest.mark.parametrize("kind", ["sinusoids", "cnn"])
 def test_the_cold_start_is_measured_where_all_train_alike(cold_start, kind, capsys):
     assert cold_start.main(["--sinusoids", "--cnn", f"--{kind}", "10", "--threads", "1", "--repeats", "1"]) == 0
@@ -250,12 +232,9 @@ def test_the_straight_line_is_timed_where_it_agrees(straight_line, monkeypatch, 
         straight_line.main(["--seconds", "0"])
 
 
-def test_what_moves_is_told_of_a_trained_network(monkeypatch, tmp_path, capsys):
+def test_what_moves_is_told_of_a_trained_network(what_moves, tmp_path, capsys):
     from tinymaml.experiment.options import settings_for
     from tinymaml.experiment.run import run
-
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import what_moves
 
     run(settings_for("sinusoids", iterations=2, hidden=(4, 4), tasks=2), tmp_path / "maml.npz", progress=False)
     assert what_moves.main([str(tmp_path / "maml.npz"), "--tests", "5"]) == 0

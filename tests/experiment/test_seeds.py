@@ -61,10 +61,25 @@ def test_the_table_has_the_median_and_the_range_over_seeds(tmp_path):
     assert f"{np.median(means):.2f} ({means.min():.2f} to {means.max():.2f})" in text
     typical = next(line for line in text.splitlines() if line.startswith("  median task"))
     assert typical.split()[3] == f"{np.median([one.curves['maml'].median[1] for one in done.found.values()]):.2f}"
-    assert "+- over the tasks" in text and text.endswith("training took: MAML 0 s; pre-trained 0 s")
+    assert "+- over the tasks" in text
     facts = json.loads((tmp_path / "results.json").read_text())
     assert facts["over_seeds"]["maml"]["least"][1] == means.min() and facts["seeds"].keys() == {"0", "1", "2"}
     assert (tmp_path / "steps.png").exists() and (tmp_path / "seed-1" / "steps.png").exists()
+
+
+def test_the_table_has_the_times_the_diverged_tasks_and_the_paper(tmp_path):
+    done = compare_seeds(small("maml", shots=5, hidden=(40, 40)), tmp_path, [0, 1, 2])
+    found = {}
+    for (seed, one), seconds, lost in zip(done.found.items(), (7, 90, 31), (0, 2, 1), strict=True):
+        curve = one.curves["maml"]
+        diverged = np.zeros_like(curve.diverged)
+        diverged[3, :lost] = True
+        curves = one.curves | {"maml": replace(curve, diverged=diverged)}
+        found[seed] = replace(one, seconds={"maml": float(seconds)}, curves=curves)
+    lines = table(replace(done, found=found)).splitlines()
+    assert lines[-2:] == ["", "training took: MAML 31 s"]
+    assert next(line for line in lines if line.startswith("MAML ")).split()[-1] == "2"  # the most of three seeds
+    assert next(line for line in lines if line.startswith("  paper")).split() == ["paper", "0.67", "0.38", "0.35"]
 
 
 def test_what_was_done_before_is_resumed(tmp_path):

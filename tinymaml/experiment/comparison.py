@@ -157,10 +157,14 @@ def table(found: Comparison) -> str:
             lines.append(row("  median", [f"{format_number(unit * curve.median[k], digits)}        " for k in shown]))
         if paper := found.paper[name]:
             lines.append(row("  paper", [f"{paper[k]}        " if k in paper else "" for k in shown]))
-    if found.seconds:
-        took = (f"{found.styles[name].label} {seconds:.0f} s" for name, seconds in found.seconds.items())
-        lines += ["", f"training took: {'; '.join(took)}"]
+    lines += training_times(found.styles, found.seconds)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def training_times(styles: Mapping[str, PlotStyle], seconds: Mapping[str, float]) -> list[str]:
+    """The end of a table: how long each method trained; nothing if none did."""
+    took = [f"{styles[name].label} {number:.0f} s" for name, number in seconds.items()]
+    return ["", f"training took: {'; '.join(took)}"] if took else []
 
 
 def write(found: Comparison, folder: Path) -> list[str]:

@@ -25,7 +25,7 @@ import numpy as np
 from tinymaml import tasks, validate
 from tinymaml.experiment import terminal
 from tinymaml.experiment.checkpoint import atomic_write
-from tinymaml.experiment.comparison import numbers, run_comparison
+from tinymaml.experiment.comparison import numbers, run_comparison, training_times
 from tinymaml.experiment.folders import locked
 from tinymaml.experiment.process import matrix_threads
 from tinymaml.settings import PlotStyle, Settings
@@ -199,9 +199,9 @@ def table(done: Seeds) -> str:
         for seed, reason in done.failures(name).items():
             lines.append(f"{style.label:<26} seed {seed}: {reason}")
     lines += [f"seed {seed}: {reason}" for seed, reason in done.lost.items()]
-    times = {name: [one.seconds[name] for one in done.found.values() if name in one.seconds] for name in done.runs}
-    took = [f"{done.styles[name].label} {np.median(seconds):.0f} s" for name, seconds in times.items() if seconds]
-    return "\n".join(line.rstrip() for line in [*lines, *["", f"training took: {'; '.join(took)}"] * bool(took)])
+    seconds = {name: [one.seconds[name] for one in done.found.values() if name in one.seconds] for name in done.runs}
+    lines += training_times(done.styles, {name: np.median(several) for name, several in seconds.items() if several})
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def write(done: Seeds, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next array: fresh pages of the system cost a meta-gradient a tenth to a half of its time."""
+"""Freed memory is kept for the next array, since fresh pages of the system cost time in every step."""
 
 from __future__ import annotations
 

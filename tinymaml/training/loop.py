@@ -155,12 +155,14 @@ def _progress_bar(label: str | None, total: int, done: int) -> Any:
     """A bar in a terminal or notebook, a line every 30 s and at the end in a log, nothing without a label."""
     if label is None:
         return _Silence()
-    from tqdm.auto import tqdm  # 50 ms
+    from tqdm.auto import tqdm  # not at the start: a program that shows no bar need not wait for it
+
+    class Bar(tqdm):
+        monitor_interval = 0  # starts no monitor thread
 
     more = {"dynamic_ncols": True}
     notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
     if not (sys.stderr.isatty() or notebook):
         line = "{desc}: {n_fmt} of {total_fmt} iterations, {elapsed}{postfix}"
         more = {"file": _Log(), "mininterval": 30, "miniters": 1, "bar_format": line}
-    Bar = type("Bar", (tqdm,), {"monitor_interval": 0})  # starts no monitor thread
     return Bar(total=total, initial=done, desc=label, **more)
