@@ -37,7 +37,7 @@ img {{ max-width: 100%; height: auto; }} a.anchor-link {{ display: none; }}
 table {{ border-collapse: collapse; margin: 0.6em auto; }}
 td, th {{ border-bottom: 1px solid #ccc; padding: 0.25em 0.7em; text-align: left; }}
 details {{ margin: 0.5em 0; }} summary {{ cursor: pointer; color: #0b5394; }}
-code {{ background: #f2f2f2; }} pre code {{ background: none; }}
+code {{ background: #f2f2f2; }} pre code {{ background: none; }} .together {{ white-space: nowrap; }}
 {HtmlFormatter(style="default").get_style_defs("pre")}
 """
 PAGE = """
@@ -60,6 +60,8 @@ SLIDES = """
 .reveal h3 { font-size: 1.15em; }
 .reveal table { font-size: 0.85em; }
 .reveal .slides section .fit { transform-origin: top left; }
+.reveal .figure { display: flex; flex-direction: column; height: 700px; }
+.reveal .figure img { flex: 1 1 0; min-height: 300px; max-height: none; width: 100%; margin: 0; object-fit: contain; }
 """
 FORMULAS = 'MathJax = {tex: {inlineMath: [["$", "$"]], processEscapes: true}, options: {enableMenu: false}};'
 FITTED = """
@@ -82,7 +84,8 @@ MathJax.startup.promise.then(() => Reveal.initialize({width: W, height: H, margi
 
 
 def markdown(source: str) -> str:
-    return markdown2html(source)
+    """HTML in which a formula and the full stop behind it stay on one line."""
+    return re.sub(r"(?<!\$)\$[^$]+\$(?!\$)[.,;:!?)]+", r'<span class="together">\g<0></span>', markdown2html(source))
 
 
 def code(cell: dict, outputs: bool = True) -> Iterator[str]:
@@ -156,7 +159,8 @@ def slides(lesson: str, file: Path) -> None:
         looks = (reveal / "reveal.css").read_text(encoding="utf-8") + SLIDES
         program = (reveal / "reveal.js").read_text(encoding="utf-8")
     shown = slides_of(teach.read(found[0]))
-    sections = "\n".join(f'<section><div class="fit">{"".join(slide.parts)}</div></section>' for slide in shown)
+    kind = lambda slide: "fit figure" if slide.parts[0].startswith("<img") else "fit"  # a figure takes what its sentence leaves
+    sections = "\n".join(f'<section><div class="{kind(slide)}">{"".join(slide.parts)}</div></section>' for slide in shown)
     start = f"const [W, H] = [{SIZE[0]}, {SIZE[1]}];{FITTED}"
     body = f'<div class="reveal"><div class="slides">\n{sections}\n</div></div>\n<script>{start}</script>'
     file.write_text(document(found[0].stem, looks, body, FORMULAS, mathjax, program), encoding="utf-8")

@@ -125,7 +125,6 @@ def handout(folder: Path) -> None:
     for path in notebooks():
         rewrite(path, students_cells(read(path)), folder / path.name)
     _zip(folder / "exercises")
-    print(f"{len(notebooks())} lessons in {folder}. Students begin with {folder / 'README.md'}.")
 
 
 def students_cells(cells: list[dict]) -> list[dict]:
@@ -227,6 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
             grade(asked.folder, Settings(names=names, weights=weights, **numbers_of))
         elif asked.command == "handout":
             handout(asked.folder)
+            print(f"{len(notebooks())} lessons in {asked.folder}. Students begin with {asked.folder / 'README.md'}.")
         elif asked.command == "site":
             import publish
 
