@@ -13,7 +13,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent import futures  # which imports its pool when it is asked for: under WebAssembly there is none
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +98,7 @@ def _compare_seeds(arguments: argparse.Namespace) -> int:
     out = _folder(arguments, f"compare-{arguments.family}", "*.npz")
     say = (lambda sentence: None) if arguments.quiet else (lambda sentence: print(sentence, file=sys.stderr, flush=True))
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=start_worker) if jobs > 1 else None
+    pool = futures.ProcessPoolExecutor(jobs, mp_context=context, initializer=start_worker) if jobs > 1 else None
     with folders.locked(out), pool or nullcontext():
         for name, runs in by_folder.items():
             found = compare_seeds(runs, out / name, seeds, executor=pool, resume=arguments.resume, say=say)
