@@ -24,11 +24,12 @@ def slider(redraw: Callable[..., Figure], **ranges: tuple) -> Any:
         return None
     import ipywidgets
 
-    sliders, rows, picture = {}, [], ipywidgets.Image(format="png", layout={"max_width": "100%", "object_fit": "contain"})
+    natural = {"max_width": "100%", "object_fit": "contain", "align_self": "flex-start"}  # size, in place of the cell's width
+    sliders, rows, picture = {}, [], ipywidgets.Image(format="png", layout=natural)
 
     def show(change: object = None) -> None:
         figure, file = redraw(**{name: control.value for name, control in sliders.items()}), io.BytesIO()
-        figure.savefig(file, format="png")
+        figure.savefig(file, format="png", bbox_inches="tight")  # a title may be wider than its panel
         plt.close(figure)
         picture.value = file.getvalue()
 
