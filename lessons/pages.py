@@ -85,7 +85,8 @@ MathJax.startup.promise.then(() => Reveal.initialize({width: W, height: H, margi
 
 def markdown(source: str) -> str:
     """HTML in which a formula and the full stop behind it stay on one line."""
-    return re.sub(r"(?<!\$)\$[^$]+\$(?!\$)[.,;:!?)]+", r'<span class="together">\g<0></span>', markdown2html(source))
+    together = lambda text: re.sub(r"(?<!\$)\$[^$]+\$(?!\$)[.,;:!?)]+", r'<span class="together">\g<0></span>', text[0])
+    return re.sub(r">[^<]+", together, markdown2html(source))  # in the text: a heading has its formula in an attribute, too
 
 
 def code(cell: dict, outputs: bool = True) -> Iterator[str]:
