@@ -19,6 +19,8 @@ def pattern(pairs: Sequence[tuple[Any, Any]], cases: Sequence[tuple], arguments:
     rows = [(flatten(mine), flatten(right)) for mine, right in pairs]
     if any(np.iscomplexobj(a) > np.iscomplexobj(b) for a, b in rows):
         return "its numbers are complex"
+    if not all(np.isfinite(a).all() for a, _ in rows):
+        return "not all of its numbers are finite"
     if told := _of_all_numbers(rows) or _factor(rows, cases, arguments):
         return told
     wrong = [(mine, right) for (mine, right), (a, b) in zip(pairs, rows, strict=True) if not near(a, b)] or list(pairs)

@@ -43,6 +43,7 @@ PAIR = Exercise("def f(x):\n    return x, 2 * x\n", lambda rng: [(normal(rng, n)
         (NUMBER, lambda x, k: x.sum(), "it is 1 / k times the right one"),
         (NUMBER, lambda x, k: 1.5 * k * x.sum() + k, "it is too large"),
         (NUMBER, lambda x, k: k * x.sum() + k - 3, "it is too large in some cases and too small in others"),
+        (NUMBER, lambda x, k: k * x.sum() + 1 if k > 2 else np.nan, "not all of its numbers are finite"),
         (NUMBER, lambda x, k: 1 / (k * x.sum()), "it is one over the right answer"),
         (STEPS, lambda x, k: {i: i + x for i in range(3)}, "u[1], u[2] should not be there with k = 1: it must hold u[0]"),
         (STEPS, lambda x, k: {0: x}, "u[1], u[2] are missing with k = 3"),
