@@ -118,6 +118,8 @@ def _shapes(given: dict[str, np.ndarray], array: np.ndarray, N: int, shots: int,
         (got == (count, N * columns), "the classes stand side by side: put them under one another, in axis 0"),
         (got == (N * (array.shape[1] - shots), columns) and part == "query",
          "all other examples of a class are in it: draw `queries` of them"),
+        (got == (N * (queries - shots), columns) and part == "query",
+         "the query examples are those from `shots` on, and end at shots + queries"),
         (got == (N, columns), "there is one row for each class: there must be one for each example"),
         (got == (N * (count - 1), columns), "one example of each class is missing"),
         (got == (N * (count + 1), columns), "there is one example too many of each class"),
@@ -153,7 +155,7 @@ def _say_how_they_are_mixed(episode: Episode, part: str, at_once: str) -> None:
     count = len(labels) // N
     number = np.unique(rows, return_counts=True)[1]
     if len(number) == N and (number == count).all():
-        how = "np.repeat goes class by class, np.tile round and round"
+        how = "np.repeat goes class by class, np.tile round and round; where x is shuffled, its y must be shuffled with it"
         refuse(f"y_{part}", f"{at_once}: the rows of x and of y are not in the same order ({how})")
     if count > 1 and all(len(set(episode.examples[part][labels == k].tolist())) == 1 for k in range(N)):
         refuse(f"x_{part}", f"{at_once}: axis 0 of the array is the class and axis 1 the example, they are exchanged")
@@ -299,6 +301,9 @@ BLIND_LOSS = Exercise(
         ("np.log", "np.log2", "the logarithm has base 2: cross-entropy has the natural one"),
         ("np.log", "np.log10", "the logarithm has base 10: cross-entropy has the natural one"),
         ("-np.log(p).mean()", "1 - p.mean()", "this is the expected error rate: the loss of a label is -log p"),
+        ("-np.log(p).mean()", "-p.mean()", "the logarithm is missing: this is minus the mean of p"),
+        ("-np.log(p).mean()", "(p * np.log(p * len(p))).sum()",
+         "this is how far p is from 1/N, weighted with p: the losses -ln p_i have the weight 1/N each"),
         ("-np.log(p).mean()", "p.mean()", "the logarithm is missing: this is the mean of p"),
         ("np.log(p)", "np.log(np.exp(p) / np.exp(p).sum())", "p is taken for logits: it is a probability already, without another softmax"),
         ("-np.log(p).mean()", "-np.log(p).mean() - np.log(len(p))", "ln N is taken off: this is how much worse p is than 1/N everywhere"),
@@ -348,6 +353,14 @@ NEAREST_MEAN = Exercise(
          "this is x . m - |m|^2 / 2, half of what the square has without its term -|x|^2: minus the squared distance is asked for"),
         ("-((x_query[:, None] - means) ** 2).sum(-1)", "2 * x_query @ means.T + (means**2).sum(-1)",
          "this is 2 x . m + |m|^2: multiplied out, minus the squared distance is -|x|^2 + 2 x . m - |m|^2"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)",
+         "-(x_query**2).sum(-1)[:, None] + 2 * x_query @ means.T + (means**2).sum(-1)",
+         "the sign of |m|^2 is wrong: multiplied out, minus the squared distance is -|x|^2 + 2 x . m - |m|^2"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)",
+         "-(x_query**2).sum(-1)[:, None] + x_query @ means.T - (means**2).sum(-1)",
+         "the 2 of 2 x . m is missing: multiplied out, minus the squared distance is -|x|^2 + 2 x . m - |m|^2"),
+        ("-((x_query[:, None] - means) ** 2).sum(-1)", "-((x_query[:, None] - means).sum(-1)) ** 2",
+         "the differences are summed up before they are squared: take the sum of their squares"),
         ("-((x_query[:, None] - means) ** 2).sum(-1)", "1 / ((x_query[:, None] - means) ** 2).sum(-1)",
          "this is one over the squared distance: the logit is minus the squared distance"),
         ("-((x_query[:, None] - means) ** 2).sum(-1)",
@@ -365,6 +378,12 @@ NEAREST_MEAN = Exercise(
         ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
          "    e = np.exp(-((x_query[:, None] - means) ** 2).sum(-1))\n    return e / e.sum(-1, keepdims=True)\n",
          "these are the probabilities: give the logits, before the softmax"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    e = np.exp(-((x_query[:, None] - means) ** 2).sum(-1))\n    return e / e.sum(0)\n",
+         "these are numbers after a softmax over the queries: give the logits, before a softmax"),
+        ("means) ** 2).sum(-1)", "means) ** 2).sum(1)", "the sum is over the classes: a squared distance sums over the features"),
+        ("y_support.T @ x_support / y_support.sum(0)[:, None]", "x_support.mean(0)[None]",
+         "there is one mean of all support examples: take one for each class"),
         ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
          "    e = np.exp(-((x_query[:, None] - means) ** 2).sum(-1))\n    return np.log(e / e.sum(-1, keepdims=True))\n",
          "this is the logarithm of the softmax: give the logits, before the softmax"),

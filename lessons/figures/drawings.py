@@ -196,7 +196,7 @@ def episode(images: np.ndarray, ways: int = 3, shots: int = 2, queries: int = 3)
         text(ax, 0.85, y, f"label {row}\n$y$ = [{label}]", fontsize=9.5)
         for column in range(shots + queries):
             x = left + 0.75 * column + (0.75 if column >= shots else 0) + 0.3
-            colour = FORWARD if column < shots else BACK
+            colour = BACK if column < shots else FORWARD
             ax.imshow(
                 images[row, column],
                 cmap="Greys",
@@ -209,8 +209,8 @@ def episode(images: np.ndarray, ways: int = 3, shots: int = 2, queries: int = 3)
                 )
             )
     ax.set(xlim=(0, 8.2), ylim=(0, 3.4), aspect="auto")
-    text(ax, left + 0.3 + 0.75 * (shots - 1) / 2, 3.05, "support set: $F$ sees it", color=FORWARD)
-    text(ax, left + 1.05 + 0.75 * (shots + (queries - 1) / 2), 3.05, "query set: $f$ is judged on it", color=BACK)
+    text(ax, left + 0.3 + 0.75 * (shots - 1) / 2, 3.05, "support set: $F$ sees it", color=BACK)
+    text(ax, left + 1.05 + 0.75 * (shots + (queries - 1) / 2), 3.05, "query set: $f$ is judged on it", color=FORWARD)
     text(ax, 4.1, 0.2, "Other classes, or the same in another order, make another "
     "task: the label says nothing about the class.", fontsize=9.5,
          color="#555555")  # fmt: skip
