@@ -25,13 +25,14 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 FORMATTER = HtmlFormatter(nowrap=True, style="default")
+SHEETS = "reference", "failure_signatures"  # beside the lessons, and linked by them
 SIZE = 1280, 720  # pixels of a slide
 LINES = 19  # of text on a slide; what is higher all the same is shown smaller
 
 LOOKS = f"""
 body {{ color: #222; }}
 pre {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.4em 0; }}
-pre.code {{ background: #f5f5f5; border-left: 3px solid #bbb; padding: 0.5em 0.8em; }}
+pre.code, .highlight pre {{ background: #f5f5f5; border-left: 3px solid #bbb; padding: 0.5em 0.8em; }}
 pre.out {{ padding: 0.1em 0.95em; color: #333; }}
 img {{ max-width: 100%; height: auto; }} a.anchor-link {{ display: none; }}
 table {{ border-collapse: collapse; margin: 0.6em auto; }}
@@ -41,8 +42,8 @@ code {{ background: #f2f2f2; }} pre code {{ background: none; }} .together {{ wh
 {HtmlFormatter(style="default").get_style_defs("pre")}
 """
 PAGE = """
-body { font: 17px/1.5 system-ui, sans-serif; max-width: 52em; margin: 2em auto; padding: 0 1em; }
-pre { font-size: 0.82em; line-height: 1.35; }
+body { font: 17px/1.5 system-ui, sans-serif; max-width: 54em; margin: 2em auto; padding: 0 1em; }
+pre { font-size: 0.76em; line-height: 1.4; }
 @media print {
   body { font-size: 11pt; margin: 0; max-width: none; }
   pre.code, img, table { break-inside: avoid; }
@@ -115,23 +116,29 @@ def document(title: str, looks: str, body: str, *scripts: str) -> str:
 
 
 def pages(folder: Path) -> None:
-    """Every lesson as one HTML file, and as a PDF where there is Chromium."""
+    """Every lesson and sheet as one HTML file, and as a PDF where there is Chromium."""
     empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         mathjax = (npm(f"mathjax@{MATHJAX}", Path(made)) / "es5" / "tex-svg.js").read_text(encoding="utf-8")
-    for path in teach.notebooks():
-        cells = teach.read(path)
-        parts = lambda cell: [markdown(cell["source"])] if cell["cell_type"] == "markdown" else code(cell)
-        body = "\n".join(part for cell in cells for part in parts(cell))
-        body = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', body)
-        (folder / f"{path.stem}.html").write_text(document(path.stem, PAGE, body, FORMULAS, mathjax), encoding="utf-8")
+    parts = lambda cell: [markdown(cell["source"])] if cell["cell_type"] == "markdown" else code(cell)
+    bodies = {path.stem: [part for cell in teach.read(path) for part in parts(cell)] for path in teach.notebooks()}
+    bodies |= {name: [markdown((teach.LESSONS / f"{name}.md").read_text(encoding="utf-8"))] for name in SHEETS}
+    for name, body in bodies.items():
+        page = document(name, PAGE, linked("\n".join(body), set(bodies)), FORMULAS, mathjax)
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", "--virtual-time-budget=20000"]
     for page in sorted(folder.glob("*.html")) if chromium else []:
         command = [chromium, *options, f"--print-to-pdf={page.with_suffix('.pdf').resolve()}", page.resolve().as_uri()]
         subprocess.run(command, capture_output=True, timeout=180, check=True)
-    print(f"{len(teach.notebooks())} pages in {folder}{'' if chromium else '; no PDF, since there is no Chromium'}")
+    print(f"{len(bodies)} pages in {folder}{'' if chromium else '; no PDF, since there is no Chromium'}")
+
+
+def linked(body: str, pages: set[str]) -> str:
+    """Links to lessons and sheets lead to their pages; what else is beside them in the project is no link here."""
+    body = re.sub(rf'href="({"|".join(pages)})\.(?:ipynb|md)', r'href="\1.html', body)
+    return re.sub(r'<a href="(?!https?:|#|\w+\.html)[^"]*">(.*?)</a>', r"\1", body)
 
 
 # -- slides ----------------------------------------------------------------------------------------------------------
@@ -163,7 +170,7 @@ def slides(lesson: str, file: Path) -> None:
     kind = lambda slide: "fit figure" if slide.parts[0].startswith("<img") else "fit"  # a figure takes what its sentence leaves
     sections = "\n".join(f'<section><div class="{kind(slide)}">{"".join(slide.parts)}</div></section>' for slide in shown)
     start = f"const [W, H] = [{SIZE[0]}, {SIZE[1]}];{FITTED}"
-    body = f'<div class="reveal"><div class="slides">\n{sections}\n</div></div>\n<script>{start}</script>'
+    body = f'<div class="reveal"><div class="slides">\n{linked(sections, set())}\n</div></div>\n<script>{start}</script>'
     file.write_text(document(found[0].stem, looks, body, FORMULAS, mathjax, program), encoding="utf-8")
     print(f"{len(shown)} slides in {file}")
 

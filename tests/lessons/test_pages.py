@@ -46,6 +46,16 @@ def test_a_page_holds_code_outputs_and_pictures_with_their_words():
     assert page.count("</script>") == 1 and "http" not in page
 
 
+def test_a_page_links_to_pages_and_to_the_web_only():
+    names = {*pages.SHEETS, *(path.stem for path in LESSONS)}
+    texts = [cell["source"] for path in LESSONS for cell in teach.read(path) if cell["cell_type"] == "markdown"]
+    texts += [(teach.LESSONS / f"{name}.md").read_text(encoding="utf-8") for name in pages.SHEETS]
+    body = pages.markdown("\n\n".join(texts))
+    links = lambda html: {link for link in re.findall('href="([^"]*)"', html) if not link.startswith(("http", "#"))}
+    assert {link.removesuffix(".html") for link in links(pages.linked(body, names))} <= names
+    assert not links(pages.linked(body, set()))
+
+
 def test_the_first_page_of_the_site_has_the_question_of_every_lesson_in_plain_letters():
     page = publish.first_page()
     assert page.count('<li><a href="lab/index.html?path=') == len(LESSONS) and "\\" not in page and "$" not in page
