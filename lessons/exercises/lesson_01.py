@@ -26,9 +26,9 @@ class Shapes(Exercise):
         if mine[0] == mine[1]:
             refuse("shapes", "your function returns the same for all sizes: compute them from its arguments")
         if mine != right and all(sorted(m) == sorted(r) for m, r in zip(mine, right, strict=True)):
-            exchanged = all(m == r[2:] + r[:2] for m, r in zip(mine, right, strict=True))
+            swapped = all(m == r[2:] + r[:2] for m, r in zip(mine, right, strict=True))
             order = f"the four are right, in another order: return them as {', '.join(PARTS)}"
-            refuse("shapes", MIXED if exchanged else order)
+            refuse("shapes", MIXED if swapped else order)
         for i, case in enumerate(cases):
             given = ", ".join(f"{name} = {size}" for name, size in zip(self.arguments, case, strict=True))
             for k, name in enumerate(PARTS):
@@ -98,7 +98,7 @@ SHAPES = Shapes(
         ("ways * shots, ways * queries", "ways, ways", "one example for each class is counted, where each has several"),
         ("    return", "    support, query = tasks * support, tasks * query\n    return",
          "the tasks are counted among the examples: axis 1 has the examples of one task"),
-        ("    support, query", "    tasks, ways = ways, tasks\n    support, query", "tasks and ways are exchanged"),
+        ("    support, query", "    tasks, ways = ways, tasks\n    support, query", "tasks and ways are swapped"),
         ("    return", "    tasks = 1\n    return", "axis 0 is the task, and has one entry for each of the tasks"),
         (", ways)", ", features)", ONE_HOT),
         (", ways)", ", 1)", ONE_HOT),
@@ -157,7 +157,7 @@ LOSS_OF_F = Exercise(
         ("F(batch.x_support[t], batch.y_support[t])", "F(np.concatenate(batch.x_support), np.concatenate(batch.y_support))",
          f"one f is made from the support points of all tasks: {OWN}"),
         ("F(batch.x_support[t], batch.y_support[t])", "F(batch.y_support[t], batch.x_support[t])",
-         "F is called with y and x exchanged: F(x, y)"),
+         "F is called with y and x swapped: F(x, y)"),
         ("return np.mean(losses)", "return losses[0]", "only the first task is counted: the loss of F is a mean over tasks"),
         ("return np.mean(losses)", "return losses[-1]", "only the last task is counted: the loss of F is a mean over tasks"),
         ("return np.mean(losses)", "return np.array(losses)", "these are the losses of the tasks: return their mean"),
@@ -234,12 +234,12 @@ MEAN_CURVE = Exercise(
         ("np.cos", "np.sin", "there are sines where the antiderivative of sin(x - phi) has cosines"),
         ("np.cos(x - high) - np.cos(x - low)", "np.cos(x + low) - np.cos(x + high)",
          "this is E[sin(x + phi)]: the tasks are A sin(x - phi)"),
-        ("return (", "return -(", "the sign is wrong: d cos(x - phi) / d phi is sin(x - phi), with no minus; or the limits of the integral are exchanged"),
+        ("return (", "return -(", "the sign is wrong: d cos(x - phi) / d phi is sin(x - phi), with no minus; or the limits of the integral are swapped"),
         ("- np.cos(x - low)) / (high - low)", "- np.cos(x - low) / (high - low))",
          "the division is of one term only: put the difference in parentheses"),
         ("= phase", "= 0, phase[1]", "the lowest phase is 0 here, whatever phase[0] is"),
         ("= phase", "= np.mod(phase, 2 * np.pi)", "the limits are taken modulo 2 pi, and between them lies another range then"),
-        ("    low, high", "    amplitude, phase = phase, amplitude\n    low, high", "amplitude and phase are exchanged"),
+        ("    low, high", "    amplitude, phase = phase, amplitude\n    low, high", "amplitude and phase are swapped"),
     ),
 )  # fmt: skip
 
@@ -305,7 +305,7 @@ FINE_TUNE = FineTune(
         (*start("return theta", "return start - theta"), "this is how far theta has moved: return where it is"),
         (*start("return theta", "return model.at(start, x, y).gradient"), f"this is the gradient at theta, {GRADIENT}"),
         ("return theta", "return model.at(theta, x, y).gradient", f"this is the last gradient, {GRADIENT}"),
-        ("(theta, x, y)", "(theta, y, x)", "x and y are exchanged: model.at(theta, x, y)"),
+        ("(theta, x, y)", "(theta, y, x)", "x and y are swapped: model.at(theta, x, y)"),
         ("(theta, x, y)", "(theta, x[:1], y[:1])", f"only the first example is used: {ALL_EXAMPLES}"),
         ("model.at(theta, x, y).gradient", "(lambda g: g / g.dot(g) ** 0.5)(model.at(theta, x, y).gradient)",
          "the gradient is scaled to length one"),

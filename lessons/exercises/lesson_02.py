@@ -120,7 +120,7 @@ WEIGHT_AND_BIAS = Exercise(
         ("D.sum", "a.sum", "it is a sum of a: eq. 3 sums D"),
         ("D.sum(", "dW.sum(", "it is the sum of the rows of dW: the input of a bias is 1, not a"),
         ("D.sum(axis=0, keepdims=True)", "np.ones((1, D.shape[1]))", "all its numbers are 1: eq. 3 sums D"),
-        ("return dW, db", "return db, dW", "dW and db are exchanged: return dW, db"),
+        ("return dW, db", "return db, dW", "dW and db are swapped: return dW, db"),
     ),
     tolerance=1e-10,
 )

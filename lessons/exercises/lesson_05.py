@@ -76,7 +76,7 @@ ONE_STEP = Exercise(
     ),
     alone=(
         ("    u =", "    copy = copy - inner_lr * model.at(copy, *support).gradient\n    u =", "the inner loop takes two steps: one was asked for"),
-        ("    here =", "    support, query = query, support\n    here =", "the support and the query set are exchanged"),
+        ("    here =", "    support, query = query, support\n    here =", "the support and the query set are swapped"),
         ("*support", "*query", "all is taken on the query set: the inner step and its Hessian need the support set"),
     ),
 )  # fmt: skip
@@ -147,7 +147,7 @@ K_STEPS = Exercise(
     alone=(
         ("    u = {", "    theta = theta - inner_lr * model.at(theta, *support).gradient\n    u = {",
          "there is one inner step too many: u_K is taken at theta_{K+1}"),
-        ("    tape = []", "    support, query = query, support\n    tape = []", "the support and the query set are exchanged"),
+        ("    tape = []", "    support, query = query, support\n    tape = []", "the support and the query set are swapped"),
         ("*support", "*query", "all is taken on the query set: the inner steps and their Hessians need the support set"),
     ),
 )  # fmt: skip
@@ -233,9 +233,9 @@ META_UPDATE = Exercise(
     alone=(
         ("    here =", "    inner_lr = outer_lr\n    here =",
          "the inner loop takes the outer learning rate: eq. 11 has alpha, `inner_lr`"),
-        ("    here =", "    inner_lr, outer_lr = outer_lr, inner_lr\n    here =", "the two learning rates are exchanged"),
+        ("    here =", "    inner_lr, outer_lr = outer_lr, inner_lr\n    here =", "the two learning rates are swapped"),
         ("    here =", "    batch = TaskBatch(batch.x_query, batch.y_query, batch.x_support, batch.y_support)\n    here =",
-         "the support and the query sets are exchanged"),
+         "the support and the query sets are swapped"),
         ("    here =",
          "    return theta - outer_lr * meta_gradient(model, theta, batch, inner_lr=inner_lr, steps=2).gradient\n    here =",
          "the inner loop takes two steps: one was asked for"),

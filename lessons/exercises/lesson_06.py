@@ -157,7 +157,7 @@ PAIRED = Exercise(
         ("difference.mean()", "difference", "there is a difference for each task: take the mean"),
         ("return difference.mean(), 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))",
          "return 1.96 * difference.std(ddof=1) / np.sqrt(len(difference)), difference.mean()",
-         "the two are exchanged: the difference comes first"),
+         "the two are swapped: the difference comes first"),
         ("return difference.mean(), 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))",
          "half = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))\n"
          "    return difference.mean() - half, difference.mean() + half",

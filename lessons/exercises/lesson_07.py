@@ -158,7 +158,7 @@ def _say_how_they_are_mixed(episode: Episode, part: str, at_once: str) -> None:
         how = "np.repeat goes class by class, np.tile round and round; where x is shuffled, its y must be shuffled with it"
         refuse(f"y_{part}", f"{at_once}: the rows of x and of y are not in the same order ({how})")
     if count > 1 and all(len(set(episode.examples[part][labels == k].tolist())) == 1 for k in range(N)):
-        refuse(f"x_{part}", f"{at_once}: axis 0 of the array is the class and axis 1 the example, they are exchanged")
+        refuse(f"x_{part}", f"{at_once}: axis 0 of the array is the class and axis 1 the example, they are swapped")
     refuse(f"y_{part}", f"{at_once}, and there are {len(number)} classes in the task: draw {N} classes first")
 
 

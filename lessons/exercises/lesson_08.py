@@ -50,7 +50,7 @@ RESTS = Exercise(
         ("/ reptile.sum()", "/ len(a)", "it is divided by the number of tasks: divide by the sum of the weights"),
         ("return (first_order * c).sum() / first_order.sum(), (reptile * c).sum() / reptile.sum()",
          "return (reptile * c).sum() / reptile.sum(), (first_order * c).sum() / first_order.sum()",
-         "the two are exchanged: first-order MAML comes first"),
+         "the two are swapped: first-order MAML comes first"),
     ),
 )  # fmt: skip
 
@@ -86,7 +86,7 @@ REPTILE = Exercise(
         ("return theta - outer_lr * move.mean()", "return outer_lr * move.mean()", "this is the outer step alone: subtract it from theta"),
         ("return theta - outer_lr * move.mean()", "return theta_K.mean() - outer_lr * move.mean()", "the mean of the copies is moved: what moves is theta"),
         ("return theta - outer_lr * move.mean()", "return (1 - outer_lr) * theta_K.mean() + outer_lr * theta",
-         "the two weights are exchanged: theta has 1 - beta, the copies have beta"),
+         "the two weights are swapped: theta has 1 - beta, the copies have beta"),
         ("    theta_K = adapt(model, theta, x, y, inner_lr=inner_lr, steps=steps)\n    move = theta - theta_K  # (T, ...)\n    return theta - outer_lr * move.mean()",
          "    for x_t, y_t in zip(x, y):\n        theta = theta - outer_lr * (theta - adapt(model, theta, x_t, y_t, inner_lr=inner_lr, steps=steps))\n    return theta",
          "theta is moved after every task: here it moves once, by the mean over the tasks"),
@@ -146,7 +146,7 @@ COEFFICIENTS = Pairs(
         ("(steps - 1) / 2", "(steps + 1) / 2", "the pairs j < i among K steps are K (K - 1) / 2: no step follows itself"),
         ("steps * (steps - 1) / 2", "steps**2", "each gradient feels the steps before it alone: the pairs j < i are K (K - 1) / 2"),
         ("steps * (steps - 1) / 2", "(steps - 1)", "only the last step feels those before it: so does every other step"),
-        ("return maml, first_order", "return first_order, maml", "the two are exchanged: MAML comes first"),
+        ("return maml, first_order", "return first_order, maml", "the two are swapped: MAML comes first"),
     ),
 )  # fmt: skip
 

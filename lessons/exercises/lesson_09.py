@@ -54,7 +54,7 @@ BY_RATES = Exercise(
         ("reversed(tape)", "tape[:1]", "only the first inner step is differentiated: eq. 12 goes back through each"),
         ("reversed(tape)", "tape[-1:]", "only the last inner step is differentiated: eq. 12 goes back through each"),
         ("*query).gradient", "*support).gradient", "u_K is the gradient on the support set: it is that of the query loss"),
-        ("    tape = []", "    support, query = query, support\n    tape = []", "the support and the query set are exchanged"),
+        ("    tape = []", "    support, query = query, support\n    tape = []", "the support and the query set are swapped"),
     ),
     alone=(
         ("    tape = []", "    alpha, tape = float(np.mean(alpha.flat)), []", "one rate, the mean of all, is used everywhere: each entry has its own"),

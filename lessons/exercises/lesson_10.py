@@ -192,7 +192,7 @@ DIAGNOSIS = ByHand(
 
 
 def check_shuffled(answer: Callable, rng: np.random.Generator) -> None:
-    """Labels of support and query set are exchanged in the same way, by an order of each task's own, in all orders."""
+    """Labels of support and query set are swapped in the same way, by an order of each task's own, in all orders."""
     seen: dict[int, set] = {2: set(), 3: set()}
     batches: list[set] = []  # the orders of each
     for ways, shots, queries in ((3, 2, 4), (2, 1, 3), (3, 1, 1)):

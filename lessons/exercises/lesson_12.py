@@ -176,7 +176,7 @@ BEST_RATE = Exercise(
         ("d * m2 * (1 - m2**2 / square)", "d * m2", "this is the loss before the step"),
         ("(1 - m2**2 / square)", "(1 - 2 * m2**2 / square)", "the term with alpha^2 is missing in the loss"),
         ("(m4 + (d - 1) * m2**2) / n + (1 - 1 / n) * m2**2", "(m4 + (n - 1) * m2**2) / d + (1 - 1 / d) * m2**2",
-         "d and n are exchanged in the mean of C^2"),
+         "d and n are swapped in the mean of C^2"),
         ("(d - 1) * m2**2", "(d - 1) * m2", "the other entries of x bring m2^2 each, not m2"),
         (") / n + ", ") / n**2 + ", "the pairs of an example with itself come with the weight 1/n: there are n of them among n^2"),
         (") / n + ", ") + ", "the pairs of an example with itself come with the weight 1/n, not with 1"),
@@ -193,7 +193,7 @@ BEST_RATE = Exercise(
     ),
     alone=(
         ("return m2 / (2 * square), d * m2 * (1 - m2**2 / square)", "return d * m2 * (1 - m2**2 / square), m2 / (2 * square)",
-         "the two are exchanged: alpha comes first"),
+         "the two are swapped: alpha comes first"),
         ("    square", "    m2, m4 = 1 / 3, 1 / 5\n    square", "the moments are those of a uniform number, whatever m2 and m4 are"),
     ),
 )  # fmt: skip
