@@ -31,7 +31,23 @@ CDN = f"https://cdn.jsdelivr.net/pyodide/v{PYODIDE}/full/"
 CORE = ("pyodide.mjs", "pyodide.js", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")
 OURS = ("exercises", "figures", "tinymaml")  # in one wheel, so that the kernel needs neither the notebook's folder nor %pip
 PURE = ("tqdm", "ipywidgets==8.1.7", "comm")  # from the Python package index
+EXTENSIONS = Path(sys.prefix, "share", "jupyter", "labextensions")
+KERNEL, WIDGETS = "@jupyterlite/pyodide-kernel-extension", "@jupyter-widgets/jupyterlab-manager"
 AT_START = ["ipykernel", "comm", "pyodide-kernel", "ipython", "ipywidgets", "matplotlib", "tinymaml"]
+SETTINGS = {  # of JupyterLab: its File menu has no download here, and saves after two minutes
+    "@jupyterlab/notebook-extension:panel": {
+        "toolbar": [{"name": "download", "label": "Download", "command": "docmanager:download", "rank": 50}]},
+    "@jupyterlab/docmanager-extension:plugin": {"autosaveInterval": 5, "defaultViewers": {"markdown": "Markdown Preview"}},
+}  # fmt: skip
+BESIDE = """<style>#home {position: fixed; top: 5px; right: 12px; z-index: 9; font: 13px sans-serif}</style>
+<a id="home" href="../index.html">All lessons</a>
+<script>
+setInterval(() => {  // the address names the lesson that is open, so that a reload opens it again
+  const path = window.jupyterapp?.shell?.currentWidget?.context?.path;
+  if (path) history.replaceState(null, "", "?path=" + encodeURIComponent(path));
+}, 500);
+</script>
+</body>"""
 NEVER = {"jupyter", "jupyterlab-widgets"}  # what needs of a wheel there are that a browser serves otherwise
 
 
@@ -56,7 +72,7 @@ def site(folder: Path, wheels: Path | None = None) -> None:
     empty(folder)
     if wheels is not None and not any(wheels.glob("numpy-*.whl")):
         raise ValueError(f"{wheels} holds no wheel of NumPy: name the folder with the wheels of Pyodide {PYODIDE}")
-    kernel = Path(sys.prefix, "share/jupyter/labextensions/@jupyterlite/pyodide-kernel-extension/static/pypi")
+    kernel = EXTENSIONS / KERNEL / "static" / "pypi"
     if not kernel.exists():
         raise ValueError("JupyterLite is missing: install it with `pip install '.[site]'`")
     with tempfile.TemporaryDirectory() as made:
@@ -73,6 +89,8 @@ def site(folder: Path, wheels: Path | None = None) -> None:
             path = content / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         _build(lite, folder)
+    lab = folder / "lab" / "index.html"
+    lab.write_text(lab.read_text(encoding="utf-8").replace("</body>", BESIDE), encoding="utf-8")
     first = folder / "index.html"
     settings = re.search(r'<script id="jupyter-config-data".*?</script>', first.read_text(encoding="utf-8"), re.DOTALL)
     first.write_text(first_page() + settings[0] + "\n", encoding="utf-8")  # JupyterLite reads the settings of all pages there
@@ -82,10 +100,12 @@ def site(folder: Path, wheels: Path | None = None) -> None:
 
 def _build(lite: Path, folder: Path) -> None:
     """Have JupyterLite lay out the site."""
-    options = {"contents": ["content"], "output_dir": str(folder.resolve()), "apps": ["lab"], "no_sourcemaps": True}
-    settings = {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": AT_START}}
-    plugins = {"@jupyterlite/pyodide-kernel-extension:kernel": settings}
-    page = {"appName": "tinymaml", "exposeAppInBrowser": True, "litePluginSettings": plugins}
+    extensions = [str(EXTENSIONS / name) for name in (KERNEL, WIDGETS)]  # and no others that happen to be installed
+    only = {"ignore_sys_prefix": ["federated_extensions"], "federated_extensions": extensions}
+    options = {"contents": ["content"], "output_dir": str(folder.resolve()), "apps": ["lab"], "no_sourcemaps": True, **only}
+    kernel = {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": AT_START}}
+    plugins = {"@jupyterlite/pyodide-kernel-extension:kernel": kernel}
+    page = {"appName": "tinymaml", "exposeAppInBrowser": True, "litePluginSettings": plugins, "settingsOverrides": SETTINGS}
     (lite / "jupyter_lite_config.json").write_text(json.dumps({"LiteBuildConfig": options}))
     (lite / "jupyter-lite.json").write_text(json.dumps({"jupyter-lite-schema-version": 0, "jupyter-config-data": page}))
     built = subprocess.run([sys.executable, "-m", "jupyter", "lite", "build"], cwd=lite, capture_output=True, text=True)
@@ -175,20 +195,24 @@ li {{ margin: 0.35em 0; }} a {{ color: #0b5394; }} .ask {{ color: #555; }}
 says what is wrong with it. Each lesson asks one question and trains its networks while you read.</p>
 <p class="note">Nothing is installed: Python runs in this browser. The first lesson that you open loads about <b>30 MB</b>,
 and is ready after some 20 seconds; your browser keeps it for the next. Use a computer with a keyboard.</p>
+<h2>How it works</h2>
+<ul>
+<li>Run one cell after another with <kbd>Shift</kbd>+<kbd>Enter</kbd>. (The first may say that Matplotlib builds its font
+cache.) If a double click shows the source of a text, <kbd>Shift</kbd>+<kbd>Enter</kbd> sets it again.</li>
+<li>Make each prediction before you run what comes after it: <code>my_prediction = "a"</code>.</li>
+<li>In an exercise, replace the line <code>raise NotImplementedError(...)</code>; run the cell, and the check below it. If you
+skip an exercise, the lesson goes on with the library's version.</li>
+<li>If a cell does not end, or after a reload, when Python has forgotten all variables: menu <i>Kernel</i>, <i>Restart
+Kernel and Run up to Selected Cell</i>.</li>
+<li>Your work is saved every five seconds in this browser, on this computer. A private window forgets it when it is closed. To
+begin a lesson afresh, delete its notebook in the file list on the left (<kbd>Ctrl</kbd>+<kbd>B</kbd> shows and hides it).</li>
+<li><b>To hand in</b>, or to keep a copy: the button <i>Download</i> above the lesson.</li>
+</ul>
+<h2>Lessons</h2>
 <ol>
 {lessons}
 </ol>
-<h2>How it works</h2>
-<ul>
-<li>Run one cell after another with <kbd>Shift</kbd>+<kbd>Enter</kbd>. Make each prediction before you run what comes after
-it.</li>
-<li>In an exercise, replace the line <code>raise NotImplementedError(...)</code>; run the cell, and the check below it. If you
-skip an exercise, the lesson goes on with the library's version.</li>
-<li>Your work is kept in this browser, on this computer: it is there after a reload. A private window forgets it when it is
-closed. To begin a lesson afresh, delete its notebook in the file list on the left; the original comes back.</li>
-<li><b>To hand in</b>, or to keep a copy: menu <i>File</i>, <i>Download</i>.</li>
-<li>All symbols, equations and words are on <a href="lab/index.html?path=reference.md">one sheet</a>.</li>
-</ul>
+<p>All symbols, equations and words are on one sheet, <i>reference.md</i>: open it from the file list or from a lesson.</p>
 """
 
 

@@ -30,7 +30,7 @@ def check(number: str, answer: Callable, *, seed: int = 0) -> None:
     if judged(number, answer, seed):
         print(f"Exercise {number} is right.")
     else:
-        print(f"Exercise {number} is not attempted yet: write it in the cell above. The lesson goes on without it.")
+        print(f"Exercise {number} is not attempted yet: write it in the cell above, and run that. The lesson goes on without it.")
 
 
 def judged(number: str, answer: Callable, seed: int) -> bool:
@@ -66,7 +66,9 @@ def prediction(mine: Any, outcome: str) -> None:
     """Say whether a prediction, one of the letters in the question or None, agreed with what the run showed."""
     if mine is None:
         print(f"No prediction made. The run says: {outcome}")
-    elif str(mine).strip().lower() == outcome:
+    elif not isinstance(mine, str):
+        print(f'A prediction is a letter in quotes: my_prediction = "{outcome}" would agree with the run')
+    elif mine.strip().lower() == outcome:
         print(f"Your prediction agrees with the run: {outcome}")
     else:
         print(f"You predicted {mine}; the run says: {outcome}. What did you expect to happen instead?")

@@ -1,8 +1,8 @@
 // node lessons.mjs SITE [--sub PATH] [--no-workers] [--answers FILE] [--shots FOLDER] [LESSON.ipynb ...]
 //
 // Serves the site on the loopback address, opens each lesson in a headless Chromium and runs all of its cells. It fails if a cell
-// ends with an error, if a figure is no PNG, if a slider moves nothing, if an answer is not judged as FILE says or is gone after a
-// reload, or if the page asks any other host. FILE: {"05_...ipynb": [{"number", "source", "says"}, ...]}. Needs playwright-core (npm) and chromium.
+// ends with an error, if a figure is no PNG, if a slider moves nothing, if an answer is not judged as FILE says, is gone after a
+// reload or is not in the file to hand in, or if the page asks any other host. FILE: {"05_...ipynb": [{"number", "source", "says"}, ...]}. Needs playwright-core (npm) and chromium.
 import { createServer } from "node:http";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { extname, join, normalize } from "node:path";
@@ -103,13 +103,15 @@ for (const lesson of lessons) {
       if (option.shots) await page.screenshot({ path: join(option.shots, lesson.replace(/\.ipynb$/, `_answer_${k}.png`)) });
     }
     const last = (answers[lesson] ?? []).at(-1);
-    if (last) {  // work survives a reload
-      await page.evaluate(() => window.jupyterapp.commands.execute("docmanager:save"));
-      await page.goto("about:blank");
-      await page.goto(`${base}/lab/index.html?path=${lesson}`);
+    if (last) {  // work saves itself, survives a reload, and can be handed in
+      await page.waitForFunction(() => !window.jupyterapp.shell.currentWidget.context.model.dirty, null, { timeout: 20_000 });
+      await page.reload();
       await page.waitForFunction(ready, null, { timeout: 90_000 });
       const kept = await page.evaluate(() => window.jupyterapp.shell.currentWidget.content.widgets.map((cell) => cell.model.sharedModel.getSource()));
       if (!kept.includes(last.source)) bad.push("an answer was saved, and is gone after a reload");
+      const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
+      const { cells: given } = JSON.parse(readFileSync(await file.path(), "utf8"));
+      if (!given.some((cell) => [cell.source].flat().join("") === last.source)) bad.push("an answer is not in the file to hand in");
     }
   } catch (error) { bad.push(String(error.message).split("\n")[0], ...said.slice(0, 2)); }
   if (option.shots) await page.screenshot({ path: join(option.shots, lesson.replace(/ipynb$/, "png")) });
