@@ -75,7 +75,7 @@ each = lambda shape: (ALL, f"[{shape} for T, n, last in ({ALL})]")
 ONE_HOT = "a target is one-hot: it has one column for each of the N classes"
 FEATURES = "the last axis of x holds its features"
 MIXED = "shots and queries are mixed up: the support set has shots for each class, the query set has queries"
-ONE_SET = "support and query set are one here: they are two different sets of examples"
+ONE_SET = "support and query examples are counted together: they are two different sets"
 MULTIPLIED = "shots and queries are multiplied: each set has its own count for each of the N classes"
 SHAPES = Shapes(
     f"""def shapes(tasks, ways, shots, queries, features):
@@ -158,6 +158,10 @@ LOSS_OF_F = Exercise(
          f"one f is made from the support points of all tasks: {OWN}"),
         ("F(batch.x_support[t], batch.y_support[t])", "F(batch.y_support[t], batch.x_support[t])",
          "F is called with y and x swapped: F(x, y)"),
+        ("f(batch.x_query[t]) - batch.y_query[t]", "f(batch.x_query[0]) - batch.y_query[0]",
+         "every f is judged on the query set of the first task: each task has its own"),
+        (MSE, "np.linalg.norm(f(batch.x_query[t]) - batch.y_query[t])",
+         "this is the length of the errors, the root of the sum of their squares: take the mean of the squares"),
         ("return np.mean(losses)", "return losses[0]", "only the first task is counted: the loss of F is a mean over tasks"),
         ("return np.mean(losses)", "return losses[-1]", "only the last task is counted: the loss of F is a mean over tasks"),
         ("return np.mean(losses)", "return np.array(losses)", "these are the losses of the tasks: return their mean"),
@@ -229,6 +233,11 @@ MEAN_CURVE = Exercise(
         (" / (high - low)", "", "the integral over phi is not divided by the length of its range, high - low"),
         ("(high - low)", "np.pi", f"the integral over phi is divided by pi: {LENGTH}"),
         ("(high - low)", "high - low", "it is divided by high, and low is subtracted at the end: put high - low in parentheses"),
+        ("(amplitude[0] + amplitude[1]) / 2 * mean_wave", "(amplitude[0] + amplitude[1]) / 2 * mean_wave * (high - low) / high - low",
+         "it is divided by high, and low is subtracted at the end: put high - low in parentheses"),
+        ("(high - low)", "(high + low)", f"the integral over phi is divided by high + low: {LENGTH}"),
+        ("(np.cos(x - high) - np.cos(x - low)) / (high - low)", "2 / np.pi * np.sin(x - (low + high) / 2)",
+         "this is the wave of mean phase times 2 / pi, which is the factor of the paper's range: take the mean over all phases"),
         ("high) - np.cos", "high) + np.cos", f"the two limits are added: {LIMITS}"),
         (" - np.cos(x - low)", "", f"only the upper limit is there: {LIMITS}"),
         ("np.cos", "np.sin", "there are sines where the antiderivative of sin(x - phi) has cosines"),
@@ -282,6 +291,7 @@ FINE_TUNE = FineTune(
         ("        theta = ", "        copy = ", "theta has not moved: is each step kept, `theta = theta - ...`?"),
         ("range(steps)", "range(1)",
          "only one step is taken: the return is inside the loop, or each step starts from theta again, or `steps` is not used"),
+        ("range(steps)", "range(10)", "there are ten steps, whatever `steps` is"),
         ("range(steps)", "range(2 * steps)", "twice as many steps are taken: one in each round of the loop"),
         ("range(steps)", "range(steps - 1)", "it is one step too few"),
         ("range(steps)", "range(steps + 1)", "it is one step too many"),
