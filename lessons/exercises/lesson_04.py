@@ -295,25 +295,28 @@ def _why_refused(answer: Callable, d: Derivation, Hv: Parameters, said: Callable
     """Why a right product is refused: what is accepted in its place, of the wrong things that students compare with."""
     gradient = lambda step: d.model.at(d.theta + step * d.v, d.x, d.y).gradient
     slope, watched = gradient(0).dot(d.v), Watched(d.model, d.theta)
-    answer(watched, d.theta, d.x, d.y, d.v, Hv)
+    with suppress(WrongAnswer):  # as in _directions
+        answer(watched, d.theta, d.x, d.y, d.v, Hv)
+        if not watched.moves:
+            return ", and never calls model.at: compare Hv with a derivative of the gradient"
     steps = [step for move in watched.moves if (step := _step(move, d.v.flat))]
     changes = [(step, gradient(step).map(np.imag if step.imag else np.real)) for step in steps]
     changes = [(abs(step), change if step.imag else change - gradient(0)) for step, change in changes]
     changes += [(2 * abs(step.real), (gradient(step) - gradient(-step)).map(np.real)) for step in steps if step.real]
     reasons = [
-        (-1 * Hv, "a wrong one: the comparison is turned around"),
+        *([(3 * Hv, "wrong ones: the comparison is turned around")] if said(-1 * Hv) else []),
+        (-1 * Hv, "-Hv: the sign is wrong"),
         (gradient(0), "the gradient: Hv is how the gradient changes along v"),
         (Hv.map(lambda array: 0 * array + slope), "the derivative of the loss along v in every place: Hv is that of the gradient"),
         (surface(d).hvp(d.theta), "H theta: the direction is v, not theta"),
         *((change, "the change of the gradient over the step: divide it by the step h") for _, change in changes),
         (2 * Hv, "2 Hv: a factor 2 is too many"), (0.5 * Hv, "Hv / 2: a factor 1/2 is too many"),
-        *((1 / h * change, "a difference with a long step: its error is larger than the tolerance") for h, change in changes if h > 1e-12),
+        *((change.map(lambda array, h=h: array / h), "its own derivative: the error of that is larger than the tolerance")
+          for h, change in changes),
     ]  # fmt: skip
     told = next((sentence for product, sentence in reasons if said(product)), "")
     if told:
         return f", and accepts {told}"
-    if not watched.moves:
-        return ", and asks the model for nothing: compare Hv with a derivative of the gradient"
     return (", and accepts none of the wrong ones: is the tolerance too tight for the method (rounding is about 1e-15, "
             "the error of a difference far larger), or theta another point?")  # fmt: skip
 
