@@ -44,7 +44,7 @@ def guarded(answer: Callable) -> Callable:
         except (NotImplementedError, WrongAnswer):
             raise
         except Exception as error:
-            sentence = f"it stops {_where(answer, error)}with {type(error).__name__}: {error}{_shapes(arguments)}"
+            sentence = f"it stops {_where(answer, error)}with {type(error).__name__}: {error}{_why(error, arguments)}"
             raise WrongAnswer(f"{name}: {sentence}", name=name, error=np.inf) from error
         finally:
             print(printed.getvalue(), end="")
@@ -138,8 +138,12 @@ def _where(answer: Callable, error: Exception) -> str:
     return f"in the line `{line}` " if 0 < len(line) <= 90 else ""
 
 
-def _shapes(arguments: dict[str, Any]) -> str:
-    """A line about the shapes that it was given."""
+def _why(error: Exception, arguments: dict[str, Any]) -> str:
+    """A line about a frequent cause: an array as a truth value, or shapes that do not fit. "" for an error of another kind."""
+    if "truth value of an array" in str(error):
+        return "\n`max`, `if` and `and` compare single numbers, and here they get an array"
+    if isinstance(error, AttributeError | KeyError | NameError | TypeError):
+        return ""
     shapes = [f"{key} {value.shape}" for key, value in arguments.items() if isinstance(value, np.ndarray)]
     return f"\nIt was given {', '.join(shapes)}: do the shapes fit, line by line?" if shapes else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -70,6 +71,7 @@ CENTRAL = Exercise(
          "it has more digits than a difference at the h that is given: use that h, and these two points only"),
         ("(f(theta + h * v) - f(theta)) / (2 * h)", "the points are theta + h v and theta, which are h apart, and it is divided by 2h"),
         ("(f(theta) - f(theta - h * v)) / (2 * h)", "the points are theta and theta - h v, which are h apart, and it is divided by 2h"),
+        ("f(theta + 1j * h * v).imag / h", "this is the complex step: take the two values of f at theta + h v and at theta - h v"),
         ("f(theta + h * v) - f(theta)", f"this is f(theta + h v) - f(theta), not divided by anything: {BOTH}"),
         ("f(theta) - f(theta - h * v)", f"this is f(theta) - f(theta - h v), not divided by anything: {BOTH}"),
         ("(f(theta + h * v) - f(theta)) / 2 * h", f"this is a forward difference, multiplied by h/2: {BOTH}"),
@@ -94,6 +96,7 @@ def scalar_functions(rng: np.random.Generator) -> list[tuple]:
     return [made(3), made(2, 3), made(2, 1, 2)]
 
 
+ZEROS = "it is 0: does i h reach f (a float array cannot hold it, `theta.astype(complex)` can), and is each derivative stored?"
 COMPLEX = Exercise(
     '''def my_gradient(f, theta, h=1e-30):
     """The gradient of f at an array theta, of theta's shape, one complex step for each entry."""
@@ -118,7 +121,7 @@ COMPLEX = Exercise(
         ("moved[place] += 1j * h", "moved[place] -= 1j * h", "the sign is wrong: the step is + i h"),
         ("moved[place] += 1j * h", "moved[place] = 1j * h", "the entry is replaced by i h: add i h to it"),
         ("moved[place] += 1j * h", "moved[place] *= 1j * h", "the entry is multiplied by i h: add i h to it"),
-        ("moved[place] += 1j * h", "moved[place] += h", "it is 0: the step is real, where it has to be i h"),
+        ("moved[place] += 1j * h", "moved[place] += h", ZEROS),
         ("moved[place] += 1j * h", "moved[place] += 1j", "the step is i: it has to be i h"),
         ("moved[place] += 1j * h", "moved += 1j * h", "all entries move at once: one at a time gives one derivative each"),
         ("moved[place] += 1j * h", "moved[place] += 1j * h * theta[place]", "the step is i h times the entry: it is i h"),
@@ -163,9 +166,20 @@ class RelativeError(Exercise):
         try:
             return super().parts(answer, case, wanted)
         except WrongAnswer as wrong:
-            if isinstance(wrong.__cause__, ValueError) and "norm" not in str(wrong.__cause__):
+            if isinstance(wrong.__cause__, ValueError) and _raised_by_hand(wrong.__cause__):
                 refuse("shapes", f"it refuses two arrays of one shape, {case[0].shape}: raise only if the shapes differ")
+            if "get an array" in str(wrong):
+                raise WrongAnswer(f"{wrong}: take one norm of all numbers first", name=wrong.name, error=wrong.error) from wrong.__cause__
             raise
+
+
+def _raised_by_hand(error: BaseException) -> bool:
+    """Whether a `raise` outside NumPy raised it."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    by_raise = trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return by_raise and not str(trace.tb_frame.f_globals.get("__name__")).startswith("numpy")
 
 
 def _passed(answer: Callable) -> list[tuple]:
@@ -222,6 +236,8 @@ RELATIVE_ERROR = RelativeError(
         (BELOW, "max(min(size(mine), size(reference)), floor)", f"it is divided by the smaller of the two norms: {LARGER}"),
         (BELOW, "max(size(mine) + size(reference), floor)", f"it is divided by the sum of the norms: {LARGER}"),
         (BELOW, "max((size(mine) + size(reference)) / 2, floor)", f"it is divided by the mean of the norms: {LARGER}"),
+        (QUOTIENT, "2 * size(mine - reference) / max(size(mine) + size(reference), floor)",
+         f"it is divided by the mean of the norms, and by half the floor: {LARGER}, and the floor itself"),
         (BELOW, "min(size(mine), size(reference), floor)", "it is divided by the smallest of the three: take the largest"),
         (BELOW, "(size(mine) + size(reference) + floor)",
          "it is divided by the sum of the norms and the floor: take the largest"),

@@ -42,7 +42,10 @@ def seen(rng: np.random.Generator) -> list[tuple]:
 
 
 class Layers(Exercise):
-    """With a sentence about a layer that was asked for in vain; Ra[0] = 0 may be missing, and Rz[0] may be there."""
+    """With a sentence about a layer that was asked for in vain; Ra[0] = 0 may be missing, and Rz[0] may be there.
+
+    Rz and Ra come in the order in which they are computed, layer by layer.
+    """
 
     def parts(self, answer: Callable, case: tuple, wanted: Parts | None = None) -> Parts:
         here = case[0]
@@ -56,7 +59,11 @@ class Layers(Exercise):
                 refuse("the answer", f"it asks for layer [{key}] of something that has none: {has}")
             raise
         found.pop("Rz[0]", None)
-        return {**found, "Ra[0]": found.get("Ra[0]", 0 * here.x)} if "Rz[1]" in found else found
+        if "Rz[1]" not in found:
+            return found
+        found = {**found, "Ra[0]": found.get("Ra[0]", 0 * here.x)}
+        layer = lambda name: (int(name[3:-1]), name[:2] == "Ra") if name[2:3] == "[" else (0, False)
+        return {name: found[name] for name in sorted(found, key=layer)}
 
 
 FORWARD = Layers(
@@ -76,6 +83,10 @@ FORWARD = Layers(
         (' + v[f"b{l}"]', "", "the term c of eq. 5 is missing"),
         (' + v[f"b{l}"]', ' + (l == 1) * v[f"b{l}"]', "the term c is added in the first layer only: eq. 5 has it in each"),
         (' + v[f"b{l}"]', ' + (l == here.depth) * v[f"b{l}"]', "the term c is added in the last layer only: eq. 5 has it in each"),
+        (' + v[f"b{l}"]', ' + v[f"b{l}"] / here.n', "the term c is divided by n: eq. 5 has c itself"),
+        (' + v[f"b{l}"]', ' + Ra[l - 1] @ v[f"W{l}"] + v[f"b{l}"]',
+         "a third term, Ra V, is added: by the product rule one factor moves at a time (eq. 5)"),
+        ("Ra[l - 1] @ here", "2 * Ra[l - 1] @ here", "the term Ra W comes twice: eq. 5 has it once"),
         ('v[f"b{l}"]', 'here.theta[f"b{l}"]', "theta's bias b is added: it moves at the speed c (eq. 5)"),
         ('v[f"W{l}"]', 'here.theta[f"W{l}"]', "a is multiplied by W: eq. 5 has a V"),
         ('here.theta[f"W{l}"]', 'v[f"W{l}"]', "Ra is multiplied by V: eq. 5 has Ra W"),
@@ -233,19 +244,18 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     curved = [(d, Hv) for d, Hv in right if d.model.layers[1].s.curved]
     for d, Hv in right:
         if not said(d, Hv):
-            why = ": is the tolerance too tight for the method (rounding is about 1e-15, the error of a difference far larger),"
-            why += " or theta another point?"
-            if said(d, -1 * Hv):
-                why = ", and accepts a wrong one: the comparison is turned around"
-            elif said(d, surface(d).gradient):
-                why = ", and accepts the gradient: Hv is how the gradient changes along v"
+            why = _why_refused(answer, d, Hv, lambda product, d=d: said(d, product))
             refuse("the check", f"it refuses a right product, on a {d.model.layers[1].s.name} network{why}")
+    still = _still(problems[3])
+    if not said(still, 0 * still.v):
+        refuse("the check", "it refuses a right product that is 0, of a network whose second layer is off: an error of 0 is not"
+               " below 0 times a tolerance, so give what you multiply or divide by a floor (lesson 03)")  # fmt: skip
     for d, Hv in curved:
         if not said(d, Hv, mistakes.with_mistakes(d.model, ["s''"])):
             why = "it trusts that hvp, by itself or in u.Hv = v.Hu. Compare with the change of the gradient"
             told = "it refuses a right product of a model whose own hvp is wrong, while its gradient is right"
             refuse("the check", f"{told}: {why}")
-    print(f"right products                  accepted, {len(problems)} of {len(problems)}")
+    print(f"right products                  accepted, {len(problems) + 1} of {len(problems) + 1}")
 
     own = lambda d, bug: mistakes.with_mistakes(d.model, [bug]).at(d.theta, d.x, d.y).hvp(d.v)
     aside = lambda Hv, rows: Hv + _sideways(Hv, rows, rng) if len(rows) < Hv.size else -1 * Hv
@@ -267,6 +277,48 @@ def judge_of_products(answer: Callable, rng: np.random.Generator) -> None:
     _explain(passed, blind, overlooked, len(curved), all(len(rows) == 2 for rows in looked))
     for what in passed:
         print(f"wrong products, {what:<14}  refused, {len(curved)} of {len(curved)}")
+
+
+def _still(d: Derivation) -> Derivation:
+    """A ReLU network whose second layer is off, and a direction below it, along which no gradient changes: Hv is 0."""
+    theta = Parameters({name: array - 1e3 * (name == "b2") for name, array in d.theta.items()})
+    return Derivation(d.model, theta, d.x, d.y, v=Parameters({name: array * (name[1] == "1") for name, array in d.v.items()}))
+
+
+def _step(move: np.ndarray, v: np.ndarray) -> float | complex:
+    """The number h if this move is h v; 0 if it is another one."""
+    step = move @ v / (v @ v)
+    return step if np.linalg.norm(move - step * v) <= 1e-6 * np.linalg.norm(move) else 0.0
+
+
+def _why_refused(answer: Callable, d: Derivation, Hv: Parameters, said: Callable) -> str:
+    """Why a right product is refused: what is accepted in its place, of the wrong things that students compare with."""
+    gradient = lambda step: d.model.at(d.theta + step * d.v, d.x, d.y).gradient
+    slope, watched = gradient(0).dot(d.v), Watched(d.model, d.theta)
+    with suppress(WrongAnswer):  # as in _directions
+        answer(watched, d.theta, d.x, d.y, d.v, Hv)
+        if not watched.moves:
+            return ", and never calls model.at: compare Hv with a derivative of the gradient"
+    steps = [step for move in watched.moves if (step := _step(move, d.v.flat))]
+    changes = [(step, gradient(step).map(np.imag if step.imag else np.real)) for step in steps]
+    changes = [(abs(step), change if step.imag else change - gradient(0)) for step, change in changes]
+    changes += [(2 * abs(step.real), (gradient(step) - gradient(-step)).map(np.real)) for step in steps if step.real]
+    reasons = [
+        *([(3 * Hv, "wrong ones: the comparison is turned around")] if said(-1 * Hv) else []),
+        (-1 * Hv, "-Hv: the sign is wrong"),
+        (gradient(0), "the gradient: Hv is how the gradient changes along v"),
+        (Hv.map(lambda array: 0 * array + slope), "the derivative of the loss along v in every place: Hv is that of the gradient"),
+        (surface(d).hvp(d.theta), "H theta: the direction is v, not theta"),
+        *((change, "the change of the gradient over the step: divide it by the step h") for _, change in changes),
+        (2 * Hv, "2 Hv: a factor 2 is too many"), (0.5 * Hv, "Hv / 2: a factor 1/2 is too many"),
+        *((change.map(lambda array, h=h: array / h), "its own derivative: the error of that is larger than the tolerance")
+          for h, change in changes),
+    ]  # fmt: skip
+    told = next((sentence for product, sentence in reasons if said(product)), "")
+    if told:
+        return f", and accepts {told}"
+    return (", and accepts none of the wrong ones: is the tolerance too tight for the method (rounding is about 1e-15, "
+            "the error of a difference far larger), or theta another point?")  # fmt: skip
 
 
 ALTERED = {  # wrong products from a right one
@@ -355,7 +407,7 @@ class Watched:
     """A model that notes along which directions it is asked."""
 
     def __init__(self, model: Any, theta: Parameters):
-        self.model, self.theta, self.looked = model, theta, []
+        self.model, self.theta, self.looked, self.moves = model, theta, [], []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
@@ -363,6 +415,7 @@ class Watched:
     def at(self, theta: Parameters, x: np.ndarray, y: np.ndarray) -> Any:
         here = self.model.at(theta, x, y)
         moved = np.concatenate([np.ravel(theta[name] - self.theta[name]) for name in self.theta])
+        self.moves.append(moved)
         self.looked.append(moved.imag if np.any(moved.imag) else moved.real)
         product = here.hvp
         here.hvp = lambda v: self.looked.append(v.flat) or product(v)
@@ -392,15 +445,16 @@ def _verdict(said: Any) -> bool:
     if isinstance(said, dict | Parameters | tuple | list) or np.ndim(said) > 0:
         refuse("the check", "it gives several verdicts, expected one, True or False: all(...) or np.all(...) makes one of them")
     if not isinstance(said, (bool, np.bool_)):
-        refuse("the check", f"the answer is {said!r}, expected True or False: return relative_error(...) < tolerance")
+        refuse("the check", f"the answer is {said!r}, expected True or False: return error < tolerance")
     return bool(said)
 
 
 JUDGE = ByHand(
     """def is_right(model, theta, x, y, v, Hv):
-    h = 1e-30
-    truth = model.at(theta + 1j * h * v, x, y).gradient.flat.imag / h  # a complex step along v
-    return np.linalg.norm(Hv.flat - truth) < 1e-9 * np.linalg.norm(truth)
+    h, size = 1e-30, np.linalg.norm
+    moved = model.at(theta + 1j * h * v, x, y).gradient  # a complex step along v
+    truth = {name: array.imag / h for name, array in moved.items()}
+    return all(size(Hv[name] - truth[name]) < 1e-9 * max(size(truth[name]), 1e-3) for name in truth)
 """,
     judge_of_products,
 )
@@ -464,6 +518,8 @@ CROSS_ENTROPY = Exercise(
         ("(p * r).sum(-1", "r.sum(-1", "it is the sum of r: eq. 10 has that of p * r"),
         ("p * (r - (p * r)", "(p - y) * (r - ((p - y) * r)",
          "p - y stands for p in the hvp: the target drops out of the second derivative (was p changed in place?)"),
+        ("p * (r -", "(p - y) * (r -", "p - y stands before the bracket, where eq. 10 has p: the target drops out of the second derivative"),
+        ("(p * r).sum(-1", "(p * p * r).sum(-1", "p * p * r is summed: eq. 10 has sum(p * r)"),
         ("p * (r -", "2 * p * (r -", "a factor 2 is too many in the hvp: eq. 10 has p * (r - sum(p * r))"),
         ("(p * r).sum(-1", "(p * r).mean(-1", "it is the mean of p * r over the classes: eq. 10 has their sum"),
         ("(p * r).sum(-1, keepdims=True)", "(p * r).sum()", "sum(p * r) runs over all examples: take it over axis -1, with keepdims"),

@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from tinymaml import plot
-from tinymaml.plot import BLUE, GREEN, GREY, PURPLE, VERMILION
+from tinymaml.plot import BLUE, GREEN, GREY, ORANGE, VERMILION
 
-STEP_STYLES = {  # colour, line style, marker
-    "forward": (VERMILION, "-.", "^"),
-    "central": (BLUE, "-", "o"),
-    "complex": (GREEN, (0, (5, 1)), "D"),
-    "central, float32": (GREY, ":", "s"),
-    "complex, float32": (PURPLE, "--", "v"),
+STEP_STYLES = {  # colour, which is that of `drawings.four_ways`, line style, marker
+    "forward": (GREY, "-.", "^"),
+    "central": (ORANGE, "-", "o"),
+    "complex step": (GREEN, (0, (5, 1)), "D"),
+    "central, float32": (ORANGE, ":", "s"),
+    "complex step, float32": (GREEN, ":", "v"),
 }
 
 
@@ -24,7 +24,8 @@ def error_against_h(h: np.ndarray, errors: Mapping[str, np.ndarray], ax: Axes | 
     ax = plot.get_axes(ax, (7.6, 4.4))
     for name, values in errors.items():
         colour, style, marker = STEP_STYLES[name]
-        ax.plot(h, np.clip(values, 1e-17, 1e3), color=colour, linestyle=style, marker=marker, markersize=4, label=name)
+        ax.plot(h, np.clip(values, 1e-17, 1e3), color=colour, linestyle=style, marker=marker, markersize=4,
+                markerfacecolor="white" if "float32" in name else colour, label=name)  # fmt: skip
     guide = h[(h < 2e-2) & (h > 5e-8)]
     for power, factor, name, side in ((1, 60, "slope 1", "bottom"), (2, 0.03, "slope 2", "top")):
         ax.plot(guide, factor * guide**power, color="black", linewidth=0.7, alpha=0.6)

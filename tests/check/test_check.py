@@ -170,6 +170,12 @@ def test_the_error_is_the_distance_over_the_larger_norm(size, seed):
         compare("x", mine, reference)
 
 
+@pytest.mark.parametrize("form", [lambda array: array, lambda array: {"w": array}, lambda array: Parameters(w=array)])
+def test_the_error_of_two_shapes_with_equally_many_numbers_is_refused(form):
+    with pytest.raises(ValueError, match=r"mine has shape \(3,\), reference \(3, 1\): compare arrays of one shape"):
+        relative_error(form(np.ones(3)), form(np.ones((3, 1))))
+
+
 def test_an_answer_with_few_right_digits_is_named():
     with pytest.raises(WrongAnswer, match="about 8 digits are right and the others are lost"):
         compare("x", np.float32(np.arange(9) / 7), np.arange(9) / 7)

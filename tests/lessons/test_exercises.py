@@ -82,6 +82,17 @@ def test_an_error_inside_the_function_says_what_it_was_given():
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+def test_shapes_are_not_asked_about_where_they_cannot_be_the_cause():
+    one, two = np.ones((2, 3)), np.ones((2, 3))
+    for product in (lambda left, right: left.product(right), lambda left, right: float(1j)):
+        with pytest.raises(exercises.WrongAnswer) as caught:
+            guarded(product)(one, two)
+        assert "Error: " in str(caught.value) and "do the shapes fit" not in str(caught.value)
+    with pytest.raises(exercises.WrongAnswer) as caught:
+        guarded(lambda left, right: max(left, right))(one, two)
+    assert str(caught.value).endswith("`max`, `if` and `and` compare single numbers, and here they get an array")
+
+
 def spoil_an_array(x, theta, batch, here):
     x *= 0
     return theta["w"]

@@ -87,7 +87,10 @@ def compare(
 
 
 def relative_error(mine: object, reference: object, *, floor: float = FLOOR) -> float:
-    """|mine - reference| / max(|mine|, |reference|, floor), in the Euclidean norm over all numbers; NaN if any is NaN."""
+    """|mine - reference| / max(|mine|, |reference|, floor), in the Euclidean norm over all numbers; NaN if any is NaN.
+
+    ValueError for other names or other shapes: nothing is broadcast.
+    """
     validate.tolerance("floor", floor)
     for name, value in (("mine", mine), ("reference", reference)):
         if not ((isinstance(value, Mapping) and value) or _numeric(value)):
@@ -97,6 +100,10 @@ def relative_error(mine: object, reference: object, *, floor: float = FLOOR) -> 
     a, b = flatten(mine), flatten(reference)
     if a.shape != b.shape:
         raise ValueError(f"mine holds {a.size} numbers and reference {b.size}: compare equal numbers of entries")
+    if isinstance(mine, Mapping) == isinstance(reference, Mapping):  # else one of them is flat
+        for one, two in [(mine[name], reference[name]) for name in mine] if isinstance(mine, Mapping) else [(mine, reference)]:
+            if np.shape(one) != np.shape(two):
+                raise ValueError(f"mine has shape {np.shape(one)}, reference {np.shape(two)}: compare arrays of one shape")
     with np.errstate(all="ignore"):  # the result is NaN or infinite then
         return float(np.linalg.norm(a - b) / max(np.linalg.norm(a), np.linalg.norm(b), floor))
 
@@ -144,7 +151,8 @@ def mismatch(mine: object, reference: object) -> str:
     wanted = np.shape(reference)
     expected = f"an array of shape {wanted}" if wanted else "one number"
     if isinstance(mine, list):
-        return f"the answer is a list of {len(mine)}, expected {expected}: np.array makes an array of a list"
+        how = "np.array makes an array of a list" if wanted else "return the number itself"
+        return f"the answer is a list of {len(mine)}, expected {expected}: {how}"
     if isinstance(mine, tuple):
         why = "a comma at the end of the return makes a tuple" if len(mine) == 1 else "return it alone"
         return f"the answer is a tuple of {len(mine)}, expected {expected}: {why}"
