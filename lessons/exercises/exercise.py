@@ -280,6 +280,8 @@ def described(name: str, value: Any) -> str:
         return f"{name} {value.shape}"
     if isinstance(value, tuple) and value and all(isinstance(part, np.ndarray) for part in value):
         return f"{name} {', '.join(str(part.shape) for part in value)}"
+    if isinstance(value, tuple) and all(isinstance(part, int | float | np.number) for part in value):
+        return f"{name} = ({', '.join(f'{part:.3g}' for part in value)})"
     if isinstance(value, TaskBatch):
         return f"{name} of {len(value)} tasks"
     return f"{name} = {value:g}" if isinstance(value, int | float | np.number) else ""

@@ -142,6 +142,10 @@ def _why(error: Exception, arguments: dict[str, Any]) -> str:
     """A line about a frequent cause: an array as a truth value, or shapes that do not fit. "" for an error of another kind."""
     if "truth value of an array" in str(error):
         return "\n`max`, `if` and `and` compare single numbers, and here they get an array"
+    if "'Surface'" in str(error):
+        return "\nA Surface is what `model.at` returns: take its `.gradient`"
+    if "'Parameters' does not support ufuncs" in str(error):
+        return "\nParameters take part in sums with other Parameters, as `.gradient` is, and are multiplied by a number"
     if isinstance(error, AttributeError | KeyError | NameError | TypeError):
         return ""
     shapes = [f"{key} {value.shape}" for key, value in arguments.items() if isinstance(value, np.ndarray)]

@@ -60,7 +60,7 @@ def walk(alphas: np.ndarray, downhill: np.ndarray, elsewhere: np.ndarray, slope:
     ax.plot(alphas, downhill[0] - slope * alphas, color=BLUE, linestyle="--", label="what the gradient promises")
     ax.plot(alphas, downhill, color=VERMILION, linewidth=2, label="along the negative gradient")
     ax.set_ylim(0, 1.6 * downhill[0])
-    ax.set_xlabel("step size alpha")
+    ax.set_xlabel("learning rate alpha")
     ax.set_ylabel("loss on the support set")
     plot.finish(ax)
     return ax

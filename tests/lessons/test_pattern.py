@@ -36,6 +36,7 @@ PAIR = Exercise("def f(x):\n    return x, 2 * x\n", lambda rng: [(normal(rng, n)
         (MATRIX, lambda x: 0 * x, "all its numbers are 0"),
         (MATRIX, lambda x: 2 * abs(x), "it is the absolute value of the right answer"),
         (MATRIX, lambda x: (2 * x).round(1), "it is the right answer, rounded to 1 decimal"),
+        (MATRIX, lambda x: 2 * x * (1 + 1e-3 * np.cos(x)), "it is nearly right in all cases"),
         (MATRIX, lambda x: 2 * x + 0.1j, "its numbers are complex"),
         (MATRIX, lambda x: 2 * x if len(x) == 3 else x @ np.ones(4), "it stops in the line"),
         (MATRIX, lambda x: -2 * x if len(x) == 3 else x @ np.ones(4), "it stops with ValueError"),
