@@ -139,17 +139,18 @@ def students_cells(cells: list[dict]) -> list[dict]:
                 cell["metadata"] = cell["metadata"] | {"jupyter": {"source_hidden": True}}
             asked = asked or "exercises.prediction(" in cell["source"]
         elif asked or "spoiler" in tags(cell) or FIGURE in cell["source"]:
-            cell, asked = cell | {"source": _folded(cell["source"])}, False
+            when = "After the exercise" if "spoiler" in tags(cell) else "After you have run it"
+            cell, asked = cell | {"source": _folded(cell["source"], when)}, False
         kept.append(cell)
     return kept
 
 
-def _folded(source: str) -> str:
-    """The text up to the next heading inside <details>."""
+def _folded(source: str, when: str) -> str:
+    """The text up to the next heading inside <details>, with the words that say when to open it."""
     told, heading, rest = re.match(r"(.*?)(^#+ .*)?\Z", source, re.DOTALL | re.MULTILINE).group(1, 2, 0)
     if not told.strip():
         return rest
-    return f"<details><summary>After you have run it</summary>\n\n{told.strip()}\n\n</details>\n\n{heading or ''}".rstrip()
+    return f"<details><summary>{when}</summary>\n\n{told.strip()}\n\n</details>\n\n{heading or ''}".rstrip()
 
 
 def _zip(folder: Path) -> None:

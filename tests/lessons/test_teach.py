@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import exercises
 import grading
@@ -47,9 +48,16 @@ def test_a_handout_has_no_solution_no_output_and_no_answer_in_plain_sight(out):
 
 
 def test_what_tells_how_a_prediction_came_out_is_folded_up_to_the_next_heading(out):
-    folded = teach._folded("**What the figure shows.** A line.\n\nWhy?\n\n## 4 · Next\n\nText\n### Deeper")
-    assert folded.startswith("<details>") and folded.endswith("</details>\n\n## 4 · Next\n\nText\n### Deeper")
-    assert teach._folded("## Only a heading\n\nText") == "## Only a heading\n\nText"
+    folded = teach._folded("**What the figure shows.** A line.\n\nWhy?\n\n## 4 · Next\n\nText\n### Deeper", "Later")
+    assert folded.startswith("<details><summary>Later</summary>") and folded.endswith("</details>\n\n## 4 · Next\n\nText\n### Deeper")
+    assert teach._folded("## Only a heading\n\nText", "Later") == "## Only a heading\n\nText"
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem[:2])
+def test_an_equation_behind_an_exercise_is_folded_in_a_handout(path):
+    for before, after in pairwise(teach.read(path)):
+        if "solution" in teach.tags(before) and after["cell_type"] == "markdown" and "\\tag{" in after["source"]:
+            assert "spoiler" in teach.tags(after) or after["source"].startswith("#"), after["source"]
 
 
 def test_the_checks_of_a_handout_work_without_the_lessons_of_the_teacher(out):
