@@ -49,7 +49,8 @@ def test_a_handout_has_no_solution_no_output_and_no_answer_in_plain_sight(out):
 
 def test_what_tells_how_a_prediction_came_out_is_folded_up_to_the_next_heading(out):
     folded = teach._folded("**What the figure shows.** A line.\n\nWhy?\n\n## 4 · Next\n\nText\n### Deeper", "Later")
-    assert folded.startswith("<details><summary>Later</summary>") and folded.endswith("</details>\n\n## 4 · Next\n\nText\n### Deeper")
+    assert folded.startswith("<details><summary>Later</summary>")
+    assert folded.endswith("</details>\n\n## 4 · Next\n\nText\n### Deeper")
     assert teach._folded("## Only a heading\n\nText", "Later") == "## Only a heading\n\nText"
 
 
