@@ -14,6 +14,7 @@ def test_arithmetic_is_that_of_one_long_vector(problem):
     theta, v = problem.theta, problem.v
     np.testing.assert_array_equal((theta - 0.1 * v).flat, theta.flat - 0.1 * v.flat)
     np.testing.assert_array_equal((theta + v).flat, theta.flat + v.flat)
+    np.testing.assert_array_equal(sum([theta, v, v]).flat, theta.flat + v.flat + v.flat)
     np.testing.assert_array_equal((-theta).flat, -theta.flat)
     np.testing.assert_allclose((theta / 4).flat, theta.flat / 4)
     np.testing.assert_allclose(theta.dot(v), theta.flat @ v.flat)

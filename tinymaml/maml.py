@@ -96,7 +96,7 @@ class MetaGradient:
     @cached_property
     def curvature(self) -> Parameters | None:
         """The mean over tasks of the sum of the curvature terms; None if first-order."""
-        return None if self.curvature_terms is None else _sum(self.curvature_terms).mean()
+        return None if self.curvature_terms is None else sum(self.curvature_terms).mean()
 
     @cached_property
     def rates_gradient(self) -> Parameters | None:
@@ -106,7 +106,7 @@ class MetaGradient:
         """
         if self.support_gradients is None:
             return None
-        return -_sum([u * g for u, g in zip(self.u[1:], self.support_gradients, strict=True)]).mean()
+        return -sum(u * g for u, g in zip(self.u[1:], self.support_gradients, strict=True)).mean()
 
 
 def meta_gradient(
@@ -167,7 +167,3 @@ def represent(
 def at_step(model: Model, k: int) -> Model:
     """The model at inner step k: `model.at_step(k)` if its gradient is random, else the model itself."""
     return model.at_step(k) if hasattr(model, "at_step") else model
-
-
-def _sum(terms: Any) -> Parameters:
-    return sum(terms[1:], start=terms[0])

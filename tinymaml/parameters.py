@@ -93,6 +93,10 @@ class Parameters(Mapping):
         yours = self._matching(other)
         return Parameters.unchecked({name: mine + yours[name] for name, mine in self._arrays.items()})
 
+    def __radd__(self, other: object) -> Parameters:
+        """0 + self, with which `sum` begins."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def __sub__(self, other: Parameters) -> Parameters:
         if not isinstance(other, Parameters):
             return NotImplemented

@@ -69,6 +69,8 @@ CENTRAL = Exercise(
         ("f(theta + h * v) - f(theta + h * v)", "it is 0: are the two points the same?"),
         (DIFFERENCE.replace("h *", "1e-5 *").replace(" h)", " 1e-5)"),
          "it has more digits than a difference at the h that is given: use that h, and these two points only"),
+        ("(8 * f(theta + h * v) - 8 * f(theta - h * v) - f(theta + 2 * h * v) + f(theta - 2 * h * v)) / (12 * h)",
+         "it takes four points: use the two points theta + h v and theta - h v only"),
         ("(f(theta + h * v) - f(theta)) / (2 * h)", "the points are theta + h v and theta, which are h apart, and it is divided by 2h"),
         ("(f(theta) - f(theta - h * v)) / (2 * h)", "the points are theta and theta - h v, which are h apart, and it is divided by 2h"),
         ("f(theta + 1j * h * v).imag / h", "this is the complex step: take the two values of f at theta + h v and at theta - h v"),
@@ -89,11 +91,11 @@ CENTRAL = Exercise(
 def scalar_functions(rng: np.random.Generator) -> list[tuple]:
     """(f, theta): functions of arrays of several shapes, in which the entries do not act alike."""
 
-    def made(*shape: int) -> tuple:
-        scales, weights = rng.uniform(1, 2, shape), rng.standard_normal(shape)
-        return lambda w: np.exp(w / scales).sum() + np.sin((w * weights).sum()), rng.uniform(1, 2, shape)
+    def made(sign: int, *shape: int) -> tuple:  # it rises or falls in every entry
+        scales, weights = rng.uniform(1, 2, shape), rng.uniform(-1, 1, shape)
+        return lambda w: sign * np.exp(w / scales).sum() + np.sin((w * weights).sum()), rng.uniform(1, 2, shape)
 
-    return [made(3), made(2, 3), made(2, 1, 2)]
+    return [made(1, 3), made(-1, 2, 3), made(1, 2, 1, 2)]
 
 
 ZEROS = "it is 0: does i h reach f (a float array cannot hold it, `theta.astype(complex)` can), and is each derivative stored?"
@@ -118,6 +120,9 @@ COMPLEX = Exercise(
         (".imag / h", ".real", "these are values of f: the derivatives are in the imaginary part"),
         ("f(moved).imag", "abs(f(moved))", "the absolute value of f is taken: the derivative is in the imaginary part"),
         ("f(moved).imag", "np.angle(f(moved))", "the angle of f is taken: take the imaginary part, .imag"),
+        ("f(moved).imag", "abs(f(moved).imag)", "its sign is lost: a derivative may be negative"),
+        ("f(moved).imag / h", "((f(moved) - f(theta)) / h).real",
+         "a difference of two values is taken, and only rounding is left: take the imaginary part"),
         ("moved[place] += 1j * h", "moved[place] -= 1j * h", "the sign is wrong: the step is + i h"),
         ("moved[place] += 1j * h", "moved[place] = 1j * h", "the entry is replaced by i h: add i h to it"),
         ("moved[place] += 1j * h", "moved[place] *= 1j * h", "the entry is multiplied by i h: add i h to it"),

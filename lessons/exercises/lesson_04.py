@@ -310,6 +310,7 @@ def _why_refused(answer: Callable, d: Derivation, Hv: Parameters, said: Callable
         (Hv.map(lambda array: 0 * array + slope), "the derivative of the loss along v in every place: Hv is that of the gradient"),
         (surface(d).hvp(d.theta), "H theta: the direction is v, not theta"),
         *((change, "the change of the gradient over the step: divide it by the step h") for _, change in changes),
+        ((1 / np.linalg.norm(d.v.flat)) * Hv, "Hv / |v|: take v as it is, not scaled to length one"),
         (2 * Hv, "2 Hv: a factor 2 is too many"), (0.5 * Hv, "Hv / 2: a factor 1/2 is too many"),
         *((change.map(lambda array, h=h: array / h), "its own derivative: the error of that is larger than the tolerance")
           for h, change in changes),
@@ -318,7 +319,7 @@ def _why_refused(answer: Callable, d: Derivation, Hv: Parameters, said: Callable
     if told:
         return f", and accepts {told}"
     return (", and accepts none of the wrong ones: is the tolerance too tight for the method (rounding is about 1e-15, "
-            "the error of a difference far larger), or theta another point?")  # fmt: skip
+            "the error of a difference far larger), is `.imag` missing, or is theta another point?")  # fmt: skip
 
 
 ALTERED = {  # wrong products from a right one
@@ -354,13 +355,13 @@ def _explain(passed: dict[str, int], blind: list[tuple], overlooked: list[str], 
          f"it does not look at the biases: products that are wrong in {', '.join(some)} pass"),
         (some, f"it does not look at all arrays: of {', '.join(arrays)}, products that are wrong in {', '.join(some)} alone pass"),
         (overlooked, f"it lets pass a product of which one entry is wrong, such as {''.join(overlooked[-1:])}: compare every entry"),
-        (passed["turned round"],
-         "it lets pass -Hv: it compares norms or absolute values, and has to compare the numbers themselves"),
-        (passed["twice as long"], "it lets pass 2 Hv: it compares directions, and has to compare the numbers themselves"),
         (passed["too small"] == of,
          "it lets pass products in which every number is too small: take the absolute value of the difference"),
         (passed["too large"] == of,
          "it lets pass products in which every number is too large: take the absolute value of the difference"),
+        (passed["turned round"],
+         "it lets pass -Hv: it compares norms or absolute values, and has to compare the numbers themselves"),
+        (passed["twice as long"], "it lets pass 2 Hv: it compares directions, and has to compare the numbers themselves"),
         (passed["out of order"],
          "it lets pass the right numbers in wrong places: norms and sums are the same then. Compare entry by entry"),
         (passed["in two rows"],

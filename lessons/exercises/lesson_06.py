@@ -124,6 +124,10 @@ SHORT_GAIN = Exercise(
          "these are the lengths of both gradients: the angle between them counts too"),
         ("sum(products)", "sum(products).mean()", "it is the mean over the tasks: give a gain for each"),
         ("sum(products)", "sum(products).sum()", "it is the sum over the tasks: give a gain for each"),
+        ("    return steps", "    K = adapt(model, theta, batch.x_support, batch.y_support, inner_lr=inner_lr, steps=steps)\n"
+         "    return model.at(theta, batch.x_support, batch.y_support).loss - model.at(K, batch.x_support, batch.y_support).loss\n"
+         "    return steps", "this is the fall of the support loss: that of the query loss is asked for, to first order in alpha"),
+        (".sum((-2, -1))", ".sum(-1).mean(-1)", "the rows are averaged: a product of two gradients is a sum over all entries"),
         (".sum((-2, -1))", ".mean((-2, -1))", "the entries of each array are averaged: a product of two gradients is a sum over all entries"),
         ("for name in theta]", "for name in list(theta)[:1]]", "only the first array of theta is used: sum over all"),
         ("for name in theta]", "for name in theta if name[0] == 'W']", "the biases are left out: they move too"),

@@ -24,7 +24,7 @@ def pattern(pairs: Sequence[tuple[Any, Any]], cases: Sequence[tuple], arguments:
     if told := _of_all_numbers(rows):
         return told
     if any(b.any() for _, b in rows) and all(relative_error(a, b, floor=1e-6) < 0.02 for a, b in rows):
-        return "it is nearly right in all cases: is something approximated, a sum for an integral or a sample for a mean?"
+        return "it is nearly right in all cases: is something approximated, or in another way than asked? A sum is no integral"
     if told := _factor(rows, cases, arguments):
         return told
     wrong = [(mine, right) for (mine, right), (a, b) in zip(pairs, rows, strict=True) if not near(a, b)] or list(pairs)

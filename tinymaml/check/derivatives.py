@@ -58,7 +58,7 @@ def central_difference(f: Callable[[Point], Value], point: Point, v: Point, *, h
         (f(_shifted(point, k * h, v)) - f(_shifted(point, -k * h, v))) * (weight / h)
         for k, weight in enumerate(STENCILS[points], start=1)
     ]
-    return sum(terms[1:], start=terms[0])
+    return sum(terms)
 
 
 def adaptive_difference(f: Callable[[Point], Value], point: Point, v: Point) -> Value:

@@ -73,7 +73,7 @@ def _reptile(of: Given) -> Parameters:
         for _ in range(of.steps):
             theta = theta - of.inner_lr * loss_gradient(of.model, theta, x[t], y[t])
         ends.append(theta)
-    return of.theta - sum(ends[1:], start=ends[0]) / len(ends)
+    return of.theta - sum(ends) / len(ends)
 
 
 def _rates(of: Given) -> Parameters:
