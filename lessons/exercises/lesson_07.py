@@ -181,6 +181,8 @@ def _everything_comes(made: list[Episode]) -> None:
     total, examples = made[0].total
     classes = Counter(c for episode in made for c in episode.class_of)
     missing = sorted(set(range(total)) - classes.keys())
+    if missing and len({episode.class_of for episode in made}) == 1:
+        refuse("classes", "they are the same in every episode: draw them from the rng that is passed in")
     if missing:
         refuse("classes", f"the classes {missing} never come, in {EPISODES} episodes: draw from all {total}")
     often, expected = max(classes, key=classes.__getitem__), EPISODES * made[0].N / total
@@ -361,6 +363,9 @@ NEAREST_MEAN = Exercise(
          "the 2 of 2 x . m is missing: multiplied out, minus the squared distance is -|x|^2 + 2 x . m - |m|^2"),
         ("-((x_query[:, None] - means) ** 2).sum(-1)", "-((x_query[:, None] - means).sum(-1)) ** 2",
          "the differences are summed up before they are squared: take the sum of their squares"),
+        ("    return -((x_query[:, None] - means) ** 2).sum(-1)\n",
+         "    o = -((x_query[:, None] - means) ** 2).sum(-1)\n    return o - o.max(-1, keepdims=True)\n",
+         "the largest logit is subtracted from each: the softmax is the same, but a logit is to be 0 where x = m_c"),
         ("-((x_query[:, None] - means) ** 2).sum(-1)", "1 / ((x_query[:, None] - means) ** 2).sum(-1)",
          "this is one over the squared distance: the logit is minus the squared distance"),
         ("-((x_query[:, None] - means) ** 2).sum(-1)",
