@@ -238,7 +238,7 @@ MEAN_CURVE = Exercise(
         (" / (high - low)", "", "the integral over phi is not divided by the length of its range, high - low"),
         ("(high - low)", "np.pi", f"the integral over phi is divided by pi: {LENGTH}"),
         ("(high - low)", "(2 * np.pi)", f"the integral over phi is divided by 2 pi: {LENGTH}"),
-        ("np.cos(x - high) - np.cos(x - low)", "np.cos(high) - np.cos(low)", "x is lost: the antiderivative is cos(x - phi)"),
+        ("np.cos(x - high) - np.cos(x - low)", "np.cos(high) - np.cos(low) + 0 * x", "x is lost: the antiderivative is cos(x - phi)"),
         ("(high - low)", "high - low", "it is divided by high, and low is subtracted at the end: put high - low in parentheses"),
         ("(amplitude[0] + amplitude[1]) / 2 * mean_wave", "(amplitude[0] + amplitude[1]) / 2 * mean_wave * (high - low) / high - low",
          "it is divided by high, and low is subtracted at the end: put high - low in parentheses"),
