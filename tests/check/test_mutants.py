@@ -82,8 +82,8 @@ MUTANTS = [
     Mutant("eq. 12", "the curvature is dropped: first-order", "maml", "while surfaces:", "while False:"),
     Mutant("eq. 12", "the sign of the curvature on the way back", "maml",
            "u[-1] - curvature_terms[-1]", "u[-1] + curvature_terms[-1]"),
-    Mutant("eq. 12", "the sign of `curvature`", "maml", "else _sum(self.curvature_terms)", "else -_sum(self.curvature_terms)"),
-    Mutant("eq. 12", "`curvature` is its last turn", "maml", "else _sum(self.curvature_terms)", "else self.curvature_terms[-1]"),
+    Mutant("eq. 12", "the sign of `curvature`", "maml", "else sum(self.curvature_terms)", "else -sum(self.curvature_terms)"),
+    Mutant("eq. 12", "`curvature` is its last turn", "maml", "else sum(self.curvature_terms)", "else self.curvature_terms[-1]"),
     Mutant("eq. 12", "alpha is lost", "maml", ".hvp(alpha * u[-1])", ".hvp(u[-1])"),
     Mutant("eq. 12", "alpha is outside the product", "maml",
            "surfaces.pop().hvp(alpha * u[-1])", "alpha * surfaces.pop().hvp(u[-1])"),
@@ -104,11 +104,11 @@ MUTANTS = [
     Mutant("eq. 14", "what the tasks share is lost", "nn/fast_weights", "add_in_place(product, fast)", "fast"),
     Mutant("eq. 15", "the first task alone", "nn/fast_weights",
            "rows(left).T @ rows(right)", "rows(left[:1]).T @ rows(right[:1])"),
-    Mutant("eq. 20", "the sign is wrong", "maml", "return -_sum(", "return _sum("),
+    Mutant("eq. 20", "the sign is wrong", "maml", "return -sum(", "return sum("),
     Mutant("eq. 20", "u_k for u_{k+1}", "maml",
            "zip(self.u[1:], self.support_gradients, strict=True)", "zip(self.u[:-1], self.support_gradients, strict=True)"),
-    Mutant("eq. 20", "only the first step", "maml", "u, g in zip(self.u[1:], self.support_gradients, strict=True)])",
-           "u, g in zip(self.u[1:2], self.support_gradients, strict=False)])"),
+    Mutant("eq. 20", "only the first step", "maml", "u, g in zip(self.u[1:], self.support_gradients, strict=True))",
+           "u, g in zip(self.u[1:2], self.support_gradients, strict=False))"),
     Mutant("eq. 19", "it points away", "methods/reptile", "theta - theta_K.dense().mean()", "theta_K.dense().mean() - theta"),
     Mutant("eq. 19", "the support set alone", "methods/reptile",
            "x, y = all_points(batch)", "x, y = batch.x_support, batch.y_support"),
@@ -201,7 +201,7 @@ def mutated(mutant: Mutant) -> str:
 @contextlib.contextmanager
 def living(mutant: Mutant | None) -> Iterator[object]:
     """The check package of tinymaml as it is with this mutant; afterwards everything is as it was."""
-    mine, finder = without("tinymaml"), Finder(mutant) if mutant else None
+    finder, mine = Finder(mutant) if mutant else None, without("tinymaml")  # a mutant that has no place leaves it alone
     try:
         if finder:
             sys.meta_path.insert(0, finder)
