@@ -202,8 +202,8 @@ cache.) If a double click shows the source of a text, <kbd>Shift</kbd>+<kbd>Ente
 <li>Make each prediction before you run what comes after it: <code>my_prediction = "a"</code>.</li>
 <li>In an exercise, replace the line <code>raise NotImplementedError(...)</code>; run the cell, and the check below it. If you
 skip an exercise, the lesson goes on with the library's version.</li>
-<li>If a cell does not end, or after a reload, when Python has forgotten all variables: menu <i>Kernel</i>, <i>Restart
-Kernel and Run up to Selected Cell</i>.</li>
+<li>If a cell does not end: menu <i>Kernel</i>, <i>Restart Kernel</i>. Then, and after a reload, Python has forgotten all
+variables: menu <i>Run</i>, <i>Run All Above Selected Cell</i>.</li>
 <li>Your work is saved every five seconds in this browser, on this computer. A private window forgets it when it is closed. To
 begin a lesson afresh, delete its notebook in the file list on the left (<kbd>Ctrl</kbd>+<kbd>B</kbd> shows and hides it).</li>
 <li><b>To hand in</b>, or to keep a copy: the button <i>Download</i> above the lesson.</li>
