@@ -44,7 +44,7 @@ BESIDE = """<style>#home {position: fixed; top: 5px; right: 12px; z-index: 9; fo
 <script>
 setInterval(() => {  // the address names the lesson that is open, so that a reload opens it again
   const path = window.jupyterapp?.shell?.currentWidget?.context?.path;
-  if (path) history.replaceState(null, "", "?path=" + encodeURIComponent(path));
+  if (path?.endsWith(".ipynb")) history.replaceState(null, "", "?path=" + encodeURIComponent(path));
 }, 500);
 </script>
 </body>"""
@@ -193,19 +193,20 @@ li {{ margin: 0.35em 0; }} a {{ color: #0b5394; }} .ask {{ color: #555; }}
 <h1>Learning to learn, gradient by gradient</h1>
 <p>Twelve lessons on Model-Agnostic Meta-Learning (MAML). You derive every gradient by hand, write it in NumPy, and a check
 says what is wrong with it. Each lesson asks one question and trains its networks while you read.</p>
-<p class="note">Nothing is installed: Python runs in this browser. The first lesson that you open loads about <b>30 MB</b>,
+<p class="note">Nothing is installed: Python runs in this browser. The first lesson that you open loads <b>30 to 40 MB</b>,
 and is ready after some 20 seconds; your browser keeps it for the next. Use a computer with a keyboard.</p>
 <h2>How it works</h2>
 <ul>
 <li>Run one cell after another with <kbd>Shift</kbd>+<kbd>Enter</kbd>. (The first may say that Matplotlib builds its font
-cache.) If a double click shows the source of a text, <kbd>Shift</kbd>+<kbd>Enter</kbd> sets it again.</li>
+cache.) If a double click shows the source of a text, click into it and press <kbd>Shift</kbd>+<kbd>Enter</kbd>.</li>
 <li>Make each prediction before you run what comes after it: <code>my_prediction = "a"</code>.</li>
 <li>In an exercise, replace the line <code>raise NotImplementedError(...)</code>; run the cell, and the check below it. If you
-skip an exercise, the lesson goes on with the library's version.</li>
+skip an exercise, the lesson goes on with the library's version. Hints are folded; solutions are not on this site.</li>
 <li>If a cell does not end: menu <i>Kernel</i>, <i>Restart Kernel</i>. Then, and after a reload, Python has forgotten all
-variables: menu <i>Run</i>, <i>Run All Above Selected Cell</i>.</li>
+variables: menu <i>Run</i>, <i>Run All Above Selected Cell</i>. That stops at a red check: correct its answer first.</li>
 <li>Your work is saved every five seconds in this browser, on this computer. A private window forgets it when it is closed. To
-begin a lesson afresh, delete its notebook in the file list on the left (<kbd>Ctrl</kbd>+<kbd>B</kbd> shows and hides it).</li>
+begin a lesson afresh, delete its notebook in the file list on the left: the name stays, and opens the original.
+(<kbd>Ctrl</kbd>+<kbd>B</kbd> shows and hides the list.)</li>
 <li><b>To hand in</b>, or to keep a copy: the button <i>Download</i> above the lesson.</li>
 </ul>
 <h2>Lessons</h2>

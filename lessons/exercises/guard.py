@@ -146,7 +146,7 @@ def _why(error: Exception, arguments: dict[str, Any]) -> str:
         return "\nA Surface is what `model.at` returns: take its `.gradient`"
     if "'Parameters' does not support ufuncs" in str(error):
         return "\nParameters take part in sums with other Parameters, as `.gradient` is, and are multiplied by a number"
-    if isinstance(error, AttributeError | KeyError | NameError | TypeError):
+    if isinstance(error, AttributeError | ImportError | KeyError | NameError | TypeError):
         return ""
     shapes = [f"{key} {value.shape}" for key, value in arguments.items() if isinstance(value, np.ndarray)]
     return f"\nIt was given {', '.join(shapes)}: do the shapes fit, line by line?" if shapes else ""
