@@ -101,7 +101,8 @@ def relative_error(mine: object, reference: object, *, floor: float = FLOOR) -> 
     if a.shape != b.shape:
         raise ValueError(f"mine holds {a.size} numbers and reference {b.size}: compare equal numbers of entries")
     if isinstance(mine, Mapping) == isinstance(reference, Mapping):  # else one of them is flat
-        for one, two in [(mine[name], reference[name]) for name in mine] if isinstance(mine, Mapping) else [(mine, reference)]:
+        pairs = [(mine[name], reference[name]) for name in mine] if isinstance(mine, Mapping) else [(mine, reference)]
+        for one, two in pairs:
             if np.shape(one) != np.shape(two):
                 raise ValueError(f"mine has shape {np.shape(one)}, reference {np.shape(two)}: compare arrays of one shape")
     with np.errstate(all="ignore"):  # the result is NaN or infinite then
