@@ -139,11 +139,11 @@ def _where(answer: Callable, error: Exception) -> str:
 
 
 def _why(error: Exception, arguments: dict[str, Any]) -> str:
-    """A line about a frequent cause: an array as a truth value, or shapes that do not fit. "" for an error of another kind."""
+    """A line about a frequent cause: an array as a truth value, the wrong kind of object, shapes. "" for other errors."""
     if "truth value of an array" in str(error):
-        return "\n`max`, `if` and `and` compare single numbers, and here they get an array"
+        return "\n`max`, `if` and `and` compare single numbers, not arrays: take one number of it first, such as its norm"
     if "'Surface'" in str(error):
-        return "\nA Surface is what `model.at` returns: take its `.gradient`"
+        return "\nA Surface is what `model.at` returns: compute with its `.gradient` or its `.loss`"
     if "'Parameters' does not support ufuncs" in str(error):
         return "\nParameters take part in sums with other Parameters, as `.gradient` is, and are multiplied by a number"
     if isinstance(error, AttributeError | ImportError | KeyError | NameError | TypeError):

@@ -23,8 +23,8 @@ def pattern(pairs: Sequence[tuple[Any, Any]], cases: Sequence[tuple], arguments:
         return "not all of its numbers are finite"
     if told := _of_all_numbers(rows):
         return told
-    if any(b.any() for _, b in rows) and all(relative_error(a, b, floor=1e-6) < 0.02 for a, b in rows):
-        return "it is nearly right in all cases: is something approximated, or in another way than asked? A sum is no integral"
+    if all(relative_error(a, b, floor=1e-6) < 0.02 for a, b in rows):
+        return "it is nearly right in all cases: is something approximated, such as an integral by a sum, or done in another way?"
     if told := _factor(rows, cases, arguments):
         return told
     wrong = [(mine, right) for (mine, right), (a, b) in zip(pairs, rows, strict=True) if not near(a, b)] or list(pairs)

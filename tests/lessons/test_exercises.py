@@ -90,7 +90,8 @@ def test_shapes_are_not_asked_about_where_they_cannot_be_the_cause():
         assert "Error: " in str(caught.value) and "do the shapes fit" not in str(caught.value)
     with pytest.raises(exercises.WrongAnswer) as caught:
         guarded(lambda left, right: max(left, right))(one, two)
-    assert str(caught.value).endswith("`max`, `if` and `and` compare single numbers, and here they get an array")
+    told = "`max`, `if` and `and` compare single numbers, not arrays: take one number of it first, such as its norm"
+    assert str(caught.value).endswith(told)
 
 
 def spoil_an_array(x, theta, batch, here):
