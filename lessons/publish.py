@@ -193,8 +193,9 @@ li {{ margin: 0.35em 0; }} a {{ color: #0b5394; }} .ask {{ color: #555; }}
 <h1>Learning to learn, gradient by gradient</h1>
 <p>Twelve lessons on Model-Agnostic Meta-Learning (MAML). You derive every gradient by hand, write it in NumPy, and a check
 says what is wrong with it. Each lesson asks one question and trains its networks while you read.</p>
-<p class="note">Nothing is installed: Python runs in this browser. The first lesson that you open loads <b>30 to 40 MB</b>,
-and is ready after some 20 seconds; your browser keeps it for the next. Use a computer with a keyboard.</p>
+<p class="note">Nothing is installed: Python runs in this browser. The first lesson that you open loads <b>some 40 MB</b>
+(26 from a server that compresses), and is ready after some 20 seconds; your browser keeps it for the next. Use a computer with
+a keyboard.</p>
 <h2>How it works</h2>
 <ul>
 <li>Run one cell after another with <kbd>Shift</kbd>+<kbd>Enter</kbd>. (The first may say that Matplotlib builds its font

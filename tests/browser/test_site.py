@@ -46,7 +46,7 @@ def site(tmp_path_factory):
 
 def test_the_first_page_links_every_lesson_and_warns_of_the_download(site):
     page = (site / "index.html").read_text(encoding="utf-8")
-    assert all(f"lab/index.html?path={path.name}" in page for path in teach.notebooks()) and "30 to 40 MB" in page
+    assert all(f"lab/index.html?path={path.name}" in page for path in teach.notebooks()) and "some 40 MB" in page
     assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 70e6
 
 
