@@ -52,7 +52,7 @@ def test_a_page_links_to_pages_and_to_the_web_only():
     texts += [(teach.LESSONS / f"{name}.md").read_text(encoding="utf-8") for name in pages.SHEETS]
     body = pages.markdown("\n\n".join(texts))
     links = lambda html: {link for link in re.findall('href="([^"]*)"', html) if not link.startswith(("http", "#"))}
-    assert {link.removesuffix(".html") for link in links(pages.linked(body, names))} <= names
+    assert {*pages.SHEETS} < {link.removesuffix(".html") for link in links(pages.linked(body, names))} <= names
     assert not links(pages.linked(body, set()))
 
 
